@@ -42,10 +42,10 @@ def _stride_order(shape: tuple[int, ...], strides: tuple[int, ...], first: int, 
 
 def is_contiguous(shape: tuple[int, ...], strides: tuple[int, ...]) -> bool:
     """Whether the strides are those of row-major order (axes of size 1 do not count)."""
+    if 0 in shape:
+        return True
     expected = 1
     for size, stride in zip(reversed(shape), reversed(strides), strict=True):
-        if size == 0:
-            return True
         if size != 1 and stride != expected:
             return False
         expected *= size
