@@ -23,9 +23,9 @@ from rushlight.tensor.pickling import tensor_on_storage, tensor_window
 from rushlight.tensor.storage import Storage
 from rushlight.tensor.tensor import Size, Tensor
 
-# From protocol 4 on, names are strings on the stack and frames have lengths, so names could not be
-# replaced in place.
-HIGHEST_PROTOCOL = 3
+# The only protocol that PyTorch's weights-only reader knows in full.  From protocol 4 on, names
+# are also strings on the stack, so they could not be replaced in place.
+PROTOCOL = 2
 
 
 class StorageIndex:
@@ -45,8 +45,8 @@ class StorageIndex:
 
 
 class _CheckpointPickler(pickle.Pickler):
-    def __init__(self, target: io.BytesIO, protocol: int, index: StorageIndex) -> None:
-        super().__init__(target, protocol)
+    def __init__(self, target: io.BytesIO, index: StorageIndex) -> None:
+        super().__init__(target, PROTOCOL)
         self._index = index
 
     def persistent_id(self, obj: Any) -> Any:
@@ -73,11 +73,11 @@ class _CheckpointPickler(pickle.Pickler):
         return NotImplemented
 
 
-def dump_checkpoint(obj: Any, protocol: int) -> tuple[bytes, list[Storage]]:
+def dump_checkpoint(obj: Any) -> tuple[bytes, list[Storage]]:
     """`obj` as a pickle under PyTorch's names, and the storages that it refers to by position."""
     index = StorageIndex()
     buffer = io.BytesIO()
-    _CheckpointPickler(buffer, min(protocol, HIGHEST_PROTOCOL), index).dump(obj)
+    _CheckpointPickler(buffer, index).dump(obj)
     return _rename(buffer.getvalue(), TORCH_NAMES), index.storages
 
 

@@ -7,7 +7,6 @@ the restricted reader looks names up in.  Level: serialization (12).
 
 from __future__ import annotations
 
-import codecs
 import collections
 import contextlib
 import pickle
@@ -146,9 +145,14 @@ def _counter(*arguments: Any) -> collections.Counter:
 
 def _encode(text: Any, encoding: Any = "utf-8") -> bytes:
     """How protocol 2 spells bytes: text of the same code points, encoded as Latin-1."""
-    if type(text) is not str or codecs.lookup(encoding).name != "iso8859-1":
+    if type(text) is not str or encoding not in ("latin1", "latin-1", "iso8859-1"):
         raise pickle.UnpicklingError("_codecs.encode: expected text and latin1")
     return text.encode("latin-1")
+
+
+def _empty_bytes() -> bytes:
+    """How protocol 2 spells empty bytes; bytes(number) would let a file claim any memory."""
+    return b""
 
 
 def _bytearray(*arguments: Any) -> bytearray:
@@ -184,6 +188,7 @@ _CONSTRUCTORS = (
     Constructor("collections.Counter", _counter),
     Constructor("_codecs.encode", _encode),
     Constructor("builtins.bytearray", _bytearray),
+    Constructor("builtins.bytes", _empty_bytes),
     Constructor("builtins.set", _set),
     Constructor("builtins.complex", _complex),
     Constructor("torch.Size", rebuild.rebuild_size),

@@ -138,8 +138,8 @@ def rebuild_tensor_v3(
     """A tensor whose storage is counted in bytes and whose dtype is given beside it."""
     if not isinstance(dtype, DType) or not isinstance(storage, Storage):
         raise pickle.UnpicklingError(
-            "load: a tensor has a dtype without counterpart in rushlight; convert it to one of "
-            f"{', '.join(_STORAGE_NAMES)} before saving"
+            f"load: {getattr(dtype, 'name', dtype)} has no counterpart in rushlight; convert the "
+            f"tensor to one of {', '.join(_STORAGE_NAMES)} before saving"
         )
     if storage.dtype is not dtypes.uint8 or storage.size % dtype.itemsize:
         raise pickle.UnpicklingError(f"a tensor of {dtype} does not fit its storage")

@@ -17,34 +17,36 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.serialization.checkpoint_pickle import dump_checkpoint
+from rushlight.serialization.checkpoint_pickle import PROTOCOL, dump_checkpoint
 from rushlight.serialization.zip_records import ALIGNMENT, RecordWriter
 from rushlight.tensor.pickling import storage_array
 
 FOLDER = "archive"
 VERSION = b"3\n"
-DEFAULT_PROTOCOL = 2
 
 
 def save(
     obj: Any,
     f: Any,
     pickle_module: Any = pickle,
-    pickle_protocol: int = DEFAULT_PROTOCOL,
+    pickle_protocol: int = PROTOCOL,
     _use_new_zipfile_serialization: bool = True,
 ) -> None:
     """Write `obj` to `f`, a path or an object with `write`, so that `load` and torch.load open it.
 
     Tensors that share memory share it after loading; whole storages are written, not only the
-    window a view shows.  `pickle_protocol` above 3 is written as 3, which every reader accepts.
+    window a view shows.  Whatever `pickle_protocol` allows, protocol 2 is written: every reader of
+    checkpoints accepts it.
     Raises: RuntimeError if the folder of a path does not exist.  Source: torch.save.
     """
     if pickle_module is not pickle:
         raise ValueError("save: pickle_module must be Python's own pickle module")
+    if not 0 <= pickle_protocol <= pickle.HIGHEST_PROTOCOL:
+        raise ValueError(f"pickle protocol must be <= {pickle.HIGHEST_PROTOCOL}")
     if not _use_new_zipfile_serialization:
         raise ValueError("save: only the zip format is written; the older one can be loaded")
     if isinstance(f, (str, os.PathLike)):
-        data, storages = dump_checkpoint(obj, pickle_protocol)
+        data, storages = dump_checkpoint(obj)
         _write_atomically(os.fspath(f), lambda target: _write_archive(target, data, storages))
         return
     if not hasattr(f, "write"):
@@ -52,7 +54,7 @@ def save(
             f"expected 'f' to be string, path, or a file-like object with a 'write' attribute, "
             f"got {type(f).__name__}"
         )
-    data, storages = dump_checkpoint(obj, pickle_protocol)
+    data, storages = dump_checkpoint(obj)
     _write_archive(f, data, storages)
 
 

@@ -212,6 +212,8 @@ class RecordReader:
         self._check_extents()
 
     def _data_offset(self, entry: zipfile.ZipInfo) -> int:
+        if not 0 <= entry.header_offset < self._length:
+            raise _damaged(f"record {entry.filename!r} lies outside the file")
         self._source.seek(entry.header_offset)
         header = self._source.read(_LOCAL.size)
         if len(header) != _LOCAL.size or header[:4] != b"PK\3\4":
