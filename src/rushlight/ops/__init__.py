@@ -1,0 +1,13 @@
+"""PyTorch's functions, methods and operators, spelled in primitives.  Level 11.
+
+One section a file; importing this package attaches all methods and operators to Tensor.
+"""
+
+from rushlight.ops import (  # noqa: F401 - importing attaches the methods
+    access,
+    arithmetic,
+    creation,
+    pointwise,
+    reduction,
+    shaping,
+)

@@ -1,0 +1,238 @@
+"""Making tensors: from data, filled, and ranges.  Level 11."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.base.device import resolve_device
+from rushlight.base.dtypes import (
+    DType,
+    bool_,
+    dtype_of_number,
+    dtype_of_numpy,
+    get_default_dtype,
+    narrow,
+    promote_types,
+    widen,
+)
+from rushlight.base.shapes import numel
+from rushlight.ops.promotion import is_number
+from rushlight.ops.spelling import spelled
+from rushlight.primitives.movement import expand
+from rushlight.tape.tape import materialise
+from rushlight.tensor.autodiff import require_gradient
+from rushlight.tensor.storage import refresh
+from rushlight.tensor.tensor import Tensor, scalar_tensor, tensor_from_numpy
+
+
+def shape_from(sizes) -> tuple[int, ...]:
+    """A shape from `(2, 3)` or `((2, 3),)`.  Raises: TypeError, RuntimeError."""
+    if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
+        sizes = sizes[0]
+    shape = []
+    for size in sizes:
+        if isinstance(size, Tensor):
+            size = size.item()
+        if isinstance(size, bool) or not hasattr(size, "__index__"):
+            raise TypeError(f"size must be a tuple of ints, but found {type(size).__name__}")
+        if size < 0:
+            raise RuntimeError(f"Trying to create tensor with negative dimension {size}")
+        shape.append(int(size))
+    return tuple(shape)
+
+
+def finish(made: Tensor, requires_grad: bool) -> Tensor:
+    """Set requires_grad on a new tensor."""
+    if requires_grad:
+        require_gradient(made, True)
+    return made
+
+
+def value_of(tensor: Tensor) -> np.ndarray:
+    """The array (storage form, not to be written to) of a tensor; flushes where needed."""
+    storage = tensor._storage
+    if storage is not None and storage.stamp != tensor._seen:
+        refresh(tensor)
+    return materialise(tensor._node)
+
+
+def arithmetic_value(tensor: Tensor) -> np.ndarray:
+    """As `value_of`, with 16-bit floats widened to float32."""
+    return widen(value_of(tensor), tensor._node.dtype)
+
+
+@spelled()
+def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_memory=False):
+    """A new tensor that copies `data`: numbers, nested sequences, arrays or tensors.
+
+    Dtypes: inferred as PyTorch does unless given.  Raises: ValueError for ragged sequences,
+    TypeError for what cannot be an element.  Source: torch.tensor.
+    """
+    resolve_device(device)
+    array, inferred = array_from(data)
+    chosen = dtype or inferred
+    return finish(tensor_from_numpy(converted(array, inferred, chosen), chosen), requires_grad)
+
+
+def converted(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
+    """A fresh row-major array in `target`'s storage form."""
+    if source is target:
+        return np.array(array, dtype=target.numpy, order="C")
+    wide = widen(array, source)
+    if wide.dtype.kind == "c" and not target.is_complex:
+        raise RuntimeError(f"value cannot be converted to type {target.name} without overflow")
+    if target is bool_:
+        return np.array(wide != 0, order="C")
+    with np.errstate(all="ignore"):
+        return np.array(narrow(wide, target), order="C")
+
+
+def array_from(data) -> tuple[np.ndarray, DType]:
+    """(array in storage form, dtype) of anything `tensor` accepts."""
+    if isinstance(data, Tensor):
+        return value_of(data), data._node.dtype
+    if isinstance(data, (np.ndarray, np.generic)):
+        dtype = dtype_of_numpy(data.dtype)
+        return np.asarray(data, dtype=dtype.numpy), dtype
+    if is_number(data):
+        dtype = dtype_of_number(data)
+        return np.asarray(data, dtype=dtype.numpy), dtype
+    if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
+        return array_from(np.asarray(data))
+    if isinstance(data, (str, bytes)):
+        raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+    if not isinstance(data, (list, tuple, range)) and not hasattr(data, "__len__"):
+        raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
+    return _from_sequence(data)
+
+
+def _from_sequence(data) -> tuple[np.ndarray, DType]:
+    shape = _shape_of_nested(data)
+    elements: list = []
+    _collect(data, shape, 0, elements)
+    if not elements:
+        return np.empty(shape, get_default_dtype().numpy), get_default_dtype()
+    dtype = None
+    plain = []
+    for kind in {type(e) for e in elements}:
+        if not issubclass(kind, Tensor) and not issubclass(kind, np.generic):
+            found = dtype_of_number(kind())
+            dtype = found if dtype is None else promote_types(dtype, found)
+    for element in elements:
+        if isinstance(element, Tensor):
+            found = element._node.dtype
+            dtype = found if dtype is None else promote_types(dtype, found)
+            element = arithmetic_value(element).item()
+        elif isinstance(element, np.generic):
+            found = dtype_of_numpy(element.dtype)
+            dtype = found if dtype is None else promote_types(dtype, found)
+        plain.append(element)
+    if dtype.name == "int64":
+        _refuse_overflow(plain)
+    array = np.array(plain, dtype=dtype.compute).reshape(shape)
+    return narrow(array, dtype), dtype
+
+
+def _refuse_overflow(numbers) -> None:
+    if max(numbers) > 2**63 - 1 or min(numbers) < -(2**63):
+        raise RuntimeError("Overflow when unpacking long long")
+
+
+def _shape_of_nested(data) -> tuple[int, ...]:
+    shape: tuple[int, ...] = ()
+    while not is_number(data) and hasattr(data, "__len__"):
+        if isinstance(data, Tensor):
+            return shape + tuple(data._node.shape)
+        if isinstance(data, np.ndarray):
+            return shape + data.shape
+        shape += (len(data),)
+        if len(data) == 0:
+            break
+        data = data[0]
+    return shape
+
+
+def _collect(data, shape, depth: int, elements: list) -> None:
+    if isinstance(data, Tensor) and depth <= len(shape) and data._node.shape:
+        data = arithmetic_value(data)
+    if isinstance(data, np.ndarray):
+        if data.shape != tuple(shape[depth:]):
+            raise ValueError(
+                f"expected sequence of shape {list(shape[depth:])} at dim {depth} (got "
+                f"{list(data.shape)})"
+            )
+        elements.extend(data.reshape(-1))
+        return
+    if depth == len(shape):
+        if isinstance(data, (str, bytes)):
+            raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
+        if not is_number(data) and not isinstance(data, Tensor):
+            if hasattr(data, "__len__"):
+                raise ValueError(f"too many dimensions '{type(data).__name__}'")
+            raise TypeError(f"must be real number, not {type(data).__name__}")
+        elements.append(data)
+        return
+    if is_number(data) or not hasattr(data, "__len__"):
+        raise TypeError(f"expected a sequence at dim {depth}, got {type(data).__name__}")
+    if len(data) != shape[depth]:
+        raise ValueError(
+            f"expected sequence of length {shape[depth]} at dim {depth} (got {len(data)})"
+        )
+    for item in data:
+        _collect(item, shape, depth + 1, elements)
+
+
+def filled(shape: tuple[int, ...], value, dtype: DType) -> Tensor:
+    """A tensor with one value everywhere, recorded as an expanded scalar."""
+    scalar = scalar_tensor(value, dtype)
+    return expand(scalar, shape) if shape else tensor_from_numpy(scalar._node.value, dtype)
+
+
+@spelled(out=True)
+def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None,
+         pin_memory=False, names=None):  # fmt: skip
+    """A tensor of shape `size` with one value.  Source: torch.full."""
+    resolve_device(device)
+    if isinstance(fill_value, Tensor):
+        fill_value = fill_value.item()
+    shape = shape_from((size,) if isinstance(size, (tuple, list)) else (tuple(size),))
+    return finish(filled(shape, fill_value, dtype or dtype_of_number(fill_value)), requires_grad)
+
+
+def _fixed_value(name: str, value: int):
+    def make(*size, out=None, dtype=None, device=None, requires_grad=False, layout=None,
+             pin_memory=False, names=None, **named):  # fmt: skip
+        resolve_device(device)
+        if "size" in named:
+            size = (named.pop("size"),)
+        if named:
+            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
+        made = filled(shape_from(size), value, dtype or get_default_dtype())
+        return finish(made, requires_grad)
+
+    make.__name__ = make.__qualname__ = name
+    make.__doc__ = f"A tensor of the given shape filled with {value}.  Source: torch.{name}."
+    return spelled()(make)
+
+
+zeros = _fixed_value("zeros", 0)
+ones = _fixed_value("ones", 1)
+
+
+def empty_array(shape, dtype: DType) -> np.ndarray:
+    """Zeroed memory: values of `empty` are unspecified, and zeros are reproducible."""
+    return np.zeros(shape, dtype.numpy)
+
+
+@spelled()
+def empty(*size, out=None, dtype=None, device=None, requires_grad=False, layout=None,
+          pin_memory=False, memory_format=None, names=None):  # fmt: skip
+    """A tensor with unspecified values.  Source: torch.empty."""
+    resolve_device(device)
+    dtype = dtype or get_default_dtype()
+    return finish(tensor_from_numpy(empty_array(shape_from(size), dtype), dtype), requires_grad)
+
+
+def count_of(shape) -> int:
+    """Number of elements of a shape."""
+    return numel(shape)

@@ -1,0 +1,357 @@
+"""Storage, views and in-place writes: mutable tensors as pure values.
+
+A Storage holds the current content as one node and a version.  A write makes a new content node and
+bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its base (so
+that gradients flow through the write) or from the content.  A storage whose memory was handed out
+(`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that memory at
+once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.base.dtypes import int64
+from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
+from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
+from rushlight.tape.memo import BUFFER, leaf_spec
+from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.tape import leaf_node, local, materialise
+from rushlight.tensor.graph import AccumulateGrad, Overwrite
+from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
+
+ALWAYS_STALE = -1
+
+
+class Storage:
+    """Memory that several tensors may see.
+
+    value: node whose row-major elements are the content (its shape does not matter).
+    version: number of in-place writes, as autograd and the user see it.
+    stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
+    pinned: the flat ndarray shared with the outside, or None.
+    """
+
+    __slots__ = ("value", "version", "stamp", "dtype", "size", "pinned", "__weakref__")
+
+    def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
+        self.value = value
+        self.version = 0
+        self.stamp = 0
+        self.dtype = dtype
+        self.size = size
+        self.pinned = pinned
+
+    def restore(self, value: Node) -> None:
+        """Take back writes that failed: every tensor reads `value` again."""
+        self.value = value
+        self.stamp += 1
+
+    def touch(self) -> None:
+        """Note a write."""
+        self.version += 1
+        self.stamp += 1
+
+
+def storage_of(tensor: Tensor) -> Storage:
+    """The tensor's storage, made at first need."""
+    storage = tensor._storage
+    if storage is None:
+        node = tensor._node
+        storage = Storage(node, node.dtype, numel(node.shape))
+        if node.home is None:
+            node.home = (storage, 0)
+        tensor._storage = storage
+        tensor._seen = 0
+    return storage
+
+
+def covers_storage(tensor: Tensor) -> bool:
+    """Whether the tensor's elements, in order, are all of the storage's."""
+    return tensor._layout is None
+
+
+def layout_for(storage: Storage, shape, strides, offset: int):
+    """(strides, offset), or None for all of the storage in row-major order."""
+    if offset == 0 and numel(shape) == storage.size and is_contiguous(shape, strides):
+        if tuple(strides) == contiguous_strides(shape):
+            return None
+    return (tuple(strides), offset)
+
+
+# ---- views -------------------------------------------------------------------------------------
+
+
+def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
+    """A view of `tensor`'s storage.
+
+    read: function of a tensor that records the view as an operation on its value; it gives the view
+    its value and its gradient.
+    """
+    storage = storage_of(tensor)
+    shape = tuple(shape)
+    if storage.pinned is not None and tensor._grad_fn is None:
+        view = wrap(_placeholder(shape, storage.dtype))
+        view._seen = ALWAYS_STALE
+    else:
+        view = read(tensor)
+        node = view._node
+        if node.home is None:
+            node.home = (storage, storage.version)
+        view._seen = storage.stamp
+    view._storage = storage
+    view._layout = layout_for(storage, shape, strides, offset)
+    if local.tape.grad_enabled:
+        view._base = tensor if tensor._base is None else tensor._base
+    return view
+
+
+def alias_without_grad(tensor: Tensor) -> Tensor:
+    """A tensor on the same memory that autograd does not follow (`detach`)."""
+    storage = storage_of(tensor)
+    if storage.stamp != tensor._seen and storage.pinned is None:
+        refresh(tensor)
+    view = wrap(tensor._node)
+    view._storage = storage
+    view._seen = tensor._seen
+    view._layout = tensor._layout
+    return view
+
+
+def read_strided(source: Tensor, shape, strides, offset: int) -> Tensor:
+    """Record reading a strided window of `source`'s row-major elements."""
+    shape, strides = tuple(shape), tuple(strides)
+    if offset == 0 and numel(shape) == numel(source._node.shape):
+        if is_contiguous(shape, strides):
+            return source if shape == source._node.shape else reshape(source, shape)
+    return strided_read(source, scalar_tensor(offset, int64), shape, strides)
+
+
+def _placeholder(shape, dtype) -> Node:
+    node = Node()
+    node.step = leaf_spec(BUFFER, shape, dtype)
+    node.inputs = ()
+    node.address = NO_ADDRESS
+    node.shape = shape
+    node.dtype = dtype
+    node.value = None
+    node.home = None
+    return node
+
+
+def refresh(tensor: Tensor) -> None:
+    """Make a stale tensor's node show its storage's present content."""
+    storage = tensor._storage
+    if storage.pinned is not None:
+        tensor._node = _snapshot(tensor)
+        return
+    base = tensor._base
+    strides, offset = _layout(tensor)
+    shape = tensor._node.shape
+    if base is not None and covers_storage(base):
+        if base._seen != storage.stamp:
+            refresh(base)
+        fresh = read_strided(base, shape, strides, offset)
+        tensor._grad_fn = fresh._grad_fn
+    elif base is not None:
+        if base._seen != storage.stamp:
+            refresh(base)
+        fresh = read_strided(_flat_with_history(base), shape, strides, offset)
+        tensor._grad_fn = fresh._grad_fn
+    else:
+        fresh = _read_without_grad(storage, shape, strides, offset)
+    tensor._node = fresh._node
+    if tensor._node.home is None:
+        tensor._node.home = (storage, storage.version)
+    tensor._seen = storage.stamp
+
+
+def _layout(tensor: Tensor):
+    if tensor._layout is None:
+        return contiguous_strides(tensor._node.shape), 0
+    return tensor._layout
+
+
+def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
+    tape = local.tape
+    enabled = tape.grad_enabled
+    tape.grad_enabled = False
+    try:
+        return read_strided(wrap(storage.value), shape, strides, offset)
+    finally:
+        tape.grad_enabled = enabled
+
+
+def _flat_with_history(base: Tensor) -> Tensor:
+    """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
+    content = wrap(base._storage.value)
+    strides, offset = _layout(base)
+    return strided_write(
+        content, base, scalar_tensor(offset, int64), base._node.shape, strides
+    )
+
+
+def _snapshot(tensor: Tensor) -> Node:
+    """A leaf with the present content of pinned memory, as this tensor shows it."""
+    node = leaf_node(np.array(pinned_window(tensor), order="C"), tensor._node.dtype)
+    node.home = (tensor._storage, tensor._storage.version)
+    return node
+
+
+def pinned_window(tensor: Tensor):
+    """The ndarray (a view) that shows this tensor's elements in its pinned storage."""
+    buffer = tensor._storage.pinned
+    strides, offset = _layout(tensor)
+    itemsize = buffer.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(
+        buffer[offset:], tensor._node.shape, tuple(s * itemsize for s in strides)
+    )
+
+
+def pin(tensor: Tensor):
+    """Hand out the tensor's memory: materialise it, and return the ndarray that shares it."""
+    storage = storage_of(tensor)
+    if storage.pinned is None:
+        if storage.stamp != tensor._seen:
+            refresh(tensor)
+        array = materialise(storage.value)
+        # The node's own array stays untouched by later outside writes: others may still read it.
+        storage.pinned = np.array(array, order="C").reshape(-1)
+        storage.stamp += 1
+    tensor._seen = ALWAYS_STALE
+    return pinned_window(tensor)
+
+
+# ---- writes --------------------------------------------------------------------------------------
+
+
+def check_writable(tensor: Tensor) -> None:
+    """Raise PyTorch's errors for tensors that cannot be written in place."""
+    edge = tensor._grad_fn
+    if local.tape.grad_enabled and edge is not None:
+        if type(edge) is AccumulateGrad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    base = tensor._base
+    if local.tape.grad_enabled and base is not None and type(base._grad_fn) is AccumulateGrad:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if tensor._layout is not None and has_overlap(tensor._node.shape, tensor._layout[0]):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+
+
+def write(tensor: Tensor, new: Tensor) -> Tensor:
+    """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
+
+    new: the result of an operation (or any tensor), of `tensor`'s shape and dtype.
+    """
+    check_writable(tensor)
+    storage = storage_of(tensor)
+    if storage.pinned is not None and tensor._grad_fn is None and new._grad_fn is None:
+        _write_pinned(tensor, new)
+        return tensor
+    node = new._node
+    if node.home is not None or node.value is not None:
+        new = copy(new)
+        node = new._node
+    tape = local.tape
+    if storage.pinned is not None:
+        storage.value = leaf_node(np.array(storage.pinned), storage.dtype)
+    old = storage.value
+    if old.value is not None:
+        tape.undo.append((storage, old))
+        tape.armed = True
+    base = tensor if tensor._base is None else tensor._base
+    follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
+    if base is tensor or not follows:
+        _replace(storage, tensor, new)
+        if follows:
+            tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+    else:
+        _replace_through_base(storage, base, tensor, new)
+    node.home = (storage, storage.version)
+    tensor._node = node
+    tensor._seen = storage.stamp
+    if storage.pinned is not None:
+        _copy_out(storage)
+        tensor._seen = ALWAYS_STALE
+    return tensor
+
+
+def _edge_after_write(old_edge, new: Tensor):
+    if new._grad_fn is not None or old_edge is None:
+        return new._grad_fn
+    return Overwrite(old_edge)
+
+
+def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
+    if covers_storage(tensor):
+        storage.value = new._node
+    else:
+        strides, offset = tensor._layout
+        tape = local.tape
+        enabled = tape.grad_enabled
+        tape.grad_enabled = False
+        try:
+            content = strided_write(
+                wrap(storage.value), new, scalar_tensor(offset, int64), new._node.shape, strides
+            )
+        finally:
+            tape.grad_enabled = enabled
+        storage.value = content._node
+    storage.touch()
+
+
+def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: Tensor) -> None:
+    """Write a view so that its base's history contains the write."""
+    if base._seen != storage.stamp:
+        refresh(base)
+    strides, offset = _layout(tensor)
+    whole = base if covers_storage(base) else _flat_with_history(base)
+    content = strided_write(whole, new, scalar_tensor(offset, int64), new._node.shape, strides)
+    storage.touch()
+    storage.value = content._node
+    if covers_storage(base):
+        fresh = content
+        if content._node.shape != base._node.shape:
+            fresh = reshape(content, base._node.shape)
+    else:
+        base_strides, base_offset = base._layout
+        fresh = read_strided(content, base._node.shape, base_strides, base_offset)
+    base._node = fresh._node
+    base._node.home = (storage, storage.version)
+    base._grad_fn = _edge_after_write(base._grad_fn, fresh)
+    base._seen = storage.stamp
+    tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+
+
+def _write_pinned(tensor: Tensor, new: Tensor) -> None:
+    value = materialise(new._node, "write to shared memory")
+    np.copyto(pinned_window(tensor), value)
+    tensor._storage.touch()
+
+
+def _copy_out(storage: Storage) -> None:
+    """Bring pinned memory up to date after a write that autograd follows."""
+    value = materialise(storage.value, "write to shared memory")
+    np.copyto(storage.pinned, value.reshape(-1))
+
+
+def replace_data(tensor: Tensor, source: Tensor) -> None:
+    """Make `tensor` show `source`'s memory from now on (`tensor.data = source`)."""
+    storage_of(source)
+    tensor._storage = source._storage
+    tensor._node = source._node
+    tensor._seen = source._seen
+    tensor._layout = source._layout
+    tensor._base = None
+
+
+def strided_window(tensor: Tensor) -> tuple[tuple[int, ...], int]:
+    """(strides, offset) of the tensor within its storage."""
+    return strides_of(tensor), tensor.storage_offset()
