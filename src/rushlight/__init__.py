@@ -51,7 +51,15 @@ from rushlight.base.dtypes import (
 from rushlight.base.dtypes import (
     int64 as long,
 )
+from rushlight.ops.generator import Generator, default_generator
 from rushlight.ops.spelling import PUBLIC
+from rushlight.random import (
+    get_rng_state,
+    initial_seed,
+    manual_seed,
+    seed,
+    set_rng_state,
+)
 from rushlight.tensor.grad_mode import (
     enable_grad,
     inference_mode,

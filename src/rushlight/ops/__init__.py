@@ -8,6 +8,8 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     arithmetic,
     creation,
     pointwise,
+    random,
+    random_fill,
     reduction,
     shaping,
 )

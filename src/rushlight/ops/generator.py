@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight.base.device import CPU, device
 from rushlight.base.dtypes import uint8
+from rushlight.ops.creation import value_of
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -59,7 +60,7 @@ class Generator:
             raise TypeError(f"expected a torch.ByteTensor, but got {type(new_state).__name__}")
         if new_state.dtype is not uint8:
             raise TypeError(f"RNG state must be a torch.ByteTensor, got one of {new_state.dtype}")
-        self.engine.restore(new_state._materialize())
+        self.engine.restore(value_of(new_state))
 
     def clone_state(self) -> Generator:
         """A second generator that continues from the same point."""

@@ -16,7 +16,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.dtypes import DType, bfloat16, float16, float32, float64, widen
+from rushlight.ops.creation import value_of
 from rushlight.ops.generator import Generator, engine_of
+from rushlight.ops.spelling import attach_method
 from rushlight.rng import continuous, discrete
 from rushlight.rng.layout import arrange, fill_axes, is_contiguous
 from rushlight.rng.mt19937 import MersenneTwister
@@ -96,8 +98,14 @@ def preserved_strides(input: Tensor) -> tuple[int, ...]:
     return tuple(strides)
 
 
-def _unsupported(kernel: str, dtype: DType) -> NotImplementedError:
-    return NotImplementedError(f'"{kernel}" not implemented for {SCALAR_NAMES[dtype.name][0]!r}')
+def scalar_name(dtype: DType) -> str:
+    """PyTorch's name of an element type in messages, such as Long."""
+    return SCALAR_NAMES[dtype.name][0]
+
+
+def unsupported(kernel: str, dtype: DType) -> NotImplementedError:
+    """PyTorch's error for a distribution that an element type does not have."""
+    return NotImplementedError(f'"{kernel}" not implemented for {scalar_name(dtype)!r}')
 
 
 # ---- continuous distributions ------------------------------------------------------------------
@@ -106,7 +114,7 @@ def _unsupported(kernel: str, dtype: DType) -> NotImplementedError:
 def uniform_draw(engine: MersenneTwister, dtype: DType, low: float, high: float) -> Draw:
     """Checked draw of uniform numbers.  Raises: NotImplementedError, RuntimeError."""
     if not dtype.is_inexact:
-        raise _unsupported("check_uniform_bounds", dtype)
+        raise unsupported("check_uniform_bounds", dtype)
     largest = _LARGEST[dtype.to_real()]
     scalar, c_type = SCALAR_NAMES[dtype.to_real().name]
     for name, bound in (("from", low), ("to", high)):
@@ -129,12 +137,13 @@ def normal_draw(engine: MersenneTwister, dtype: DType, mean: float, std: float) 
     if not std >= 0.0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     if not dtype.is_inexact:
-        raise _unsupported("normal_kernel_cpu", dtype)
+        raise unsupported("normal_kernel_cpu", dtype)
     if dtype.is_complex:
         std = std / math.sqrt(2.0)  # the variance is shared by the two parts
     return lambda count, name, row_major: normal(engine, count, name, mean, std, row_major)
 
 
+@attach_method("uniform_")
 def uniform_(
     self: Tensor,
     low: float = 0.0,
@@ -154,6 +163,7 @@ def uniform_(
     return _fill(self, uniform_draw(engine, self.dtype, float(low), float(to)))
 
 
+@attach_method("normal_")
 def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -162,9 +172,8 @@ def normal_(
     return _fill(self, normal_draw(engine, self.dtype, float(mean), float(std)))
 
 
-def exponential_(
-    self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None
-) -> Tensor:
+@attach_method("exponential_")
+def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponential numbers of rate `lambd`.  Source: torch.Tensor.exponential_."""
     engine = engine_of("exponential_", generator)
     _require_floating("Exponential", self.dtype)
@@ -173,6 +182,7 @@ def exponential_(
     return _fill(self, lambda n, name, _: continuous.exponential(engine, n, name, float(lambd)))
 
 
+@attach_method("cauchy_")
 def cauchy_(
     self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -187,6 +197,7 @@ def cauchy_(
     )
 
 
+@attach_method("log_normal_")
 def log_normal_(
     self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
 ) -> Tensor:
@@ -195,7 +206,7 @@ def log_normal_(
     if not std > 0.0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
     if not self.dtype.is_floating_point:
-        raise _unsupported("log_normal_cpu", self.dtype)
+        raise unsupported("log_normal_cpu", self.dtype)
     return _fill(
         self,
         lambda n, name, _: continuous.log_normal(engine, n, name, float(mean), float(std)),
@@ -206,23 +217,25 @@ def _require_floating(distribution: str, dtype: DType) -> None:
     if not dtype.is_floating_point:
         raise RuntimeError(
             f"{distribution} distribution is a continuous probability distribution. dtype must be "
-            f"a floating point but you specified {SCALAR_NAMES[dtype.name][0]}"
+            f"a floating point but you specified {scalar_name(dtype)}"
         )
 
 
 # ---- discrete distributions --------------------------------------------------------------------
 
 
+@attach_method("geometric_")
 def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of trials up to the first success.  Source: torch.Tensor.geometric_."""
     engine = engine_of("geometric_", generator)
     if not 0.0 < p < 1.0:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     if self.dtype.is_complex or self.dtype.name == "bool":
-        raise _unsupported("geometric_cpu", self.dtype)
+        raise unsupported("geometric_cpu", self.dtype)
     return _fill(self, lambda n, name, _: discrete.geometric(engine, n, name, float(p)))
 
 
+@attach_method("bernoulli_")
 def bernoulli_(
     self: Tensor, p: float | Tensor = 0.5, *, generator: Generator | None = None
 ) -> Tensor:
@@ -242,7 +255,7 @@ def bernoulli_draw(engine: MersenneTwister, dtype: DType, chance: float) -> Draw
     if not 0.0 <= chance <= 1.0:
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={chance:g}")
     if dtype.is_complex:
-        raise _unsupported("bernoulli_scalar_cpu_", dtype)
+        raise unsupported("bernoulli_scalar_cpu_", dtype)
     return lambda count, name, _: discrete.bernoulli(engine, count, name, chance)
 
 
@@ -250,8 +263,8 @@ def _flips_for_each(
     engine: MersenneTwister, shape: tuple[int, ...], strides: tuple[int, ...], chances: Tensor
 ) -> Draw:
     if not chances.dtype.is_floating_point:
-        raise _unsupported("bernoulli_tensor_cpu_p_", chances.dtype)
-    values = chances._materialize()
+        raise unsupported("bernoulli_tensor_cpu_p_", chances.dtype)
+    values = value_of(chances)
     wide = widen(values, chances.dtype)
     if not np.all((wide >= 0) & (wide <= 1)):
         raise RuntimeError(
@@ -277,12 +290,13 @@ def _flips_for_each(
 def flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
     """A flip for each probability in `input`, in its dtype and order of axes."""
     if not input.dtype.is_floating_point:
-        raise _unsupported("bernoulli_tensor_cpu_self_", input.dtype)
+        raise unsupported("bernoulli_tensor_cpu_self_", input.dtype)
     strides = preserved_strides(input)
     draw = _flips_for_each(engine, input._node.shape, strides, input)
     return drawn(input._node.shape, strides, input.dtype, draw)
 
 
+@attach_method("random_")
 def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **named: Any) -> Tensor:
     """Fill with integers: `random_()` over all that the dtype holds exactly, `random_(to)` from 0,
     `random_(from, to)`; the upper end is excluded.  Source: torch.Tensor.random_.
@@ -291,7 +305,7 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
     low, high = _random_bounds(bounds, named)
     dtype = self.dtype
     if dtype.is_complex:
-        raise _unsupported("random_kernel_cpu", dtype)
+        raise unsupported("random_kernel_cpu", dtype)
     if low is None:
         return _fill(self, lambda n, name, _: discrete.full_range_integers(engine, n, name))
     if high is None:

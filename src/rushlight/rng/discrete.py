@@ -75,8 +75,12 @@ def full_range_integers(generator: MersenneTwister, count: int, dtype: str) -> n
     return rounding.round_to(generator.words(count).astype(np.int64) % limit, dtype)
 
 
-def permutation(generator: MersenneTwister, count: int) -> np.ndarray:
-    """A random order of 0 … count-1 as int64.  Source: at::randperm on CPU."""
+def permutation(generator: MersenneTwister, count: int, dtype: str = "int64") -> np.ndarray:
+    """A random order of 0 … count-1.  Source: at::randperm on CPU."""
+    return rounding.round_to(_random_order(generator, count), dtype)
+
+
+def _random_order(generator: MersenneTwister, count: int) -> np.ndarray:
     if count >= _LONG_PERMUTATION:
         return _long_permutation(generator, count)
     if count < 2:
