@@ -52,7 +52,9 @@ from rushlight.base.dtypes import (
     int64 as long,
 )
 from rushlight.ops.generator import Generator, default_generator
+from rushlight.base.stats import stats as _stats
 from rushlight.ops.spelling import PUBLIC
+from rushlight.tensor.flush import synchronize
 from rushlight.random import (
     get_rng_state,
     initial_seed,
@@ -73,4 +75,5 @@ from rushlight.vjp import rows  # noqa: F401 - fills the table of derivatives
 
 __version__ = "0.1.0"
 
+stats = _stats.snapshot
 globals().update(PUBLIC)
