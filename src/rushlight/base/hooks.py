@@ -22,7 +22,7 @@ class RemovableHandle:
     `extra` are further registries that hold marks under the same id (such as "called always").
     """
 
-    __slots__ = ("id", "hooks_dict_ref", "extra_dict_ref", "__weakref__")
+    __slots__ = ("__weakref__", "extra_dict_ref", "hooks_dict_ref", "id")
 
     def __init__(self, hooks_dict: OrderedDict, *, extra_dict: Any = None) -> None:
         extra: Sequence[OrderedDict] = ()
