@@ -248,7 +248,8 @@ def check_writable(tensor: Tensor) -> None:
 def write(tensor: Tensor, new: Tensor) -> Tensor:
     """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
 
-    new: the result of an operation (or any tensor), of `tensor`'s shape and dtype.
+    new: the result of an operation, of `tensor`'s shape and dtype; nobody else may go on using it
+        as a tensor (copy it first).
     """
     check_writable(tensor)
     storage = storage_of(tensor)
@@ -256,7 +257,8 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
         _write_pinned(tensor, new)
         return tensor
     node = new._node
-    if node.home is not None or node.value is not None:
+    if new._storage is not None or node.home is not None:
+        # The value already stands for a tensor with aliases of its own.
         new = copy(new)
         node = new._node
     tape = local.tape
@@ -281,6 +283,19 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
         _copy_out(storage)
         tensor._seen = ALWAYS_STALE
     return tensor
+
+
+def write_leaf(tensor: Tensor, node: Node) -> None:
+    """In-place write of a materialised leaf that nothing else refers to; records nothing."""
+    storage = storage_of(tensor)
+    if storage.pinned is not None or not covers_storage(tensor):
+        write(tensor, wrap(node))
+        return
+    storage.touch()
+    storage.value = node
+    node.home = (storage, storage.version)
+    tensor._node = node
+    tensor._seen = storage.stamp
 
 
 def _edge_after_write(old_edge, new: Tensor):
