@@ -7,6 +7,8 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     access,
     arithmetic,
     creation,
+    dropout,
+    interop,
     pointwise,
     random,
     random_fill,

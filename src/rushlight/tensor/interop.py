@@ -45,8 +45,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """
     if self._grad_fn is not None and not force:
         raise RuntimeError(
-            "Can't call numpy() on Tensor that requires grad. "
-            "Use tensor.detach().numpy() instead."
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
     if self._node.dtype is bfloat16:
         raise TypeError("Got unsupported ScalarType BFloat16")
@@ -228,9 +227,7 @@ def tensor_item(tensor: Tensor) -> bool | int | float | complex:
     """The only element as a Python number.  Raises: RuntimeError if there is not exactly one."""
     array = read_array(tensor)
     if array.size != 1:
-        raise RuntimeError(
-            f"a Tensor with {array.size} elements cannot be converted to Scalar"
-        )
+        raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
     return widen(array, tensor._node.dtype).item()
 
 
