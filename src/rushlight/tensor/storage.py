@@ -285,19 +285,6 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
     return tensor
 
 
-def write_leaf(tensor: Tensor, node: Node) -> None:
-    """In-place write of a materialised leaf that nothing else refers to; records nothing."""
-    storage = storage_of(tensor)
-    if storage.pinned is not None or not covers_storage(tensor):
-        write(tensor, wrap(node))
-        return
-    storage.touch()
-    storage.value = node
-    node.home = (storage, storage.version)
-    tensor._node = node
-    tensor._seen = storage.stamp
-
-
 def _edge_after_write(old_edge, new: Tensor):
     if new._grad_fn is not None or old_edge is None:
         return new._grad_fn
