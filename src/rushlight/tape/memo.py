@@ -113,9 +113,13 @@ class Memo:
     def trim(self) -> None:
         """Forget everything once the bound is passed; called between segments only."""
         if self.steps > config.memo_steps:
-            stats.memo_evictions += self.steps
-            self.root = new_root()
-            self.steps = 0
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget every recording; tapes in progress keep the steps they stand on."""
+        stats.memo_evictions += self.steps
+        self.root = new_root()
+        self.steps = 0
 
 
 memo = Memo()
