@@ -82,7 +82,7 @@ def from_numpy(array: np.ndarray) -> Tensor:
     negative or fractional strides and foreign byte order.  Source: torch.from_numpy.
     """
     if not isinstance(array, np.ndarray):
-        raise TypeError(f"expected np.ndarray (got {type(array).__name__})")
+        raise TypeError(f"expected np.ndarray (got {_type_name(array)})")
     dtype = dtype_of_numpy(array.dtype)
     _check_layout(array)
     if not array.flags.writeable:
@@ -96,6 +96,11 @@ def from_numpy(array: np.ndarray) -> Tensor:
     flat = _covering_buffer(array, strides)
     storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
     return tensor_on_storage(storage, 0, array.shape, strides, False)
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _check_layout(array: np.ndarray) -> None:
@@ -150,7 +155,7 @@ def dlpack_device(self: Tensor) -> tuple[int, int]:
 
 
 class _CapsuleOwner:
-    """Gives a bare capsule the two methods that consumers ask for."""
+    """Gives a bare capsule the two methods that NumPy asks for."""
 
     def __init__(self, capsule: Any) -> None:
         self._capsule = capsule
@@ -162,27 +167,45 @@ class _CapsuleOwner:
         return _DLPACK_CPU
 
 
+class _WritableMemory:
+    """Memory of an array that NumPy holds read-only although its exporter did not say so."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        self.__array_interface__ = dict(
+            array.__array_interface__, data=(array.ctypes.data, False), strides=array.strides
+        )
+
+
 def from_dlpack(ext_tensor: Any) -> Tensor:
     """A tensor that shares the memory of `ext_tensor`, an object with `__dlpack__` or a capsule.
 
     Raises: RuntimeError for anything else, BufferError for memory that is not on the CPU.
     Source: torch.from_dlpack.
     """
-    if type(ext_tensor).__name__ == "PyCapsule":
-        ext_tensor = _CapsuleOwner(ext_tensor)
-    if not hasattr(ext_tensor, "__dlpack__"):
-        raise RuntimeError(
-            f"from_dlpack received an invalid capsule: {type(ext_tensor).__name__} has no "
-            "__dlpack__ method"
-        )
-    if tuple(ext_tensor.__dlpack_device__())[0] != _DLPACK_CPU[0]:
-        raise BufferError("from_dlpack: the memory is on another device; copy it to the CPU first")
-    array = np.from_dlpack(ext_tensor)
-    if not array.flags.writeable:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return from_numpy(array)
+    capsule = ext_tensor
+    if type(ext_tensor).__name__ != "PyCapsule":
+        if not hasattr(ext_tensor, "__dlpack__"):
+            raise RuntimeError(
+                f"from_dlpack received an invalid capsule: {_type_name(ext_tensor)} has no "
+                "__dlpack__ method"
+            )
+        if tuple(ext_tensor.__dlpack_device__())[0] != _DLPACK_CPU[0]:
+            raise BufferError("from_dlpack: the memory is not on the CPU; copy it there first")
+        capsule = _export(ext_tensor)
+    array = np.from_dlpack(_CapsuleOwner(capsule))
+    if '"dltensor"' in repr(capsule) or '"used_dltensor"' in repr(capsule):
+        # The older capsules cannot say "read-only", so their memory may be written to.
+        array = np.asarray(_WritableMemory(array))
     return from_numpy(array)
+
+
+def _export(exporter: Any) -> Any:
+    """The exporter's capsule, of the newer kind where it knows it."""
+    try:
+        return exporter.__dlpack__(max_version=(1, 0))
+    except TypeError:
+        return exporter.__dlpack__()
 
 
 def to_dlpack(tensor: Tensor) -> Any:
