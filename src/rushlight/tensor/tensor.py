@@ -143,7 +143,8 @@ def become(tensor: Tensor, source: Tensor) -> None:
     """Make `tensor` (made by __new__ of a subclass) another handle to `source`'s data."""
     tensor._node = source._node
     tensor._storage = source._storage
-    tensor._seen = source._seen
+    # A recorded tensor has no stamp before it has a storage.
+    tensor._seen = 0 if source._storage is None else source._seen
     tensor._layout = source._layout
     tensor._base = None
     tensor._grad_fn = None
