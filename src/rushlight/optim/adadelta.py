@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -14,6 +13,7 @@ from rushlight.optim.flat_step import (
     check_not_negative,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -60,8 +60,8 @@ class Adadelta(FlatOptimizer):
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
             "step": scalar_tensor(0.0),
-            "square_avg": zeros_like(param),
-            "acc_delta": zeros_like(param),
+            "square_avg": state_like(param),
+            "acc_delta": state_like(param),
         }
 
     def rule(

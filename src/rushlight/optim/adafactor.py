@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.dtypes import finfo
+from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
 from rushlight.optim.flat_step import lerp, scalar_option, scalar_tensor
 from rushlight.optim.optimizer import Optimizer
@@ -60,7 +60,7 @@ class Adafactor(Optimizer):
             "maximize": maximize,
         }
         super().__init__(params, defaults)
-        if any(p.is_complex() for group in self.param_groups for p in group["params"]):
+        if any(p.dtype.is_complex for group in self.param_groups for p in group["params"]):
             raise RuntimeError("Adafactor does not support complex parameters")
 
     def step(self, closure: Callable[[], Any] | None = None) -> Any:

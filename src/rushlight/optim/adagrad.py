@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import full_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -15,6 +14,7 @@ from rushlight.optim.flat_step import (
     check_not_negative,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -66,9 +66,9 @@ class Adagrad(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         start = group["initial_accumulator_value"]
-        if param.is_complex():
+        if param.dtype.is_complex:
             start = complex(start, start)
-        return {"step": scalar_tensor(0.0), "sum": full_like(param, start)}
+        return {"step": scalar_tensor(0.0), "sum": state_like(param, start)}
 
     def share_memory(self) -> None:
         """Raises: NotImplementedError; state is not shared between processes."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
-from rushlight.ops.pointwise import maximum
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -18,7 +16,9 @@ from rushlight.optim.flat_step import (
     lerp,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
+from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Adam", "AdamW"]
@@ -77,11 +77,11 @@ class Adam(FlatOptimizer):
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         state = {
             "step": scalar_tensor(0.0),
-            "exp_avg": zeros_like(param),
-            "exp_avg_sq": zeros_like(param),
+            "exp_avg": state_like(param),
+            "exp_avg_sq": state_like(param),
         }
         if group["amsgrad"]:
-            state["max_exp_avg_sq"] = zeros_like(param)
+            state["max_exp_avg_sq"] = state_like(param)
         return state
 
     def rule(

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
-from rushlight.ops.pointwise import maximum
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -17,7 +15,9 @@ from rushlight.optim.flat_step import (
     lerp,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
+from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Adamax"]
@@ -62,8 +62,8 @@ class Adamax(FlatOptimizer):
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
             "step": scalar_tensor(0.0),
-            "exp_avg": zeros_like(param),
-            "exp_inf": zeros_like(param),
+            "exp_avg": state_like(param),
+            "exp_inf": state_like(param),
         }
 
     def rule(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -13,6 +12,7 @@ from rushlight.optim.flat_step import (
     check_not_negative,
     rounded,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -61,7 +61,7 @@ class ASGD(FlatOptimizer):
             "step": scalar_tensor(0.0),
             "eta": scalar_tensor(float(group["lr"])),
             "mu": scalar_tensor(1.0),
-            "ax": zeros_like(param),
+            "ax": state_like(param),
         }
 
     def rule(

@@ -18,14 +18,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rushlight.base.dtypes import float32, float64
-from rushlight.ops.creation import get_default_dtype, zeros_like
-from rushlight.ops.shaping import view_as_complex, view_as_real
+from rushlight.base.dtypes import float32, float64, get_default_dtype, narrow
 from rushlight.optim.optimizer import Optimizer
+from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
-from rushlight.tensor.creation import tensor_from_numpy
+from rushlight.tape.node import Node
 from rushlight.tensor.grad_mode import enable_grad, set_grad_enabled
-from rushlight.tensor.tensor import Tensor
+from rushlight.tensor.storage import write
+from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 State = dict[str, Any]
 Flat = dict[str, Tensor]
@@ -40,10 +40,9 @@ class Member(NamedTuple):
 
 
 class Known(NamedTuple):
-    """A number read from, or written to, a 0-d state tensor when it had this version."""
+    """The number that a 0-d state tensor holds as long as its value is this node."""
 
-    tensor: Tensor
-    version: int
+    node: Node
     value: float
 
 
@@ -62,7 +61,7 @@ class FlatOptimizer(Optimizer):
     def rule(
         self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
     ) -> tuple[Tensor, Flat, dict[str, float]]:
-        """One step.  Shapes: all tensors (total,), complex ones as (total, 2) real.
+        """One step.  Shapes: all tensors (total,); complex ones as all real, then all imaginary.
 
         Returns: new x, the states that change, and the new values of `scalars`.
         """
@@ -107,7 +106,7 @@ class FlatOptimizer(Optimizer):
         return state
 
     def _matching_gradient(self, param: Tensor, grad: Tensor) -> Tensor:
-        if grad.is_complex() != param.is_complex():
+        if grad.dtype.is_complex != param.dtype.is_complex:
             raise RuntimeError(
                 f"{type(self).__name__}: a {param.dtype} parameter has a gradient of {grad.dtype}; "
                 "give it a gradient of its own dtype"
@@ -118,11 +117,11 @@ class FlatOptimizer(Optimizer):
         self, group: dict[str, Any], members: list[Member], known: dict[str, float]
     ) -> None:
         first = members[0]
-        is_complex = first.param.is_complex()
+        is_complex = first.param.dtype.is_complex
 
         def packed(tensors: list[Tensor]) -> Tensor:
             flat = pack(tensors)
-            return view_as_real(flat) if is_complex else flat
+            return pack([real(flat), imag(flat)]) if is_complex else flat
 
         x = packed([member.param for member in members])
         g = packed([member.grad for member in members])
@@ -144,15 +143,17 @@ class FlatOptimizer(Optimizer):
         """The state tensor to write to; made at first if the rule starts a state of its own."""
         state = self.state[member.param]
         if name not in state:
-            state[name] = zeros_like(member.param)
+            state[name] = state_like(member.param)
         return state[name]
 
     def _write(self, targets: list[Tensor], flat: Tensor, shapes: tuple, is_complex: bool) -> None:
-        values = unpack(view_as_complex(flat) if is_complex else flat, shapes)
+        if is_complex:
+            half = (flat.shape[0] // 2,)
+            flat = make_complex(*unpack(flat, (half, half)))
         differentiable = self.defaults.get("differentiable", False)
-        for target, value in zip(targets, values):
+        for target, value in zip(targets, unpack(flat, shapes)):
             if differentiable:
-                target.copy_(value)
+                write(target, value)
             else:
                 target._assign_value(value)
 
@@ -161,17 +162,17 @@ class FlatOptimizer(Optimizer):
     def _number(self, param: Tensor, state: State, name: str) -> float:
         tensor = state[name]
         known = self._known.get((id(param), name))
-        if known is not None and known.tensor is tensor and known.version == tensor._version:
-            return known.value
+        storage = tensor._storage
+        if known is not None and tensor._node is known.node:
+            if storage is not None and storage.stamp == tensor._seen and storage.pinned is None:
+                return known.value
         return float(tensor)
 
     def _write_number(self, members: list[Member], name: str, value: float) -> None:
-        shared = scalar_tensor(value)
         for member in members:
-            tensor = member.state[name]
-            tensor._assign_value(shared)
-            key = (id(member.param), name)
-            self._known[key] = Known(tensor, tensor._version, value)
+            number = scalar_tensor(value)
+            member.state[name]._assign_value(number)
+            self._known[id(member.param), name] = Known(number._node, value)
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self._known: dict[tuple[int, str], Known] = {}
@@ -193,7 +194,14 @@ class FlatOptimizer(Optimizer):
 def scalar_tensor(value: float) -> Tensor:
     """A 0-d tensor of the dtype that counts and schedules are kept in."""
     dtype = float64 if get_default_dtype() is float64 else float32
-    return tensor_from_numpy(np.asarray(value, dtype=dtype.numpy), dtype)
+    return tensor_from_numpy(np.array(value, dtype=dtype.numpy), dtype)
+
+
+def state_like(param: Tensor, value: complex = 0) -> Tensor:
+    """A state tensor of the parameter's shape and dtype with one value everywhere."""
+    dtype = param.dtype
+    array = np.full(tuple(param.shape), narrow(value, dtype), dtype=dtype.numpy)
+    return tensor_from_numpy(array, dtype)
 
 
 def rounded(value: float) -> float:

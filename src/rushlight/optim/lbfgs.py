@@ -10,9 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.ops.shaping import view_as_complex, view_as_real
-from rushlight.optim.flat_step import check_lr, scalar_option
+from rushlight.optim.flat_step import check_lr, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
 from rushlight.optim.wolfe import strong_wolfe
 from rushlight.primitives.movement import pack, unpack
@@ -172,7 +171,7 @@ class LBFGS(Optimizer):
     def _flat_gradient(self) -> Tensor:
         """All gradients as one vector, zeros where there is none.  Shapes: (total,)."""
         grads = [
-            _as_real(zeros_like(param) if param.grad is None else param.grad)
+            _as_real(state_like(param) if param.grad is None else param.grad)
             for param in self._params
         ]
         return pack(grads)
@@ -181,13 +180,13 @@ class LBFGS(Optimizer):
         """Add the parts of a flat vector to the parameters in place."""
         shapes = tuple(tuple(_as_real(param).shape) for param in self._params)
         for param, part in zip(self._params, unpack(flat, shapes)):
-            if param.is_complex():
+            if param.dtype.is_complex:
                 part = view_as_complex(part)
             param._assign_value(param + part)
 
 
 def _as_real(tensor: Tensor) -> Tensor:
-    return view_as_real(tensor) if tensor.is_complex() else tensor
+    return view_as_real(tensor) if tensor.dtype.is_complex else tensor
 
 
 def _inverse_hessian_times(q: Tensor, search: dict, weights: list) -> Tensor:

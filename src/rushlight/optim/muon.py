@@ -7,8 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import bfloat16
-from rushlight.ops.creation import zeros_like
-from rushlight.optim.flat_step import lerp, scalar_option
+from rushlight.optim.flat_step import lerp, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
@@ -86,11 +85,11 @@ class Muon(Optimizer):
         return loss
 
     def _step_parameter(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
-        if param.is_complex():
+        if param.dtype.is_complex:
             raise RuntimeError("Muon does not support complex parameters")
         state = self.state[param]
         if "momentum_buffer" not in state:
-            state["momentum_buffer"] = zeros_like(grad)
+            state["momentum_buffer"] = state_like(grad)
         buffer, momentum = state["momentum_buffer"], group["momentum"]
         buffer.copy_(lerp(buffer, grad, 1 - momentum))
         update = lerp(grad, buffer, momentum) if group["nesterov"] else buffer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -17,6 +16,7 @@ from rushlight.optim.flat_step import (
     rounded,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -71,8 +71,8 @@ class NAdam(FlatOptimizer):
         return {
             "step": scalar_tensor(0.0),
             "mu_product": scalar_tensor(1.0),
-            "exp_avg": zeros_like(param),
-            "exp_avg_sq": zeros_like(param),
+            "exp_avg": state_like(param),
+            "exp_avg_sq": state_like(param),
         }
 
     def rule(

@@ -388,6 +388,6 @@ def _fitted_tensor(param: Tensor, value: Tensor, name: Any, step_on_device: bool
             return value.to(dtype=float32, device=param.device)
         return value
     with no_grad():
-        if param.is_floating_point():
+        if param.dtype.is_floating_point:
             return value.to(dtype=param.dtype, device=param.device)
         return value.to(device=param.device)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -16,6 +15,7 @@ from rushlight.optim.flat_step import (
     lerp,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -63,8 +63,8 @@ class RAdam(FlatOptimizer):
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
             "step": scalar_tensor(0.0),
-            "exp_avg": zeros_like(param),
-            "exp_avg_sq": zeros_like(param),
+            "exp_avg": state_like(param),
+            "exp_avg_sq": state_like(param),
         }
 
     def rule(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import zeros_like
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -15,6 +14,7 @@ from rushlight.optim.flat_step import (
     lerp,
     scalar_option,
     scalar_tensor,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -63,11 +63,11 @@ class RMSprop(FlatOptimizer):
         super().__init__(params, defaults)
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
-        state = {"step": scalar_tensor(0.0), "square_avg": zeros_like(param)}
+        state = {"step": scalar_tensor(0.0), "square_avg": state_like(param)}
         if group["momentum"] > 0:
-            state["momentum_buffer"] = zeros_like(param)
+            state["momentum_buffer"] = state_like(param)
         if group["centered"]:
-            state["grad_avg"] = zeros_like(param)
+            state["grad_avg"] = state_like(param)
         return state
 
     def rule(

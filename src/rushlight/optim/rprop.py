@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.ops.creation import full_like, zeros_like
-from rushlight.ops.indexing import where
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
     State,
     check_lr,
     scalar_tensor,
+    state_like,
 )
+from rushlight.primitives.elementwise import maximum, minimum, where
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Rprop"]
@@ -53,11 +53,11 @@ class Rprop(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         size = float(group["lr"])
-        start = complex(size, size) if param.is_complex() else size
+        start = complex(size, size) if param.dtype.is_complex else size
         return {
             "step": scalar_tensor(0.0),
-            "prev": zeros_like(param),
-            "step_size": full_like(param, start),
+            "prev": state_like(param),
+            "step_size": state_like(param, start),
         }
 
     def rule(
@@ -71,6 +71,7 @@ class Rprop(FlatOptimizer):
         turned = agreement < 0
         size = where(turned, state["step_size"] * eta_minus, state["step_size"])
         size = where(agreement > 0, state["step_size"] * eta_plus, size)
-        size = size.clamp(group["step_sizes"][0], group["step_sizes"][1])
-        g = where(turned, zeros_like(g), g)
+        least, most = group["step_sizes"]
+        size = minimum(maximum(size, size._scalar(least)), size._scalar(most))
+        g = where(turned, g * 0, g)
         return x - g.sign() * size, {"prev": g, "step_size": size}, {"step": step}

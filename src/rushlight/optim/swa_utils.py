@@ -57,7 +57,7 @@ def get_ema_multi_avg_fn(decay: float = 0.999) -> Callable:
     def ema_update(averaged: Iterable[Tensor], current: Iterable[Tensor], _: Any) -> None:
         with no_grad():
             for average, value in zip(averaged, current):
-                if average.is_floating_point() or average.is_complex():
+                if average.dtype.is_floating_point or average.dtype.is_complex:
                     average.copy_(lerp(average, value, 1 - decay))
                 else:
                     average.copy_(average * decay + value * (1 - decay))
