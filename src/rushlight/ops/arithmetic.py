@@ -11,7 +11,7 @@ from rushlight.ops.promotion import is_number, promote, result_dtype, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.tensor.apply import apply2
-from rushlight.tensor.tensor import Tensor
+from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 
 def _scaled_by_alpha(name: str, other, alpha, dtype):
@@ -179,6 +179,9 @@ bitwise_left_shift = _bitwise("bitwise_left_shift", p.shift_left)
 bitwise_right_shift = _bitwise("bitwise_right_shift", p.shift_right)
 
 
+# Exact types: bool is an int but promotes differently.
+_REAL_NUMBERS = (float, int)
+
 # ---- operators -----------------------------------------------------------------------------------
 
 
@@ -189,12 +192,28 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
         try:
             dtype = other._node.dtype
         except AttributeError:
+            dtype = self._node.dtype
+            if dtype.is_inexact and type(other) in _REAL_NUMBERS:
+                return apply2(primitive, self, scalar_tensor(other, dtype))
             return function(self, other) if is_number(other) else NotImplemented
         if dtype is self._node.dtype and (dtype.is_inexact or not inexact_only):
             return apply2(primitive, self, other)
         return function(self, other)
 
     operator.__doc__ = f"self {symbol} other"
+    return operator
+
+
+def _fast_reflected(primitive, function, symbol: str):
+    """`number op x`."""
+
+    def operator(self, other):
+        dtype = self._node.dtype
+        if dtype.is_inexact and type(other) in _REAL_NUMBERS:
+            return apply2(primitive, scalar_tensor(other, dtype), self)
+        return function(other, self) if is_number(other) else NotImplemented
+
+    operator.__doc__ = f"other {symbol} self"
     return operator
 
 
@@ -225,7 +244,7 @@ def _attach_operators() -> None:
     for name, primitive, function, symbol, inexact_only in table:
         fast = _fast_operator(primitive, function, symbol, inexact_only=inexact_only)
         setattr(Tensor, f"__{name}__", fast)
-        setattr(Tensor, f"__r{name}__", _reflected(function, symbol))
+        setattr(Tensor, f"__r{name}__", _fast_reflected(primitive, function, symbol))
         setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
     for name, function, symbol in (
         ("floordiv", floor_divide, "//"),
