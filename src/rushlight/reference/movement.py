@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.shapes import numel
 from rushlight.primitives import movement as p
 from rushlight.reference.table import define
 
@@ -72,7 +73,7 @@ def _unpack(x, shapes):
     parts = []
     start = 0
     for shape in shapes:
-        count = int(np.prod(shape, dtype=np.int64))
+        count = numel(shape)
         parts.append(x[start : start + count].reshape(shape).copy())
         start += count
     return parts
