@@ -176,6 +176,7 @@ def _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted,
     if kind is AccumulateGrad:
         if accumulate and (wanted is None or id(node) in wanted):
             _accumulate(node, given[0], create_graph)
+            _run_post_hooks(node, (), given)
         return
     if kind is Overwrite:
         return
@@ -254,8 +255,11 @@ def _saved_tensor(node, edge, owner: GradNode) -> Tensor:
     return tensor
 
 
-def _recorded_at(owner: GradNode) -> str:
-    line = owner.step.line
+def _recorded_at(owner: GraphNode) -> str:
+    if type(owner) is GradNode:
+        line = owner.step.line
+    else:
+        line = None if owner.extra is None else owner.extra.line
     return f"recorded at {line[0]}:{line[1]}" if line else "recorded at an unknown line"
 
 
@@ -285,7 +289,7 @@ def _accumulate(node: AccumulateGrad, cotangent: Tensor, create_graph: bool) -> 
     else:
         write(tensor._grad, add(tensor._grad, cotangent))
     if node.extra is not None:
-        for hook in list(node.extra.post_hooks.values()):
+        for hook in list(node.extra.accumulate_hooks.values()):
             hook(tensor)
 
 
@@ -372,9 +376,7 @@ def _refuse_nan(node, found) -> None:
         else:
             has_nan = bool((value != value).any())
         if has_nan:
-            where = ""
-            if type(node) is GradNode:
-                where = f" Its forward operation was {_recorded_at(node)}."
+            where = f" Its forward operation was {_recorded_at(node)}."
             raise RuntimeError(
                 f"Function '{node.name()}' returned nan values in its {position}th output.{where}"
             )
@@ -436,7 +438,7 @@ def backward(
     edges = None
     if inputs is not None:
         if not inputs:
-            raise RuntimeError("'inputs' argument to backward() cannot be empty.")
+            raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for tensor in inputs:
             if tensor._grad_fn is None:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")

@@ -8,6 +8,7 @@ Level 10.
 from __future__ import annotations
 
 import weakref
+from collections import OrderedDict
 from typing import Any
 
 RELEASED = ()
@@ -16,11 +17,15 @@ RELEASED = ()
 class Extra:
     """What few nodes have: hooks, a name of their own, tensors that retain their gradient."""
 
-    __slots__ = ("pre_hooks", "post_hooks", "name", "retained", "metadata", "line")
+    __slots__ = (
+        "pre_hooks", "post_hooks", "accumulate_hooks", "name", "retained", "metadata", "line",
+    )  # fmt: skip
 
     def __init__(self) -> None:
-        self.pre_hooks: dict[int, Any] = {}
-        self.post_hooks: dict[int, Any] = {}
+        # Ordered dictionaries, since handles refer to them weakly.
+        self.pre_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.post_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.accumulate_hooks: OrderedDict[int, Any] = OrderedDict()
         self.name: str | None = None
         self.retained: dict[int, Any] = {}
         self.metadata: dict[str, Any] = {}
