@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.tensor.creation import tensor_from_numpy
+from rushlight.tensor.tensor import tensor_from_numpy
 from rushlight.utils.data import Dataset
 
 DATA_FILE = Path(__file__).with_name("digits.csv.gz")
@@ -78,15 +78,15 @@ class Digits(Dataset):  # type: ignore[misc]
         self.transform = transform
         self.target_transform = target_transform
         self._images, self._labels = load_digits(split)
-        self.data = tensor_from_numpy(self._images.copy())
-        self.targets = tensor_from_numpy(self._labels.copy())
+        self.data = tensor_from_numpy(self._images.copy(), float32)
+        self.targets = tensor_from_numpy(self._labels.copy(), int64)
 
     def __len__(self) -> int:
         return len(self._labels)
 
     def __getitem__(self, index: int) -> tuple[Any, Any]:
         # A copy: the image becomes the tensor's own, and a user may write into it.
-        image = tensor_from_numpy(self._images[index].copy())
+        image = tensor_from_numpy(self._images[index].copy(), float32)
         label = int(self._labels[index])
         if self.transform is not None:
             image = self.transform(image)
