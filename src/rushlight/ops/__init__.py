@@ -8,6 +8,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     arithmetic,
     creation,
     dropout,
+    indexing,
     interop,
     pointwise,
     random,

@@ -6,7 +6,9 @@ tape is executed.  Writing with `mode` "set" and repeated indices keeps the last
 
 from __future__ import annotations
 
-from rushlight.tape.primitive import Primitive
+from rushlight.base.dtypes import int64
+from rushlight.base.shapes import broadcast_all
+from rushlight.tape.primitive import VARIADIC, Primitive
 
 MODES = ("set", "add", "multiply", "maximum", "minimum")
 
@@ -23,6 +25,13 @@ def _gathered(x, index, axis):
     return index.shape, x.dtype
 
 
+def _ravelled(*arguments):
+    *indices, _ = arguments
+    return broadcast_all([i.shape for i in indices]), int64
+
+
+# Indices of several axes (broadcast) -> the flat index over axes of these sizes; checked.
+ravel_index = Primitive("ravel_index", "indexing", "indexing", VARIADIC, _ravelled, ("sizes",))
 # x, index -> x's slices along `axis` named by index, whose axes replace `axis`.
 take = Primitive("take", "indexing", "indexing", 2, _taken, ("axis",), grad_name="IndexSelect")
 # x, index (1-d), source -> x with those slices along `axis` combined with source's.

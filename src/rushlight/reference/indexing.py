@@ -26,6 +26,15 @@ def _check(index, size, axis) -> None:
         )
 
 
+def _ravel_index(*arguments):
+    *indices, sizes = arguments
+    flat = np.int64(0)
+    for axis, (index, size) in enumerate(zip(indices, sizes)):
+        _check(index, size, axis)
+        flat = flat * size + np.where(index < 0, index + size, index)
+    return flat
+
+
 def _take(x, index, axis):
     _check(index, x.shape[axis], axis)
     return np.take(x, index, axis=axis)
@@ -64,6 +73,7 @@ def _scatter(x, index, source, axis, mode):
     return result
 
 
+define(p.ravel_index, __name__, _ravel_index)
 define(p.take, __name__, _take)
 define(p.put, __name__, _put)
 define(p.gather, __name__, _gather)

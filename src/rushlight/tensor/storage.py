@@ -106,6 +106,18 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     return view
 
 
+def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
+    """A view that will only be written: its present value is not recorded."""
+    storage = storage_of(tensor)
+    view = wrap(_placeholder(tuple(shape), storage.dtype))
+    view._storage = storage
+    view._seen = ALWAYS_STALE
+    view._layout = layout_for(storage, view._node.shape, strides, offset)
+    if local.tape.grad_enabled:
+        view._base = tensor if tensor._base is None else tensor._base
+    return view
+
+
 def alias_without_grad(tensor: Tensor) -> Tensor:
     """A tensor on the same memory that autograd does not follow (`detach`)."""
     storage = storage_of(tensor)

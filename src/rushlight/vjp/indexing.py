@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from rushlight.base.shapes import numel
 from rushlight.primitives import indexing as p
 from rushlight.primitives.elementwise import cast, div, eq, mul
+from rushlight.primitives.movement import reshape
 from rushlight.vjp.broadcast import conjugate, filled
-from rushlight.vjp.table import OUT, define, wrt, wrt_reading
+from rushlight.vjp.table import OUT, define, nondifferentiable, wrt, wrt_reading
 
 
 def _take_vjp(g, out, x, index, axis):
     if len(index.shape) != 1:
-        raise NotImplementedError("take: the spelling flattens the index before differentiating")
+        count = numel(tuple(index.shape))
+        shape = tuple(x.shape)
+        index = reshape(index, (count,))
+        g = reshape(g, (*shape[:axis], count, *shape[axis + 1 :]))
     return p.put(filled(g, 0.0, x.shape), index, g, axis, "add")
 
 
@@ -57,6 +62,7 @@ def _winner_share(write, read, g, out, x, index, source, axis):
     return mul(kept, share), mul(won, read(share, index, axis))
 
 
+nondifferentiable(p.ravel_index, __name__)
 define(p.take, __name__, wrt(_take_vjp, 1), None)
 define(p.gather, __name__, wrt(_gather_vjp, 1), None)
 def _reads(params):
