@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.dtypes import float32, int64
 from rushlight.tensor.tensor import tensor_from_numpy
 from rushlight.utils.data import Dataset
 
