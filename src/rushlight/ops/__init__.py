@@ -5,7 +5,9 @@ One section a file; importing this package attaches all methods and operators to
 
 from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     access,
+    alike,
     arithmetic,
+    conversion,
     creation,
     dropout,
     indexing,
@@ -13,6 +15,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     pointwise,
     random,
     random_fill,
+    ranges,
     reduction,
     shaping,
 )

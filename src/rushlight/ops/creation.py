@@ -8,6 +8,7 @@ from rushlight.base.device import resolve_device
 from rushlight.base.dtypes import (
     DType,
     bool_,
+    default_complex,
     dtype_of_number,
     dtype_of_numpy,
     get_default_dtype,
@@ -15,12 +16,14 @@ from rushlight.base.dtypes import (
     promote_types,
     widen,
 )
+from rushlight.base.formats import check_layout
 from rushlight.base.shapes import numel
-from rushlight.ops.promotion import is_number
-from rushlight.ops.spelling import spelled
+from rushlight.ops.promotion import is_number, to_dtype
+from rushlight.ops.spelling import PUBLIC, spelled, write_out
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import materialise
 from rushlight.tensor.autodiff import require_gradient
+from rushlight.tensor.interop import from_numpy
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, scalar_tensor, tensor_from_numpy
 
@@ -188,30 +191,62 @@ def filled(shape: tuple[int, ...], value, dtype: DType) -> Tensor:
     return expand(scalar, shape) if shape else tensor_from_numpy(scalar._node.value, dtype)
 
 
-@spelled(out=True)
-def full(size, fill_value, *, dtype=None, device=None, requires_grad=False, layout=None,
-         pin_memory=False, names=None):  # fmt: skip
-    """A tensor of shape `size` with one value.  Source: torch.full."""
+def shape_of_argument(size) -> tuple[int, ...]:
+    """A shape given as one argument: an int or a sequence of ints."""
+    return shape_from((size,) if isinstance(size, (tuple, list)) else (tuple(size),))
+
+
+def made(
+    operation: str, array_or_tensor, dtype: DType, *, out=None, layout=None, device=None,
+    requires_grad=False, pin_memory=False, names=None,
+) -> Tensor:  # fmt: skip
+    """Finish a new tensor under the keywords that all creating functions take.
+
+    Raises: NotImplementedError for layouts and names we lack, PyTorch's errors for devices.
+    """
     resolve_device(device)
+    check_layout(operation, layout)
+    if names is not None:
+        raise NotImplementedError(f"{operation}: named tensors are not supported; leave names out")
+    if pin_memory:
+        raise RuntimeError(
+            f"{operation}: pin_memory=True needs an accelerator; none is available on this system"
+        )
+    result = array_or_tensor
+    if not isinstance(result, Tensor):
+        result = tensor_from_numpy(result, dtype)
+    if out is not None:
+        return write_out(out, result)
+    return finish(result, requires_grad)
+
+
+@spelled()
+def full(size, fill_value, *, out=None, dtype=None, **keywords) -> Tensor:
+    """A tensor of shape `size` with one value.
+
+    Keywords: layout, device, requires_grad, pin_memory, names.  Source: torch.full.
+    """
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    shape = shape_from((size,) if isinstance(size, (tuple, list)) else (tuple(size),))
-    return finish(filled(shape, fill_value, dtype or dtype_of_number(fill_value)), requires_grad)
+    if dtype is None:
+        dtype = dtype_of_number(fill_value) if out is None else out.dtype
+    value = filled(shape_of_argument(size), fill_value, dtype)
+    return made("full", value, dtype, out=out, **keywords)
 
 
 def _fixed_value(name: str, value: int):
-    def make(*size, out=None, dtype=None, device=None, requires_grad=False, layout=None,
-             pin_memory=False, names=None, **named):  # fmt: skip
-        resolve_device(device)
-        if "size" in named:
-            size = (named.pop("size"),)
-        if named:
-            raise TypeError(f"{name}() got an unexpected keyword argument '{next(iter(named))}'")
-        made = filled(shape_from(size), value, dtype or get_default_dtype())
-        return finish(made, requires_grad)
+    def make(*size, out=None, dtype=None, **keywords):
+        if "size" in keywords:
+            size = (keywords.pop("size"),)
+        if dtype is None:
+            dtype = get_default_dtype() if out is None else out.dtype
+        return made(name, filled(shape_from(size), value, dtype), dtype, out=out, **keywords)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"A tensor of the given shape filled with {value}.  Source: torch.{name}."
+    make.__doc__ = (
+        f"A tensor of the given shape filled with {value}.  Keywords: size, layout, device, "
+        f"requires_grad, pin_memory, names.  Source: torch.{name}."
+    )
     return spelled()(make)
 
 
@@ -225,12 +260,58 @@ def empty_array(shape, dtype: DType) -> np.ndarray:
 
 
 @spelled()
-def empty(*size, out=None, dtype=None, device=None, requires_grad=False, layout=None,
-          pin_memory=False, memory_format=None, names=None):  # fmt: skip
-    """A tensor with unspecified values.  Source: torch.empty."""
+def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor:
+    """A tensor with unspecified values.
+
+    Keywords: size, layout, device, requires_grad, pin_memory, names.  Source: torch.empty.
+    """
+    if "size" in keywords:
+        size = (keywords.pop("size"),)
+    if dtype is None:
+        dtype = get_default_dtype() if out is None else out.dtype
+    return made("empty", empty_array(shape_from(size), dtype), dtype, out=out, **keywords)
+
+
+@spelled()
+def scalar_tensor_(s, *, dtype=None, **keywords) -> Tensor:
+    """A 0-d tensor of a number, floating unless told otherwise.  Source: torch.scalar_tensor."""
+    dtype = dtype or (default_complex() if isinstance(s, complex) else get_default_dtype())
+    return made("scalar_tensor", filled((), s, dtype), dtype, **keywords)
+
+
+PUBLIC["scalar_tensor"] = PUBLIC.pop("scalar_tensor_")
+
+
+@spelled()
+def as_tensor(data, dtype=None, device=None) -> Tensor:
+    """`data` as a tensor, sharing its memory where dtype and kind allow.  Source: torch.as_tensor."""
     resolve_device(device)
-    dtype = dtype or get_default_dtype()
-    return finish(tensor_from_numpy(empty_array(shape_from(size), dtype), dtype), requires_grad)
+    if isinstance(data, Tensor):
+        return to_dtype(data, dtype or data._node.dtype)
+    if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.isnative:
+        shareable = all(step >= 0 and step % data.itemsize == 0 for step in data.strides)
+        if shareable and dtype in (None, dtype_of_numpy(data.dtype)):
+            return from_numpy(data)
+    return tensor(data, dtype=dtype)
+
+
+@spelled()
+def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> Tensor:
+    """`obj` as a tensor; copy=True always copies, copy=False raises where a copy is needed.
+
+    Raises: ValueError if copy=False cannot be granted.  Source: torch.asarray.
+    """
+    resolve_device(device)
+    if copy:
+        made_tensor = tensor(obj, dtype=dtype)
+    else:
+        made_tensor = as_tensor(obj, dtype)
+        shared = made_tensor is obj or isinstance(obj, np.ndarray)
+        if copy is False and not shared:
+            raise ValueError("can't alias arbitrary sequence into a tensor; leave copy out")
+    if requires_grad and made_tensor is obj:
+        made_tensor = made_tensor.detach()
+    return finish(made_tensor, requires_grad)
 
 
 def count_of(shape) -> int:

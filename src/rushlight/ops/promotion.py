@@ -10,11 +10,13 @@ from rushlight.base.dtypes import (
     FLOATING,
     DType,
     dtype_of_number,
+    float32,
     get_default_dtype,
     promote_types,
 )
 from rushlight.primitives.elementwise import cast
-from rushlight.tensor.tensor import Tensor, scalar_tensor
+from rushlight.tensor.storage import refresh
+from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
 NUMBERS = (int, float, complex, bool, np.number, np.bool_)
 
@@ -96,3 +98,17 @@ def as_inexact(name: str, x) -> Tensor:
     if x._node.dtype.is_inexact:
         return x
     return cast(x, get_default_dtype())
+
+
+def constant(x: Tensor) -> Tensor:
+    """The tensor's present value without history; not an alias (see `detach` for one)."""
+    if x._grad_fn is None:
+        return x
+    if x._storage is not None and x._storage.stamp != x._seen:
+        refresh(x)
+    return wrap(x._node)
+
+
+def widened(x: Tensor) -> Tensor:
+    """16-bit floats as float32, for operations that accumulate; the rest unchanged."""
+    return cast(x, float32) if x._node.dtype.name in ("float16", "bfloat16") else x
