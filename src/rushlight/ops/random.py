@@ -55,13 +55,21 @@ def _new(
     _require_plain(operation, layout, pin_memory, names)
     if out is None:
         chosen = dtype or default
-        return finish(drawn(shape, None, chosen, draw_of(chosen)), requires_grad)
+        draw = draw_of(chosen)
+        _require_differentiable(chosen, requires_grad)
+        return finish(drawn(shape, None, chosen, draw), requires_grad)
     if dtype is not None and dtype is not out.dtype:
         raise RuntimeError(
             f"{operation}: dtype {scalar_name(dtype)} does not match dtype of out parameter "
             f"({scalar_name(out.dtype)})"
         )
     return write_out(out, drawn(shape, None, out.dtype, draw_of(out.dtype)))
+
+
+def _require_differentiable(dtype: DType, requires_grad: bool) -> None:
+    """Refuse before anything is drawn, so that the stream stays where it was."""
+    if requires_grad and not dtype.is_inexact:
+        raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
 
 
 def _require_plain(operation: str, layout: object, pin_memory: bool, names: object) -> None:
@@ -196,7 +204,9 @@ def _like(
     strides = None
     if memory_format is None or str(memory_format) == "torch.preserve_format":
         strides = preserved_strides(input)
-    return finish(drawn(input._node.shape, strides, chosen, draw_of(chosen)), requires_grad)
+    draw = draw_of(chosen)
+    _require_differentiable(chosen, requires_grad)
+    return finish(drawn(input._node.shape, strides, chosen, draw), requires_grad)
 
 
 @spelled()

@@ -76,7 +76,7 @@ def drawn(
     row_major = strides is None or is_contiguous(shape, strides)
     flat = draw(math.prod(shape), element.name, row_major)
     values = flat.reshape(shape) if row_major else arrange(flat, shape, strides)
-    values = np.ascontiguousarray(values)
+    values = np.asarray(values, order="C")
     if dtype.is_complex:
         values = values.view(dtype.numpy).reshape(shape[:-1])
     return tensor_from_numpy(values, dtype)
@@ -290,7 +290,8 @@ def _flips_for_each(
 def flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
     """A flip for each probability in `input`, in its dtype and order of axes."""
     if not input.dtype.is_floating_point:
-        raise unsupported("bernoulli_tensor_cpu_self_", input.dtype)
+        kernel = "self_" if input.dtype.is_complex else "p_"
+        raise unsupported("bernoulli_tensor_cpu_" + kernel, input.dtype)
     strides = preserved_strides(input)
     draw = _flips_for_each(engine, input._node.shape, strides, input)
     return drawn(input._node.shape, strides, input.dtype, draw)
