@@ -152,3 +152,12 @@ def test_debug_prints_a_line_for_each_flush_and_miss(monkeypatch, capsys):
     assert "rushlight: miss add -> torch.float32 [1]" in text
     assert "test_memo.py" in text
     assert "rushlight: flush (read): 3 nodes, 1 run" in text
+
+
+def test_references_to_a_leaf_do_not_make_new_plans():
+    x = rl.tensor([1.0, 2.0])
+    kept = []
+    for _ in range(10):
+        kept.append(x.detach())
+        (x * 2.0).sum().item()
+    assert stats.plans_made == 1

@@ -19,6 +19,9 @@ from rushlight.tape.tape import Tape
 
 _getrefcount = sys.getrefcount
 
+# Live sets remembered for one memo position; a program that varies more is not replaying anyway.
+MOST_PLANS = 64
+
 
 def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None:
     """Give values to the live nodes of a tape; returns the first data-dependent error.
@@ -49,9 +52,9 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
 
 
 def _plan_for(nodes: list, step: Step) -> Plan:
-    # The counts are taken the same way each time, so equal counts mean an equal live set.
-    counts = tuple([_getrefcount(node) for node in nodes])
-    signature = (counts, tuple([slot for slot, node in enumerate(nodes) if node.value is None]))
+    # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
+    # counts as 0: who else refers to it changes nothing.
+    signature = tuple([_getrefcount(node) if node.value is None else 0 for node in nodes])
     plan = step.plans.get(signature)
     if plan is not None:
         stats.plans_replayed += 1
@@ -65,11 +68,10 @@ def _plan_for(nodes: list, step: Step) -> Plan:
                 slot = slots.get(id(operand))
                 if slot is not None:
                     accounted[slot] += 1
-    live = [
-        node.value is None and count > known
-        for node, count, known in zip(nodes, counts, accounted)
-    ]
+    live = [count > known for count, known in zip(signature, accounted)]
     plan = make_plan(nodes, slots, live)
+    if len(step.plans) >= MOST_PLANS:
+        step.plans.clear()
     step.plans[signature] = plan
     return plan
 
