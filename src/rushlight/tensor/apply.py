@@ -15,7 +15,7 @@ from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, wrap
 
 _new_node = Node.__new__
-_new_tensor = Tensor.__new__
+_new_tensor = object.__new__
 _new_grad = GradNode.__new__
 
 # Which values a GradNode keeps, as bits of a step's `saves`.

@@ -125,7 +125,8 @@ class Tensor:
         return scalar_tensor(value, self._node.dtype if dtype is None else dtype)
 
 
-_new = Tensor.__new__
+# Not Tensor.__new__, which is the constructor users call.
+_new = object.__new__
 _new_node = Node.__new__
 _numpy_float32 = np.float32
 _FLOAT32_SAFE = 3e38
