@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import float64
-from rushlight.ops.creation import as_tensor, tensor
-from rushlight.ops.joining import stack
+from rushlight.base.dtypes import dtype_of_numpy, float64
+from rushlight.ops.creation import tensor
+from rushlight.primitives.movement import concatenate, reshape
+from rushlight.tensor.interop import from_numpy
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 _REFUSED = (
@@ -64,8 +65,10 @@ def default_convert(data: Any) -> Any:
         return data
     if isinstance(data, (np.ndarray, np.generic)) and data.dtype.kind in "SUO":
         return data
-    if isinstance(data, (np.ndarray, np.generic)):
-        return as_tensor(data)
+    if isinstance(data, np.ndarray):
+        return from_numpy(data)
+    if isinstance(data, np.generic):
+        return tensor(data)
     if isinstance(data, Mapping):
         return _like_mapping(data, {key: default_convert(value) for key, value in data.items()})
     if isinstance(data, tuple) and hasattr(data, "_fields"):
@@ -123,10 +126,22 @@ def collate_tensor_fn(
         for t in batch
     )
     if not alike:
-        return stack(list(batch), 0)
+        return _stacked(batch)
     # A batch enters the tape as one buffer, whatever the samples came from, so that the operations
     # that follow meet the same path each time.
     return tensor_from_numpy(np.stack([t._materialize() for t in batch]), first.dtype)
+
+
+def _stacked(batch: Sequence[Tensor]) -> Tensor:
+    """The samples joined by recorded operations, so that gradients reach them."""
+    shape = tuple(batch[0].shape)
+    for entry, sample in enumerate(batch):
+        if tuple(sample.shape) != shape:
+            raise RuntimeError(
+                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
+                f"and {list(sample.shape)} at entry {entry}"
+            )
+    return concatenate([reshape(sample, (1, *shape)) for sample in batch], 0)
 
 
 def collate_numpy_array_fn(
@@ -135,14 +150,18 @@ def collate_numpy_array_fn(
     """Stack arrays as tensors.  Raises: TypeError for strings and objects."""
     if batch[0].dtype.kind in "SUO":
         raise TypeError(_REFUSED + str(batch[0].dtype))
-    return collate([as_tensor(array) for array in batch], collate_fn_map=collate_fn_map)
+    if any(array.shape != batch[0].shape for array in batch):
+        return collate([from_numpy(array) for array in batch], collate_fn_map=collate_fn_map)
+    stacked = np.stack(batch)
+    return tensor_from_numpy(stacked, dtype_of_numpy(stacked.dtype))
 
 
 def collate_numpy_scalar_fn(
     batch: Sequence[np.generic], *, collate_fn_map: CollateMap | None = None
 ) -> Tensor:
     """A 1-d tensor of NumPy numbers, in their dtype."""
-    return as_tensor(np.asarray(batch))
+    array = np.array(batch)
+    return tensor_from_numpy(array, dtype_of_numpy(array.dtype))
 
 
 def collate_float_fn(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 from rushlight.base.dtypes import float64, int64
-from rushlight.ops.creation import as_tensor
+from rushlight.ops.creation import tensor
 from rushlight.ops.generator import Generator
 from rushlight.ops.random import multinomial, randint, randperm
 from rushlight.utils.data.seeding import draw_seed
@@ -128,7 +128,7 @@ class WeightedRandomSampler(Sampler[int]):
             raise ValueError(
                 f"replacement should be a boolean value, but got replacement={replacement}"
             )
-        self.weights = as_tensor(weights, dtype=float64)
+        self.weights = tensor(weights, dtype=float64)
         if self.weights.dim() != 1:
             raise ValueError(
                 "weights should be a 1d sequence but given weights have shape "
