@@ -29,8 +29,12 @@ from rushlight.ops.random_fill import (
     unsupported,
 )
 from rushlight.ops.spelling import spelled, write_out
+from rushlight.primitives.elementwise import cast
+from rushlight.primitives.movement import copy, expand
 from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
+from rushlight.tensor.grad_mode import is_grad_enabled
+from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 DrawOf = Callable[[DType], Draw]
@@ -300,7 +304,17 @@ def _normal_of_tensors(engine: Any, mean: float | Tensor, std: float | Tensor) -
     made = drawn(shape, None, model.dtype, normal_draw(engine, model.dtype, 0.0, 1.0))
     made.mul_(std.detach() if isinstance(std, Tensor) else std)
     made.add_(mean.detach() if isinstance(mean, Tensor) else mean)
-    return made
+    return _with_zero_gradient(made, mean, std)
+
+
+def _with_zero_gradient(made: Tensor, *parameters: float | Tensor) -> Tensor:
+    """`made`, following the parameters that require gradients: they get zeros, as in PyTorch."""
+    tracked = [x for x in parameters if isinstance(x, Tensor) and x._grad_fn is not None]
+    if not tracked or not is_grad_enabled():
+        return made
+    carrier = tracked[0] if len(tracked) == 1 else tracked[0] + tracked[1]
+    # Overwriting in place ends the carrier's gradient there.
+    return write(cast(expand(copy(carrier), made._node.shape), made.dtype), made)
 
 
 @spelled(method=True, out=True)
@@ -314,9 +328,10 @@ def bernoulli(
     """
     engine = engine_of("bernoulli", generator)
     if p is None:
-        return flips_for(input, engine)
+        return _with_zero_gradient(flips_for(input, engine), input)
     draw = bernoulli_draw(engine, input.dtype, float(p))
-    return drawn(input._node.shape, preserved_strides(input), input.dtype, draw)
+    made = drawn(input._node.shape, preserved_strides(input), input.dtype, draw)
+    return _with_zero_gradient(made, input)
 
 
 @spelled(method=True, out=True)
@@ -369,4 +384,5 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
         raise unsupported("poisson_cpu", input.dtype)
     rates = widen(value_of(input), input.dtype).astype(np.float64).ravel()
     values = discrete.poisson(engine, rates, input.dtype.name)
-    return tensor_from_numpy(values.reshape(input._node.shape), input.dtype)
+    made = tensor_from_numpy(values.reshape(input._node.shape), input.dtype)
+    return _with_zero_gradient(made, input)
