@@ -261,6 +261,7 @@ SAME_MESSAGE = [
     "normal(t.zeros(3, dtype=t.int64), 1.0)",
     "bernoulli(t.zeros(3, dtype=t.int64))",
     "multinomial(t.zeros(3, dtype=t.int64), 1)",
+    "multinomial(t.ones(3), 2, out=t.zeros(2, dtype=t.float64))",
     "poisson(t.zeros(3, dtype=t.int64))",
 ]
 
@@ -394,6 +395,19 @@ def test_numbers_do_not_depend_on_what_is_read():
     rushlight.manual_seed(4)
     early_first = rushlight.rand(3).tolist()
     assert (rushlight.randn(3).tolist(), early_first) == late
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["normal(x, 1.0)", "normal(1.0, x)", "normal(x, x[:1])", "bernoulli(x)", "poisson(x)"],
+)
+def test_parameters_of_a_distribution_get_zero_gradients(expression):
+    for library in (rushlight, torch):
+        x = library.full((3,), 0.5, requires_grad=True)
+        made = eval("t." + expression, {"t": library, "x": x})
+        assert made.requires_grad
+        made.sum().backward()
+        assert x.grad.tolist() == [0.0, 0.0, 0.0]
 
 
 def test_filling_follows_gradients_as_pytorch_does():

@@ -334,13 +334,14 @@ def bernoulli(
     return _with_zero_gradient(made, input)
 
 
-@spelled(method=True, out=True)
+@spelled(method=True)
 def multinomial(
     input: Tensor,
     num_samples: int,
     replacement: bool = False,
     *,
     generator: Generator | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Indices of categories drawn with the weights in each row of `input`.
 
@@ -357,6 +358,8 @@ def multinomial(
             "multinomial only supports floating-point dtypes for input, got: "
             f"{scalar_name(input.dtype)}"
         )
+    if out is not None and out.dtype is not int64:
+        raise RuntimeError(f"multinomial expects Long tensor out, got: {scalar_name(out.dtype)}")
     if num_samples <= 0:
         raise RuntimeError(f"multinomial: cannot sample n_sample <= 0 samples, got {num_samples}")
     categories = input._node.shape[-1]
@@ -369,7 +372,8 @@ def multinomial(
     rows = weights.reshape(-1, categories) if weights.size else weights.reshape(-1, 1)[:0]
     indices = draw_categories(engine, rows, input.dtype.name, num_samples, replacement)
     shape = (*input._node.shape[:-1], num_samples)
-    return tensor_from_numpy(np.ascontiguousarray(indices.reshape(shape)), int64)
+    made = tensor_from_numpy(np.ascontiguousarray(indices.reshape(shape)), int64)
+    return made if out is None else write_out(out, made)
 
 
 @spelled()
