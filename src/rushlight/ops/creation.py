@@ -8,9 +8,11 @@ from rushlight.base.device import resolve_device
 from rushlight.base.dtypes import (
     DType,
     bool_,
+    complex128,
     default_complex,
     dtype_of_number,
     dtype_of_numpy,
+    float64,
     get_default_dtype,
     narrow,
     promote_types,
@@ -72,7 +74,7 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     TypeError for what cannot be an element.  Source: torch.tensor.
     """
     resolve_device(device)
-    array, inferred = array_from(data)
+    array, inferred = array_from(data, wide=dtype is not None)
     chosen = dtype or inferred
     return finish(tensor_from_numpy(converted(array, inferred, chosen), chosen), requires_grad)
 
@@ -90,15 +92,18 @@ def converted(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
         return np.array(narrow(wide, target), order="C")
 
 
-def array_from(data) -> tuple[np.ndarray, DType]:
-    """(array in storage form, dtype) of anything `tensor` accepts."""
+def array_from(data, wide: bool = False) -> tuple[np.ndarray, DType]:
+    """(array in storage form, dtype) of anything `tensor` accepts.
+
+    wide: keep Python numbers in double precision, for a conversion to another dtype.
+    """
     if isinstance(data, Tensor):
         return value_of(data), data._node.dtype
     if isinstance(data, (np.ndarray, np.generic)):
         dtype = dtype_of_numpy(data.dtype)
         return np.asarray(data, dtype=dtype.numpy), dtype
     if is_number(data):
-        dtype = dtype_of_number(data)
+        dtype = _widest(dtype_of_number(data)) if wide else dtype_of_number(data)
         return np.asarray(data, dtype=dtype.numpy), dtype
     if hasattr(data, "__array__") and not isinstance(data, (list, tuple)):
         return array_from(np.asarray(data))
@@ -106,10 +111,17 @@ def array_from(data) -> tuple[np.ndarray, DType]:
         raise TypeError(f"new(): invalid data type '{type(data).__name__}'")
     if not isinstance(data, (list, tuple, range)) and not hasattr(data, "__len__"):
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
-    return _from_sequence(data)
+    return _from_sequence(data, wide)
 
 
-def _from_sequence(data) -> tuple[np.ndarray, DType]:
+def _widest(dtype: DType) -> DType:
+    """The dtype of the same kind that holds a Python number exactly."""
+    if dtype.is_complex:
+        return complex128
+    return float64 if dtype.is_floating_point else dtype
+
+
+def _from_sequence(data, wide: bool) -> tuple[np.ndarray, DType]:
     shape = _shape_of_nested(data)
     elements: list = []
     _collect(data, shape, 0, elements)
@@ -130,6 +142,8 @@ def _from_sequence(data) -> tuple[np.ndarray, DType]:
             found = dtype_of_numpy(element.dtype)
             dtype = found if dtype is None else promote_types(dtype, found)
         plain.append(element)
+    if wide:
+        dtype = _widest(dtype)
     if dtype.name == "int64":
         _refuse_overflow(plain)
     array = np.array(plain, dtype=dtype.compute).reshape(shape)
