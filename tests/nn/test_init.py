@@ -59,7 +59,7 @@ def test_trunc_normal_far_from_the_mean_gives_pytorchs_values():
 
 
 def test_trunc_normal_beyond_two_deviations_warns():
-    with pytest.warns(UserWarning, match="mean is more than 2 std from"):
+    with pytest.warns(UserWarning, match=r"mean is more than 2 std from"):
         init.trunc_normal_(rushlight.zeros(3), 5.0, 1.0, -2.0, 2.0)
 
 
@@ -142,7 +142,7 @@ def test_wrong_shapes_and_modes_raise_pytorchs_error(name, shape, args):
 
 @pytest.mark.parametrize("name", ["kaiming_uniform_", "kaiming_normal_"])
 def test_a_tensor_without_elements_is_left_alone_with_a_warning(name):
-    with pytest.warns(UserWarning, match="Initializing zero-element tensors is a no-op"):
+    with pytest.warns(UserWarning, match=r"Initializing zero-element tensors is a no-op"):
         getattr(init, name)(rushlight.zeros(0, 3))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 from rushlight.base import dtypes
 from rushlight.base.dtypes import DType
 from rushlight.nn.modules.registration import MemberRegistry
-from rushlight.ops.creation import empty_like
+from rushlight.ops.alike import empty_like
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
 

@@ -11,8 +11,10 @@ from itertools import accumulate
 from typing import Any, NamedTuple
 
 from rushlight.base import dtypes
-from rushlight.ops.creation import arange, empty_like, tensor
+from rushlight.ops.alike import empty_like
+from rushlight.ops.creation import tensor
 from rushlight.ops.joining import cat, stack
+from rushlight.ops.ranges import arange
 from rushlight.tensor.tensor import Tensor
 
 
