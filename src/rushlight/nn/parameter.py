@@ -27,7 +27,7 @@ def _alias(cls: type, data: Tensor | None, requires_grad: bool) -> Tensor:
         data = empty(0)
     if not isinstance(data, Tensor):
         raise TypeError(f"{cls.__name__}: expected a Tensor as data, got {type(data).__name__}")
-    made = Tensor.__new__(cls)
+    made = object.__new__(cls)
     become(made, alias_without_grad(data))
     require_gradient(made, requires_grad)
     return made

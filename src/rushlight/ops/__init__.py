@@ -12,6 +12,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     dropout,
     indexing,
     interop,
+    legacy,
     pointwise,
     random,
     random_fill,

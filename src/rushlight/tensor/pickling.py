@@ -113,7 +113,7 @@ def rebuild_tensor(
 
 def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: dict) -> Tensor:
     """The inverse of pickling a tensor that has a class or attributes of its own."""
-    tensor = Tensor.__new__(kind)
+    tensor = object.__new__(kind)
     become(tensor, data)
     if requires_grad:
         tensor._grad_fn = AccumulateGrad(tensor)
