@@ -41,6 +41,8 @@ class Parameter(Tensor):
 
     __slots__ = ()
 
+    _prints_as_tensor = True
+
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
         return _alias(cls, data, requires_grad)
 

@@ -228,7 +228,7 @@ def grad_fn_name(tensor: Tensor) -> str | None:
 def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The text PyTorch prints for the tensor; reads its values."""
     kind = type(self)
-    prefix = "tensor(" if getattr(kind, "_prints_as_tensor", False) else f"{kind.__name__}("
+    prefix = "tensor(" if "_prints_as_tensor" in vars(kind) else f"{kind.__name__}("
     return format_tensor(
         read_array(self),
         self._node.dtype,
@@ -261,5 +261,5 @@ Tensor.__dlpack__ = dlpack
 Tensor.__dlpack_device__ = dlpack_device
 Tensor.__repr__ = tensor_repr
 Tensor.__format__ = tensor_format
-# Classes for which this is true in their own right print like a plain tensor (Parameter does).
+# A class that has this attribute of its own prints like a plain tensor (Parameter does).
 Tensor._prints_as_tensor = True
