@@ -179,6 +179,12 @@ def _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted,
             _run_post_hooks(node, (), given)
         return
     if kind is Overwrite:
+        # What was overwritten has a gradient of zeros, which is not the same as none.
+        cotangent = given[0]._node
+        zeros = scalar_tensor(0, cotangent.dtype)
+        if cotangent.shape:
+            zeros = expand(zeros, cotangent.shape)
+        _deposit(pending, node.edges[0], zeros)
         return
     if needed is not None and not any(
         edge is not None and id(target_of(edge)[0]) in needed for edge in node.edges
