@@ -94,8 +94,14 @@ def test_function_agrees_with_mpmath(name, dtype):
     if low == -30:
         x = np.concatenate([x, 10.0 ** rng.uniform(-30, 0, 60)])
     if name in ("sin", "cos", "tan"):
-        x = np.concatenate([x, 10.0 ** rng.uniform(1, 300 if dtype == "float64" else 38, 400),
-                            np.arange(1, 60) * math.pi / 2, [6381956970095103.0 * 2.0**797]])
+        x = np.concatenate(
+            [
+                x,
+                10.0 ** rng.uniform(1, 300 if dtype == "float64" else 38, 400),
+                np.arange(1, 60) * math.pi / 2,
+                [6381956970095103.0 * 2.0**797],
+            ]
+        )
     if name in ("asin", "acos", "atanh", "erfinv"):
         x = np.concatenate([x, 1 - 10.0 ** rng.uniform(-15, -1, 60)])
     with np.errstate(all="ignore"):
@@ -107,8 +113,12 @@ def test_function_agrees_with_mpmath(name, dtype):
     with mpmath.workprec(1200 if name in ("sin", "cos", "tan") else 120):
         for value, got in zip(x.tolist(), actual.tolist()):
             exact = reference(mpmath.mpf(value))
-            unit = float(np.maximum(np.spacing(np.abs(np.dtype(dtype).type(float(exact)))),
-                                    np.finfo(dtype).smallest_subnormal))
+            unit = float(
+                np.maximum(
+                    np.spacing(np.abs(np.dtype(dtype).type(float(exact)))),
+                    np.finfo(dtype).smallest_subnormal,
+                )
+            )
             error = float(abs(exact - mpmath.mpf(got)) / unit) if math.isfinite(got) else math.inf
             if error > worst:
                 worst, where = error, (value, got, float(exact))
@@ -134,7 +144,8 @@ def test_function_of_two_agrees_with_mpmath(name, dtype):
     with mpmath.workprec(160):
         for a, c, got in zip(x.tolist(), y.tolist(), actual.tolist()):
             exact = reference(mpmath.mpf(a), mpmath.mpf(c))
-            rounded = np.dtype(dtype).type(float(exact))
+            with np.errstate(over="ignore"):
+                rounded = np.dtype(dtype).type(float(exact))
             if not np.isfinite(rounded):
                 continue
             unit = float(max(np.spacing(np.abs(rounded)), np.finfo(dtype).smallest_subnormal))
@@ -184,7 +195,8 @@ def test_pow_and_atan2_special_values_are_those_of_ieee(dtype):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("name", sorted(FUNCTIONS))
 def test_avx2_gives_the_bits_of_avx512(name, dtype):
-    x = float32_grid(40009).astype(dtype)
+    with np.errstate(all="ignore"):
+        x = float32_grid(40009).astype(dtype)
     if dtype == "float64":
         x = x * (1 + 2.0**-40)
     arrays = (x, x[::-1].copy()) if name in BINARY else (x,)

@@ -6,6 +6,7 @@ import pytest
 from rushlight.base.errors import InternalError
 from rushlight.loopnest.interpret import interpret_kernel
 from rushlight.loopnest.ir import (
+    OPS,
     Accumulator,
     Buffer,
     Const,
@@ -21,7 +22,6 @@ from rushlight.loopnest.ir import (
 )
 from rushlight.loopnest.pretty import print_kernel
 from rushlight.loopnest.scalar import RULES, round_to_bfloat16, widen_bfloat16
-from rushlight.loopnest.ir import OPS
 from rushlight.loopnest.verify import verify_kernel
 
 i = Var("i")
@@ -83,9 +83,7 @@ def test_argmax_takes_the_first_of_equals_and_prefers_nan():
         (Buffer("x", "float32", "in"), Buffer("y", "int64", "out")),
         (n,),
         (
-            Reduce(
-                "i", n, 64, (), (Accumulator(("v", "p"), "argmax", Load("x", i, "float32")),)
-            ),
+            Reduce("i", n, 64, (), (Accumulator(("v", "p"), "argmax", Load("x", i, "float32")),)),
             Store("y", Const(0, "int64"), Var("p")),
         ),
     )

@@ -280,9 +280,7 @@ class Emitter:
         self.declarations.add(
             f"declare void {symbol}({value.full_type}, ptr, i32, {mask.full_type})"
         )
-        self.line(
-            f"call void {symbol}({value.typed}, {pointer.typed}, i32 {align}, {mask.typed})"
-        )
+        self.line(f"call void {symbol}({value.typed}, {pointer.typed}, i32 {align}, {mask.typed})")
 
     def gather(self, pointers: Value, type_: str, mask: Value, align: int) -> Value:
         width = pointers.width
@@ -298,12 +296,9 @@ class Emitter:
         width = pointers.width
         symbol = f"@llvm.masked.scatter.{self._mangle(value.type, width)}.v{width}p0"
         self.declarations.add(
-            f"declare void {symbol}({value.full_type}, {pointers.full_type}, i32, "
-            f"{mask.full_type})"
+            f"declare void {symbol}({value.full_type}, {pointers.full_type}, i32, {mask.full_type})"
         )
-        self.line(
-            f"call void {symbol}({value.typed}, {pointers.typed}, i32 {align}, {mask.typed})"
-        )
+        self.line(f"call void {symbol}({value.typed}, {pointers.typed}, i32 {align}, {mask.typed})")
 
     def alloca(self, type_: str, count: int, align: int) -> Value:
         """Stack memory, made once at the function's entry."""
@@ -323,9 +318,7 @@ class Emitter:
         handle.exit = self.fresh("exit")
         depth = self.depth + 1
         handle.counter = Value("%" + self.fresh("i"), "i64", 1, depth)
-        handle.values = [
-            Value("%" + self.fresh("acc"), v.type, v.width, depth) for v in carried
-        ]
+        handle.values = [Value("%" + self.fresh("acc"), v.type, v.width, depth) for v in carried]
         handle.carried = list(carried)
         self.regions.append(_Region(handle.body))
         return handle

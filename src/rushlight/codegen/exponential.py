@@ -400,4 +400,3 @@ def power(b: Emitter, x: Value, y: Value) -> Value:
     minus_one = b.compare("oeq", x, b.like(-1.0, x))
     unit_magnitude = b.binary("and", minus_one, b.compare("oeq", b.fabs(y), infinity))
     return b.select(b.binary("or", unit, unit_magnitude), one, signed)
-

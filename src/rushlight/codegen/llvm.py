@@ -10,7 +10,6 @@ in all lanes, or a list of vectors, one for each part of the unrolling.  Level 7
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
@@ -45,7 +44,7 @@ _LIGHT_PARTS = 4
 _HEAVY_PARTS = {16: 1, 32: 2}
 _LATEST = (1 << 63) - 1
 
-Emitted = Union[Value, list[Value]]
+Emitted = Value | list[Value]
 
 
 @dataclass
@@ -278,9 +277,7 @@ class _Generator:
         handle = b.begin_loop(begin, stop, width)
         self.enter_lanes(stmt.var, handle.counter, width, 1, stop)
         offset = b.sub(handle.counter, begin)
-        current = [
-            self.unspill(stack, offset, group[0]) for stack, group in zip(stacks, groups)
-        ]
+        current = [self.unspill(stack, offset, group[0]) for stack, group in zip(stacks, groups)]
         for stack, value in zip(stacks, self.absorb_lanes(stmt, current, 1)):
             self.spill(stack, offset, value)
         self.vector = None

@@ -49,5 +49,34 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "erfinv": special.erfinv,
 }
 
-# Largest error in units in the last place: (float32, float64).
-MAX_ULP: dict[str, tuple[float, float]] = {name: (3.0, 3.0) for name in FUNCTIONS}
+# Largest error in units in the last place: (float32, float64).  float32 is measured over an even
+# sample of all bit patterns, float64 over random arguments; the bounds are those with a margin.
+MAX_ULP: dict[str, tuple[float, float]] = {
+    "exp": (1.0, 1.0),
+    "exp2": (1.0, 1.0),
+    "expm1": (1.5, 2.0),
+    "log": (0.9, 1.0),
+    "log2": (1.0, 1.0),
+    "log10": (1.0, 2.0),
+    "log1p": (1.0, 1.0),
+    "sigmoid": (2.5, 2.5),
+    "softplus_unit": (2.0, 2.0),
+    "tanh": (2.5, 2.5),
+    "sinh": (2.0, 2.0),
+    "cosh": (1.5, 1.5),
+    "asinh": (2.0, 2.0),
+    "acosh": (2.0, 2.0),
+    "atanh": (2.0, 2.0),
+    "hypot": (0.6, 2.0),
+    "pow": (0.6, 1.0),
+    "sin": (1.6, 1.0),
+    "cos": (1.6, 1.0),
+    "tan": (3.0, 2.0),
+    "asin": (2.5, 2.5),
+    "acos": (1.5, 1.5),
+    "atan": (1.5, 1.5),
+    "atan2": (1.5, 1.5),
+    "erf": (2.0, 2.0),
+    "erfc": (3.5, 3.5),
+    "erfinv": (0.6, 3.0),
+}

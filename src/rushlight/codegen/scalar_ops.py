@@ -52,8 +52,6 @@ def _to_storage_float(b: Emitter, x: Value, source: str, target: str) -> Value:
     wide = cast(b, x, source, "float32")
     if target == "bfloat16":
         return _float_to_bfloat16(b, wide)
-    if source == "float64":  # one rounding, not two
-        wide = x
     return b.convert("bitcast", b.convert("fptrunc", wide, "half"), "i16")
 
 
@@ -160,9 +158,7 @@ def _float_mod(b: Emitter, x: Value, y: Value) -> Value:
     remainder = b.binary("frem", x, y)
     zero = b.like(0.0, x)
     inexact = b.compare("one", remainder, zero)
-    opposite = b.binary(
-        "xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero)
-    )
+    opposite = b.binary("xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero))
     moved = b.select(b.binary("and", inexact, opposite), b.add(remainder, y), remainder)
     at_zero = b.intrinsic("copysign", zero, y)
     return b.select(b.compare("oeq", remainder, zero), at_zero, moved)
@@ -173,9 +169,7 @@ def _float_floordiv(b: Emitter, x: Value, y: Value) -> Value:
     remainder = b.binary("frem", x, y)
     zero, one = b.like(0.0, x), b.like(1.0, x)
     quotient = b.div(b.sub(x, remainder), y)
-    opposite = b.binary(
-        "xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero)
-    )
+    opposite = b.binary("xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero))
     below = b.binary("and", b.compare("one", remainder, zero), opposite)
     quotient = b.select(below, b.sub(quotient, one), quotient)
     floored = b.intrinsic("floor", quotient)

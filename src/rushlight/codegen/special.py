@@ -11,6 +11,7 @@ from rushlight.codegen.exponential import (
     exp,
     exp_reduced,
     horner,
+    log,
     log1p,
     scale,
     upper_bound,
@@ -22,6 +23,8 @@ _GILES_NEAR = (1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.000218
                -4.39150654e-06, -3.5233877e-06, 3.43273939e-07, 2.81022636e-08)  # fmt: skip
 _GILES_FAR = (2.83297682, 1.00167406, 0.00943887047, -0.0076224613, 0.00573950773,
               -0.00367342844, 0.00134934322, 0.000100950558, -0.000200214257)  # fmt: skip
+
+_GILES_END = 16.0
 
 
 def _erfc_positive(b: Emitter, magnitude: Value) -> Value:
@@ -58,7 +61,7 @@ def erfc(b: Emitter, x: Value) -> Value:
     return b.select(b.compare("olt", magnitude, b.like(0.4, x)), near, far)
 
 
-def _giles(b: Emitter, a: Value) -> Value:
+def _giles(b: Emitter, a: Value, reach_double: bool) -> Value:
     square = b.mul(a, a)
     near_one = b.mul(b.sub(b.like(1.0, a), a), b.add(b.like(1.0, a), a))
     argument = b.select(
@@ -74,7 +77,14 @@ def _giles(b: Emitter, a: Value) -> Value:
     estimate = b.select(
         far, horner(b, far_variable, _GILES_FAR), horner(b, near_variable, _GILES_NEAR)
     )
-    return b.mul(estimate, a)
+    if not reach_double:
+        return b.mul(estimate, a)
+    # Closer to 1 than a float can be: erfc(y) = exp(-y^2) / (y sqrt(pi)) solved for y once.
+    tail = b.add(w, b.like(math.log(2), a))
+    bend = b.mul(b.like(0.5, a), log(b, b.mul(tail, b.like(math.pi, a))))
+    asymptotic = b.intrinsic("sqrt", b.sub(tail, bend))
+    beyond = b.compare("oge", w, b.like(_GILES_END, a))
+    return b.select(beyond, asymptotic, b.mul(estimate, a))
 
 
 def erfinv(b: Emitter, x: Value) -> Value:
@@ -87,7 +97,7 @@ def erfinv(b: Emitter, x: Value) -> Value:
 
 def _erfinv_double(b: Emitter, x: Value, steps: int) -> Value:
     a, one = b.fabs(x), b.like(1.0, x)
-    y = _giles(b, a)
+    y = _giles(b, a, reach_double=steps > 1)
     slope_unit = b.like(2 / math.sqrt(math.pi), x)
     for _ in range(steps):
         far = b.sub(b.sub(one, a), _erfc_positive(b, y))

@@ -16,7 +16,6 @@ Level 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Union
 
 SERIAL = "serial"
 VECTOR = "vector"
@@ -168,8 +167,8 @@ class Cast(_Arithmetic):
     dtype: str
 
 
-Expr = Union[Const, Param, Var, Load, Op, Cast]
-ExprOrInt = Union[Expr, int]
+Expr = Const | Param | Var | Load | Op | Cast
+ExprOrInt = Expr | int
 
 
 def as_expr(value: ExprOrInt) -> Expr:
@@ -267,7 +266,7 @@ class Reduce:
     accumulators: tuple[Accumulator, ...]
 
 
-Stmt = Union[Let, Store, Loop, Reduce]
+Stmt = Let | Store | Loop | Reduce
 
 
 @dataclass(frozen=True, slots=True)

@@ -54,7 +54,11 @@ def dtype_max(dtype: str) -> np.generic:
 
 def cast(x: Array, source: str, target: str) -> Array:
     """The IR's Cast."""
-    x = np.asarray(x)
+    with np.errstate(all="ignore"):
+        return _cast(np.asarray(x), source, target)
+
+
+def _cast(x: Array, source: str, target: str) -> Array:
     if source == target:
         return x
     if source == "bfloat16":
@@ -63,6 +67,8 @@ def cast(x: Array, source: str, target: str) -> Array:
         return x != 0
     if target == "bfloat16":
         return round_to_bfloat16(cast(x, source, "float32"))
+    if target == "float16":  # through float32, as PyTorch does: two roundings from float64
+        return x.astype(np.float32).astype(np.float16)
     if kind_of(source) in "fs" and kind_of(target) in "iu":
         return _saturate(x.astype(np.float64), target)
     return x.astype(numpy_dtype(target))
