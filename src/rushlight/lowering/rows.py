@@ -1,0 +1,11 @@
+"""Importing this module fills the table of lowerings.  Level 6."""
+
+from rushlight.lowering import (  # noqa: F401
+    contraction,
+    elementwise,
+    indexing,
+    movement,
+    ordering,
+    reduction,
+    source,
+)

@@ -1,0 +1,21 @@
+"""The table of lowerings: how one element of a primitive's result is computed, or `OPAQUE`.
+
+A scalar rule takes the operands' loop-nest expressions and the parameters and returns the result's
+expression, in arithmetic dtype (16-bit floats are widened by the caller).  Level 6.
+"""
+
+from __future__ import annotations
+
+from rushlight.tape.primitive import Primitive, RuleTable
+
+rules = RuleTable("lowering")
+
+# The group's nest itself gives these their meaning (reductions, movement), not a scalar rule.
+STRUCTURAL = "structural"
+# No code is generated: the reference rule is called, and the plan says so.
+OPAQUE = "opaque"
+
+
+def define(primitive: Primitive, module: str, row) -> None:
+    """Add the row of one primitive."""
+    rules.define(primitive, row, module)

@@ -1,0 +1,1 @@
+"""Which recorded operations form one kernel, in what order.  Level 5."""

@@ -1,0 +1,342 @@
+"""Form the groups of a program: each group becomes one kernel, or one call of the reference rule.
+
+First the roots are chosen: values that get a buffer.  Everything else is computed in place, inside
+the kernels that use it.  Then the roots are gathered, in order, into groups over one domain: a group
+reads its own members only at the position where they are computed (elementwise) or at the row they
+were reduced over, so each row passes through all its stages while it is in cache.  Level 5.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from rushlight.base.shapes import numel
+from rushlight.schedule.access import ROW, SAME, SCALAR, Unreachable, reads, squeezed
+from rushlight.schedule.program import OPERATION, OUTPUT, Program, Value
+
+FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
+ROWS, COLUMNS, OPAQUE = "rows", "columns", "opaque"
+IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read")
+REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin")
+
+
+class Member:
+    """A root in a group.  role: FULL, REDUCED or ROW_VALUE; stage: which inner loop makes it."""
+
+    __slots__ = ("value", "role", "stage", "reads")
+
+    def __init__(self, value: Value, role: str, stage: int, reads_: list) -> None:
+        self.value = value
+        self.role = role
+        self.stage = stage
+        self.reads = reads_
+
+
+class Group:
+    """Members over one domain.
+
+    kind: ROWS (outer loop over rows, inner loops over `columns` elements), COLUMNS (one reduction
+        along outer axes) or OPAQUE (one operation for the reference rule).
+    domain: sizes without axes of 1; inner: admissible inner sizes.
+    refused: why roots that read this group did not join it.
+    """
+
+    __slots__ = ("kind", "domain", "inner", "members", "has_reduction", "refused")
+
+    def __init__(self, kind: str, domain=(), inner=frozenset()) -> None:
+        self.kind = kind
+        self.domain = domain
+        self.inner = inner
+        self.members: dict[int, Member] = {}
+        self.has_reduction = False
+        self.refused: list[tuple[int, str]] = []
+
+    @property
+    def columns(self) -> int:
+        """Size of the inner loop: the largest admissible."""
+        return max(self.inner)
+
+    @property
+    def rows(self) -> int:
+        """Number of rows."""
+        return numel(self.domain) // max(self.columns, 1)
+
+
+class Schedule:
+    """groups in order of execution; buffers: slots of all values that get memory."""
+
+    __slots__ = ("program", "groups", "buffers", "group_of")
+
+    def __init__(self, program: Program, groups, buffers, group_of) -> None:
+        self.program = program
+        self.groups = groups
+        self.buffers = buffers
+        self.group_of = group_of
+
+
+def tails_of(shape, inner: int) -> list[int]:
+    """Numbers of trailing axes whose sizes multiply to `inner`."""
+    found = []
+    product = 1
+    for count, size in enumerate(reversed(shape), 1):
+        product *= size
+        if product == inner:
+            found.append(count)
+    if inner == 1 and not shape:
+        found.append(0)
+    return found
+
+
+def inner_sizes(shape) -> set[int]:
+    """All sizes an inner loop over trailing axes can have."""
+    sizes = set()
+    product = 1
+    for size in reversed(shape):
+        product *= size
+        sizes.add(product)
+    return sizes or {1}
+
+
+class Scheduler:
+    """Makes the schedule of one program.
+
+    can_lower: whether an operation can be part of a kernel at all.
+    """
+
+    def __init__(self, program: Program, can_lower: Callable[[Value, Program], bool]) -> None:
+        self.program = program
+        self.fusable = {v.slot: v.source == OPERATION and can_lower(v, program)
+                        for v in program.order}  # fmt: skip
+        self.roots: set[int] = set()
+
+    def run(self) -> Schedule:
+        self._choose_roots()
+        self._make_reachable()
+        groups: list[Group] = []
+        group_of: dict[int, int] = {}
+        for value in self.program.order:
+            if value.slot in self.roots:
+                self._place(value, groups, group_of)
+        return Schedule(self.program, groups, self.roots, group_of)
+
+    # ---- roots ---------------------------------------------------------------------------------
+
+    def is_buffer(self, slot: int) -> bool:
+        return slot in self.roots
+
+    def _choose_roots(self) -> None:
+        for value in self.program.order:
+            if not self.fusable[value.slot]:
+                self.roots.add(value.slot)
+                for slot in value.inputs:
+                    self._want_buffer(slot)
+            elif value.live or value.primitive.kind == "reduction":
+                self.roots.add(value.slot)
+            elif len(self.program.users[value.slot]) > 1 and not self._is_trivial(value):
+                self.roots.add(value.slot)
+
+    def _want_buffer(self, slot: int) -> None:
+        if self.program.values[slot].source in (OPERATION, OUTPUT):
+            self.roots.add(slot)
+
+    def _is_trivial(self, value: Value) -> bool:
+        """Cheaper to repeat than to store: moved or converted buffers, and numbers."""
+        stack = [value]
+        while stack:
+            current = stack.pop()
+            if current.source != OPERATION or current.slot in self.roots:
+                continue
+            name = current.primitive.name
+            if name not in IN_PLACE_MOVEMENT and name not in ("cast", "iota"):
+                if current.numel != 1 or current.primitive.kind != "elementwise":
+                    return False
+            stack.extend(self.program.values[s] for s in current.inputs)
+        return True
+
+    def _make_reachable(self) -> None:
+        """Give buffers to operands until every root can be computed with an inner loop of one axis."""
+        pending = [v for v in self.program.order if v.slot in self.roots]
+        while pending:
+            value = pending.pop()
+            if not self.fusable[value.slot]:
+                continue
+            try:
+                self._reads(value, min(1, len(self._domain(value))))
+            except Unreachable:
+                added = False
+                for slot in self._expression(value).inputs if value.primitive.kind != (
+                    "reduction"
+                ) else value.inputs:
+                    operand = self.program.values[slot]
+                    if operand.source == OPERATION and slot not in self.roots:
+                        self.roots.add(slot)
+                        pending.append(operand)
+                        added = True
+                if added:
+                    pending.append(value)
+                else:
+                    self.fusable[value.slot] = False
+                    for slot in value.inputs:
+                        self._want_buffer(slot)
+
+    def _expression(self, value: Value) -> Value:
+        """What is evaluated at each position: a reduction's operand, or the value itself."""
+        if value.primitive.kind == "reduction":
+            return self.program.values[value.inputs[0]]
+        return value
+
+    def _domain(self, value: Value):
+        return self._expression(value).shape
+
+    def _reads(self, value: Value, tail: int) -> list[tuple[int, str]]:
+        expression = self._expression(value)
+        if expression is not value:
+            if expression.source != OPERATION or expression.slot in self.roots:
+                kind = SCALAR if expression.numel == 1 else SAME
+                return [(expression.slot, kind)] if expression.source != "scalar" else []
+        return reads(self.program, expression, self.is_buffer, tail)
+
+    def _reads_for_inner(self, value: Value, inner: int) -> list[tuple[int, str]] | None:
+        for tail in reversed(tails_of(self._domain(value), inner)):
+            try:
+                return self._reads(value, tail)
+            except Unreachable:
+                continue
+        return None
+
+    # ---- groups --------------------------------------------------------------------------------
+
+    def _place(self, value: Value, groups: list[Group], group_of: dict[int, int]) -> None:
+        if not self.fusable[value.slot]:
+            self._open(Group(OPAQUE), Member(value, FULL, 0, []), groups, group_of)
+            return
+        reduction = value.primitive.kind == "reduction"
+        if reduction and not self._reduces_tail(value):
+            member = Member(value, REDUCED, 0, self._reads(value, min(1, len(self._domain(value)))))
+            self._open(Group(COLUMNS, squeezed(self._domain(value))), member, groups, group_of)
+            return
+        depends = [group_of[s] for s in self._all_reads(value) if s in group_of]
+        earliest = max(depends, default=0)
+        for position in range(earliest, len(groups)):
+            if self._join(value, groups[position], position, group_of):
+                return
+        self._open_rows(value, groups, group_of)
+
+    def _all_reads(self, value: Value) -> list[int]:
+        return [slot for slot, _ in self._reads(value, min(1, len(self._domain(value))))]
+
+    def _reduces_tail(self, value: Value) -> bool:
+        shape = self._domain(value)
+        axes = value.params[0] if isinstance(value.params[0], tuple) else (value.params[0],)
+        reduced = [a for a in axes if shape[a] != 1]
+        kept = [a for a in range(len(shape)) if a not in axes and shape[a] != 1]
+        return not reduced or not kept or min(reduced) > max(kept)
+
+    def _reduced_size(self, value: Value) -> int:
+        return numel(self._domain(value)) // max(value.numel, 1) if value.numel else 0
+
+    def _open(self, group: Group, member: Member, groups, group_of) -> None:
+        group.members[member.value.slot] = member
+        group_of[member.value.slot] = len(groups)
+        groups.append(group)
+
+    def _open_rows(self, value: Value, groups, group_of) -> None:
+        domain = squeezed(self._domain(value))
+        allowed = {}
+        for inner in self._inner_candidates(value):
+            found = self._reads_for_inner(value, inner)
+            if found is not None:
+                allowed[inner] = found
+        group = Group(ROWS, domain, frozenset(allowed))
+        reduction = value.primitive.kind == "reduction"
+        group.has_reduction = reduction
+        role = REDUCED if reduction else FULL
+        self._open(group, Member(value, role, 0, allowed[max(allowed)]), groups, group_of)
+
+    def _inner_candidates(self, value: Value) -> set[int]:
+        if value.primitive.kind == "reduction":
+            return {self._reduced_size(value)}
+        return inner_sizes(self._domain(value))
+
+    def _join(self, value: Value, group: Group, position: int, group_of) -> bool:
+        """Add a root to a group if every read of the group's members is at their own position."""
+        if group.kind != ROWS or value.numel == 0:
+            return False
+        if self._join_as_row_value(value, group, position, group_of):
+            return True
+        if squeezed(self._domain(value)) != group.domain:
+            return False
+        allowed = {}
+        for inner in group.inner & self._inner_candidates(value):
+            found = self._reads_for_inner(value, inner)
+            if found is not None and self._fits(found, group):
+                allowed[inner] = found
+        if not allowed:
+            group.refused.append((value.slot, "reads members at other positions"))
+            return False
+        found = allowed[max(allowed)]
+        stage = 0
+        for slot, _ in found:
+            member = group.members.get(slot)
+            if member is not None:
+                stage = max(stage, member.stage + (member.role != FULL))
+        reduction = value.primitive.kind == "reduction"
+        group.inner = frozenset(allowed)
+        group.has_reduction |= reduction
+        role = REDUCED if reduction else FULL
+        group.members[value.slot] = Member(value, role, stage, found)
+        group_of[value.slot] = position
+        return True
+
+    def _fits(self, found, group: Group) -> bool:
+        for slot, kind in found:
+            member = group.members.get(slot)
+            if member is None:
+                continue
+            if member.role == FULL:
+                if kind != SAME:
+                    return False
+            elif kind != ROW and not (kind == SCALAR and group.rows == 1):
+                return False
+        return True
+
+    def _join_as_row_value(self, value: Value, group: Group, position: int, group_of) -> bool:
+        if not group.has_reduction or value.primitive.kind == "reduction":
+            return False
+        if value.numel != group.rows or len(group.inner) != 1:
+            return False
+        inner = group.columns
+        outer = squeezed(self._row_shape(group.domain, inner))
+        if squeezed(value.shape) != outer:
+            return False
+        try:
+            found = self._reads(value, 0)
+        except Unreachable:
+            return False
+        stage = -1
+        for slot, kind in found:
+            member = group.members.get(slot)
+            if member is None:
+                continue
+            if member.role == FULL or kind not in (SAME, SCALAR):
+                return False
+            if kind == SCALAR and group.rows != 1:
+                return False
+            stage = max(stage, member.stage)
+        if stage < 0:
+            return False  # nothing of this group is read: no reason to be here
+        group.members[value.slot] = Member(value, ROW_VALUE, stage, found)
+        group_of[value.slot] = position
+        return True
+
+    def _row_shape(self, domain, inner: int):
+        product = 1
+        kept = list(domain)
+        while kept and product < inner:
+            product *= kept.pop()
+        return tuple(kept)
+
+
+def make_schedule(program: Program, can_lower) -> Schedule:
+    """The schedule of a program."""
+    return Scheduler(program, can_lower).run()
