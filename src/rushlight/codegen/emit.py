@@ -361,10 +361,8 @@ class Emitter:
             text += f' "prefer-vector-width"="{bits}" "min-legal-vector-width"="{bits}"'
         return text
 
-    def function(self, name: str, arguments: str) -> str:
+    def function(self, name: str, arguments: str, linkage: str = "") -> str:
         """The text of the whole function; the open region must be the outermost."""
         body = "\n".join(self.regions[0].lines)
-        return (
-            f"define void @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n"
-            f"  ret void\n}}\n"
-        )
+        head = f"define {linkage} void".replace("  ", " ")
+        return f"{head} @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n  ret void\n}}\n"

@@ -54,7 +54,7 @@ class _Vectorized:
     var: str
     starts: list[Value]
     width: int
-    mask: Value | None
+    masks: list[Value] | None  # one for each part; the same one in a tail, which has one part
 
     @property
     def parts(self) -> int:
@@ -62,10 +62,10 @@ class _Vectorized:
 
 
 class _Generator:
-    def __init__(self, kernel: Kernel, target: Target) -> None:
+    def __init__(self, kernel: Kernel, target: Target, emitter: Emitter | None = None) -> None:
         self.kernel = kernel
         self.target = target
-        self.b = Emitter(target)
+        self.b = emitter or Emitter(target)
         self.env: dict[str, Emitted] = {}
         self.lets: dict[str, Expr] = {}  # index arithmetic, to find strides through names
         self.vector: _Vectorized | None = None
@@ -76,15 +76,19 @@ class _Generator:
     # --- the function ---
 
     def run(self) -> str:
+        self.bind_arguments(0, 0)
+        self.body(self.kernel.body)
+        return self.b.function(self.kernel.name, KERNEL_ARGUMENTS)
+
+    def bind_arguments(self, skip_buffers: int, skip_params: int) -> None:
+        """Reads base pointers and parameters, all but the first few, from the argument arrays."""
         b = self.b
-        for position, buffer in enumerate(self.kernel.buffers):
+        for position, buffer in enumerate(self.kernel.buffers, skip_buffers):
             slot = b.pointer_offset(Value("%buffers", "ptr"), b.const(position, "i64"), "ptr")
             self.buffers[buffer.name] = b.load(slot, "ptr", 1, 8)
-        for position, param in enumerate(self.kernel.params):
+        for position, param in enumerate(self.kernel.params, skip_params):
             slot = b.pointer_offset(Value("%params", "ptr"), b.const(position, "i64"), "i64")
             self.params[param.name] = self.load_param(slot, param)
-        self.body(self.kernel.body)
-        return b.function(self.kernel.name, KERNEL_ARGUMENTS)
 
     def load_param(self, slot: Value, param: Param) -> Value:
         b = self.b
@@ -152,14 +156,29 @@ class _Generator:
         b = self.b
         starts = [b.add(counter, b.const(width * u, "i64")) for u in range(parts)]
         starts[0] = counter
-        mask = None
+        masks = None
         if stop is not None:
             left = b.convert("trunc", b.sub(stop, counter), "i32")
             lanes = b.vector_constant(range(width), "i32")
-            mask = b.compare("slt", lanes, b.splat(left, width))
-        self.vector = _Vectorized(var, starts, width, mask)
-        iota = b.vector_constant(range(width), "i64")
-        self.env[var] = [b.add(b.splat(start, width), iota) for start in starts]
+            masks = [b.compare("slt", lanes, b.splat(left, width))] * parts
+        self.open_vector(_Vectorized(var, starts, width, masks))
+
+    def enter_tile(
+        self, var: str, first: Value, width: int, masks: list[Value] | None, parts: int
+    ) -> None:
+        """One row of a contraction's tile: the columns are the lanes."""
+        b = self.b
+        starts = [b.add(first, b.const(width * u, "i64")) for u in range(parts)]
+        starts[0] = first
+        self.open_vector(_Vectorized(var, starts, width, masks))
+
+    def open_vector(self, vector: _Vectorized) -> None:
+        b = self.b
+        self.vector = vector
+        iota = b.vector_constant(range(vector.width), "i64")
+        self.env[vector.var] = [
+            b.add(b.splat(start, vector.width), iota) for start in vector.starts
+        ]
 
     # --- reductions ---
 
@@ -247,8 +266,9 @@ class _Generator:
                 old = tuple(held[at + slot * parts + part] for slot in range(len(acc.names)))
                 new = (arrived[part], positions[part])[: len(acc.names)]
                 mixed = scalar_ops.combine(b, acc.op, acc.value.dtype, old, new)
-                if vector.mask is not None:
-                    mixed = tuple(b.select(vector.mask, m, o) for m, o in zip(mixed, old))
+                if vector.masks is not None:
+                    keep = vector.masks[part]
+                    mixed = tuple(b.select(keep, m, o) for m, o in zip(mixed, old))
                 columns.append(mixed)
             for slot in range(len(acc.names)):
                 updated += [column[slot] for column in columns]
@@ -459,12 +479,13 @@ class _Generator:
     def lane_mask(self, mask: Emitted | None, part: int) -> Value | None:
         vector = self.vector
         assert vector is not None
+        open_lanes = None if vector.masks is None else vector.masks[part]
         if mask is None:
-            return vector.mask
+            return open_lanes
         chosen = self.b.splat(mask[part] if isinstance(mask, list) else mask, vector.width)
-        if vector.mask is None:
+        if open_lanes is None:
             return chosen
-        return self.b.binary("and", chosen, vector.mask)
+        return self.b.binary("and", chosen, open_lanes)
 
     def load_part(self, expr: Load, part: int, mask: Emitted | None) -> Value:
         b, vector = self.b, self.vector
@@ -560,3 +581,27 @@ def module_text(kernels: list[Kernel], target: Target) -> str:
         declarations |= needed
     header = f'target triple = "{target.triple}"\n'
     return header + "\n".join(sorted(declarations)) + "\n\n" + "\n".join(functions)
+
+
+def emit_epilogue(
+    b: Emitter,
+    value: Expr,
+    buffers: tuple[Buffer, ...],
+    params: tuple[Param, ...],
+    skip: tuple[int, int],
+    sums: list[Value],
+    row: Value,
+    column: Value,
+    masks: list[Value] | None,
+) -> list[Value]:
+    """A loop-nest expression of ``acc``, ``row`` and ``column`` on one row of a tile.
+
+    Its buffers and parameters follow the ``skip`` first ones of the surrounding kernel.
+    """
+    generator = _Generator(Kernel("epilogue", buffers, params, ()), b.target, b)
+    generator.bind_arguments(*skip)
+    generator.enter_tile("column", column, sums[0].width, masks, len(sums))
+    generator.env["row"] = row
+    generator.env["acc"] = list(sums)
+    result = generator.value(value)
+    return generator.parts_of(result, len(sums), sums[0].width)

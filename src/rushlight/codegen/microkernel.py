@@ -1,0 +1,212 @@
+"""Register-tiled contraction cores: C tile (+)= A panel times B panel, as LLVM IR.
+
+A core holds rows x vectors accumulators in registers and adds one outer product for each step of
+k: one broadcast from A for each row, one vector load from B for each column vector.  A and B are
+read through run-time strides, so one core serves packed panels and matrices where they lie.
+
+The order of additions is part of the contract (results depend on shapes alone): k is cut into
+blocks of K_BLOCK; inside a block, products are added in ascending order by fused multiply-add,
+starting from zero; block results are added in ascending order.  Level 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rushlight.base.target import Target
+from rushlight.codegen.emit import Emitter, Value
+
+# The same on every machine, because it fixes the order of additions.  512 steps amortize the
+# read and write of C, and an AVX-512 panel of A (12 x 512 floats) fits every first-level cache.
+K_BLOCK = 512
+
+ARGUMENTS = (
+    "ptr %a, i64 %a_row, i64 %a_step, ptr %b, i64 %b_step, ptr %c, i64 %c_row, i64 %steps, "
+    "i64 %left, i1 %first, i1 %last, ptr %buffers, ptr %params, i64 %row, i64 %column"
+)
+ARGUMENT_TYPES = (
+    "ptr", "i64", "i64", "ptr", "i64", "ptr", "i64", "i64", "i64", "i1", "i1", "ptr", "ptr",
+    "i64", "i64",
+)  # fmt: skip
+_ROWS_A_POINTER_SERVES = 3  # base, base + stride, base + 2 * stride are x86 addressing modes
+
+# emitter, lanes of the tile's row, row, first column, mask -> what to store
+Epilogue = Callable[[Emitter, list[Value], Value, Value, "list[Value] | None"], list[Value]]
+
+
+@dataclass(frozen=True)
+class Tile:
+    """Shape of a core: rows, column vectors, and whether the right edge is masked."""
+
+    rows: int
+    vectors: int
+    masked: bool = False
+
+    @property
+    def name(self) -> str:
+        return f"core_{self.rows}x{self.vectors}{'m' if self.masked else ''}"
+
+
+@dataclass(frozen=True)
+class TileSet:
+    """The cores of one GEMM for one machine and dtype."""
+
+    rows: int  # of the largest core
+    vectors: int
+    lanes: int
+
+    @property
+    def columns(self) -> int:
+        return self.vectors * self.lanes
+
+    def row_counts(self) -> list[int]:
+        """Rows of the cores that cover any remainder: the largest, then powers of two."""
+        counts = [self.rows]
+        power = 8
+        while power >= 1:
+            if power < self.rows:
+                counts.append(power)
+            power //= 2
+        return counts
+
+
+def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> TileSet:
+    """The largest tile that fits the registers.
+
+    32 registers: 12 x 2 accumulators, 2 of B, broadcasts, and some left for the scheduler (14 x 2
+    measured no faster).  16 registers: 6 x 2, 2 of B, 2 of broadcasts.  NEON has lane operands, so
+    8 x 3.
+    """
+    lanes = target.lanes(element_bytes)
+    if target.vector_registers < 32:
+        return TileSet(rows or 6, 2, lanes)
+    if target.vector_bytes == 16:
+        return TileSet(rows or 8, 3, lanes)
+    return TileSet(rows or 12, 2, lanes)
+
+
+def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
+    return b.pointer_offset(pointer, offset, "i8")
+
+
+class _Core:
+    def __init__(self, tile: Tile, lanes: int, type_: str, target: Target) -> None:
+        self.b = Emitter(target)
+        self.tile, self.lanes, self.type = tile, lanes, type_
+        self.size = 4 if type_ == "float" else 8
+        self.masks = self.column_masks()
+
+    def argument(self, name: str, type_: str) -> Value:
+        return Value("%" + name, type_)
+
+    def column_masks(self) -> list[Value] | None:
+        """Lanes of each column vector that exist; None for a full tile."""
+        if not self.tile.masked:
+            return None
+        b = self.b
+        masks = []
+        for v in range(self.tile.vectors):
+            left = b.sub(self.argument("left", "i64"), b.const(v * self.lanes, "i64"))
+            # More columns than fit i32 may be left; beyond the tile they are all the same.
+            bound = b.const(self.tile.vectors * self.lanes, "i64")
+            left = b.select(b.compare("slt", left, bound), left, bound)
+            left = b.convert("trunc", left, "i32")
+            lanes = b.vector_constant(range(self.lanes), "i32")
+            masks.append(b.compare("slt", lanes, b.splat(left, self.lanes)))
+        return masks
+
+    def load_row(self, pointer: Value, align: int) -> list[Value]:
+        b = self.b
+        row = []
+        for v in range(self.tile.vectors):
+            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), self.type)
+            if self.masks is None:
+                row.append(b.load(at, self.type, self.lanes, align))
+            else:
+                row.append(b.masked_load(at, self.type, self.masks[v], align))
+        return row
+
+    def store_row(self, values: Sequence[Value], pointer: Value) -> None:
+        b = self.b
+        for v, value in enumerate(values):
+            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), self.type)
+            if self.masks is None:
+                b.store(value, at, self.size)
+            else:
+                b.masked_store(value, at, self.masks[v], self.size)
+
+    def products(self) -> list[Value]:
+        """The loop over k; accumulators row by row."""
+        b, tile = self.b, self.tile
+        row_stride = self.argument("a_row", "i64")
+        group_stride = b.mul(row_stride, b.const(_ROWS_A_POINTER_SERVES, "i64"))
+        double_stride = b.add(row_stride, row_stride)
+        pointers = [self.argument("a", "ptr")]
+        while len(pointers) * _ROWS_A_POINTER_SERVES < tile.rows:
+            pointers.append(_byte_offset(b, pointers[-1], group_stride))
+        pointers.append(self.argument("b", "ptr"))
+        zero = b.const(0.0, self.type, self.lanes)
+        accumulators = [zero] * (tile.rows * tile.vectors)
+        loop = b.begin_loop(
+            b.const(0, "i64"), self.argument("steps", "i64"), 1, [*accumulators, *pointers]
+        )
+        held = loop.values[: len(accumulators)]
+        *groups, b_pointer = loop.values[len(accumulators) :]
+        columns = self.load_row(b_pointer, self.size)
+        updated = []
+        for i in range(tile.rows):
+            pointer = groups[i // _ROWS_A_POINTER_SERVES]
+            within = i % _ROWS_A_POINTER_SERVES
+            if within:
+                pointer = _byte_offset(b, pointer, row_stride if within == 1 else double_stride)
+            broadcast = b.splat(b.load(pointer, self.type, 1, self.size), self.lanes)
+            for v in range(tile.vectors):
+                updated.append(b.fma(broadcast, columns[v], held[i * tile.vectors + v]))
+        a_step, b_step = self.argument("a_step", "i64"), self.argument("b_step", "i64")
+        moved = [_byte_offset(b, group, a_step) for group in groups]
+        moved.append(_byte_offset(b, b_pointer, b_step))
+        return b.end_loop(loop, [*updated, *moved])[: len(accumulators)]
+
+    def finish(self, sums: list[Value], epilogue: Epilogue | None) -> None:
+        """Adds what earlier blocks of k left in C, applies the epilogue, stores."""
+        b, tile = self.b, self.tile
+        first = self.argument("first", "i1")
+        rows = []
+        pointer = self.argument("c", "ptr")
+        for i in range(tile.rows):
+            sum_row = sums[i * tile.vectors : (i + 1) * tile.vectors]
+            # The memory of C is ours even before it is written: what is read then is dropped.
+            old = self.load_row(pointer, self.size)
+            total = [b.select(first, s, b.add(o, s)) for o, s in zip(old, sum_row)]
+            rows.append((pointer, total))
+            pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
+        if epilogue is None:
+            for pointer, total in rows:
+                self.store_row(total, pointer)
+            return
+        last = self.argument("last", "i1")
+        zero, one = b.const(0, "i64"), b.const(1, "i64")
+        for condition, finished in ((b.logic_not(last), False), (last, True)):
+            branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
+            for i, (pointer, total) in enumerate(rows):
+                values = total
+                if finished:
+                    row = b.add(self.argument("row", "i64"), b.const(i, "i64"))
+                    values = epilogue(b, total, row, self.argument("column", "i64"), self.masks)
+                self.store_row(values, pointer)
+            b.end_loop(branch)
+
+
+def core_function(
+    tile: Tile,
+    lanes: int,
+    type_: str,
+    target: Target,
+    epilogue: Epilogue | None = None,
+    name: str | None = None,
+) -> tuple[str, set[str]]:
+    """One core as an internal function, and the declarations it needs."""
+    core = _Core(tile, lanes, type_, target)
+    core.finish(core.products(), epilogue)
+    return core.b.function(name or tile.name, ARGUMENTS, "internal"), core.b.declarations
