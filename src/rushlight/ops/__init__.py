@@ -19,4 +19,5 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     ranges,
     reduction,
     shaping,
+    splitting,
 )
