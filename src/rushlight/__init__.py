@@ -4,7 +4,7 @@ The public names; this file computes nothing.  Level 13.
 """
 
 import rushlight.engine.realize  # noqa: F401 - installs execution under the tape
-from rushlight import autograd, backends, cuda, serialization, version
+from rushlight import autograd, backends, cuda, nn, optim, serialization, utils, version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
     DType as dtype,
