@@ -13,7 +13,7 @@ from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, true_divide
 from rushlight.ops.pointwise import abs as absolute
 from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
-from rushlight.ops.random import rand
+from rushlight.ops.random_fill import leak_slopes
 from rushlight.ops.shaping import narrow
 from rushlight.ops.spelling import PUBLIC, in_place, spelled
 from rushlight.primitives import elementwise as p
@@ -158,9 +158,8 @@ def rrelu(input, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = Fa
         raise RuntimeError(f"lower bound should be less than upper bound: {lower} > {upper}")
     if not training:
         return p.where(p.ge(input, _zero(input)), input, _times(input, (lower + upper) / 2))
-    drawn = rand(tuple(input._node.shape), dtype=input._node.dtype, generator=generator)
-    slope = p.add(_times(drawn, upper - lower), drawn._scalar(lower))
-    return p.where(p.gt(input, _zero(input)), input, p.mul(slope, input))
+    slopes = leak_slopes(input, lower, upper, generator)
+    return to_dtype(p.mul(to_dtype(input, slopes._node.dtype), slopes), input._node.dtype)
 
 
 @activation()

@@ -221,6 +221,22 @@ def _require_floating(distribution: str, dtype: DType) -> None:
         )
 
 
+def leak_slopes(input: Tensor, lower: float, upper: float, generator: Generator | None) -> Tensor:
+    """1 where `input` is positive, else a slope uniform in [lower, upper); in float32 or float64.
+
+    Only the elements that need a slope take numbers from the stream.
+    Source: torch.nn.functional.rrelu in training.
+    """
+    engine = engine_of("rrelu", generator)
+    dtype = float64 if input.dtype is float64 else float32
+    leaking = widen(value_of(input), input.dtype) <= 0
+    low, high = (float(dtype.numpy.type(bound)) for bound in (lower, upper))
+    slopes = np.ones(leaking.shape, dtype.numpy)
+    # Two roundings, unlike `uniform_`: this kernel of PyTorch's contains no fused operations.
+    slopes[leaking] = engine.doubles(int(leaking.sum())) * (high - low) + low
+    return tensor_from_numpy(slopes, dtype)
+
+
 # ---- discrete distributions --------------------------------------------------------------------
 
 
