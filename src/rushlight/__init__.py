@@ -63,6 +63,7 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
+from rushlight.serialization import load, save
 from rushlight.tensor.grad_mode import (
     enable_grad,
     inference_mode,
