@@ -1,4 +1,4 @@
-"""Semi-supervised learning: 60 labeled digits, and 1,378 without a label.
+"""Semi-supervised learning: 60 labeled digits, and 1,382 without a label.
 
     rushlight run examples/self_training.py
 

@@ -4,6 +4,7 @@ The public names; this file computes nothing.  Level 13.
 """
 
 import rushlight.engine.realize  # noqa: F401 - installs execution under the tape
+from rushlight import autograd, backends, cuda, nn, optim, serialization, utils, version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
     DType as dtype,
@@ -62,6 +63,7 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
+from rushlight.serialization import load, save
 from rushlight.tensor.grad_mode import (
     enable_grad,
     inference_mode,
@@ -71,9 +73,8 @@ from rushlight.tensor.grad_mode import (
     set_grad_enabled,
 )
 from rushlight.tensor.tensor import Size, Tensor
+from rushlight.version import __version__
 from rushlight.vjp import rows  # noqa: F401 - fills the table of derivatives
-
-__version__ = "0.1.0"
 
 stats = _stats.snapshot
 globals().update(PUBLIC)

@@ -38,7 +38,7 @@ def test_one_epoch_is_told_line_by_line(tmp_path: Path, capsys: pytest.CaptureFi
     saved = tmp_path / "weights.pt"
     assert main.main(["demo", "--epochs", "1", "--save", str(saved)]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[1].startswith("1438 images of 8 x 8 pixels to learn from, 359 to test with")
+    assert lines[1].startswith("1442 images of 8 x 8 pixels to learn from, 355 to test with")
     assert re.match(r"epoch  1/1   loss \d\.\d{4}   test accuracy +\d+\.\d\d%   \d", lines[3])
     assert saved.exists()
 

@@ -25,11 +25,12 @@ def test_the_splits_are_disjoint_complete_and_balanced() -> None:
     train, train_labels = load_digits("train")
     test, test_labels = load_digits("test")
     whole, _ = load_digits()
-    assert len(train) == 1438 and len(test) == 359
+    assert len(train) == 1442 and len(test) == 355
     rows = {row.tobytes() for row in whole}
     parts = [{row.tobytes() for row in part} for part in (train, test)]
     assert len(rows) == 1797 and parts[0] | parts[1] == rows and not parts[0] & parts[1]
-    assert np.bincount(test_labels).min() >= 25 and np.bincount(train_labels).min() >= 130
+    assert np.bincount(test_labels).tolist() == [35, 36, 35, 36, 36, 36, 36, 35, 34, 36]
+    assert np.bincount(train_labels).min() == 140
 
 
 def test_an_item_is_an_image_tensor_and_an_int() -> None:
@@ -38,8 +39,8 @@ def test_an_item_is_an_image_tensor_and_an_int() -> None:
     assert isinstance(image, rushlight.Tensor) and image.dtype == rushlight.float32
     assert tuple(image.shape) == (1, 8, 8)
     assert type(label) is int
-    assert len(dataset) == 359
-    assert tuple(dataset.data.shape) == (359, 1, 8, 8)
+    assert len(dataset) == 355
+    assert tuple(dataset.data.shape) == (355, 1, 8, 8)
     assert dataset.targets[0].item() == label
 
 
@@ -57,7 +58,7 @@ def test_transforms_are_applied() -> None:
 
 
 def test_iteration_ends() -> None:
-    assert sum(1 for _ in Digits("test")) == 359
+    assert sum(1 for _ in Digits("test")) == 355
 
 
 def test_another_split_is_refused() -> None:

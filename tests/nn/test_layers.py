@@ -115,8 +115,8 @@ LAYERS: list[tuple[str, Any, Any]] = [
     ("GRUCell", lambda nn: nn.GRUCell(3, 4, bias=False), lambda: [uniform(2, 3)]),
     ("Sequential", lambda nn: nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)),
      lambda: [uniform(5, 3)]),
-    ("AdaptiveLogSoftmaxWithLoss", lambda nn: nn.AdaptiveLogSoftmaxWithLoss(8, 20, [5, 10]),
-     lambda: [uniform(6, 8), integers(20, 6)]),
+    ("AdaptiveLogSoftmaxWithLoss", lambda nn: nn.AdaptiveLogSoftmaxWithLoss(16, 20, [5, 10]),
+     lambda: [uniform(6, 16), integers(20, 6)]),
 ]  # fmt: skip
 
 ACTIVATIONS: list[tuple[str, tuple]] = [
@@ -170,7 +170,9 @@ def test_a_layer_starts_and_computes_as_in_torch(build: Any, inputs: Any, traini
 def test_an_activation_computes_as_in_torch(name: str, args: tuple) -> None:
     ours, theirs = assert_same_start(lambda nn: getattr(nn, name)(*args))
     shape = (4, 5) if name != "GLU" else (4, 6)
-    assert_same_run(ours, theirs, uniform(*shape))
+    # PyTorch rounds the constants of these two to float32 in the backward pass.
+    rtol = 1e-8 if name in ("CELU", "Hardsigmoid") else 1e-9
+    assert_same_run(ours, theirs, uniform(*shape), rtol=rtol)
 
 
 @pytest.mark.parametrize(("name", "keywords", "inputs"), LOSSES, ids=str)

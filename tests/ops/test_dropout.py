@@ -107,3 +107,13 @@ def test_integers_and_wrong_ranks_are_refused():
 def test_other_ranks_warn(name, rank):
     with pytest.warns(UserWarning, match=f"{name}: Received a {rank}-?D input"):
         getattr(functional, name)(rushlight.ones(*[2] * rank))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16"])
+def test_rrelu_draws_slopes_for_what_leaks(dtype):
+    seeded()
+    for bounds in ((1 / 8, 1 / 3), (0.1, 0.4)):
+        ours, theirs = operands((40, 50), dtype)
+        result = rushlight.rrelu(ours, *bounds, True)
+        assert_same(result, torch.nn.functional.rrelu(theirs, *bounds, True))
+    same_stream()

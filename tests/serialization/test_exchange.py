@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rushlight.nn.parameter import Parameter
 
 from rushlight.base import dtypes
 from rushlight.base.device import device
+from rushlight.nn.parameter import Parameter
 from rushlight.serialization import load, save
 from rushlight.tensor.pickling import storage_array, tensor_on_storage, tensor_window
 from rushlight.tensor.storage import storage_of

@@ -120,7 +120,9 @@ def grad(
     outputs, inputs = _as_sequence(outputs), _as_sequence(inputs)
     if isinstance(grad_outputs, Tensor):
         grad_outputs = [grad_outputs]
-    cotangents = _cotangents(grad_outputs, len(outputs))
+    given = [None] * len(outputs) if grad_outputs is None else list(grad_outputs)
+    # PyTorch ignores cotangents beyond the outputs here, though not in backward.
+    cotangents = _cotangents(given[: len(outputs)], len(outputs))
     if not inputs:
         raise RuntimeError("`inputs` argument to `grad()` cannot be empty.")
     unused_allowed = bool(allow_unused) or materialize_grads

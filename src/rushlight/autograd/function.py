@@ -20,7 +20,7 @@ from rushlight.primitives.movement import expand, reshape
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tape.memo import user_line
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.autodiff import AnomalyMode, CustomNode, type_name
+from rushlight.tensor.autodiff import AnomalyMode, CustomNode, target_of, type_name
 from rushlight.tensor.grad_mode import no_grad, set_grad_enabled
 from rushlight.tensor.graph import AccumulateGrad, OutputOf
 from rushlight.tensor.hooks import current_edge
@@ -50,19 +50,28 @@ class _Saved:
     def unpack(self, edge: Any) -> Tensor:
         tensor = self.tensor
         if tensor._version != self.version:
-            which = "" if self.index is None else f", which is output {self.index} of {self.label}"
             raise RuntimeError(
                 "one of the variables needed for gradient computation has been modified by an "
-                f"inplace operation: [{type_name(tensor.dtype)} {list(tensor.shape)}]{which}, is "
-                f"at version {tensor._version}; expected version {self.version} instead. Hint: "
-                "enable anomaly detection to find the operation that failed to compute its "
-                "gradient, with torch.autograd.set_detect_anomaly(True, check_nan=False)."
+                f"inplace operation: [{type_name(tensor.dtype)} {list(tensor.shape)}]"
+                f"{self._origin()} is at version {tensor._version}; expected version "
+                f"{self.version} instead. Hint: enable anomaly detection to find the operation "
+                "that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True, check_nan=False)."
             )
         if self.index is None:
             return tensor
         fresh = alias_without_grad(tensor)
         fresh._grad_fn = edge
         return fresh
+
+    def _origin(self) -> str:
+        if self.index is not None:
+            return f", which is output {self.index} of {self.label},"
+        edge = current_edge(self.tensor)
+        if edge is None or type(edge) is AccumulateGrad:
+            return ""
+        node, index = target_of(edge)
+        return f", which is output {index} of {node.name().partition('Backward')[0]},"
 
 
 class FunctionCtx:

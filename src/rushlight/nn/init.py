@@ -241,7 +241,8 @@ def dirac_(tensor: Tensor, groups: int = 1) -> Tensor:
     values = np.zeros(shape, tensor.dtype.compute)
     center = tuple(size // 2 for size in shape[2:])
     for group in range(groups):
-        values[(group * per_group + passed, passed, *center)] = 1
+        places = (group * per_group + passed, passed, *center)
+        values[places] = 1
     return _store(tensor, values)
 
 

@@ -108,7 +108,8 @@ def _drop(
         return input.mul_(0) if inplace else input.mul(0)
     dtype = input.dtype
     scaled = _scaled(dtype, p)
-    shape, strides = input._node.shape, preserved_strides(input)
+    shape: tuple[int, ...] = input._node.shape
+    strides: tuple[int, ...] | None = preserved_strides(input)
     if channels:
         shape, strides = _channel_shape(input, batched), None
     flips = _flips(shape, p)

@@ -6,6 +6,8 @@ Level 11.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight.base.device import CPU, device
@@ -20,7 +22,7 @@ class Generator:
 
     __slots__ = ("__weakref__", "engine")
 
-    def __init__(self, device: object = None) -> None:
+    def __init__(self, device: Any = None) -> None:
         resolve_cpu("Generator", device)
         self.engine = MersenneTwister()
 
@@ -97,7 +99,7 @@ def _restored(state: bytes) -> Generator:
     return generator
 
 
-def resolve_cpu(operation: str, place: object) -> None:
+def resolve_cpu(operation: str, place: Any) -> None:
     """Check that `place` means the CPU.  Raises: RuntimeError otherwise."""
     if place is None or device(place).type == "cpu":
         return

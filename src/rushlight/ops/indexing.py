@@ -33,7 +33,13 @@ class Window:
     """
 
     __slots__ = (
-        "sizes", "strides", "offset", "value_strides", "value_offset", "tensors", "trivial",
+        "offset",
+        "sizes",
+        "strides",
+        "tensors",
+        "trivial",
+        "value_offset",
+        "value_strides",
     )  # fmt: skip
 
     def __init__(self, offset: int) -> None:
@@ -104,9 +110,7 @@ def slice_view(x: Tensor, axis: int, start: int, count: int, step: int = 1) -> T
 def checked_position(index: int, size: int, axis: int) -> int:
     """A position counted from the front.  Raises: IndexError with PyTorch's words."""
     if not -size <= index < size:
-        raise IndexError(
-            f"index {index} is out of bounds for dimension {axis} with size {size}"
-        )
+        raise IndexError(f"index {index} is out of bounds for dimension {axis} with size {size}")
     return index + size if index < 0 else index
 
 

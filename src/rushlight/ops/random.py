@@ -291,7 +291,7 @@ def normal(
 def _normal_of_tensors(engine: Any, mean: float | Tensor, std: float | Tensor) -> Tensor:
     shapes = [x._node.shape for x in (mean, std) if isinstance(x, Tensor)]
     shape = broadcast_shapes(*shapes) if len(shapes) == 2 else shapes[0]
-    model = mean if isinstance(mean, Tensor) else std
+    dtype = next(x.dtype for x in (mean, std) if isinstance(x, Tensor))
     if isinstance(std, Tensor):
         deviations = widen(value_of(std), std.dtype)
         if deviations.dtype.kind == "c":
@@ -301,7 +301,7 @@ def _normal_of_tensors(engine: Any, mean: float | Tensor, std: float | Tensor) -
     elif not std >= 0.0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     # Drawn as standard numbers, then two roundings, as PyTorch does.
-    made = drawn(shape, None, model.dtype, normal_draw(engine, model.dtype, 0.0, 1.0))
+    made = drawn(shape, None, dtype, normal_draw(engine, dtype, 0.0, 1.0))
     made.mul_(std.detach() if isinstance(std, Tensor) else std)
     made.add_(mean.detach() if isinstance(mean, Tensor) else mean)
     return _with_zero_gradient(made, mean, std)

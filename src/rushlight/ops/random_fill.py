@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.dtypes import DType, bfloat16, float16, float32, float64, widen
+from rushlight.base.shapes import contiguous_strides
 from rushlight.ops.creation import value_of
 from rushlight.ops.generator import Generator, engine_of
 from rushlight.ops.spelling import attach_method
@@ -68,14 +69,14 @@ def drawn(
 
     Complex values are pairs of real ones, the real part first.
     """
+    element = dtype.to_real()
+    if strides is None:
+        strides = contiguous_strides(shape)
     if dtype.is_complex:
         shape = (*shape, 2)
-        if strides is not None:
-            strides = (*(2 * stride for stride in strides), 1)
-    element = dtype.to_real()
-    row_major = strides is None or is_contiguous(shape, strides)
-    flat = draw(math.prod(shape), element.name, row_major)
-    values = flat.reshape(shape) if row_major else arrange(flat, shape, strides)
+        strides = (*(2 * stride for stride in strides), 1)
+    flat = draw(math.prod(shape), element.name, is_contiguous(shape, strides))
+    values = arrange(flat, shape, strides)
     values = np.asarray(values, order="C")
     if dtype.is_complex:
         values = values.view(dtype.numpy).reshape(shape[:-1])
@@ -221,6 +222,22 @@ def _require_floating(distribution: str, dtype: DType) -> None:
         )
 
 
+def leak_slopes(input: Tensor, lower: float, upper: float, generator: Generator | None) -> Tensor:
+    """1 where `input` is positive, else a slope uniform in [lower, upper); in float32 or float64.
+
+    Only the elements that need a slope take numbers from the stream.
+    Source: torch.nn.functional.rrelu in training.
+    """
+    engine = engine_of("rrelu", generator)
+    dtype = float64 if input.dtype is float64 else float32
+    leaking = widen(value_of(input), input.dtype) <= 0
+    low, high = (float(dtype.numpy.type(bound)) for bound in (lower, upper))
+    slopes = np.ones(leaking.shape, dtype.numpy)
+    # Two roundings, unlike `uniform_`: this kernel of PyTorch's contains no fused operations.
+    slopes[leaking] = engine.doubles(int(leaking.sum())) * (high - low) + low
+    return tensor_from_numpy(slopes, dtype)
+
+
 # ---- discrete distributions --------------------------------------------------------------------
 
 
@@ -325,16 +342,17 @@ def _random_bounds(bounds: tuple, named: dict[str, Any]) -> tuple[int | None, in
             f"random_() takes (), (to) or (from, to), but got {len(bounds)} positional arguments "
             f"and {sorted(named)}"
         )
-    if "from" in named or len(bounds) == 2:
-        values = [*bounds]
-        low = named.get("from", values[0] if values and "from" not in named else None)
-        high = named["to"] if "to" in named else (values[-1] if values else None)
-        return int(low), None if high is None else int(high)
-    if len(bounds) == 1 and "to" in named:
-        return int(bounds[0]), None if named["to"] is None else int(named["to"])
-    if bounds or "to" in named:
-        return 0, int(bounds[0] if bounds else named["to"])
-    return None, None
+    given = [*bounds]
+    if not given and not named:
+        return None, None
+    if "from" in named:
+        low = named["from"]
+    elif len(given) == 2 or (given and "to" in named):
+        low = given.pop(0)
+    else:
+        low = 0
+    high = named["to"] if "to" in named else next(iter(given), None)
+    return int(low), None if high is None else int(high)
 
 
 def _integer_limits(dtype: DType) -> tuple[int, int]:

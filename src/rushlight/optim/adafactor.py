@@ -9,6 +9,7 @@ from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
 from rushlight.optim.flat_step import lerp, scalar_option, scalar_tensor
 from rushlight.optim.optimizer import Optimizer
+from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -88,12 +89,12 @@ class Adafactor(Optimizer):
             eps1 = finfo(param.dtype).eps
         lr = scalar_option(group["lr"])
         relative_rate = min(float(lr), 1 / step**0.5)
-        size = param.norm(2).item() / param.numel() ** 0.5
+        size = _norm(param) / param.numel() ** 0.5
         if group["weight_decay"] != 0:
             param.mul_(1 - lr * group["weight_decay"])
         variance = _second_moment(state, grad, step ** group["beta2_decay"], eps1)
-        update = variance.clamp(min=eps1 * eps1).rsqrt() * grad
-        clip = max(1.0, update.norm(2).item() / (update.numel() ** 0.5 * group["d"]))
+        update = grad / _at_least(variance, eps1 * eps1).sqrt()
+        clip = max(1.0, _norm(update) / (update.numel() ** 0.5 * group["d"]))
         param.sub_(update * (max(eps2, size) * relative_rate / clip))
 
 
@@ -110,6 +111,15 @@ def _new_state(param: Tensor) -> dict[str, Tensor]:
     return state
 
 
+def _norm(tensor: Tensor) -> float:
+    """The root of the sum of squares, read now: it decides how far to go."""
+    return (tensor * tensor).sum().sqrt().item()
+
+
+def _at_least(tensor: Tensor, bound: float) -> Tensor:
+    return maximum(tensor, tensor._scalar(bound))
+
+
 def _second_moment(state: dict[str, Tensor], grad: Tensor, weight: float, eps1: float) -> Tensor:
     """Update the running moments and return the estimate of grad squared.  Shapes: grad's."""
     if grad.dim() <= 1:
@@ -120,4 +130,4 @@ def _second_moment(state: dict[str, Tensor], grad: Tensor, weight: float, eps1: 
     squared = grad * grad
     row.copy_(lerp(row, squared.mean(dim=-1, keepdim=True), weight))  # (..., m, 1)
     column.copy_(lerp(column, squared.mean(dim=-2, keepdim=True), weight))  # (..., 1, n)
-    return (row @ column) / row.mean(dim=-2, keepdim=True).clamp(min=eps1)  # (..., m, n)
+    return (row @ column) / _at_least(row.mean(dim=-2, keepdim=True), eps1)  # (..., m, n)

@@ -10,10 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.ops.shaping import view_as_complex, view_as_real
 from rushlight.optim.flat_step import check_lr, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
 from rushlight.optim.wolfe import strong_wolfe
+from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
@@ -159,7 +159,7 @@ class LBFGS(Optimizer):
             value = float(closure())
             gradient = self._flat_gradient()
             for param, saved in zip(self._params, start):
-                param._assign_value(saved)
+                param._assign_value(saved.clone())
             return value, gradient
 
         loss, grad, search["t"], used = strong_wolfe(
@@ -170,23 +170,27 @@ class LBFGS(Optimizer):
 
     def _flat_gradient(self) -> Tensor:
         """All gradients as one vector, zeros where there is none.  Shapes: (total,)."""
-        grads = [
-            _as_real(state_like(param) if param.grad is None else param.grad)
-            for param in self._params
-        ]
-        return pack(grads)
+        parts: list[Tensor] = []
+        for param in self._params:
+            parts += _real_parts(state_like(param) if param.grad is None else param.grad)
+        return pack(parts)
 
     def _add(self, flat: Tensor) -> None:
         """Add the parts of a flat vector to the parameters in place."""
-        shapes = tuple(tuple(_as_real(param).shape) for param in self._params)
-        for param, part in zip(self._params, unpack(flat, shapes)):
-            if param.dtype.is_complex:
-                part = view_as_complex(part)
-            param._assign_value(param + part)
+        counts = [2 if param.dtype.is_complex else 1 for param in self._params]
+        shapes = [tuple(param.shape) for param in self._params]
+        repeated = tuple(shape for shape, n in zip(shapes, counts) for _ in range(n))
+        parts = iter(unpack(flat, repeated))
+        for param, count in zip(self._params, counts):
+            change = next(parts)
+            if count == 2:
+                change = make_complex(change, next(parts))
+            param._assign_value(param + change)
 
 
-def _as_real(tensor: Tensor) -> Tensor:
-    return view_as_real(tensor) if tensor.dtype.is_complex else tensor
+def _real_parts(tensor: Tensor) -> list[Tensor]:
+    """The tensor, or the real and the imaginary part of a complex one."""
+    return [real(tensor), imag(tensor)] if tensor.dtype.is_complex else [tensor]
 
 
 def _inverse_hessian_times(q: Tensor, search: dict, weights: list) -> Tensor:

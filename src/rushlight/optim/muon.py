@@ -9,6 +9,7 @@ from typing import Any
 from rushlight.base.dtypes import bfloat16
 from rushlight.optim.flat_step import lerp, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
+from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -111,7 +112,8 @@ def orthogonalized(
     x = matrix.to(bfloat16)
     if tall:
         x = x.T
-    x = x / x.norm().clamp(min=eps)
+    norm = (x * x).sum().sqrt()
+    x = x / maximum(norm, norm._scalar(eps))
     for _ in range(steps):
         gram = x @ x.T  # (min(m, n), min(m, n))
         x = x * a + (gram * b + (gram @ gram) * c) @ x

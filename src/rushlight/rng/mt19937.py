@@ -161,5 +161,5 @@ class MersenneTwister:
         return other
 
     def _position_and_words(self) -> tuple[int, np.ndarray]:
-        _, words, position, _, _ = self._words.get_state()
-        return int(position), words
+        state = self._words.get_state(legacy=False)["state"]
+        return int(state["pos"]), state["key"]

@@ -6,6 +6,8 @@ Source: T. Dekker 1971 (exact product), S. Boldo and G. Melquiond 2008 (sum roun
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 _SPLITTER = 134217729.0  # 2**27 + 1 cuts a double into two halves of 26 bits
@@ -41,7 +43,7 @@ def _product_error(x: np.ndarray, y: np.float64, product: np.ndarray) -> np.ndar
     return x_low * y_low - (((product - x_high * y_high) - x_low * y_high) - x_high * y_low)
 
 
-def _halves(x: np.ndarray | np.float64) -> tuple[np.ndarray, np.ndarray]:
+def _halves(x: Any) -> tuple[Any, Any]:
     scaled = x * _SPLITTER
     high = scaled - (scaled - x)
     return high, x - high

@@ -102,7 +102,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     view._storage = storage
     view._layout = layout_for(storage, shape, strides, offset)
     if local.tape.grad_enabled:
-        view._base = tensor if tensor._base is None else tensor._base
+        view._base = root_of(tensor)
     return view
 
 
@@ -114,8 +114,112 @@ def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     view._seen = ALWAYS_STALE
     view._layout = layout_for(storage, view._node.shape, strides, offset)
     if local.tape.grad_enabled:
-        view._base = tensor if tensor._base is None else tensor._base
+        view._base = root_of(tensor)
     return view
+
+
+def whole_storage(tensor: Tensor) -> Tensor:
+    """A tensor that shows all of the storage: the base where it does, with its history."""
+    storage = storage_of(tensor)
+    base = root_of(tensor)
+    if covers_storage(base):
+        return base
+    whole = wrap(_placeholder((storage.size,), storage.dtype))
+    whole._storage = storage
+    whole._seen = ALWAYS_STALE
+    return whole
+
+
+def root_of(tensor: Tensor) -> Tensor:
+    """The tensor at the end of the chain of bases; the tensor itself if it is no view.
+
+    The chain is longer than one link only where a base became a view of itself later (`t_`).
+    """
+    while tensor._base is not None:
+        tensor = tensor._base
+    return tensor
+
+
+def become_own_view(tensor: Tensor, function, args, kwargs) -> None:
+    """Apply a view function to the tensor itself (`t_`): what it was lives on as its base."""
+    storage_of(tensor)
+    former = wrap(tensor._node)
+    _adopt(former, tensor)
+    former._base = tensor._base
+    _adopt(tensor, function(former, *args, **kwargs))
+    tensor._base = former
+
+
+def _adopt(tensor: Tensor, source: Tensor) -> None:
+    tensor._node = source._node
+    tensor._storage = source._storage
+    tensor._seen = source._seen
+    tensor._layout = source._layout
+    tensor._grad_fn = source._grad_fn
+
+
+def grow_storage(tensor: Tensor, count: int) -> None:
+    """Give the tensor a storage of its own with `count` zeros after the present content."""
+    storage = storage_of(tensor)
+    layout = (strides_of(tensor), tensor.storage_offset())
+    content = storage.pinned
+    if content is None:
+        content = materialise(storage.value).reshape(-1)
+    grown = np.concatenate([content, np.zeros(count, content.dtype)])
+    tensor._storage = Storage(leaf_node(grown, storage.dtype), storage.dtype, grown.size)
+    tensor._layout = layout
+    tensor._base = None
+    tensor._seen = ALWAYS_STALE
+
+
+def reinterpret(tensor: Tensor, dtype) -> Tensor:
+    """The tensor's memory read as elements of another dtype (`view(dtype)`).
+
+    Storages are typed, so both sides become pinned on one piece of memory; gradients stop here.
+    Raises: RuntimeError as PyTorch where the sizes do not fit.
+    """
+    own = tensor._node.dtype
+    shape = tensor._node.shape
+    strides, offset = strides_of(tensor), tensor.storage_offset()
+    if dtype is own:
+        return make_view(tensor, shape, strides, offset, lambda x: reshape(x, shape))
+    if own.itemsize != dtype.itemsize:
+        shape, strides, offset = _rescaled(shape, strides, offset, own.itemsize, dtype)
+    pin(tensor)
+    storage = tensor._storage
+    memory = storage.pinned.view(dtype.numpy)
+    shared = Storage(_placeholder(memory.shape, dtype), dtype, memory.size, memory)
+    view = wrap(_placeholder(shape, dtype))
+    view._storage = shared
+    view._seen = ALWAYS_STALE
+    view._layout = layout_for(shared, shape, strides, offset)
+    return view
+
+
+def _rescaled(shape, strides, offset: int, itemsize: int, dtype):
+    """Layout of the same bytes for another element size; the last axis shrinks or grows."""
+    if not shape:
+        raise RuntimeError(
+            "self.dim() cannot be 0 to view a tensor as a dtype of a different element size"
+        )
+    if strides[-1] != 1:
+        raise RuntimeError(
+            "self.stride(-1) must be 1 to view a tensor as a dtype of a different element size, "
+            f"but got {strides[-1]}"
+        )
+    if itemsize > dtype.itemsize:
+        factor = itemsize // dtype.itemsize
+        scaled = (*[s * factor for s in strides[:-1]], 1)
+        return (*shape[:-1], shape[-1] * factor), scaled, offset * factor
+    factor = dtype.itemsize // itemsize
+    if shape[-1] % factor or offset % factor or any(s % factor for s in strides[:-1]):
+        raise RuntimeError(
+            f"self.size(-1), the strides and the storage offset must be divisible by {factor} to "
+            f"view elements of {itemsize} bytes as {dtype}: size {list(shape)}, strides "
+            f"{list(strides)}, offset {offset}"
+        )
+    scaled = (*[s // factor for s in strides[:-1]], 1)
+    return (*shape[:-1], shape[-1] // factor), scaled, offset // factor
 
 
 def alias_without_grad(tensor: Tensor) -> Tensor:
@@ -157,7 +261,7 @@ def refresh(tensor: Tensor) -> None:
     if storage.pinned is not None:
         tensor._node = _snapshot(tensor)
         return
-    base = tensor._base
+    base = root_of(tensor) if tensor._base is not None else None
     strides, offset = _layout(tensor)
     shape = tensor._node.shape
     if base is not None and covers_storage(base):
@@ -245,8 +349,8 @@ def check_writable(tensor: Tensor) -> None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
-    base = tensor._base
-    if local.tape.grad_enabled and base is not None and type(base._grad_fn) is AccumulateGrad:
+    base = root_of(tensor)
+    if local.tape.grad_enabled and base is not tensor and type(base._grad_fn) is AccumulateGrad:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
@@ -280,7 +384,7 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
     if old.value is not None:
         tape.undo.append((storage, old))
         tape.armed = True
-    base = tensor if tensor._base is None else tensor._base
+    base = root_of(tensor)
     follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
     if base is tensor or not follows:
         _replace(storage, tensor, new)

@@ -28,7 +28,7 @@ def _matmul_second_vjp(g, out, x, y, transpose_x, transpose_y):
     return sum_to(found, y)
 
 
-def _flip_spatial(w):
+def flip_spatial(w):
     """w with its spatial axes in the opposite order."""
     shape = tuple(w.shape)
     if 0 in shape:
@@ -41,7 +41,7 @@ def _flip_spatial(w):
     return strided_read(w, w._scalar(offset, int64), shape, tuple(strides))
 
 
-def _swap_channels(w, groups):
+def swap_channels(w, groups):
     """(O, C / groups, *kernel) -> (C, O / groups, *kernel) within each group."""
     outputs, inner, *kernel = w.shape
     spatial = tuple(range(3, 3 + len(kernel)))
@@ -61,7 +61,7 @@ def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups)
         spread = (size - 1) * s + 1 if size else 0
         needed = (n - 1) * d + 1 + reach
         pads.append((before, needed - spread - before))
-    flipped = _swap_channels(_flip_spatial(conjugate(w)), groups)
+    flipped = swap_channels(flip_spatial(conjugate(w)), groups)
     # Where x was spread, only each d-th position belongs to an element of x: stride by it.
     return convolution(g, flipped, dilation, tuple(pads), stride, kernel_dilation, groups)
 

@@ -26,8 +26,10 @@ class _Gate(Function):
     def forward(ctx: Any, observer: Callable, *tensors: Tensor) -> tuple[Tensor, ...]:
         ctx.observer = observer
         ctx.set_materialize_grads(False)
-        ctx.mark_non_differentiable(*[tensor for tensor in tensors if not tensor.requires_grad])
-        return tuple(tensor.view_as(tensor) for tensor in tensors)
+        outputs = tuple(tensor.view_as(tensor) for tensor in tensors)
+        constant = [out for out, tensor in zip(outputs, tensors) if not tensor.requires_grad]
+        ctx.mark_non_differentiable(*constant)
+        return outputs
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple:
