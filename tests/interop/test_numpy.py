@@ -196,7 +196,50 @@ def test_a_numpy_function_of_an_array_and_a_tensor_returns_a_tensor():
     assert mixed.tolist() == [2, 2]
 
 
-STEPS = ["array write", "tensor write", "view write", "read", "view", "numpy again", "detach"]
+def test_memory_is_taken_back_when_nobody_outside_holds_it():
+    tensor = rl.zeros(3)
+    view = tensor[1:]
+    array = tensor.numpy()
+    part = array[1:][::-1]
+    del array
+    tensor.add_(1)
+    assert part.tolist() == [1, 1]  # a view of the array still shares the memory
+    part[0] = 5
+    assert view.tolist() == [1, 5]
+    del part
+    tensor.mul_(2)
+    assert tensor._storage.pinned is None  # the write waits again
+    assert tensor.tolist() == [2, 2, 10]
+    assert view.tolist() == [2, 10]
+    again = tensor.numpy()
+    again[0] = 7
+    assert tensor.tolist() == [7, 2, 10]
+
+
+def test_memory_lent_through_dlpack_is_not_taken_back_early():
+    tensor = rl.zeros(2)
+    theirs = torch.from_dlpack(tensor)
+    gc.collect()
+    tensor.add_(1)
+    theirs[0] = 5
+    assert tensor.tolist() == [5, 1]
+    assert theirs.tolist() == [5, 1]
+    del theirs
+    tensor.add_(1)
+    assert tensor._storage.pinned is None
+    assert tensor.tolist() == [6, 2]
+
+
+STEPS = [
+    "array write",
+    "tensor write",
+    "view write",
+    "read",
+    "view",
+    "numpy again",
+    "detach",
+    "forget",
+]
 
 
 @settings(max_examples=600, deadline=None)
@@ -224,8 +267,9 @@ def test_random_writes_on_both_sides_agree_with_pytorch(data):
         for kind, pick, amount in steps:
             tensor = tensors[pick % len(tensors)]
             if kind == "array write":
-                chosen = arrays[pick % len(arrays)]
-                chosen[pick % chosen.shape[0]] += amount
+                if arrays:
+                    chosen = arrays[pick % len(arrays)]
+                    chosen[pick % chosen.shape[0]] += amount
             elif kind == "tensor write":
                 tensor.mul_(amount) if pick % 2 else tensor.add_(amount)
             elif kind == "view write":
@@ -234,6 +278,9 @@ def test_random_writes_on_both_sides_agree_with_pytorch(data):
                 pending.append(tensor * 2 + amount)
             elif kind == "view":
                 tensors.append(tensor[: 1 + pick % 3] if pick % 2 else tensor.t())
+            elif kind == "forget":
+                del arrays[pick % (len(arrays) + 1) :]
+                chosen = array = None  # names of this test must not keep the memory either
             elif kind == "numpy again":
                 arrays.append(tensor.numpy())
             else:

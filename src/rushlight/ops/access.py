@@ -122,6 +122,14 @@ def _get_is_leaf(self) -> bool:
     return self._grad_fn is None or type(self._grad_fn) is AccumulateGrad
 
 
+def _get_retains_grad(self) -> bool:
+    if _get_is_leaf(self):
+        return False
+    node, index = autodiff.target_of(self._grad_fn)
+    keeper = node.extra.retained.get(index) if node.extra is not None else None
+    return keeper is not None and keeper() is self
+
+
 def _get_grad(self):
     return self._grad
 
@@ -161,5 +169,6 @@ def _set_data(self, value) -> None:
 Tensor.requires_grad = property(_get_requires_grad, _set_requires_grad)
 Tensor.grad_fn = property(_get_grad_fn)
 Tensor.is_leaf = property(_get_is_leaf)
+Tensor.retains_grad = property(_get_retains_grad)
 Tensor.grad = property(_get_grad, _set_grad, _delete_grad)
 Tensor.data = property(_get_data, _set_data)

@@ -15,6 +15,7 @@ from rushlight.optim.optimizer import Optimizer
 from rushlight.optim.wolfe import strong_wolfe
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
+from rushlight.primitives.reduction import reduce_max
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -79,7 +80,7 @@ class LBFGS(Optimizer):
         evaluations = 1
         state["func_evals"] += 1
         grad = self._flat_gradient()
-        if grad.abs().max() <= group["tolerance_grad"]:
+        if _largest(grad) <= group["tolerance_grad"]:
             return first_loss
         search = {name: state.get(name) for name in _CARRIED}
         for iteration in range(1, group["max_iter"] + 1):
@@ -100,9 +101,9 @@ class LBFGS(Optimizer):
             state["func_evals"] += used
             if last or evaluations >= group["max_eval"]:
                 break
-            if grad.abs().max() <= group["tolerance_grad"]:
+            if _largest(grad) <= group["tolerance_grad"]:
                 break
-            if (search["d"] * search["t"]).abs().max() <= group["tolerance_change"]:
+            if _largest(search["d"] * search["t"]) <= group["tolerance_change"]:
                 break
             if abs(loss - previous_loss) < group["tolerance_change"]:
                 break
@@ -186,6 +187,10 @@ class LBFGS(Optimizer):
             if count == 2:
                 change = make_complex(change, next(parts))
             param._assign_value(param + change)
+
+
+def _largest(flat: Tensor) -> Tensor:
+    return reduce_max(flat.abs(), (0,), False)
 
 
 def _real_parts(tensor: Tensor) -> list[Tensor]:

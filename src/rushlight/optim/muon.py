@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.dtypes import bfloat16
+from rushlight.base.dtypes import bfloat16, float32
 from rushlight.optim.flat_step import lerp, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import maximum
@@ -106,18 +106,24 @@ class Muon(Optimizer):
 def orthogonalized(
     matrix: Tensor, coefficients: tuple[float, float, float], steps: int, eps: float
 ) -> Tensor:
-    """The factor U V^T of `matrix` = U S V^T, roughly.  Shapes: (m, n) -> (m, n), bfloat16."""
+    """The factor U V^T of `matrix` = U S V^T, roughly.  Shapes: (m, n) -> (m, n), float32."""
     a, b, c = coefficients
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.to(bfloat16)
+    x = _rounded(matrix.to(float32))
     if tall:
         x = x.T
-    norm = (x * x).sum().sqrt()
-    x = x / maximum(norm, norm._scalar(eps))
+    norm = _rounded((x * x).sum().sqrt())
+    x = _rounded(x / maximum(norm, norm._scalar(eps)))
     for _ in range(steps):
-        gram = x @ x.T  # (min(m, n), min(m, n))
-        x = x * a + (gram * b + (gram @ gram) * c) @ x
+        gram = _rounded(x @ x.T)  # (min(m, n), min(m, n))
+        polynomial = _rounded(gram * b + (gram @ gram) * c)
+        x = _rounded(x * a + polynomial @ x)
     return x.T if tall else x
+
+
+def _rounded(x: Tensor) -> Tensor:
+    """float32 with the values that bfloat16 has: products are summed in float32, rounded once."""
+    return x.to(bfloat16).to(float32)
 
 
 def _rate_factor(kind: str | None, shape: tuple[int, ...]) -> float:

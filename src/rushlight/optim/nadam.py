@@ -91,7 +91,7 @@ class NAdam(FlatOptimizer):
         decay = group["momentum_decay"]
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
-        mu_product = rounded(known["mu_product"] * mu)
+        mu_product = rounded(known["mu_product"] * rounded(mu))
         m = lerp(state["exp_avg"], g, 1 - beta1)
         v = state["exp_avg_sq"] * beta2 + g * (1 - beta2) * g
         denominator = (v / (1 - beta2**step)).sqrt() + group["eps"]

@@ -12,7 +12,7 @@ from rushlight.optim.flat_step import (
     scalar_tensor,
     state_like,
 )
-from rushlight.primitives.elementwise import maximum, minimum, where
+from rushlight.primitives.elementwise import maximum, minimum, sign, where
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Rprop"]
@@ -74,4 +74,4 @@ class Rprop(FlatOptimizer):
         least, most = group["step_sizes"]
         size = minimum(maximum(size, size._scalar(least)), size._scalar(most))
         g = where(turned, g * 0, g)
-        return x - g.sign() * size, {"prev": g, "step_size": size}, {"step": step}
+        return x - sign(g) * size, {"prev": g, "step_size": size}, {"step": step}

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from rushlight.primitives.reduction import reduce_max
 from rushlight.tensor.tensor import Tensor
 
 # Sufficient decrease and curvature constants of the Wolfe conditions.
@@ -54,7 +55,7 @@ def strong_wolfe(
         return _Point(length, value, gradient.clone(), gradient.dot(direction))
 
     bracket, trials, done = _bracket(trial, start, t, max_evaluations)
-    extent = direction.abs().max()
+    extent = reduce_max(direction.abs(), (0,), False)
     stuck = False
     low, high = _order(bracket)
     while not done and trials < max_evaluations:

@@ -87,6 +87,10 @@ def _compute(step, operands):
     primitive = step.primitive
     if type(primitive) is OutputKind:
         return operands[0][primitive.index]
+    if primitive.kind != "movement":
+        # NumPy adds, and evaluates some functions, in another order on strided memory; a value that
+        # a cut made row-major must give the same bits as one that stayed a view.
+        operands = [np.asarray(operand, order="C") for operand in operands]
     result = primitive.reference(*operands, *step.params)
     if primitive.multiple:
         return [

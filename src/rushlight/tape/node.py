@@ -7,6 +7,8 @@ no gradient: aliasing and autograd live above, in `tensor/`.  Level 1.
 
 from __future__ import annotations
 
+from typing import Any
+
 # Each segment of each tape numbers its nodes in a range of its own, so that one integer tells
 # both the segment and the slot, and two threads that share a leaf cannot confuse their slots.
 SEGMENT_RANGE = 1 << 20
@@ -25,6 +27,14 @@ class Node:
     """
 
     __slots__ = ("step", "inputs", "address", "shape", "dtype", "value", "home", "__weakref__")
+
+    step: Any
+    inputs: tuple[Node, ...]
+    address: int
+    shape: tuple[int, ...]
+    dtype: Any
+    value: Any
+    home: Any
 
     @property
     def device(self):

@@ -79,6 +79,11 @@ class GradNode(GraphNode):
 
     __slots__ = ("step", "edges", "saved", "extra", "__weakref__")
 
+    step: Any
+    edges: tuple[Any, ...]
+    saved: Any
+    extra: Extra | None
+
     def name(self) -> str:
         if self.extra is not None and self.extra.name is not None:
             return self.extra.name

@@ -9,6 +9,8 @@ once, and reads take a snapshot, so that nothing pending sees later changes.  Le
 
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 
 from rushlight.base.dtypes import int64
@@ -30,9 +32,10 @@ class Storage:
     version: number of in-place writes, as autograd and the user see it.
     stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
     pinned: the flat ndarray shared with the outside, or None.
+    lent: whether `pinned` is memory of ours, to be taken back when nobody outside holds it.
     """
 
-    __slots__ = ("value", "version", "stamp", "dtype", "size", "pinned", "__weakref__")
+    __slots__ = ("value", "version", "stamp", "dtype", "size", "pinned", "lent", "__weakref__")
 
     def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
         self.value = value
@@ -41,6 +44,7 @@ class Storage:
         self.dtype = dtype
         self.size = size
         self.pinned = pinned
+        self.lent = False
 
     def restore(self, value: Node) -> None:
         """Take back writes that failed: every tensor reads `value` again."""
@@ -258,7 +262,7 @@ def _placeholder(shape, dtype) -> Node:
 def refresh(tensor: Tensor) -> None:
     """Make a stale tensor's node show its storage's present content."""
     storage = tensor._storage
-    if storage.pinned is not None:
+    if storage.pinned is not None and not take_back(storage):
         tensor._node = _snapshot(tensor)
         return
     base = root_of(tensor) if tensor._base is not None else None
@@ -302,9 +306,7 @@ def _flat_with_history(base: Tensor) -> Tensor:
     """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
     content = wrap(base._storage.value)
     strides, offset = _layout(base)
-    return strided_write(
-        content, base, scalar_tensor(offset, int64), base._node.shape, strides
-    )
+    return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
 
 
 def _snapshot(tensor: Tensor) -> Node:
@@ -332,10 +334,26 @@ def pin(tensor: Tensor):
             refresh(tensor)
         array = materialise(storage.value)
         # The node's own array stays untouched by later outside writes: others may still read it.
-        storage.pinned = np.array(array, order="C").reshape(-1)
+        # The copy owns its memory, so everything outside refers to this very object.
+        storage.pinned = np.array(array.reshape(-1))
+        storage.lent = True
         storage.stamp += 1
     tensor._seen = ALWAYS_STALE
     return pinned_window(tensor)
+
+
+def take_back(storage: Storage) -> bool:
+    """Stop sharing memory that was handed out and that nobody outside holds any longer.
+
+    Reads and writes can then wait again; `x.numpy()` in passing must not slow `x` for good.
+    """
+    if not storage.lent or sys.getrefcount(storage.pinned) > 2:  # the storage and the argument
+        return False
+    storage.value = leaf_node(storage.pinned, storage.dtype)
+    storage.pinned = None
+    storage.lent = False
+    storage.stamp += 1
+    return True
 
 
 # ---- writes --------------------------------------------------------------------------------------
@@ -369,7 +387,11 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
     """
     check_writable(tensor)
     storage = storage_of(tensor)
+    if storage.pinned is not None:
+        take_back(storage)
     if storage.pinned is not None and tensor._grad_fn is None and new._grad_fn is None:
+        if new._storage is not None and new._storage.stamp != new._seen:
+            refresh(new)  # a tensor, not a result: `copy_` of one that is out of date
         _write_pinned(tensor, new)
         return tensor
     node = new._node
