@@ -8,14 +8,14 @@ _TABLE = {
     # name: (default, parser, meaning)
     "RUSHLIGHT_DEBUG": (0, int, "1: a line for each flush with its reason and each memo miss"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
-    "RUSHLIGHT_EXECUTOR": ("reference", str, "which executor runs a flushed tape: reference"),
+    "RUSHLIGHT_EXECUTOR": ("reference", str, "which executor runs a flushed tape: reference or compiled"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
     "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of results recorded before a flush; 0: an eighth "
                               "of the machine's memory"),
     "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
 }  # fmt: skip
 
-EXECUTORS = ("reference",)
+EXECUTORS = ("reference", "compiled")
 
 
 class Config:

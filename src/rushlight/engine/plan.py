@@ -24,12 +24,13 @@ class Instruction:
 class Plan:
     """instructions: operations in recorded order; live: slots that keep their values."""
 
-    __slots__ = ("instructions", "live", "dropped")
+    __slots__ = ("instructions", "live", "dropped", "compiled")
 
     def __init__(self, instructions, live, dropped: int) -> None:
         self.instructions = instructions
         self.live = live
         self.dropped = dropped
+        self.compiled = None  # what another executor made of this plan
 
 
 def is_operation(node) -> bool:

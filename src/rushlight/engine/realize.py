@@ -12,6 +12,7 @@ import time
 
 from rushlight.base.config import config
 from rushlight.base.stats import stats
+from rushlight.engine.compiled import CompiledPlan
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.tape.memo import BUFFER, Step, leaf_spec
@@ -35,7 +36,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
         plan = make_plan(nodes, slots, [node.value is None for node in nodes])
     else:
         plan = _plan_for(nodes, step)
-    error = run_plan(plan, nodes)
+    error = _run(plan, nodes)
     _release(plan, nodes)
     stats.flushes += 1
     stats.flush_reasons[reason] = stats.flush_reasons.get(reason, 0) + 1
@@ -49,6 +50,14 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
             file=sys.stderr,
         )
     return error
+
+
+def _run(plan: Plan, nodes: list) -> BaseException | None:
+    if config.executor == "reference":
+        return run_plan(plan, nodes)
+    if plan.compiled is None:
+        plan.compiled = CompiledPlan(plan, nodes)
+    return plan.compiled.run(nodes)
 
 
 def _plan_for(nodes: list, step: Step) -> Plan:

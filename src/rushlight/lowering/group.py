@@ -65,13 +65,14 @@ class Word:
 
 @dataclass
 class Nest:
-    """A kernel and its arguments: buffer slots (same order as kernel.buffers), words, and the
-    extent of the parallel loop (1 without one)."""
+    """A kernel and its arguments: buffer slots (same order as kernel.buffers), words, the extent of
+    the parallel loop (1 without one), and about how many elements one iteration of it handles."""
 
     kernel: Kernel
     buffers: list[int]
     words: list[Word]
     extent: int
+    row_elements: int
 
 
 def can_lower(value: Value, program: Program) -> bool:
@@ -457,7 +458,8 @@ class NestBuilder:
             for slot in slots
         )
         kernel = Kernel("kernel", buffers, tuple(self.params), body)
-        return Nest(kernel, slots, self.words, extent)
+        total = max((self.program.values[s].numel for s in slots), default=1)
+        return Nest(kernel, slots, self.words, extent, max(1, total // max(extent, 1)))
 
     def _access(self, slot: int) -> str:
         if slot not in self.written:

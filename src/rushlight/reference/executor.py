@@ -24,6 +24,10 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
 from rushlight.tape.memo import OutputKind
 
 
+# What a rule may raise because of the data it meets.
+DATA_ERRORS = (IndexError, RuntimeError, ValueError, MemoryError, ArithmeticError)
+
+
 def run_plan(plan, nodes) -> BaseException | None:
     """Execute `plan` over `nodes`; live nodes get their values.
 
@@ -62,15 +66,15 @@ def _execute(instruction, values, nodes) -> FlushFailed | None:
         operands.append(value)
     step = node.step
     try:
-        result = _compute(step, operands)
-    except (IndexError, RuntimeError, ValueError, MemoryError, ArithmeticError) as error:
+        result = compute(step, operands)
+    except DATA_ERRORS as error:
         failure = FlushFailed(_with_line(error, step))
         values[instruction.slot] = failure
         if instruction.live:
             node.value = failure
         return failure
     if instruction.live and not isinstance(result, list):
-        node.value = _owned(narrow(result, step.dtype), operands)
+        node.value = owned(narrow(result, step.dtype), operands)
         result = widen(node.value, step.dtype)
     values[instruction.slot] = result
     return None
@@ -83,7 +87,7 @@ def _operand(node):
     return value if type(value) is FlushFailed else widen(value, node.dtype)
 
 
-def _compute(step, operands):
+def compute(step, operands):
     primitive = step.primitive
     if type(primitive) is OutputKind:
         return operands[0][primitive.index]
@@ -110,7 +114,7 @@ def _rounded(result, dtype, shape, primitive):
     return result
 
 
-def _owned(array, operands):
+def owned(array, operands):
     """`array` as row-major memory that no other value shares."""
     if array.base is not None or not array.flags.c_contiguous or not array.flags.owndata:
         return np.array(array, order="C")
