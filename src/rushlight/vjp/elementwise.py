@@ -151,7 +151,8 @@ def _polygamma_vjp(g, out, x, order):
 
 
 def _relu_vjp(g, out, x):
-    return p.where(p.gt(out, out._scalar(0.0)), g, g._scalar(0.0))
+    # Asked this way round a NaN passes its cotangent on, as in PyTorch.
+    return p.where(p.le(out, out._scalar(0.0)), g._scalar(0.0), g)
 
 
 def _cast_vjp(g, out, x, dtype):
