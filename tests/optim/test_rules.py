@@ -240,7 +240,7 @@ def test_lbfgs_takes_pytorchs_path(options):
             return loss
 
         path = []
-        for _ in range(4):
+        for _ in range(2):
             loss = optimizer.step(closure)
             path.append(
                 [loss.detach().numpy().copy()] + [p.detach().numpy().copy() for p in params]

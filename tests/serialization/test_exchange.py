@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from rushlight.base import dtypes
 from rushlight.base.device import device
+from rushlight.base.formats import strided
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import load, save
 from rushlight.tensor.pickling import storage_array, tensor_on_storage, tensor_window
@@ -127,6 +128,13 @@ def test_containers_and_plain_values_arrive():
     ours = sent_from_torch(theirs)
     assert ours == {"size": Size((2, 3)), "dtype": dtypes.int16, "device": device("cpu")}
     assert isinstance(ours["size"], Size)
+
+
+def test_the_strided_layout_arrives():
+    assert sent_to_torch({"layout": strided}) == {"layout": torch.strided}
+    assert sent_from_torch({"layout": torch.strided}) == {"layout": strided}
+    with pytest.raises(pickle.UnpicklingError, match="sparse_coo"):
+        sent_from_torch({"layout": torch.sparse_coo})
 
 
 def test_parameters_and_requires_grad_arrive():

@@ -384,7 +384,7 @@ def _checked_gradients(label: str, returned: Any, shapes: list) -> list:
             f"function {label} returned an incorrect number of gradients (expected "
             f"{len(shapes)}, got {len(gradients)})"
         )
-    checked = []
+    checked: list[Tensor | None] = []
     for position, (gradient, shape) in enumerate(zip(gradients, shapes)):
         if shape is None:
             if gradient is not None:

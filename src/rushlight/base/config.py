@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 _TABLE = {
     # name: (default, parser, meaning)
@@ -22,7 +23,7 @@ class Config:
     """Settings, read from the environment once; tests change the attributes directly."""
 
     def __init__(self) -> None:
-        values = {}
+        values: dict[str, Any] = {}
         for name, (default, parse, meaning) in _TABLE.items():
             text = os.environ.get(name, "")
             try:

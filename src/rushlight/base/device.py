@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
@@ -13,7 +15,10 @@ class device:  # noqa: N801 - PyTorch's name
 
     __slots__ = ("type", "index")
 
-    def __init__(self, type: str | device, index: int | None = None) -> None:
+    type: str
+    index: int | None
+
+    def __init__(self, type: Any, index: int | None = None) -> None:
         if isinstance(type, device):
             type, index = type.type, type.index if index is None else index
         if isinstance(type, int) and not isinstance(type, bool):

@@ -25,7 +25,7 @@ class RemovableHandle:
     __slots__ = ("__weakref__", "extra_dict_ref", "hooks_dict_ref", "id")
 
     def __init__(self, hooks_dict: OrderedDict, *, extra_dict: Any = None) -> None:
-        extra: Sequence[OrderedDict] = ()
+        extra: Sequence[Any] = ()
         if extra_dict is not None:
             extra = (extra_dict,) if isinstance(extra_dict, dict) else tuple(extra_dict)
         self.id = next(_next_id)

@@ -29,6 +29,16 @@ class Stats:
 
     __slots__ = (*_COUNTERS, "flush_reasons")
 
+    operations_missed: int
+    memo_branches: int
+    memo_evictions: int
+    flushes: int
+    plans_made: int
+    plans_replayed: int
+    operations_executed: int
+    operations_dropped: int
+    bytes_materialised: int
+
     def __init__(self) -> None:
         self.reset()
 

@@ -50,7 +50,7 @@ def make_plan(nodes, slots: dict[int, int], live: list[bool]) -> Plan:
             inputs_of[slot] = tuple(slots[id(operand)] for operand in nodes[slot].inputs)
             for operand in inputs_of[slot]:
                 needed[operand] = True
-    instructions = []
+    instructions: list[Instruction] = []
     last_use: dict[int, int] = {}
     dropped = 0
     for slot, node in enumerate(nodes):

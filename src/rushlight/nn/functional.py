@@ -38,6 +38,10 @@ from rushlight.ops.activation import (
     threshold,
     threshold_,
 )
+from rushlight.ops.attention import (
+    multi_head_attention_forward,
+    scaled_dot_product_attention,
+)
 from rushlight.ops.average_pool import (
     adaptive_avg_pool1d,
     adaptive_avg_pool2d,
@@ -77,6 +81,11 @@ from rushlight.ops.dropout import (
     dropout2d,
     dropout3d,
     feature_alpha_dropout,
+)
+from rushlight.ops.embedding import (
+    embedding,
+    embedding_bag,
+    one_hot,
 )
 from rushlight.ops.loss import (
     binary_cross_entropy,
@@ -151,6 +160,8 @@ __all__ = [
     "dropout3d",
     "elu",
     "elu_",
+    "embedding",
+    "embedding_bag",
     "feature_alpha_dropout",
     "gaussian_nll_loss",
     "gelu",
@@ -189,11 +200,13 @@ __all__ = [
     "max_unpool3d",
     "mish",
     "mse_loss",
+    "multi_head_attention_forward",
     "multi_margin_loss",
     "multilabel_margin_loss",
     "multilabel_soft_margin_loss",
     "nll_loss",
     "normalize",
+    "one_hot",
     "pad",
     "poisson_nll_loss",
     "prelu",
@@ -203,6 +216,7 @@ __all__ = [
     "rms_norm",
     "rrelu",
     "rrelu_",
+    "scaled_dot_product_attention",
     "selu",
     "selu_",
     "sigmoid",

@@ -64,8 +64,10 @@ class Buffer(Tensor):
 
     __slots__ = ()
 
+    persistent: bool
+
     def __new__(cls, data: Tensor | None = None, *, persistent: bool = True) -> Any:
-        made = _alias(cls, data, data is not None and data.requires_grad)
+        made: Any = _alias(cls, data, data is not None and data.requires_grad)
         made.persistent = persistent
         return made
 
@@ -78,13 +80,15 @@ class UninitializedTensorMixin:
 
     __slots__ = ()
 
+    data: Any
+
     cls_to_become: type = Tensor
 
     def materialize(self, shape: Sequence[int], device: Any = None, dtype: Any = None) -> None:
         """Become an ordinary parameter or buffer of this shape, whose values are not set yet."""
         device = self.data.device if device is None else device
         dtype = self.data.dtype if dtype is None else dtype
-        self.data = empty(tuple(shape), device=device, dtype=dtype)
+        self.data = empty(tuple(shape), device=device, dtype=dtype)  # type: ignore[misc]
         self.__class__ = self.cls_to_become
 
     @property

@@ -149,7 +149,7 @@ spelled(method=True)(prelu)
 
 @activation(top=True)
 def rrelu(input, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = False,
-          generator=None) -> Tensor:  # fmt: skip
+          *, generator=None) -> Tensor:  # fmt: skip
     """leaky_relu with a slope drawn for each element in training, else the mean slope.
 
     Source: torch.nn.functional.rrelu.

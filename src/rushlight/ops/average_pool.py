@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight.base.dtypes import narrow
 from rushlight.base.shapes import numel
-from rushlight.ops.creation import filled
+from rushlight.ops.arithmetic import div
 from rushlight.ops.pool import PoolWindows, adaptive_bounds, adaptive_sizes, batched, unbatched
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
@@ -60,8 +60,11 @@ def _average(
         by = _constant(divisor, total)
     else:
         by = total._scalar(divisor)
-    divide = e.div if total._node.dtype.is_inexact else e.floor_divide
-    return unbatched(divide(total, by), was_batched)
+    if total._node.dtype.is_inexact:
+        found = e.div(total, by)
+    else:
+        found = div(total, by, rounding_mode="trunc")
+    return unbatched(found, was_batched)
 
 
 def _define_average(rank: int):
@@ -115,9 +118,7 @@ def _adaptive_average(name: str, rank: int, input, output_size) -> Tensor:
     sizes = x._node.shape[2:]
     output = adaptive_sizes(name, output_size, sizes)
     lead = x._node.shape[:2]
-    if numel((*lead, *output)) == 0:
-        return unbatched(filled((*lead, *output), 0, x._node.dtype), was_batched)
-    if all(n % o == 0 for n, o in zip(sizes, output)):
+    if all(o and n % o == 0 for n, o in zip(sizes, output)):
         split: list[int] = []
         for n, o in zip(sizes, output):
             split += [o, n // o]

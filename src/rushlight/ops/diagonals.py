@@ -6,7 +6,6 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import contiguous_strides, numel, wrap_axis
-from rushlight.ops.creation import filled
 from rushlight.ops.indexing import checked_position
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype
 from rushlight.ops.shaping import axis_of, diagonal
@@ -58,8 +57,6 @@ def diag_embed(input, offset=0, dim1=-2, dim2=-1) -> Tensor:
     kept = [strides[a] for a in range(rank) if a not in (first, second)]
     start = offset * strides[second] if offset >= 0 else -offset * strides[first]
     along = strides[first] + strides[second]
-    if numel(shape) == 0:
-        return filled(final, 0, input._node.dtype)
     offset_leaf = input._scalar(start, int64)
     return p.strided_add(input, offset_leaf, shape, (*kept, along), final)
 
@@ -83,8 +80,6 @@ def trace(input) -> Tensor:
 
 def _with_window(input: Tensor, src: Tensor, offset: int, size, strides) -> Tensor:
     src = to_dtype(src, input._node.dtype)
-    if numel(size) == 0:
-        return p.copy(input)
     return p.strided_write(input, src, input._scalar(offset, int64), tuple(size), tuple(strides))
 
 

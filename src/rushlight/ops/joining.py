@@ -276,7 +276,7 @@ def _positions(array) -> Tensor:
 def flipped(input: Tensor, axes) -> Tensor:
     """The elements in the opposite order along some axes."""
     shape = input._node.shape
-    if numel(shape) == 0 or not axes:
+    if not axes:
         return p.copy(input)
     strides = list(contiguous_strides(shape))
     offset = 0

@@ -372,6 +372,8 @@ def multilabel_soft_margin_loss(
     Source: torch.nn.functional.multilabel_soft_margin_loss.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    if not target._node.dtype.is_inexact:
+        target = to_dtype(target, input._node.dtype)
     one = target._scalar(1.0)
     values = p.neg(
         p.add(

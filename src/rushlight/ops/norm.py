@@ -154,6 +154,8 @@ def batch_norm(
 def _batch_statistics(x: Tensor, running_mean, running_var, momentum: float, eps: float) -> Tensor:
     axes = (0, *range(2, x.ndim))
     found, mean, var = _standardised(x, axes, eps)
+    if numel(x._node.shape) == 0:
+        return found  # an empty batch has no statistics to learn from
     if running_mean is not None:
         _move_towards(running_mean, mean, momentum, 1.0)
     if running_var is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
-from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.shapes import contiguous_strides
 from rushlight.ops.creation import filled
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
@@ -35,8 +35,6 @@ def padded(x: Tensor, pads, value=0) -> Tensor:
     if kept == final:
         return x
     border = filled(final, value, x._node.dtype)
-    if numel(kept) == 0:
-        return border
     strides = contiguous_strides(final)
     offset = sum([max(low, 0) * s for (low, _), s in zip(pads, strides)])
     return p.strided_write(border, x, x._scalar(offset, int64), kept, strides)
@@ -47,8 +45,6 @@ def _cropped(x: Tensor, amounts) -> Tensor:
     size = tuple([n - low - high for n, (low, high) in zip(shape, amounts)])
     strides = contiguous_strides(shape)
     offset = sum([low * s for (low, _), s in zip(amounts, strides)])
-    if numel(size) == 0:
-        return filled(size, 0, x._node.dtype)
     return p.strided_read(x, x._scalar(offset, int64), size, strides)
 
 
@@ -86,7 +82,9 @@ def _border_index(mode: str, size: int, low: int, high: int):
     if mode == "replicate":
         return np.clip(at, 0, size - 1)
     if mode == "circular":
-        return at % size
+        # What a negative amount removes is gone before the rest wraps around.
+        kept = size + min(low, 0) + min(high, 0)
+        return np.arange(-max(low, 0), kept + max(high, 0)) % kept + max(-low, 0)
     at = np.abs(at)
     return np.where(at >= size, 2 * (size - 1) - at, at)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight.base.dtypes import (
@@ -40,7 +42,7 @@ def result_dtype(*operands) -> DType:
     return _combine(ranked[0], _combine(ranked[1], ranked[2]))
 
 
-def _combine(higher: DType | None, lower: DType | None) -> DType:
+def _combine(higher: DType | None, lower: DType | None) -> Any:
     """A lower group changes the result only by being of a higher category."""
     if higher is None:
         return lower

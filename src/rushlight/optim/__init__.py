@@ -1,6 +1,6 @@
 """Optimizers and learning-rate schedules: PyTorch's names, numbers and saved state.  Level 12."""
 
-from rushlight.optim import lr_scheduler
+from rushlight.optim import lr_scheduler, swa_utils
 from rushlight.optim.adadelta import Adadelta
 from rushlight.optim.adafactor import Adafactor
 from rushlight.optim.adagrad import Adagrad
@@ -32,5 +32,6 @@ __all__ = [
     "RMSprop",
     "Rprop",
     "SGD",
+    "swa_utils",
     "lr_scheduler",
 ]

@@ -84,6 +84,16 @@ class Optimizer:
     Source: torch.optim.Optimizer.
     """
 
+    # Registries of hooks, made in a loop over _STEP_HOOKS and _STATE_HOOKS.
+    _optimizer_step_pre_hooks: OrderedDict
+    _optimizer_step_post_hooks: OrderedDict
+    _optimizer_state_dict_pre_hooks: OrderedDict
+    _optimizer_state_dict_post_hooks: OrderedDict
+    _optimizer_load_state_dict_pre_hooks: OrderedDict
+    _optimizer_load_state_dict_post_hooks: OrderedDict
+    # Set by the first step; schedules warn when they step before it.
+    _opt_called: bool
+
     def __init__(self, params: ParamsT, defaults: dict[str, Any]) -> None:
         self.defaults = defaults
         for registry in _STEP_HOOKS + _STATE_HOOKS:

@@ -87,6 +87,7 @@ bitwise_or = _define("bitwise_or", 2, _binary)
 bitwise_xor = _define("bitwise_xor", 2, _binary)
 shift_left = _define("shift_left", 2, _binary)
 shift_right = _define("shift_right", 2, _binary)
+gcd = _define("gcd", 2, _binary)  # integers only
 # Floating and complex.
 reciprocal = _define("reciprocal", 1, _inexact_unary)
 sqrt = _define("sqrt", 1, _inexact_unary)
@@ -117,6 +118,7 @@ erfc = _define("erfc", 1, _inexact_unary)
 erfinv = _define("erfinv", 1, _inexact_unary)
 lgamma = _define("lgamma", 1, _inexact_unary)
 digamma = _define("digamma", 1, _inexact_unary)
+polygamma = _define("polygamma", 1, _inexact_unary, ("order",))  # order >= 1
 floor = _define("floor", 1, _same)
 ceil = _define("ceil", 1, _same)
 trunc = _define("trunc", 1, _same)

@@ -17,10 +17,14 @@ def _prod(x, axes, keepdim):
 
 
 def _max(x, axes, keepdim):
+    if x.dtype == np.bool_:  # has an identity: false
+        return np.any(x, axis=axes, keepdims=keepdim)
     return np.max(x, axis=axes, keepdims=keepdim)
 
 
 def _min(x, axes, keepdim):
+    if x.dtype == np.bool_:  # has an identity: true
+        return np.all(x, axis=axes, keepdims=keepdim)
     return np.min(x, axis=axes, keepdims=keepdim)
 
 

@@ -92,3 +92,47 @@ def digamma(x):
     total = np.where(reflected, total - cotangent, total)
     total = np.where(reflected & whole, np.nan, total)
     return np.where(y == 0, np.copysign(np.inf, -y), total).astype(x.dtype)
+
+
+# Coefficients B(2k) / (2k)! of the Euler-Maclaurin sum.
+_EULER_MACLAURIN = (
+    1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000,
+    1 / 74724249600,
+)  # fmt: skip
+_DIRECT_TERMS = 12
+
+
+def hurwitz_zeta(s: float, q):
+    """Sum over k >= 0 of (k + q) ** -s for s > 1 and q > 0, by the Euler-Maclaurin formula."""
+    total = np.zeros_like(q)
+    for k in range(_DIRECT_TERMS):
+        total = total + (q + k) ** -s
+    start = q + _DIRECT_TERMS
+    total = total + start ** (1 - s) / (s - 1) + 0.5 * start**-s
+    rising = s
+    power = start ** (-s - 1)
+    for k, coefficient in enumerate(_EULER_MACLAURIN):
+        total = total + coefficient * rising * power
+        rising *= (s + 2 * k + 1) * (s + 2 * k + 2)
+        power = power / (start * start)
+    return total
+
+
+def polygamma(x, order: int):
+    """The order-th derivative of digamma, order >= 1; +inf or NaN at its poles."""
+    y = x.astype(np.float64)
+    sign = 1.0 if order % 2 else -1.0
+    factor = sign * math.factorial(order)
+    # Shift negative arguments up: psi(n, y) = psi(n, y + 1) - (-1)**n n! / y**(n + 1).
+    total = np.zeros_like(y)
+    finite = np.isfinite(y)
+    shifted = np.where(finite, y, 1.0)
+    for _ in range(int(max(0.0, -np.floor(shifted.min()))) if shifted.size else 0):
+        low = shifted <= 0
+        total = total + np.where(low, factor * np.where(low, shifted, 1.0) ** -(order + 1.0), 0.0)
+        shifted = np.where(low, shifted + 1, shifted)
+    pole = shifted <= 0
+    total = total + factor * hurwitz_zeta(order + 1.0, np.where(pole, 1.0, shifted))
+    total = np.where(finite & (y == np.floor(y)) & (y <= 0), np.inf, total)
+    total = np.where(np.isposinf(y), 0.0, np.where(np.isnan(y) | np.isneginf(y), np.nan, total))
+    return total.astype(x.dtype)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import DType
+from rushlight.base.formats import layout
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import rebuild
 from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
@@ -62,12 +63,14 @@ class _CheckpointPickler(pickle.Pickler):
             return rebuild.rebuild_tensor_v2, (*window, requires_grad, OrderedDict())
         if type(obj) is Parameter:
             data = tensor_on_storage(*tensor_window(obj), False)
-            parts = (data, obj._grad_fn is not None, OrderedDict())
+            parts: tuple = (data, obj._grad_fn is not None, OrderedDict())
             if obj.__dict__:
                 return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))
             return rebuild.rebuild_parameter, parts
         if type(obj) is DType:
             return "bool_" if obj.name == "bool" else obj.name
+        if type(obj) is layout:
+            return rebuild.rebuild_layout, (repr(obj),)
         if type(obj) is Size:
             return rebuild.rebuild_size, (tuple(obj),)
         return NotImplemented
@@ -85,9 +88,9 @@ def _rename(data: bytes, names: dict[tuple[str, str], tuple[str, str]]) -> bytes
     """Replace the names that GLOBAL opcodes mention; everything else is copied."""
     pieces, copied = [], 0
     for opcode, argument, position in pickletools.genops(data):
-        if opcode.name != "GLOBAL":
+        if opcode.name != "GLOBAL" or position is None:
             continue
-        module, _, name = argument.partition(" ")
+        module, _, name = str(argument).partition(" ")
         if (module, name) not in names:
             continue
         new_module, new_name = names[module, name]

@@ -35,6 +35,7 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
         "_rebuild_parameter_with_state",
     ),
     (rebuild.__name__, "rebuild_size"): ("torch", "Size"),
+    (rebuild.__name__, "rebuild_layout"): ("torch.serialization", "_get_layout"),
     (device.__module__, "device"): ("torch", "device"),
     **{(dtypes.__name__, dtype.name): ("torch", dtype.name) for dtype in dtypes.ALL_DTYPES},
     (dtypes.__name__, "bool_"): ("torch", "bool"),

@@ -17,6 +17,7 @@ import numpy as np
 from rushlight.base import dtypes
 from rushlight.base.device import device
 from rushlight.base.dtypes import DType
+from rushlight.base.formats import layout, strided
 from rushlight.nn.parameter import Parameter
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.pickling import (
@@ -230,9 +231,11 @@ def rebuild_device(*arguments: Any) -> device:
         raise pickle.UnpicklingError(str(error)) from error
 
 
-def rebuild_layout(name: Any) -> str:
+def rebuild_layout(name: Any) -> layout:
     """Only strided tensors exist here."""
-    raise pickle.UnpicklingError(f"load: layout {name!r} has no counterpart in rushlight")
+    if name != repr(strided):
+        raise pickle.UnpicklingError(f"load: layout {name!r} has no counterpart in rushlight")
+    return strided
 
 
 def refuse_bare_tensor(*arguments: Any) -> Tensor:

@@ -289,7 +289,7 @@ def _checked_key(key: Any) -> Any:
     return key
 
 
-Action = Callable[[RestrictedUnpickler], None]
+Action = Callable[[RestrictedUnpickler], Any]
 
 _ACTIONS: dict[bytes, Action] = {
     # Protocol and framing: nothing depends on either.

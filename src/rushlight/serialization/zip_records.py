@@ -261,7 +261,7 @@ class RecordReader:
         """The record as a new uint8 array, checked against its checksum."""
         record = self._find(name)
         array = np.empty(record.size, np.uint8)
-        view = memoryview(array)
+        view = array.data
         self._source.seek(record.offset)
         crc, filled = 0, 0
         while filled < record.size:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from types import FrameType
 from typing import Any
 
 from rushlight.base.config import config
@@ -236,7 +237,7 @@ def meets_its_beginning(parent: Step, primitive, inputs, params, armed: bool) ->
     )
 
 
-def last_operation(step: Step) -> Step | None:
+def last_operation(step: Step | None) -> Step | None:
     """The nearest step, going back, that is an operation and not a leaf."""
     while step is not None and not isinstance(step.primitive, Primitive):
         step = step.parent
@@ -245,7 +246,7 @@ def last_operation(step: Step) -> Step | None:
 
 def user_line() -> tuple[str, int] | None:
     """File and line of the innermost frame outside this package."""
-    frame = sys._getframe(1)
+    frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         name = frame.f_code.co_filename
         if not name.startswith(_PACKAGE_FOLDER):

@@ -8,6 +8,7 @@ Level 10.
 from __future__ import annotations
 
 import weakref
+from typing import Any
 
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
@@ -434,7 +435,7 @@ def backward(
     """Accumulate gradients of `tensors` into the leaves (or into `inputs`)."""
     if retain_graph is None:
         retain_graph = create_graph
-    roots = []
+    roots: list[Any] = []
     for tensor, gradient in zip(tensors, gradients):
         if tensor._grad_fn is None:
             raise RuntimeError(

@@ -37,6 +37,9 @@ class GraphNode:
 
     __slots__ = ()
 
+    edges: tuple[Any, ...]
+    extra: Extra | None
+
     def name(self) -> str:
         """The name PyTorch prints, such as `AddBackward0`."""
         raise NotImplementedError

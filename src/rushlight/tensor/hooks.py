@@ -82,8 +82,10 @@ def register_node_prehook(self: GraphNode, fn: Callable[..., Any]) -> RemovableH
     return handle
 
 
-Tensor.register_hook = register_hook
-Tensor.register_post_accumulate_grad_hook = register_post_accumulate_grad_hook
-GraphNode.register_hook = register_node_hook
-GraphNode.register_prehook = register_node_prehook
-
+for _owner, _name, _method in (
+    (Tensor, "register_hook", register_hook),
+    (Tensor, "register_post_accumulate_grad_hook", register_post_accumulate_grad_hook),
+    (GraphNode, "register_hook", register_node_hook),
+    (GraphNode, "register_prehook", register_node_prehook),
+):
+    setattr(_owner, _name, _method)

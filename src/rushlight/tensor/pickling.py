@@ -113,7 +113,7 @@ def rebuild_tensor(
 
 def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: dict) -> Tensor:
     """The inverse of pickling a tensor that has a class or attributes of its own."""
-    tensor = object.__new__(kind)
+    tensor: Tensor = object.__new__(kind)
     become(tensor, data)
     if requires_grad:
         tensor._grad_fn = AccumulateGrad(tensor)
@@ -174,7 +174,9 @@ def _deepcopy_tensor(tensor: Tensor, memo: dict) -> Tensor:
     return copied
 
 
-Storage.__reduce_ex__ = _reduce_storage
-Storage.__deepcopy__ = _deepcopy_storage
-Tensor.__reduce_ex__ = _reduce_tensor
-Tensor.__deepcopy__ = _deepcopy_tensor
+for _owner, _reduce, _deepcopy in (
+    (Storage, _reduce_storage, _deepcopy_storage),
+    (Tensor, _reduce_tensor, _deepcopy_tensor),
+):
+    setattr(_owner, "__reduce_ex__", _reduce)  # noqa: B010 - mypy knows no such assignment
+    setattr(_owner, "__deepcopy__", _deepcopy)  # noqa: B010

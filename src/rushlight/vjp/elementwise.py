@@ -143,13 +143,16 @@ def _lgamma_vjp(g, out, x):
 
 
 def _digamma_vjp(g, out, x):
-    raise NotImplementedError(
-        "digamma: its derivative (trigamma) is not available; second derivatives of lgamma need it"
-    )
+    return p.mul(g, p.polygamma(x, 1))
+
+
+def _polygamma_vjp(g, out, x, order):
+    return p.mul(g, p.polygamma(x, order + 1))
 
 
 def _relu_vjp(g, out, x):
-    return p.where(p.gt(out, out._scalar(0.0)), g, g._scalar(0.0))
+    # Asked this way round a NaN passes its cotangent on, as in PyTorch.
+    return p.where(p.le(out, out._scalar(0.0)), g._scalar(0.0), g)
 
 
 def _cast_vjp(g, out, x, dtype):
@@ -171,6 +174,7 @@ define(
 )
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
+    p.gcd,
     p.eq, p.ne, p.lt, p.le, p.gt, p.ge, p.nextafter,
 ):  # fmt: skip
     nondifferentiable(_primitive, __name__)
@@ -202,6 +206,7 @@ define(p.erfc, __name__, wrt(_erfc_vjp, 0))
 define(p.erfinv, __name__, wrt(_erfinv_vjp, OUT))
 define(p.lgamma, __name__, wrt(_lgamma_vjp, 0))
 define(p.digamma, __name__, wrt(_digamma_vjp, 0))
+define(p.polygamma, __name__, wrt(_polygamma_vjp, 0))
 for _primitive in (p.floor, p.ceil, p.trunc, p.round_even):
     define(_primitive, __name__, wrt(lambda g, out, x: _zeros(g)))
 define(p.relu, __name__, wrt(_relu_vjp, OUT))

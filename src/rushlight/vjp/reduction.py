@@ -5,7 +5,7 @@ from __future__ import annotations
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, reduced_shape
 from rushlight.primitives import reduction as p
-from rushlight.primitives.elementwise import cast, div, eq, mul
+from rushlight.primitives.elementwise import add, cast, div, eq, mul
 from rushlight.primitives.movement import concatenate, expand, reshape, strided_read
 from rushlight.vjp.broadcast import conjugate, filled
 from rushlight.vjp.table import OUT, define, nondifferentiable, wrt
@@ -79,23 +79,33 @@ def _cumsum_vjp(g, out, x, axis):
 
 
 def _cumprod_vjp(g, out, x, axis):
-    """Exact for inputs without zeros; each zero is handled by the products that avoid it."""
+    """Cotangents of the running products satisfy a[j] = g[j] + x[j + 1] * a[j + 1]; the answer is
+    a[i] times the product before i.  No division, so zeros are exact.
+
+    The recurrence is solved by doubling: each round joins stretches of `step` elements.
+    """
     shape = tuple(x.shape)
-    n = shape[axis]
+    size = shape[axis]
     if 0 in shape:
         return g
-    total = None
-    # y_j = prod(x_0..x_j): dy_j/dx_i is the product without x_i, for each j >= i.
-    for i in range(n):
-        ones = filled(x, 1.0, _slab(shape, axis, 1))
-        before = _part(x, axis, 0, i)
-        after = _part(x, axis, i + 1, n)
-        pieces = [piece for piece in (before, ones, after) if piece is not None]
-        products = p.cumprod(concatenate(tuple(pieces), axis), axis)
-        reach = _part(mul(g, conjugate(products)), axis, i, n)
-        summed = p.reduce_sum(reach, (axis,), True)
-        total = summed if total is None else concatenate((total, summed), axis)
-    return total
+    total = g
+    ones = filled(x, 1.0, _slab(shape, axis, 1))
+    factor = conjugate(_joined(_part(x, axis, 1, size), ones, axis))
+    step = 1
+    while step < size:
+        rest = size - step
+        later = mul(_part(factor, axis, 0, rest), _part(total, axis, step, size))
+        head = add(_part(total, axis, 0, rest), later)
+        wider = mul(_part(factor, axis, 0, rest), _part(factor, axis, step, size))
+        total = _joined(head, _part(total, axis, rest, size), axis)
+        factor = _joined(wider, _part(factor, axis, rest, size), axis)
+        step *= 2
+    return mul(total, conjugate(_exclusive_product(x, axis)))
+
+
+def _joined(first, second, axis):
+    """Both along `axis`; the first may be empty."""
+    return second if first is None else concatenate((first, second), axis)
 
 
 def _slab(shape, axis, size):

@@ -95,7 +95,7 @@ class Vjp:
         """Cotangents of the operands; None where not wanted or without derivative."""
         if self.all_operands is not None:
             return self.all_operands.function(wanted, cotangent, out, operands, *params)
-        found = []
+        found: list = []
         for position, rule in enumerate(self.rules):
             if rule is None or not wanted[position]:
                 found.append(None)

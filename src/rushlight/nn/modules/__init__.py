@@ -100,6 +100,7 @@ from rushlight.nn.modules.linear import (
     LazyLinear,
     Linear,
 )
+from rushlight.nn.modules.linear_cross_entropy_options import LinearCrossEntropyOptions
 from rushlight.nn.modules.loss import (
     BCELoss,
     BCEWithLogitsLoss,
@@ -298,6 +299,7 @@ __all__ = [
     "LeakyReLU",
     "Linear",
     "LinearCrossEntropyLoss",
+    "LinearCrossEntropyOptions",
     "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",

@@ -72,8 +72,8 @@ class MultiheadAttention(Module):
             embed_dim, embed_dim, bias=bias, device=device, dtype=dtype
         )
         if add_bias_kv:
-            self.bias_k = uninitialized(1, 1, embed_dim)
-            self.bias_v = uninitialized(1, 1, embed_dim)
+            self.bias_k: Parameter | None = uninitialized(1, 1, embed_dim)
+            self.bias_v: Parameter | None = uninitialized(1, 1, embed_dim)
         else:
             self.bias_k = self.bias_v = None
         self.add_zero_attn = add_zero_attn

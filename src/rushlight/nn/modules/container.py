@@ -96,7 +96,7 @@ class Sequential(_ModuleSequence):
 
     def __init__(self, *args: Any) -> None:
         super().__init__()
-        named = enumerate(args)
+        named: Iterable[tuple[Any, Any]] = enumerate(args)
         if len(args) == 1 and isinstance(args[0], OrderedDict):
             named = args[0].items()
         for name, module in named:

@@ -179,7 +179,7 @@ class _Convolution(_ConvNd):
         )
 
     def _conv_forward(self, input: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        padding = self.padding
+        padding: Any = self.padding
         if self.padding_mode != "zeros":
             input = F.pad(input, self._reversed_padding_repeated_twice, mode=self.padding_mode)
             padding = 0
@@ -327,6 +327,13 @@ class ConvTranspose3d(_ConvTransposeNd):
 class _LazyConvolution(LazyModuleMixin):
     """What lazy convolutions share: `in_channels` comes from the first input."""
 
+    # What the convolution that this is mixed into provides.
+    weight: Any
+    bias: Any
+    groups: int
+    _axes: int
+    _weight_shape: Any
+
     def __init__(
         self,
         out_channels: int,
@@ -346,7 +353,7 @@ class _LazyConvolution(LazyModuleMixin):
 
     def reset_parameters(self) -> None:
         if not self.has_uninitialized_params() and self.in_channels != 0:
-            super().reset_parameters()
+            super().reset_parameters()  # type: ignore[misc]
 
     def initialize_parameters(self, input: Tensor, *args: Any, **kwargs: Any) -> None:
         if not self.has_uninitialized_params():

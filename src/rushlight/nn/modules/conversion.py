@@ -12,6 +12,7 @@ from typing import Any
 from rushlight.base import dtypes
 from rushlight.base.dtypes import DType
 from rushlight.nn.modules.registration import MemberRegistry
+from rushlight.nn.parameter import is_lazy
 from rushlight.ops.alike import empty_like
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
@@ -35,7 +36,9 @@ class ModuleConversion(MemberRegistry):
                     # The old gradient may not fit the new value's dtype: set it afresh.
                     parameter.grad = fn(grad).requires_grad_(grad.requires_grad)
         for name, buffer in self._buffers.items():
-            if buffer is not None:
+            if is_lazy(buffer):
+                buffer.data = fn(buffer)  # stays uninitialized
+            elif buffer is not None:
                 self._buffers[name] = fn(buffer)
         return self
 

@@ -7,6 +7,7 @@ instance of the ordinary class.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from itertools import chain
 from typing import Any
 
@@ -18,6 +19,13 @@ class LazyModuleMixin:
     """Mixed into a module class, before it; `cls_to_become` is the ordinary class."""
 
     cls_to_become: type | None = None
+
+    # What the module class that this is mixed into provides.
+    _parameters: dict[str, Any]
+    _buffers: dict[str, Any]
+    _get_name: Callable[[], str]
+    _register_load_state_dict_pre_hook: Callable[..., Any]
+    register_forward_pre_hook: Callable[..., Any]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -63,7 +63,7 @@ class RNNBase(Module):
     def _check_sizes(self, dropout: Any, proj_size: int) -> None:
         """Raises: TypeError or ValueError for arguments that no recurrent layer can have."""
         if (
-            not isinstance(dropout, numbers.Number)
+            not isinstance(dropout, numbers.Real)
             or isinstance(dropout, bool)
             or not 0 <= dropout <= 1
         ):

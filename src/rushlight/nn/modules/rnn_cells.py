@@ -149,7 +149,8 @@ class LSTMCell(RNNCellBase):
     ) -> tuple[Tensor, Tensor]:
         state = None if hx is None else tuple(hx)
         self._check(input, state, ("hx[0]", "hx[1]"))
-        return self._step(lstm_step, input, state, 2)
+        hidden, cell = self._step(lstm_step, input, state, 2)
+        return hidden, cell
 
 
 class GRUCell(RNNCellBase):

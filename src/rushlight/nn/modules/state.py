@@ -238,7 +238,9 @@ class ModuleState(MemberRegistry):
                 unexpected_keys,
                 error_msgs,
             )
-        own = {name: value for name, value in self._parameters.items() if value is not None}
+        own: dict[str, Any] = {
+            name: value for name, value in self._parameters.items() if value is not None
+        }
         for name, value in self._buffers.items():
             if value is not None and name not in self._non_persistent_buffers_set:
                 own[name] = value

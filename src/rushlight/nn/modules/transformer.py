@@ -344,9 +344,9 @@ class Transformer(Module):
         if custom_decoder is not None:
             self.decoder = custom_decoder
         else:
-            layer = TransformerDecoderLayer(*shape, *order, **place)
+            decoder_layer = TransformerDecoderLayer(*shape, *order, **place)
             norm = LayerNorm(d_model, eps=layer_norm_eps, bias=bias, **place)
-            self.decoder = TransformerDecoder(layer, num_decoder_layers, norm)
+            self.decoder = TransformerDecoder(decoder_layer, num_decoder_layers, norm)
         self._reset_parameters()
         self.d_model = d_model
         self.nhead = nhead

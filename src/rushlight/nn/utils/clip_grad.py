@@ -1,17 +1,19 @@
 """Limits on gradients, in place.  Level 12.
 
-No value is read: the norm is a tensor, and scaling by min(1, max_norm / norm) needs no branch, so
-that clipping does not cut the tape.
+The gradients of one dtype are packed into one flat tensor, so that what clipping records does not
+grow with the number of parameters.  No value is read: scaling by min(1, max_norm / norm) needs no
+branch, and so clipping does not cut the tape.
 """
 
 from __future__ import annotations
 
 import types
 import warnings
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rushlight.ops.creation import zeros
 from rushlight.ops.joining import stack
+from rushlight.primitives.movement import pack, unpack
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -22,19 +24,28 @@ def _listed(tensors: Tensors) -> list[Tensor]:
     return [tensors] if isinstance(tensors, Tensor) else list(tensors)
 
 
+def _same_kind(tensors: list[Tensor]) -> list[list[Tensor]]:
+    """The tensors by dtype and device, in order of first appearance."""
+    groups: dict[tuple, list[Tensor]] = {}
+    for tensor in tensors:
+        groups.setdefault((tensor.dtype, tensor.device), []).append(tensor)
+    return list(groups.values())
+
+
 def _norm(values: Tensor, order: float) -> Tensor:
     """p-norm of all elements."""
+    values = values.abs()
     if order == float("inf"):
-        return values.abs().max()
+        return values.max()
     if order == float("-inf"):
-        return values.abs().min()
+        return values.min()
     if order == 0:
         return (values != 0).sum().to(values.dtype)
     if order == 1:
-        return values.abs().sum()
+        return values.sum()
     if order == 2:
         return (values * values).sum().sqrt()
-    return values.abs().pow(order).sum().pow(1.0 / order)
+    return values.pow(order).sum().pow(1.0 / order)
 
 
 @no_grad()
@@ -44,15 +55,17 @@ def get_total_norm(
     error_if_nonfinite: bool = False,
     foreach: bool | None = None,
 ) -> Tensor:
-    """The p-norm of all elements of all tensors: the norm of the tensors' norms.
+    """The p-norm of all elements of all tensors.
 
     Raises: RuntimeError if it is not finite and `error_if_nonfinite` is set.
     """
-    found = _listed(tensors)
     order = float(norm_type)
-    if not found:
+    norms = [_norm(pack(group), order) for group in _same_kind(_listed(tensors))]
+    if not norms:
         return zeros(())
-    total = _norm(stack([_norm(tensor, order) for tensor in found]), order)
+    total = norms[0]
+    if len(norms) > 1:
+        total = _norm(stack([norm.to(total.dtype) for norm in norms]), order)
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {order} for gradients from `parameters` is non-finite, so it "
@@ -62,18 +75,26 @@ def get_total_norm(
     return total
 
 
+def _gradients(parameters: Tensors) -> list[Tensor]:
+    return [parameter.grad for parameter in _listed(parameters) if parameter.grad is not None]
+
+
+def _change_in_place(grads: list[Tensor], change: Callable[[Tensor], Tensor]) -> None:
+    """Replace the gradients' values by `change` of them, all of one dtype at a time."""
+    for group in _same_kind(grads):
+        shapes = tuple(tuple(grad.shape) for grad in group)
+        for grad, value in zip(group, unpack(change(pack(group)), shapes)):
+            grad._assign_value(value)
+
+
 @no_grad()
 def clip_grads_with_norm_(
     parameters: Tensors, max_norm: float, total_norm: Tensor, foreach: bool | None = None
 ) -> None:
     """Scale the gradients so that a norm of `total_norm` becomes at most `max_norm`."""
-    grads = [parameter.grad for parameter in _listed(parameters) if parameter.grad is not None]
-    if not grads:
-        return
     # 1e-6 keeps the division finite; PyTorch uses the same, so the numbers agree.
     scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    for grad in grads:
-        grad.mul_(scale.to(grad.dtype))
+    _change_in_place(_gradients(parameters), lambda flat: flat * scale.to(flat.dtype))
 
 
 @no_grad()
@@ -90,8 +111,7 @@ def clip_grad_norm_(
         warnings.warn(
             "`parameters` is an empty generator, no gradient clipping will occur.", stacklevel=3
         )
-    grads = [parameter.grad for parameter in found if parameter.grad is not None]
-    total = get_total_norm(grads, norm_type, error_if_nonfinite, foreach)
+    total = get_total_norm(_gradients(found), norm_type, error_if_nonfinite, foreach)
     clip_grads_with_norm_(found, max_norm, total, foreach)
     return total
 
@@ -117,6 +137,4 @@ def clip_grad_norm(
 def clip_grad_value_(parameters: Tensors, clip_value: float, foreach: bool | None = None) -> None:
     """Clamp every element of the gradients to [-clip_value, clip_value]."""
     limit = float(clip_value)
-    for parameter in _listed(parameters):
-        if parameter.grad is not None:
-            parameter.grad.clamp_(min=-limit, max=limit)
+    _change_in_place(_gradients(parameters), lambda flat: flat.clamp(min=-limit, max=limit))

@@ -75,7 +75,7 @@ class StackDataset(Dataset):
         if not args and not kwargs:
             raise ValueError("At least one dataset should be passed")
         self.datasets: Any = args or kwargs
-        lengths = [len(dataset) for dataset in self._parts()]  # type: ignore[arg-type]
+        lengths = [len(dataset) for dataset in self._parts()]  # type: ignore[arg-type, misc]
         if any(length != lengths[0] for length in lengths):
             raise ValueError(f"Size mismatch between datasets: lengths are {lengths}")
         self._length = lengths[0]

@@ -84,7 +84,7 @@ def receive(connection: Connection) -> Any:
     shared, sizes = pickle.loads(connection.recv_bytes())
     body = connection.recv_bytes()
     if shared:
-        buffers = _mapped(reduction.recv_handle(connection), sizes)
+        buffers: list[Any] = _mapped(reduction.recv_handle(connection), sizes)
     else:
         buffers = [_received(connection, size) for size in sizes]
     return pickle.loads(body, buffers=buffers)
