@@ -65,7 +65,7 @@ def test_an_interrupt_loses_nothing(monkeypatch):
     x = rl.tensor([0.0, 0.0])
     y = exp(x)
     z = y + 1.0
-    real_compute = executor._compute
+    real_compute = executor.compute
     calls = []
 
     def interrupted(step, operands):
@@ -74,10 +74,10 @@ def test_an_interrupt_loses_nothing(monkeypatch):
             raise KeyboardInterrupt
         return real_compute(step, operands)
 
-    monkeypatch.setattr(executor, "_compute", interrupted)
+    monkeypatch.setattr(executor, "compute", interrupted)
     with pytest.raises(KeyboardInterrupt):
         z.tolist()
-    monkeypatch.setattr(executor, "_compute", real_compute)
+    monkeypatch.setattr(executor, "compute", real_compute)
     assert z.tolist() == [2.0, 2.0]
     assert y.tolist() == [1.0, 1.0]
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
 from rushlight.schedule.access import ROW, SAME, SCALAR, Unreachable, reads, squeezed
 from rushlight.schedule.program import OPERATION, OUTPUT, Program, Value
@@ -18,6 +19,10 @@ FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
 ROWS, COLUMNS, OPAQUE = "rows", "columns", "opaque"
 IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read")
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin")
+
+
+# Operations computed in place below one root: expressions are walked recursively.
+DEEPEST_EXPRESSION = 40
 
 
 class Member:
@@ -82,9 +87,7 @@ def tails_of(shape, inner: int) -> list[int]:
         product *= size
         if product == inner:
             found.append(count)
-    if inner == 1 and not shape:
-        found.append(0)
-    return found
+    return [0, *found] if inner == 1 else found
 
 
 def inner_sizes(shape) -> set[int]:
@@ -125,7 +128,13 @@ class Scheduler:
         return slot in self.roots
 
     def _choose_roots(self) -> None:
+        depth: dict[int, int] = {}
         for value in self.program.order:
+            depth[value.slot] = 1 + max(
+                (depth.get(s, 0) for s in value.inputs if s not in self.roots), default=0
+            )
+            if depth[value.slot] > DEEPEST_EXPRESSION:
+                self.roots.add(value.slot)
             if not self.fusable[value.slot]:
                 self.roots.add(value.slot)
                 for slot in value.inputs:
@@ -160,24 +169,30 @@ class Scheduler:
             value = pending.pop()
             if not self.fusable[value.slot]:
                 continue
-            try:
-                self._reads(value, min(1, len(self._domain(value))))
-            except Unreachable:
-                added = False
-                for slot in self._expression(value).inputs if value.primitive.kind != (
-                    "reduction"
-                ) else value.inputs:
-                    operand = self.program.values[slot]
-                    if operand.source == OPERATION and slot not in self.roots:
-                        self.roots.add(slot)
-                        pending.append(operand)
-                        added = True
-                if added:
-                    pending.append(value)
-                else:
-                    self.fusable[value.slot] = False
-                    for slot in value.inputs:
-                        self._want_buffer(slot)
+            if self._is_reachable(value):
+                continue
+            added = False
+            for slot in value.inputs:
+                operand = self.program.values[slot]
+                if operand.source == OPERATION and slot not in self.roots:
+                    self.roots.add(slot)
+                    pending.append(operand)
+                    added = True
+            if added:
+                pending.append(value)
+            else:
+                self.fusable[value.slot] = False
+                for slot in value.inputs:
+                    self._want_buffer(slot)
+
+    def _is_reachable(self, value: Value) -> bool:
+        if value.primitive.kind == "reduction" and self._reduces_tail(value):
+            return self._reads_for_inner(value, self._reduced_size(value)) is not None
+        try:
+            self._reads(value, min(1, len(self._domain(value))))
+        except Unreachable:
+            return False
+        return True
 
     def _expression(self, value: Value) -> Value:
         """What is evaluated at each position: a reduction's operand, or the value itself."""
@@ -247,6 +262,8 @@ class Scheduler:
             found = self._reads_for_inner(value, inner)
             if found is not None:
                 allowed[inner] = found
+        if not allowed:
+            raise InternalError(f"no inner loop reaches what {value} reads")
         group = Group(ROWS, domain, frozenset(allowed))
         reduction = value.primitive.kind == "reduction"
         group.has_reduction = reduction
