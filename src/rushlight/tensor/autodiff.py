@@ -83,6 +83,8 @@ def require_gradient(tensor: Tensor, requires: bool) -> None:
         )
     if edge is None:
         tensor._grad_fn = AccumulateGrad(tensor)
+        # A view that becomes a leaf is where gradients end: it is nobody's view for autograd.
+        tensor._base = None
 
 
 # ---- the walk ------------------------------------------------------------------------------------

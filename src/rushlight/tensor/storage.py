@@ -322,9 +322,16 @@ def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
 
 def _flat_with_history(base: Tensor) -> Tensor:
     """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
-    content = wrap(base._storage.value)
+    content = wrap(_content(base._storage))
     strides, offset = _layout(base)
     return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
+
+
+def _content(storage: Storage) -> Node:
+    """A node with all of the storage's present elements."""
+    if storage.pinned is None:
+        return storage.value
+    return leaf_node(np.array(storage.pinned), storage.dtype)
 
 
 def _snapshot(tensor: Tensor) -> Node:
