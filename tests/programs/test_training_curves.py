@@ -108,7 +108,7 @@ def curve(lib, make_model, make_optimizer, workers=0):
 def test_fifty_steps_follow_pytorchs_loss_curve(make_model, make_optimizer):
     expected, expected_logits = curve(torch, make_model, make_optimizer)
     losses, logits = curve(rushlight, make_model, make_optimizer)
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
     np.testing.assert_allclose(logits, expected_logits, rtol=1e-2, atol=1e-2)
 
