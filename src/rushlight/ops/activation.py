@@ -249,12 +249,7 @@ def silu(input) -> Tensor:
 @activation()
 def mish(input) -> Tensor:
     """x * tanh(softplus(x)).  Source: torch.nn.functional.mish."""
-    return p.mul(input, p.tanh(_softplus(input)))
-
-
-def _softplus(x: Tensor) -> Tensor:
-    """log(1 + exp(x)) without overflow: max(x, 0) + log1p(exp(-|x|))."""
-    return p.add(p.relu(x), p.log1p(p.exp(p.neg(p.absolute(x)))))
+    return p.mul(input, p.tanh(p.neg(logsigmoid(p.neg(input)))))
 
 
 def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:

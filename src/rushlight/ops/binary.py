@@ -150,15 +150,7 @@ def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
 def logaddexp(input, other) -> Tensor:
     """log(exp(input) + exp(other)) without overflow.  Source: torch.logaddexp."""
     x, y = _inexact_pair("logaddexp", input, other)
-    if x._node.dtype.is_complex:
-        return _complex_log_add(x, y)
     return log_add_exp(x, y)
-
-
-def _complex_log_add(x: Tensor, y: Tensor) -> Tensor:
-    first = e.ge(e.real(x), e.real(y))
-    larger, smaller = e.where(first, x, y), e.where(first, y, x)
-    return e.add(larger, e.log1p(e.exp(e.sub(smaller, larger))))
 
 
 @spelled(method=True, out=True)
@@ -166,8 +158,6 @@ def logaddexp2(input, other) -> Tensor:
     """log2(2**input + 2**other) without overflow.  Source: torch.logaddexp2."""
     x, y = _inexact_pair("logaddexp2", input, other)
     factor = x._scalar(math.log(2))
-    if x._node.dtype.is_complex:
-        return e.div(_complex_log_add(e.mul(x, factor), e.mul(y, factor)), factor)
     return e.div(log_add_exp(e.mul(x, factor), e.mul(y, factor)), factor)
 
 
@@ -203,7 +193,7 @@ def heaviside(input, values) -> Tensor:
     return e.where(e.eq(x, zero), at_zero, e.cast(e.gt(x, zero), x._node.dtype))
 
 
-@spelled(method=True, out=True)
+@spelled(method=True, inplace=True, out=True)
 def float_power(input, exponent) -> Tensor:
     """input ** exponent in double precision.  Source: torch.float_power."""
     dtype = result_dtype(input, exponent)
@@ -239,11 +229,11 @@ def frexp(input):
     mantissa, exponent = np.frexp(arithmetic_value(input))
     dtype = input._node.dtype
     if input._grad_fn is None:
-        first = tensor_from_numpy(narrow(np.ascontiguousarray(mantissa), dtype), dtype)
+        first = tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype)
     else:
-        scale = np.ascontiguousarray(np.ldexp(1.0, -exponent.astype(np.int32)))
+        scale = np.array(np.ldexp(1.0, -exponent.astype(np.int32)), order="C")
         first = mul(input, tensor_from_numpy(narrow(scale, dtype), dtype))
-    second = tensor_from_numpy(np.ascontiguousarray(exponent, dtype=np.int32), int32)
+    second = tensor_from_numpy(np.array(exponent, dtype=np.int32, order="C"), int32)
     return return_type("frexp", "mantissa", "exponent")(first, second)
 
 

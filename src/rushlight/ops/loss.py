@@ -12,7 +12,7 @@ import warnings
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.activation import log_softmax, logsigmoid
-from rushlight.ops.promotion import check_tensor, constant, to_dtype
+from rushlight.ops.promotion import check_tensor, constant, promote, to_dtype
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, take
@@ -314,6 +314,7 @@ def poisson_nll_loss(
     Source: torch.nn.functional.poisson_nll_loss.
     """
     reduction = reduction_of(size_average, reduce, reduction)
+    input, target = promote("poisson_nll_loss", input, target, floating=True)
     if log_input:
         values = p.sub(p.exp(input), p.mul(target, input))
     else:

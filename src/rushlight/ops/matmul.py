@@ -82,7 +82,12 @@ def _matmul_operator(self, other):
     return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
+def _reflected_matmul(self, other):
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
 Tensor.__matmul__ = _matmul_operator
+Tensor.__rmatmul__ = _reflected_matmul
 Tensor.__imatmul__ = in_place(matmul, "__imatmul__")
 
 
@@ -192,11 +197,6 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
     for label, value in (("beta", beta), ("alpha", alpha)):
         if not is_number(value):
             raise TypeError(f"{name}(): argument '{label}' must be Number")
-        if isinstance(value, float) and not dtype.is_inexact:
-            raise RuntimeError(
-                f"{name}: for integral input tensors, argument {label} must not be a floating "
-                "point number"
-            )
     if broadcast_shapes(input._node.shape, found._node.shape) != found._node.shape:
         raise RuntimeError(
             f"{name}: input of shape {list(input._node.shape)} does not expand to "
@@ -207,6 +207,8 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
             f"{name}: self and mat2 must have the same dtype, but got {input._node.dtype} and "
             f"{dtype}"
         )
+    if not dtype.is_inexact:  # PyTorch converts the factors to the operands' type
+        beta, alpha = int(beta), int(alpha)
     if alpha != 1:
         found = p_mul(found, found._scalar(alpha))
     if beta == 0:

@@ -25,6 +25,10 @@ def _inexact_unary(x):
     return x.shape, x.dtype
 
 
+def _inexact_of_order(x, order):
+    return _inexact_unary(x)
+
+
 def _to_bool(x):
     return x.shape, bool_
 
@@ -118,7 +122,7 @@ erfc = _define("erfc", 1, _inexact_unary)
 erfinv = _define("erfinv", 1, _inexact_unary)
 lgamma = _define("lgamma", 1, _inexact_unary)
 digamma = _define("digamma", 1, _inexact_unary)
-polygamma = _define("polygamma", 1, _inexact_unary, ("order",))  # order >= 1
+polygamma = _define("polygamma", 1, _inexact_of_order, ("order",))  # order >= 1
 floor = _define("floor", 1, _same)
 ceil = _define("ceil", 1, _same)
 trunc = _define("trunc", 1, _same)

@@ -175,7 +175,7 @@ define(
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
     p.gcd,
-    p.eq, p.ne, p.lt, p.le, p.gt, p.ge, p.nextafter,
+    p.eq, p.ne, p.lt, p.le, p.gt, p.ge,
 ):  # fmt: skip
     nondifferentiable(_primitive, __name__)
 define(p.reciprocal, __name__, wrt(_reciprocal_vjp, OUT))
@@ -274,6 +274,11 @@ def _copysign_vjp(g, out, x, y):
     return sum_to(p.mul(g, ratio), x)
 
 
+def _nextafter_vjp(g, out, x, y):
+    """One step away from x the slope is 1; where nothing moves, PyTorch has 0."""
+    return sum_to(p.where(p.eq(x, y), g._scalar(0.0), g), x)
+
+
 def _zeros_for(operand_index):
     def rule(g, out, *operands):
         return filled(g, 0.0, operands[operand_index].shape)
@@ -327,6 +332,7 @@ define(
     wrt(lambda g, out, x, y: sum_to(_minimum_share(g, y, x), y), 0, 1),
 )
 define(p.atan2, __name__, wrt(_atan2_vjp, 0, 1), wrt(_atan2_other_vjp, 0, 1))
+define(p.nextafter, __name__, wrt(_nextafter_vjp, 0, 1), wrt(_zeros_for(1)))
 define(p.copysign, __name__, wrt(_copysign_vjp, 0, OUT), wrt(_zeros_for(1)))
 
 
