@@ -8,7 +8,8 @@ KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
 class device:  # noqa: N801 - PyTorch's name
-    """A device type and an optional index: `device("cpu")`, `device("cuda", 1)`, `device("cuda:1")`.
+    """A device type and an optional index: `device("cpu")`, `device("cuda", 1)`,
+    `device("cuda:1")`.
 
     Raises: RuntimeError for an unknown type or a malformed index.
     """

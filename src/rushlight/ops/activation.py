@@ -108,7 +108,10 @@ def hardtanh(input, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 @activation()
 def leaky_relu(input, negative_slope: float = 0.01) -> Tensor:
-    """input where positive, else negative_slope * input.  Source: torch.nn.functional.leaky_relu."""
+    """input where positive, else negative_slope * input.
+
+    Source: torch.nn.functional.leaky_relu.
+    """
     return p.where(p.gt(input, _zero(input)), input, _times(input, negative_slope))
 
 

@@ -1,4 +1,7 @@
-"""Making tensors after the example of others: `zeros_like`, `new_zeros` and their kin.  Level 11."""
+"""Making tensors after the example of others: `zeros_like`, `new_zeros` and their kin.
+
+Level 11.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,10 @@ def add(input, other, *, alpha=1) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True, aliases=("subtract",))
 def sub(input, other, *, alpha=1) -> Tensor:
-    """input - alpha * other.  Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub."""
+    """input - alpha * other.
+
+    Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub.
+    """
     x, y = promote("sub", input, other)
     if x._node.dtype is bool_:
         raise RuntimeError(
@@ -103,7 +106,7 @@ def fmod(input, other) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
-def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
+def pow(input, exponent) -> Tensor:
     """input ** exponent.  Shapes: broadcast.  Dtypes: promoted.
 
     Raises: RuntimeError for an integer tensor with a negative integer exponent given as a number.

@@ -98,7 +98,10 @@ def signbit(input) -> Tensor:
 @spelled(method=True)
 def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
             ) -> Tensor:  # fmt: skip
-    """|input - other| <= atol + rtol * |other|, equal infinities included.  Source: torch.isclose."""
+    """|input - other| <= atol + rtol * |other|, equal infinities included.
+
+    Source: torch.isclose.
+    """
     check_tensor("isclose", input)
     check_tensor("isclose", other, "other")
     if input._node.dtype is not other._node.dtype:

@@ -42,7 +42,7 @@ spelled(out=True)(_complex)
 
 
 @spelled(out=True)
-def polar(abs, angle) -> Tensor:  # noqa: A002 - PyTorch's name
+def polar(abs, angle) -> Tensor:
     """abs * (cos(angle) + i sin(angle)).  Source: torch.polar."""
     _check_parts("polar", abs, angle)
     return e.make_complex(e.mul(abs, e.cos(angle)), e.mul(abs, e.sin(angle)))

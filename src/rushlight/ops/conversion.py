@@ -1,4 +1,7 @@
-"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.  Level 11."""
+"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.
+
+Level 11.
+"""
 
 from __future__ import annotations
 

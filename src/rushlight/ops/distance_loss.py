@@ -1,4 +1,7 @@
-"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.  Level 11."""
+"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -173,7 +176,7 @@ def _check_cosine(input1, input2, target) -> None:
 
 
 def multi_margin_loss(
-    input, target, p: float = 1, margin: float = 1.0, weight=None, size_average=None,  # noqa: A002
+    input, target, p: float = 1, margin: float = 1.0, weight=None, size_average=None,
     reduce=None, reduction="mean",
 ) -> Tensor:  # fmt: skip
     """Mean over the other classes of max(0, margin - x[target] + x[j]) ** p.
@@ -277,7 +280,7 @@ def _distance(x, y, power: float, eps: float) -> Tensor:
 
 
 def triplet_margin_loss(
-    anchor, positive, negative, margin: float = 1.0, p: float = 2, eps: float = 1e-6,  # noqa: A002
+    anchor, positive, negative, margin: float = 1.0, p: float = 2, eps: float = 1e-6,
     swap: bool = False, size_average=None, reduce=None, reduction="mean",
 ) -> Tensor:  # fmt: skip
     """max(0, d(anchor, positive) - d(anchor, negative) + margin).

@@ -76,7 +76,8 @@ def cross_entropy(
                 f"cross_entropy: probabilities need the input's shape {list(input._node.shape)}, "
                 f"got {list(target._node.shape)}"
             )
-        return _probability_loss(log_probabilities, target, weight, reduction, label_smoothing, axis)
+        return _probability_loss(log_probabilities, target, weight, reduction, label_smoothing,
+        axis)
     plain = nll_loss(log_probabilities, target, weight, None, ignore_index, None, reduction)
     if label_smoothing == 0.0:
         return plain

@@ -1,7 +1,7 @@
 """Matrix products: matmul and its family, linear, bilinear.  Level 11.
 
-Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that a
-Linear is two records and no copy.
+Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that
+a Linear is two records and no copy.
 """
 
 from __future__ import annotations

@@ -272,7 +272,7 @@ def local_response_norm(
     return true_divide(input, pow(add(mul(mean, alpha), k), beta))
 
 
-def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Tensor:  # noqa: A002
+def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Tensor:
     """input / max(p-norm along dim, eps).  Source: torch.nn.functional.normalize."""
     check_tensor("normalize", input)
     wrap_axes(dim, input.ndim)

@@ -81,7 +81,7 @@ def _arange_count(start, end, step, dtype) -> int:
 
 
 @spelled()
-def range(*bounds, out=None, dtype=None, **keywords) -> Tensor:  # noqa: A001 - PyTorch's name
+def range(*bounds, out=None, dtype=None, **keywords) -> Tensor:
     """Numbers from start to end, end included; deprecated in PyTorch.  Source: torch.range."""
     named = {n: keywords.pop(n) for n in ("start", "end", "step") if n in keywords}
     start, end, step = _bounds(named, bounds, "range")
@@ -190,7 +190,7 @@ triu = _triangle("triu", np.triu)
 
 
 @spelled()
-def vander(x, N=None, increasing=False) -> Tensor:  # noqa: N803 - PyTorch's name
+def vander(x, N=None, increasing=False) -> Tensor:
     """Powers of a vector as the columns of a matrix.  Source: torch.vander."""
     check_tensor("vander", x)
     if x.ndim != 1:

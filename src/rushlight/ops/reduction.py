@@ -52,7 +52,7 @@ def count_along(x: Tensor, axes: tuple[int, ...]) -> int:
 
 @spelled(method=True, out=True)
 @numpy_names
-def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 - PyTorch's name
+def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Sum over `dim` (an int, several, or all).
 
     Shapes: the reduced axes vanish, or are 1 with keepdim.  Dtypes: integers sum in int64.
@@ -144,8 +144,8 @@ def _logical_reduction(name: str, primitive, what: str):
     return spelled(method=True, out=True)(numpy_names(reduce))
 
 
-any = _logical_reduction("any", p.reduce_max, "any element")  # noqa: A001 - PyTorch's name
-all = _logical_reduction("all", p.reduce_min, "every element")  # noqa: A001 - PyTorch's name
+any = _logical_reduction("any", p.reduce_max, "any element")
+all = _logical_reduction("all", p.reduce_min, "every element")
 
 
 @spelled(method=True)

@@ -56,7 +56,8 @@ def _running_extremum(name: str, primitive, what: str):
         x = constant(input)
         size = x._node.shape[axis]
         best = primitive(x, axis)
-        # Where an element equals the running extremum, it is the latest to reach it; a NaN always is.
+        # Where an element equals the running extremum, it is the latest to reach it; a NaN always
+        # is.
         reached = e.bitwise_or(e.eq(x, best), e.ne(x, x))
         along = (size,) + (1,) * (x.ndim - axis - 1)
         places = expand(reshape(apply_source(iota, (size,)), along), x._node.shape)
@@ -178,6 +179,9 @@ def trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
 
 @spelled()
 def cumulative_trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
-    """Running area under a line through points, along `dim`.  Source: torch.cumulative_trapezoid."""
+    """Running area under a line through points, along `dim`.
+
+    Source: torch.cumulative_trapezoid.
+    """
     areas, axis = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis)

@@ -27,8 +27,8 @@ def _matmul_result(x, y, transpose_x, transpose_y):
     return (*broadcast_shapes(x.shape[:-2], y.shape[:-2]), m, n), x.dtype
 
 
-# (..., m, k) @ (..., k, n) -> (..., m, n); batch axes broadcast.  A flag says that the operand's last
-# two axes are stored the other way round.
+# (..., m, k) @ (..., k, n) -> (..., m, n); batch axes broadcast.  A flag says that the operand's
+# last two axes are stored the other way round.
 matmul = Primitive(
     "matmul",
     "contraction",

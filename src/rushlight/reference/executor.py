@@ -1,4 +1,5 @@
-"""Runs a plan primitive by primitive with NumPy: slow, obvious, the judge of everything else.  Level 3.
+"""Runs a plan primitive by primitive with NumPy: slow, obvious, the judge of everything else.
+Level 3.
 
 Values travel in arithmetic form (16-bit floats widened to float32, and rounded after every
 primitive); what a node keeps is the storage form, row-major and owned by that node alone.
@@ -12,7 +13,7 @@ import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed, InternalError
-from rushlight.reference import (  # noqa: F401 - the families fill the table
+from rushlight.reference import (
     contraction,
     elementwise,
     indexing,

@@ -1,9 +1,9 @@
 """The memo: a trie over recorded operations, each step expecting the key recorded next.
 
-A step's key is (primitive, operand slots…, parameters); a leaf's key is its specification.  Following
-the trie replaces shape inference, checks and source-line capture: they ran when the step was made.
-Leaf values and Python numbers are not part of any key (numbers enter as scalar leaves), so that
-the same code on new data follows the same path.  Level 1.
+A step's key is (primitive, operand slots…, parameters); a leaf's key is its specification.
+Following the trie replaces shape inference, checks and source-line capture: they ran when the step
+was made. Leaf values and Python numbers are not part of any key (numbers enter as scalar leaves),
+so that the same code on new data follows the same path.  Level 1.
 """
 
 from __future__ import annotations

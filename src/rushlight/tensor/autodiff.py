@@ -1,8 +1,8 @@
 """Backward: walk the graph from roots to leaves, applying VJP rules to tensors.
 
-Cotangents are tensors and the rules record primitives like any other code, with gradients only under
-`create_graph`, so double backward needs nothing of its own.  No recursion: graphs may be deep.
-Level 10.
+Cotangents are tensors and the rules record primitives like any other code, with gradients only
+under `create_graph`, so double backward needs nothing of its own.  No recursion: graphs may be
+deep. Level 10.
 """
 
 from __future__ import annotations

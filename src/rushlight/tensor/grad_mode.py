@@ -63,7 +63,7 @@ class _GradMode:
                     except GeneratorExit:
                         generator.close()
                         raise
-                    except BaseException as error:  # noqa: BLE001 - handed to the generator
+                    except BaseException as error:
                         with self._fresh():
                             value = generator.throw(error)
                     else:

@@ -1,10 +1,10 @@
 """Storage, views and in-place writes: mutable tensors as pure values.
 
 A Storage holds the current content as one node and a version.  A write makes a new content node and
-bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its base (so
-that gradients flow through the write) or from the content.  A storage whose memory was handed out
-(`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that memory at
-once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its
+base (so that gradients flow through the write) or from the content.  A storage whose memory was
+handed out (`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that
+memory at once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
 """
 
 from __future__ import annotations
