@@ -3,7 +3,7 @@
 The public names; this file computes nothing.  Level 13.
 """
 
-import rushlight.engine.realize
+import rushlight.engine.realize  # installs execution under the tape
 from rushlight import autograd, backends, cuda, nn, optim, serialization, utils, version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
@@ -74,7 +74,7 @@ from rushlight.tensor.grad_mode import (
 )
 from rushlight.tensor.tensor import Size, Tensor
 from rushlight.version import __version__
-from rushlight.vjp import rows
+from rushlight.vjp import rows  # fills the table of derivatives
 
 stats = _stats.snapshot
 globals().update(PUBLIC)

@@ -12,7 +12,7 @@ from rushlight import nn
 
 torch = pytest.importorskip("torch")
 
-from tests.nn.matching import array, assert_same_start, to_rushlight, uniform
+from tests.nn.matching import array, assert_same_start, to_rushlight, uniform  # noqa: E402
 
 
 def with_gradients() -> tuple[Any, Any]:

@@ -7,8 +7,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import rushlight
-from rushlight.nn import init
+import rushlight  # noqa: E402
+from rushlight.nn import init  # noqa: E402
 
 SHAPES = [(3, 5), (7, 4, 3), (16, 9), (6, 3, 5, 5)]
 

@@ -8,7 +8,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from tests.nn.matching import (
+from tests.nn.matching import (  # noqa: E402
     assert_same_run,
     assert_same_start,
     integers,

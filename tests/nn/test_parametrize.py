@@ -14,7 +14,7 @@ from rushlight.nn.utils import parametrize
 
 torch = pytest.importorskip("torch")
 
-from tests.nn.matching import array, assert_same_run, uniform
+from tests.nn.matching import array, assert_same_run, uniform  # noqa: E402
 
 
 def weight_norm(lib: Any) -> Any:

@@ -13,7 +13,7 @@ from rushlight.nn.utils import rnn
 
 torch = pytest.importorskip("torch")
 
-from tests.nn.matching import array, assert_same_start, to_rushlight, uniform
+from tests.nn.matching import array, assert_same_start, to_rushlight, uniform  # noqa: E402
 
 LENGTHS = [2, 4, 1]
 

@@ -9,9 +9,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import rushlight
-from rushlight.ops import dropout as functional
-from tests.ops.test_random import assert_same, same_stream, seeded
+import rushlight  # noqa: E402
+from rushlight.ops import dropout as functional  # noqa: E402
+from tests.ops.test_random import assert_same, same_stream, seeded  # noqa: E402
 
 CASES = [
     ("dropout", (7, 9)),

@@ -10,8 +10,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-import rushlight
-from rushlight.ops.creation import value_of
+import rushlight  # noqa: E402
+from rushlight.ops.creation import value_of  # noqa: E402
 
 FLOATS = ["float32", "float64", "float16", "bfloat16"]
 _PATTERNS = {1: np.uint8, 2: np.uint16, 4: np.uint32, 8: np.uint64, 16: np.uint64}

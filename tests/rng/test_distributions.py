@@ -7,10 +7,10 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rushlight.rng import continuous, discrete
-from rushlight.rng.multinomial import multinomial
-from rushlight.rng.normal import normal
-from tests.rng.streams import (
+from rushlight.rng import continuous, discrete  # noqa: E402
+from rushlight.rng.multinomial import multinomial  # noqa: E402
+from rushlight.rng.normal import normal  # noqa: E402
+from tests.rng.streams import (  # noqa: E402
     FLOATS,
     INTEGERS,
     SEEDS,

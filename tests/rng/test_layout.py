@@ -8,9 +8,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rushlight.rng.continuous import uniform
-from rushlight.rng.layout import arrange, is_contiguous
-from tests.rng.streams import assert_same_bits, pair
+from rushlight.rng.continuous import uniform  # noqa: E402
+from rushlight.rng.layout import arrange, is_contiguous  # noqa: E402
+from tests.rng.streams import assert_same_bits, pair  # noqa: E402
 
 
 def strided(name: str) -> torch.Tensor:

@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rushlight.rng.mt19937 import DEFAULT_SEED, LEGACY_STATE_BYTES, MersenneTwister
-from rushlight.rng.normal import normal
-from tests.rng.streams import SEEDS, assert_same_bits, assert_same_state, pair
+from rushlight.rng.mt19937 import DEFAULT_SEED, LEGACY_STATE_BYTES, MersenneTwister  # noqa: E402
+from rushlight.rng.normal import normal  # noqa: E402
+from tests.rng.streams import SEEDS, assert_same_bits, assert_same_state, pair  # noqa: E402
 
 
 def test_a_new_generator_has_pytorchs_default_seed():

@@ -7,9 +7,9 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from rushlight.rng import normal as recipes
-from rushlight.rng.layout import arrange, is_contiguous
-from tests.rng.streams import (
+from rushlight.rng import normal as recipes  # noqa: E402
+from rushlight.rng.layout import arrange, is_contiguous  # noqa: E402
+from tests.rng.streams import (  # noqa: E402
     FLOATS,
     SEEDS,
     SIZES,

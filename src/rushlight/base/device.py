@@ -79,6 +79,4 @@ def resolve_device(value) -> device:
             "Torch not compiled with CUDA enabled: rushlight executes on the CPU only; "
             "use device='cpu', or test cuda.is_available() first"
         )
-    raise RuntimeError(
-        f"device: {found} cannot execute here; rushlight runs on device='cpu' only"
-    )
+    raise RuntimeError(f"device: {found} cannot execute here; rushlight runs on device='cpu' only")

@@ -1,7 +1,7 @@
 """Neural networks: parameters, modules, functions, initialization.  Level 12."""
 
 from rushlight.nn import functional, init, modules, parameter, utils
-from rushlight.nn.modules import *
+from rushlight.nn.modules import *  # noqa: F403 - the families list their own names
 from rushlight.nn.modules import __all__ as _module_names
 from rushlight.nn.parameter import (
     Buffer,

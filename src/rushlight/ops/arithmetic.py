@@ -106,7 +106,7 @@ def fmod(input, other) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
-def pow(input, exponent) -> Tensor:
+def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
     """input ** exponent.  Shapes: broadcast.  Dtypes: promoted.
 
     Raises: RuntimeError for an integer tensor with a negative integer exponent given as a number.

@@ -47,7 +47,8 @@ def lerp(input, end, weight) -> Tensor:
     if isinstance(weight, Tensor):
         if weight._node.dtype is not input._node.dtype:
             raise RuntimeError(
-                f"expected dtype {input._node.dtype} for `weight` but got dtype {weight._node.dtype}"
+                f"expected dtype {input._node.dtype} for `weight`"
+                f" but got dtype {weight._node.dtype}"
             )
     else:
         weight = input._scalar(weight)
@@ -63,7 +64,8 @@ def lerp(input, end, weight) -> Tensor:
 def _check_value(name: str, value, dtype) -> None:
     if isinstance(value, (float, complex)) and not dtype.is_inexact:
         raise RuntimeError(
-            f"For integral input tensors, argument value must not be a floating point number: {name}"
+            "For integral input tensors, argument value must not be a floating point number:"
+            f" {name}"
         )
 
 
@@ -261,4 +263,3 @@ def lcm(input, other) -> Tensor:
     none = e.eq(divisor, divisor._scalar(0))
     safe = e.where(none, divisor._scalar(1), divisor)
     return e.absolute(e.mul(e.floor_divide(x, safe), y))
-

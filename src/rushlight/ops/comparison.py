@@ -184,9 +184,7 @@ def bitwise_not(input) -> Tensor:
     """Each bit inverted; the logical complement of bool.  Source: torch.bitwise_not."""
     check_tensor("bitwise_not", input)
     if input._node.dtype.is_inexact:
-        raise RuntimeError(
-            f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'"
-        )
+        raise RuntimeError(f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'")
     return e.bitwise_not(input)
 
 
@@ -214,7 +212,6 @@ def choose(condition, input, other) -> Tensor:
         return e.where(condition, to_dtype(input, dtype), to_dtype(other, dtype))
     x, y = promote("where", input, other)
     return e.where(condition, x, y)
-
 
 
 @spelled(out=True)

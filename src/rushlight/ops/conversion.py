@@ -348,4 +348,3 @@ def result_type(tensor1, tensor2) -> DType:
 def can_cast(from_, to) -> bool:
     """Whether PyTorch converts one dtype to the other implicitly.  Source: torch.can_cast."""
     return dtype_can_cast(from_, to)
-

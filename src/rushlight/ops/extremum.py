@@ -129,8 +129,8 @@ def _ignoring_nan(name: str, wins, what: str):
 fmax = _ignoring_nan("fmax", e.ge, "maximum")
 fmin = _ignoring_nan("fmin", e.le, "minimum")
 
-max = _overloaded("max", amax, p.argmax, maximum, "largest")
-min = _overloaded("min", amin, p.argmin, minimum, "smallest")
+max = _overloaded("max", amax, p.argmax, maximum, "largest")  # noqa: A001 - PyTorch's name
+min = _overloaded("min", amin, p.argmin, minimum, "smallest")  # noqa: A001 - PyTorch's name
 
 
 def _index(name: str, search, what: str):

@@ -220,7 +220,9 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
     _require_inexact("group_norm", input)
     shape = input._node.shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
     batch, channels = shape[:2]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(
@@ -272,7 +274,7 @@ def local_response_norm(
     return true_divide(input, pow(add(mul(mean, alpha), k), beta))
 
 
-def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Tensor:
+def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Tensor:  # noqa: A002
     """input / max(p-norm along dim, eps).  Source: torch.nn.functional.normalize."""
     check_tensor("normalize", input)
     wrap_axes(dim, input.ndim)

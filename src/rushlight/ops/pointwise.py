@@ -70,7 +70,7 @@ def neg(input) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("absolute",))
-def abs(input) -> Tensor:
+def abs(input) -> Tensor:  # noqa: A001 - PyTorch's name
     """Absolute value; of complex numbers a real result.  Source: torch.abs."""
     check_tensor("abs", input)
     return p.absolute(input)
@@ -83,7 +83,6 @@ def relu(input) -> Tensor:
     if input._node.dtype.name == "bool":
         raise RuntimeError("Boolean inputs not supported for relu")
     return p.relu(input)
-
 
 
 @spelled(method=True)
@@ -135,7 +134,7 @@ trunc = _rounding("trunc", p.trunc, "towards zero", ("fix",))
 
 
 @spelled(method=True, inplace=True, out=True)
-def round(input, *, decimals: int = 0) -> Tensor:
+def round(input, *, decimals: int = 0) -> Tensor:  # noqa: A001 - PyTorch's name
     """Rounded to `decimals` places, halves to even.  Source: torch.round."""
     check_tensor("round", input)
     dtype = input._node.dtype
@@ -184,7 +183,7 @@ def _lowered(x: Tensor, high: Tensor) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("clip",))
-def clamp(input, min=None, max=None) -> Tensor:
+def clamp(input, min=None, max=None) -> Tensor:  # noqa: A002 - PyTorch's names
     """input limited to [min, max]: numbers or tensors, either may be missing.
 
     Shapes: broadcast.  Dtypes: promoted.  Raises: RuntimeError if both are missing or for complex.
@@ -208,13 +207,13 @@ def clamp(input, min=None, max=None) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
-def clamp_min(input, min) -> Tensor:
+def clamp_min(input, min) -> Tensor:  # noqa: A002 - PyTorch's name
     """max(input, min).  Source: torch.clamp_min."""
     return clamp(input, min)
 
 
 @spelled(method=True, inplace=True, out=True)
-def clamp_max(input, max) -> Tensor:
+def clamp_max(input, max) -> Tensor:  # noqa: A002 - PyTorch's name
     """min(input, max).  Source: torch.clamp_max."""
     return clamp(input, None, max)
 

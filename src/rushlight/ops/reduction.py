@@ -52,7 +52,7 @@ def count_along(x: Tensor, axes: tuple[int, ...]) -> int:
 
 @spelled(method=True, out=True)
 @numpy_names
-def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
+def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 - PyTorch's name
     """Sum over `dim` (an int, several, or all).
 
     Shapes: the reduced axes vanish, or are 1 with keepdim.  Dtypes: integers sum in int64.
@@ -144,8 +144,8 @@ def _logical_reduction(name: str, primitive, what: str):
     return spelled(method=True, out=True)(numpy_names(reduce))
 
 
-any = _logical_reduction("any", p.reduce_max, "any element")
-all = _logical_reduction("all", p.reduce_min, "every element")
+any = _logical_reduction("any", p.reduce_max, "any element")  # noqa: A001 - PyTorch's name
+all = _logical_reduction("all", p.reduce_min, "every element")  # noqa: A001 - PyTorch's name
 
 
 @spelled(method=True)
@@ -158,9 +158,7 @@ def count_nonzero(input, dim=None) -> Tensor:
 def _refuse_empty(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
     for axis in axes:
         if x._node.shape[axis] == 0:
-            raise IndexError(
-                f"{name}(): Expected reduction dim {axis} to have non-zero size."
-            )
+            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
 
 
 def _extremum(name: str, primitive, what: str):

@@ -110,7 +110,8 @@ def _middle(x: Tensor, axis: int, ignore_nan: bool) -> Tensor:
     present = reduce_sum(e.cast(e.eq(x, x), int64), (axis,), True)
     if ignore_nan:
         zero = present._scalar(0)
-        place = e.floor_divide(e.maximum(e.sub(present, present._scalar(1)), zero), present._scalar(2))
+        last = e.maximum(e.sub(present, present._scalar(1)), zero)
+        place = e.floor_divide(last, present._scalar(2))
     else:
         whole = e.eq(present, present._scalar(size))
         place = e.where(whole, present._scalar((size - 1) // 2), present)
@@ -223,7 +224,8 @@ def _quantile(name: str, ignore_nan: bool):
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (
-        "q-th quantiles over `dim`" + (", NaN left out" if ignore_nan else "")
+        "q-th quantiles over `dim`"
+        + (", NaN left out" if ignore_nan else "")
         + f"; several q come first in the result.  Source: torch.{name}."
     )
     return spelled(method=True, out=True)(numpy_names(compute))

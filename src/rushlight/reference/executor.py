@@ -13,7 +13,7 @@ import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed, InternalError
-from rushlight.reference import (
+from rushlight.reference import (  # noqa: F401 - the families fill the table
     contraction,
     elementwise,
     indexing,

@@ -162,8 +162,7 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     if primitive.multiple:
         step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
         step.outputs = tuple(
-            _output_step(step, index, shape, dtype)
-            for index, (shape, dtype) in enumerate(inferred)
+            _output_step(step, index, shape, dtype) for index, (shape, dtype) in enumerate(inferred)
         )
         new_bytes = sum(numel(s.shape) * s.dtype.itemsize for s in step.outputs)
     else:

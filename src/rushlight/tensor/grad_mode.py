@@ -63,7 +63,7 @@ class _GradMode:
                     except GeneratorExit:
                         generator.close()
                         raise
-                    except BaseException as error:
+                    except BaseException as error:  # noqa: BLE001 - handed to the generator
                         with self._fresh():
                             value = generator.throw(error)
                     else:

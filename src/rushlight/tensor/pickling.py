@@ -178,5 +178,5 @@ for _owner, _reduce, _deepcopy in (
     (Storage, _reduce_storage, _deepcopy_storage),
     (Tensor, _reduce_tensor, _deepcopy_tensor),
 ):
-    setattr(_owner, "__reduce_ex__", _reduce)
-    setattr(_owner, "__deepcopy__", _deepcopy)
+    setattr(_owner, "__reduce_ex__", _reduce)  # noqa: B010 - mypy knows no such assignment
+    setattr(_owner, "__deepcopy__", _deepcopy)  # noqa: B010

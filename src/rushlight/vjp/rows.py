@@ -1,6 +1,6 @@
 """Importing this module fills the table of derivatives.  Level 4."""
 
-from rushlight.vjp import (
+from rushlight.vjp import (  # noqa: F401
     contraction,
     elementwise,
     indexing,
