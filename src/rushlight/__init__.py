@@ -3,7 +3,7 @@
 The public names; this file computes nothing.  Level 13.
 """
 
-import rushlight.engine.realize  # noqa: F401 - installs execution under the tape
+import rushlight.engine.realize  # installs execution under the tape
 from rushlight import autograd, backends, cuda, nn, optim, serialization, utils, version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
@@ -52,10 +52,9 @@ from rushlight.base.dtypes import (
 from rushlight.base.dtypes import (
     int64 as long,
 )
-from rushlight.ops.generator import Generator, default_generator
 from rushlight.base.stats import stats as _stats
+from rushlight.ops.generator import Generator, default_generator
 from rushlight.ops.spelling import PUBLIC
-from rushlight.tensor.flush import synchronize
 from rushlight.random import (
     get_rng_state,
     initial_seed,
@@ -64,6 +63,7 @@ from rushlight.random import (
     set_rng_state,
 )
 from rushlight.serialization import load, save
+from rushlight.tensor.flush import synchronize
 from rushlight.tensor.grad_mode import (
     enable_grad,
     inference_mode,
@@ -74,7 +74,7 @@ from rushlight.tensor.grad_mode import (
 )
 from rushlight.tensor.tensor import Size, Tensor
 from rushlight.version import __version__
-from rushlight.vjp import rows  # noqa: F401 - fills the table of derivatives
+from rushlight.vjp import rows  # fills the table of derivatives
 
 stats = _stats.snapshot
 globals().update(PUBLIC)

@@ -273,7 +273,7 @@ def empty_names(root: Path) -> list[str]:
     problems = []
     for path in source_files(root).values():
         relative = path.relative_to(root)
-        is_utils_file = relative.name == "utils.py" and relative.as_posix() != "nn/utils.py"
+        is_utils_file = relative.name == "utils.py" and relative.as_posix() != "nn/modules/utils.py"
         if is_utils_file or EMPTY_NAMES.intersection(relative.with_suffix("").parts):
             problems.append(f"{root.name}/{relative.as_posix()} is not named for what it does")
     return problems

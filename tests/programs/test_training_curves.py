@@ -50,7 +50,9 @@ def multilayer_perceptron(lib):
 def convolutional_network(lib):
     nn = lib.nn
     return nn.Sequential(
-        nn.Conv2d(1, 8, 3, padding=1),
+        # No bias: normalisation makes its gradient pure rounding, which Adam blows up to full
+        # steps.
+        nn.Conv2d(1, 8, 3, padding=1, bias=False),
         nn.BatchNorm2d(8),
         nn.ReLU(),
         nn.MaxPool2d(2),
@@ -108,9 +110,9 @@ def curve(lib, make_model, make_optimizer, workers=0):
 def test_fifty_steps_follow_pytorchs_loss_curve(make_model, make_optimizer):
     expected, expected_logits = curve(torch, make_model, make_optimizer)
     losses, logits = curve(rushlight, make_model, make_optimizer)
-    assert losses[-1] < 0.7 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    np.testing.assert_allclose(logits, expected_logits, rtol=1e-2, atol=1e-2)
+    np.testing.assert_allclose(logits, expected_logits, rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.filterwarnings("ignore:This DataLoader will create")

@@ -61,6 +61,9 @@ from rushlight.ops.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from rushlight.ops.ctc import (
+    ctc_loss,
+)
 from rushlight.ops.distance_loss import (
     cosine_embedding_loss,
     hinge_embedding_loss,
@@ -74,6 +77,11 @@ from rushlight.ops.distance_loss import (
     triplet_margin_loss,
     triplet_margin_with_distance_loss,
 )
+from rushlight.ops.distances import (
+    cosine_similarity,
+    pairwise_distance,
+    pdist,
+)
 from rushlight.ops.dropout import (
     alpha_dropout,
     dropout,
@@ -86,6 +94,15 @@ from rushlight.ops.embedding import (
     embedding,
     embedding_bag,
     one_hot,
+)
+from rushlight.ops.fractional_pool import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from rushlight.ops.linear_loss import (
+    linear_cross_entropy,
 )
 from rushlight.ops.loss import (
     binary_cross_entropy,
@@ -128,6 +145,19 @@ from rushlight.ops.pool import (
     max_unpool2d,
     max_unpool3d,
 )
+from rushlight.ops.rearranging import (
+    channel_shuffle,
+    fold,
+    pixel_shuffle,
+    pixel_unshuffle,
+    unfold,
+)
+from rushlight.ops.resampling import (
+    interpolate,
+    upsample,
+    upsample_bilinear,
+    upsample_nearest,
+)
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -146,6 +176,7 @@ __all__ = [
     "binary_cross_entropy_with_logits",
     "celu",
     "celu_",
+    "channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
@@ -153,7 +184,9 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
     "cosine_embedding_loss",
+    "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -163,6 +196,11 @@ __all__ = [
     "embedding",
     "embedding_bag",
     "feature_alpha_dropout",
+    "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
@@ -176,12 +214,14 @@ __all__ = [
     "hinge_embedding_loss",
     "huber_loss",
     "instance_norm",
+    "interpolate",
     "kl_div",
     "l1_loss",
     "layer_norm",
     "leaky_relu",
     "leaky_relu_",
     "linear",
+    "linear_cross_entropy",
     "local_response_norm",
     "log_softmax",
     "logsigmoid",
@@ -208,6 +248,10 @@ __all__ = [
     "normalize",
     "one_hot",
     "pad",
+    "pairwise_distance",
+    "pdist",
+    "pixel_shuffle",
+    "pixel_unshuffle",
     "poisson_nll_loss",
     "prelu",
     "relu",
@@ -234,4 +278,8 @@ __all__ = [
     "threshold_",
     "triplet_margin_loss",
     "triplet_margin_with_distance_loss",
+    "unfold",
+    "upsample",
+    "upsample_bilinear",
+    "upsample_nearest",
 ]

@@ -1,4 +1,7 @@
-"""Reading tensors and steering autograd: item, tolist, detach, backward, requires_grad.  Level 11."""
+"""Reading tensors and steering autograd: item, tolist, detach, backward, requires_grad.
+
+Level 11.
+"""
 
 from __future__ import annotations
 

@@ -36,7 +36,10 @@ def add(input, other, *, alpha=1) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True, aliases=("subtract",))
 def sub(input, other, *, alpha=1) -> Tensor:
-    """input - alpha * other.  Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub."""
+    """input - alpha * other.
+
+    Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub.
+    """
     x, y = promote("sub", input, other)
     if x._node.dtype is bool_:
         raise RuntimeError(
@@ -211,7 +214,9 @@ def _fast_reflected(primitive, function, symbol: str):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
             return apply2(primitive, scalar_tensor(other, dtype), self)
-        return function(other, self) if is_number(other) else NotImplemented
+        if is_number(other) or isinstance(other, Tensor):
+            return function(other, self)
+        return NotImplemented
 
     operator.__doc__ = f"other {symbol} self"
     return operator
@@ -219,7 +224,9 @@ def _fast_reflected(primitive, function, symbol: str):
 
 def _reflected(function, symbol: str):
     def operator(self, other):
-        return function(other, self) if is_number(other) else NotImplemented
+        if is_number(other) or isinstance(other, Tensor):
+            return function(other, self)
+        return NotImplemented
 
     operator.__doc__ = f"other {symbol} self"
     return operator
@@ -259,6 +266,7 @@ def _attach_operators() -> None:
         setattr(Tensor, f"__{name}__", _plain_operator(function))
         setattr(Tensor, f"__r{name}__", _reflected(function, symbol))
         setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
+    Tensor.__rdiv__ = Tensor.__rtruediv__
     for function in (eq, ne, lt, le, gt, ge):
         setattr(Tensor, f"__{function.__name__}__", _plain_operator(function))
 

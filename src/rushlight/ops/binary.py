@@ -47,7 +47,8 @@ def lerp(input, end, weight) -> Tensor:
     if isinstance(weight, Tensor):
         if weight._node.dtype is not input._node.dtype:
             raise RuntimeError(
-                f"expected dtype {input._node.dtype} for `weight` but got dtype {weight._node.dtype}"
+                f"expected dtype {input._node.dtype} for `weight`"
+                f" but got dtype {weight._node.dtype}"
             )
     else:
         weight = input._scalar(weight)
@@ -63,7 +64,8 @@ def lerp(input, end, weight) -> Tensor:
 def _check_value(name: str, value, dtype) -> None:
     if isinstance(value, (float, complex)) and not dtype.is_inexact:
         raise RuntimeError(
-            f"For integral input tensors, argument value must not be a floating point number: {name}"
+            "For integral input tensors, argument value must not be a floating point number:"
+            f" {name}"
         )
 
 
@@ -150,15 +152,7 @@ def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
 def logaddexp(input, other) -> Tensor:
     """log(exp(input) + exp(other)) without overflow.  Source: torch.logaddexp."""
     x, y = _inexact_pair("logaddexp", input, other)
-    if x._node.dtype.is_complex:
-        return _complex_log_add(x, y)
     return log_add_exp(x, y)
-
-
-def _complex_log_add(x: Tensor, y: Tensor) -> Tensor:
-    first = e.ge(e.real(x), e.real(y))
-    larger, smaller = e.where(first, x, y), e.where(first, y, x)
-    return e.add(larger, e.log1p(e.exp(e.sub(smaller, larger))))
 
 
 @spelled(method=True, out=True)
@@ -166,8 +160,6 @@ def logaddexp2(input, other) -> Tensor:
     """log2(2**input + 2**other) without overflow.  Source: torch.logaddexp2."""
     x, y = _inexact_pair("logaddexp2", input, other)
     factor = x._scalar(math.log(2))
-    if x._node.dtype.is_complex:
-        return e.div(_complex_log_add(e.mul(x, factor), e.mul(y, factor)), factor)
     return e.div(log_add_exp(e.mul(x, factor), e.mul(y, factor)), factor)
 
 
@@ -203,7 +195,7 @@ def heaviside(input, values) -> Tensor:
     return e.where(e.eq(x, zero), at_zero, e.cast(e.gt(x, zero), x._node.dtype))
 
 
-@spelled(method=True, out=True)
+@spelled(method=True, inplace=True, out=True)
 def float_power(input, exponent) -> Tensor:
     """input ** exponent in double precision.  Source: torch.float_power."""
     dtype = result_dtype(input, exponent)
@@ -239,11 +231,11 @@ def frexp(input):
     mantissa, exponent = np.frexp(arithmetic_value(input))
     dtype = input._node.dtype
     if input._grad_fn is None:
-        first = tensor_from_numpy(narrow(np.ascontiguousarray(mantissa), dtype), dtype)
+        first = tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype)
     else:
-        scale = np.ascontiguousarray(np.ldexp(1.0, -exponent.astype(np.int32)))
+        scale = np.array(np.ldexp(1.0, -exponent.astype(np.int32)), order="C")
         first = mul(input, tensor_from_numpy(narrow(scale, dtype), dtype))
-    second = tensor_from_numpy(np.ascontiguousarray(exponent, dtype=np.int32), int32)
+    second = tensor_from_numpy(np.array(exponent, dtype=np.int32, order="C"), int32)
     return return_type("frexp", "mantissa", "exponent")(first, second)
 
 
@@ -271,4 +263,3 @@ def lcm(input, other) -> Tensor:
     none = e.eq(divisor, divisor._scalar(0))
     safe = e.where(none, divisor._scalar(1), divisor)
     return e.absolute(e.mul(e.floor_divide(x, safe), y))
-

@@ -98,7 +98,10 @@ def signbit(input) -> Tensor:
 @spelled(method=True)
 def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
             ) -> Tensor:  # fmt: skip
-    """|input - other| <= atol + rtol * |other|, equal infinities included.  Source: torch.isclose."""
+    """|input - other| <= atol + rtol * |other|, equal infinities included.
+
+    Source: torch.isclose.
+    """
     check_tensor("isclose", input)
     check_tensor("isclose", other, "other")
     if input._node.dtype is not other._node.dtype:
@@ -181,9 +184,7 @@ def bitwise_not(input) -> Tensor:
     """Each bit inverted; the logical complement of bool.  Source: torch.bitwise_not."""
     check_tensor("bitwise_not", input)
     if input._node.dtype.is_inexact:
-        raise RuntimeError(
-            f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'"
-        )
+        raise RuntimeError(f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'")
     return e.bitwise_not(input)
 
 
@@ -211,7 +212,6 @@ def choose(condition, input, other) -> Tensor:
         return e.where(condition, to_dtype(input, dtype), to_dtype(other, dtype))
     x, y = promote("where", input, other)
     return e.where(condition, x, y)
-
 
 
 @spelled(out=True)

@@ -137,13 +137,7 @@ def angle(input) -> Tensor:
 def sgn(input) -> Tensor:
     """The sign; for complex numbers x / |x|, and 0 at 0.  Source: torch.sgn."""
     check_tensor("sgn", input)
-    if not input._node.dtype.is_complex:
-        return e.sign(input)
-    size = e.absolute(input)
-    zero = e.eq(size, size._scalar(0.0))
-    safe = e.where(zero, size._scalar(1.0), size)
-    divisor = e.make_complex(safe, e.mul(safe, safe._scalar(0.0)))
-    return e.where(zero, input._scalar(0.0), e.div(input, divisor))
+    return e.sign(input)
 
 
 @spelled()

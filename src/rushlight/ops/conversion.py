@@ -1,4 +1,7 @@
-"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.  Level 11."""
+"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from rushlight.ops.creation import filled
 from rushlight.ops.promotion import NUMBERS, check_tensor, is_number, result_dtype, to_dtype
 from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_result
 from rushlight.primitives.elementwise import cast
+from rushlight.primitives.elementwise import where as choose
 from rushlight.primitives.movement import copy as copied
 from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.storage import check_writable, pin
@@ -193,7 +197,10 @@ def fill(input, value) -> Tensor:
         raise RuntimeError(
             f"value cannot be converted to type {input._node.dtype.name} without overflow"
         )
-    return filled(input._node.shape, value, input._node.dtype)
+    if input._grad_fn is None:
+        return filled(input._node.shape, value, input._node.dtype)
+    # Chosen everywhere: the result stands in the graph, with a gradient of 0.
+    return choose(input._scalar(True, dtypes.bool_), input._scalar(value), input)
 
 
 @attach_method("fill_")
@@ -341,4 +348,3 @@ def result_type(tensor1, tensor2) -> DType:
 def can_cast(from_, to) -> bool:
     """Whether PyTorch converts one dtype to the other implicitly.  Source: torch.can_cast."""
     return dtype_can_cast(from_, to)
-

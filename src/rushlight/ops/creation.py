@@ -298,7 +298,10 @@ PUBLIC["scalar_tensor"] = PUBLIC.pop("scalar_tensor_")
 
 @spelled()
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """`data` as a tensor, sharing its memory where dtype and kind allow.  Source: torch.as_tensor."""
+    """`data` as a tensor, sharing its memory where dtype and kind allow.
+
+    Source: torch.as_tensor.
+    """
     resolve_device(device)
     if isinstance(data, Tensor):
         return to_dtype(data, dtype or data._node.dtype)

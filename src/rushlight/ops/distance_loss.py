@@ -1,4 +1,7 @@
-"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.  Level 11."""
+"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import broadcast_shapes
-from rushlight.ops.arithmetic import mul, pow, sub
+from rushlight.ops.arithmetic import add, mul, pow, sub
 from rushlight.ops.creation import value_of
 from rushlight.ops.loss import reduced, reduction_of
 from rushlight.ops.promotion import check_tensor, promote
@@ -47,7 +50,9 @@ def _weighted(values: Tensor, weight, reduction: str) -> Tensor:
     return p.div(reduce_sum(values, axes, False), reduce_sum(weight, axes, False))
 
 
-def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None) -> Tensor:
+def mse_loss(
+    input, target, size_average=None, reduce=None, reduction="mean", weight=None
+) -> Tensor:
     """(input - target) squared.  Source: torch.nn.functional.mse_loss."""
     reduction = reduction_of(size_average, reduce, reduction)
     x, y = _pair("mse_loss", input, target)
@@ -113,9 +118,7 @@ def margin_ranking_loss(
             "margin_ranking_loss : All input tensors should have same dimension but got sizes: "
             f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
-    values = mul(p.neg(target), sub(input1, input2))
-    if margin:
-        values = values + margin
+    values = add(mul(p.neg(target), sub(input1, input2)), margin)
     return reduced(p.relu(values), reduction)
 
 
@@ -129,9 +132,7 @@ def hinge_embedding_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     zero = input._scalar(0)
     x, y = promote("hinge_embedding_loss", input, target)
-    apart = p.where(
-        p.ne(y, y._scalar(1)), p.relu(p.sub(x._scalar(margin), x)), zero
-    )
+    apart = p.where(p.ne(y, y._scalar(1)), p.relu(p.sub(x._scalar(margin), x)), zero)
     close = p.where(p.ne(y, y._scalar(-1)), x, zero)
     return reduced(p.add(apart, close), reduction)
 
@@ -150,6 +151,7 @@ def cosine_embedding_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     _check_cosine(input1, input2, target)
     axis = target.ndim
+    input1, input2 = promote("cosine_embedding_loss", input1, input2, floating=True)
     dot = reduce_sum(p.mul(input1, input2), (axis,), False)
     first = p.add(reduce_sum(p.mul(input1, input1), (axis,), False), dot._scalar(_EPSILON))
     second = p.add(reduce_sum(p.mul(input2, input2), (axis,), False), dot._scalar(_EPSILON))
@@ -163,9 +165,7 @@ def cosine_embedding_loss(
 
 def _check_cosine(input1, input2, target) -> None:
     if target.ndim > 1:
-        raise RuntimeError(
-            "0D or 1D target tensor expected, multi-target not supported"
-        )
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if not (input1.ndim == input2.ndim == target.ndim + 1):
         raise RuntimeError(
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "
@@ -189,12 +189,12 @@ def multi_margin_loss(
 def _multi_margin(input, target, power, margin, weight, reduction) -> Tensor:
     if power not in (1, 2):
         raise ValueError("only p == 1 and p == 2 supported")
-    if input.ndim not in (1, 2) or 0 in input._node.shape[-1:]:
+    if input.ndim > 2 or 0 in input._node.shape[-1:]:
         raise RuntimeError(
             f"Expected non-empty vector or matrix with optional 0-dim batch size, but got: "
             f"{list(input._node.shape)}"
         )
-    classes = input._node.shape[-1]
+    classes = input._node.shape[-1] if input.ndim else 1
     rows = input._node.shape[0] if input.ndim == 2 else 1
     if target.ndim > 1 or (target._node.shape or (1,)) != (rows,):
         raise RuntimeError(
@@ -268,7 +268,7 @@ def _mask(array: np.ndarray) -> Tensor:
 
 def _distance(x, y, power: float, eps: float) -> Tensor:
     """The p-norm of x - y + eps along the last axis, as pairwise_distance."""
-    difference = p.absolute(p.add(p.sub(x, y), x._scalar(eps)))
+    difference = p.absolute(add(sub(x, y), eps))
     last = (difference.ndim - 1,)
     if power == 2:
         return p.sqrt(reduce_sum(p.mul(difference, difference), last, False))

@@ -75,15 +75,14 @@ def embedding(
     """Rows of `weight` named by integers.  Shapes: (*input, columns).
 
     padding_idx: a row that receives no gradient.  max_norm: rows used are first scaled down, in
-    place.  Raises: IndexError when read, for an index out of range.
+    place.  sparse: accepted; the gradient is the same, held densely.
+    Raises: IndexError when read, for an index out of range.
     Source: torch.nn.functional.embedding.
     """
     _check_indices("embedding", input)
     check_tensor("embedding", weight, "weight")
     if len(weight._node.shape) != 2:
         raise RuntimeError(f"'weight' must be 2-D, got {len(weight._node.shape)}-D")
-    if sparse:
-        raise NotImplementedError("embedding: sparse gradients are not supported; use sparse=False")
     row = _padding_row(padding_idx, weight._node.shape[0])
     if max_norm is not None:
         renormalize_rows(weight, input, max_norm, norm_type)
@@ -168,7 +167,8 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sums, means or maxima of embeddings over bags of indices.
 
-    Shapes: input (bags, n), or (n,) with `offsets`.  Reads the offsets (a flush).
+    Shapes: input (bags, n), or (n,) with `offsets`, which are read (a flush).  sparse: accepted;
+    the gradient is the same, held densely.
     Raises: ValueError, RuntimeError.  Source: torch.nn.functional.embedding_bag.
     """
     if isinstance(weight, Tensor) and weight._node.dtype is int64 and isinstance(input, Tensor):
@@ -181,8 +181,6 @@ def embedding_bag(
         raise ValueError(
             "max mode does not support scaling the gradient by the frequency or sparse"
         )
-    if sparse:
-        raise NotImplementedError("embedding_bag: sparse gradients are not supported")
     if per_sample_weights is not None:
         if mode != "sum":
             raise NotImplementedError(

@@ -339,8 +339,9 @@ def roll(input, shifts, dims=None) -> Tensor:
         )
     for shift, dim in zip(shifts, dims):
         axis = axis_of(input, dim)
-        if shape:
-            input = _rolled(input, shift, axis)
+        if not shape:
+            raise IndexError(f"roll: a 0-d tensor has no dimension {dim}")
+        input = _rolled(input, shift, axis)
     return input if input._node.value is None else p.copy(input)
 
 

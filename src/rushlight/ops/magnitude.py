@@ -67,7 +67,9 @@ def _norm(x: Tensor, order: float, axes: tuple[int, ...], keepdim: bool) -> Tens
         return root(reduce_sum(_squares(x), axes, keepdim))
     if order == 0:
         present = e.ne(x, x._scalar(0.0))
-        return reduce_sum(e.cast(present, x._node.dtype.to_real()), axes, keepdim)
+        size = e.absolute(x)
+        # The sign of a zero: 0, and in the graph, with a slope of 0.
+        return reduce_sum(e.where(present, size._scalar(1.0), e.sign(size)), axes, keepdim)
     size = e.absolute(x)
     if order == 1:
         return reduce_sum(size, axes, keepdim)
@@ -176,4 +178,3 @@ def _top_cross(input, other, dim=None) -> Tensor:
 
 _top_cross.__name__ = _top_cross.__qualname__ = "cross"
 spelled(method=True, out=True)(_top_cross)
-

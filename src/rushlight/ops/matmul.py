@@ -1,7 +1,7 @@
 """Matrix products: matmul and its family, linear, bilinear.  Level 11.
 
-Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that a
-Linear is two records and no copy.
+Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that
+a Linear is two records and no copy.
 """
 
 from __future__ import annotations
@@ -82,7 +82,12 @@ def _matmul_operator(self, other):
     return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
 
+def _reflected_matmul(self, other):
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
 Tensor.__matmul__ = _matmul_operator
+Tensor.__rmatmul__ = _reflected_matmul
 Tensor.__imatmul__ = in_place(matmul, "__imatmul__")
 
 
@@ -129,9 +134,7 @@ def dot(input, other) -> Tensor:
     check_tensor("dot", input)
     check_tensor("dot", other, "tensor")
     if input.ndim != 1 or other.ndim != 1:
-        raise RuntimeError(
-            f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors"
-        )
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
     if input._node.dtype is not other._node.dtype:
         raise RuntimeError(
             f"dot : expected both vectors to have same dtype, but found {input._node.dtype} and "
@@ -192,11 +195,6 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
     for label, value in (("beta", beta), ("alpha", alpha)):
         if not is_number(value):
             raise TypeError(f"{name}(): argument '{label}' must be Number")
-        if isinstance(value, float) and not dtype.is_inexact:
-            raise RuntimeError(
-                f"{name}: for integral input tensors, argument {label} must not be a floating "
-                "point number"
-            )
     if broadcast_shapes(input._node.shape, found._node.shape) != found._node.shape:
         raise RuntimeError(
             f"{name}: input of shape {list(input._node.shape)} does not expand to "
@@ -207,6 +205,8 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
             f"{name}: self and mat2 must have the same dtype, but got {input._node.dtype} and "
             f"{dtype}"
         )
+    if not dtype.is_inexact:  # PyTorch converts the factors to the operands' type
+        beta, alpha = int(beta), int(alpha)
     if alpha != 1:
         found = p_mul(found, found._scalar(alpha))
     if beta == 0:
@@ -273,9 +273,7 @@ def multi_dot(tensors) -> Tensor:
     for position, x in enumerate(tensors):
         edge = position in (0, len(tensors) - 1)
         if x.ndim != 2 and not (edge and x.ndim == 1):
-            raise RuntimeError(
-                f"multi_dot(): tensor {position} must be 2D but got {x.ndim}D"
-            )
+            raise RuntimeError(f"multi_dot(): tensor {position} must be 2D but got {x.ndim}D")
     if first:
         tensors[0] = mv.reshape(tensors[0], (1, *tensors[0]._node.shape))
     if last:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from rushlight.base.shapes import numel, wrap_axes
+from rushlight.ops.arithmetic import add, mul, pow, true_divide
 from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
@@ -98,7 +99,7 @@ def rms_norm(input, normalized_shape, weight=None, eps: float | None = None) -> 
     x = widened(input)
     if eps is None:
         eps = _EPSILONS[x._node.dtype.to_real().name]
-    square = p.mul(x, p.conj(x)) if x._node.dtype.is_complex else p.mul(x, x)
+    square = p.mul(x, x)
     mean = p.div(reduce_sum(square, axes, True), square._scalar(_count(x, axes)))
     found = p.mul(x, p.rsqrt(p.add(mean, mean._scalar(eps))))
     return to_dtype(_affine(found, weight, None), input._node.dtype)
@@ -122,6 +123,8 @@ def batch_norm(
     """
     _require_inexact("batch_norm", input)
     shape = input._node.shape
+    if numel(shape) == 0:
+        return mv.copy(input)
     if len(shape) < 2:
         raise RuntimeError(f"batch_norm: expected at least 2D input, got shape {list(shape)}")
     channels = shape[1]
@@ -217,7 +220,9 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
     _require_inexact("group_norm", input)
     shape = input._node.shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
     batch, channels = shape[:2]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(
@@ -263,9 +268,10 @@ def local_response_norm(
     kernel = mv.expand(input._scalar(1.0), (1, 1, size, 1))
     pads = ((size // 2, (size - 1) // 2), (0, 0))
     sums = convolution(lines, kernel, (1, 1), pads, (1, 1), (1, 1), 1)
-    mean = p.div(mv.reshape(sums, shape), sums._scalar(size))
-    scale = p.add(p.mul(mean, mean._scalar(alpha)), mean._scalar(k))
-    return p.div(input, p.power(scale, scale._scalar(beta)))
+    sums = mv.reshape(sums, shape)
+    whole = not sums._node.dtype.is_inexact  # integers average in integers
+    mean = p.floor_divide(sums, sums._scalar(size)) if whole else p.div(sums, sums._scalar(size))
+    return true_divide(input, pow(add(mul(mean, alpha), k), beta))
 
 
 def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Tensor:  # noqa: A002

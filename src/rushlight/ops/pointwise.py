@@ -85,7 +85,6 @@ def relu(input) -> Tensor:
     return p.relu(input)
 
 
-
 @spelled(method=True)
 def positive(input) -> Tensor:
     """The tensor itself.  Raises: RuntimeError for bool.  Source: torch.positive."""

@@ -1,4 +1,7 @@
-"""From arguments to operands: tensors and numbers of one dtype, by PyTorch's promotion.  Level 11."""
+"""From arguments to operands: tensors and numbers of one dtype, by PyTorch's promotion.
+
+Level 11.
+"""
 
 from __future__ import annotations
 

@@ -60,7 +60,7 @@ def arange(*bounds, out=None, dtype=None, **keywords) -> Tensor:
     if dtype is None:
         dtype = _range_dtype(start, end, step) if out is None else out.dtype
     if dtype is bool_:
-        raise RuntimeError('"arange" not implemented for \'Bool\'')
+        raise RuntimeError("\"arange\" not implemented for 'Bool'")
     count = _arange_count(start, end, step, dtype)
     if dtype is int64 and start == 0 and step == 1:
         return made("arange", apply_source(iota, (count,)), dtype, out=out, **keywords)
@@ -144,12 +144,8 @@ def linspace(start, end, steps=None, *, out=None, dtype=None, **keywords) -> Ten
 
 
 def _integer_line(start: int, end: int, steps: int) -> np.ndarray:
-    """PyTorch rounds the step to float32 and each result towards zero."""
-    step = np.float32(end - start) / np.float32(max(steps - 1, 1))
-    index = np.arange(steps)
-    low = np.trunc(np.float32(start) + step * index.astype(np.float32))
-    high = np.trunc(np.float32(end) - step * (steps - 1 - index).astype(np.float32))
-    return np.where(index < steps // 2, low, high) if steps != 1 else np.asarray([start])
+    """Each result is rounded towards zero."""
+    return np.trunc(_spaced(start, end, steps))
 
 
 @spelled()
@@ -158,10 +154,8 @@ def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, **keywo
     start, end, steps, dtype = _line("logspace", start, end, steps, dtype, out)
     if not dtype.is_inexact:
         start, end = int(start), int(end)
-        exponents = np.trunc(_spaced(start, end, steps)) if steps != 1 else np.asarray([start])
-    else:
-        exponents = _spaced(start, end, steps)
-    powers = np.power(np.asarray(base, exponents.dtype.char if dtype.is_complex else float), exponents)
+    exponents = _spaced(start, end, steps)
+    powers = np.power(np.asarray(base, complex if dtype.is_complex else float), exponents)
     return made("logspace", _rounded_line(powers, dtype), dtype, out=out, **keywords)
 
 
@@ -243,7 +237,8 @@ def _cosine_sum(coefficients):
 @spelled()
 def hann_window(window_length, periodic=True, **keywords) -> Tensor:
     """Hann window.  Source: torch.hann_window."""
-    return window("hann_window", window_length, _cosine_sum((0.5, 0.5)), periodic=periodic, **keywords)
+    terms = _cosine_sum((0.5, 0.5))
+    return window("hann_window", window_length, terms, periodic=periodic, **keywords)
 
 
 @spelled()
@@ -278,4 +273,3 @@ def kaiser_window(window_length, periodic=True, beta=12.0, **keywords) -> Tensor
         return np.i0(beta * np.sqrt(1 - (2 * n / last - 1) ** 2)) / np.i0(beta)
 
     return window("kaiser_window", window_length, weights, periodic=periodic, **keywords)
-

@@ -158,9 +158,7 @@ def count_nonzero(input, dim=None) -> Tensor:
 def _refuse_empty(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
     for axis in axes:
         if x._node.shape[axis] == 0:
-            raise IndexError(
-                f"{name}(): Expected reduction dim {axis} to have non-zero size."
-            )
+            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
 
 
 def _extremum(name: str, primitive, what: str):

@@ -14,7 +14,7 @@ from rushlight.ops.shaping import narrow
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import reduction as p
-from rushlight.primitives.movement import concatenate, expand, reshape
+from rushlight.primitives.movement import concatenate, copy, expand, reshape
 from rushlight.primitives.source import iota
 from rushlight.tensor.apply import apply_source
 from rushlight.tensor.tensor import Tensor
@@ -56,7 +56,8 @@ def _running_extremum(name: str, primitive, what: str):
         x = constant(input)
         size = x._node.shape[axis]
         best = primitive(x, axis)
-        # Where an element equals the running extremum, it is the latest to reach it; a NaN always is.
+        # Where an element equals the running extremum, it is the latest to reach it; a NaN always
+        # is.
         reached = e.bitwise_or(e.eq(x, best), e.ne(x, x))
         along = (size,) + (1,) * (x.ndim - axis - 1)
         places = expand(reshape(apply_source(iota, (size,)), along), x._node.shape)
@@ -76,6 +77,8 @@ cummin = _running_extremum("cummin", p.cummin, "minimum")
 
 def log_add_exp(x: Tensor, y: Tensor) -> Tensor:
     """log(exp(x) + exp(y)) of two tensors of one floating dtype, without overflow."""
+    if x._node.dtype.is_complex:
+        return _complex_log_add(x, y)
     first = e.ge(x, y)
     larger = e.where(first, x, y)
     difference = e.where(first, e.sub(y, x), e.sub(x, y))
@@ -85,17 +88,29 @@ def log_add_exp(x: Tensor, y: Tensor) -> Tensor:
     return e.add(larger, e.log1p(e.exp(difference)))
 
 
+def _complex_log_add(x: Tensor, y: Tensor) -> Tensor:
+    first = e.ge(e.real(x), e.real(y))
+    larger, smaller = e.where(first, x, y), e.where(first, y, x)
+    return e.add(larger, e.log1p(e.exp(e.sub(smaller, larger))))
+
+
 @spelled(method=True, out=True)
 @numpy_names
 def logcumsumexp(input, dim) -> Tensor:
     """log of the running sum of exp, without overflow.  Source: torch.logcumsumexp."""
     check_tensor("logcumsumexp", input)
-    return _on_axis(input, dim, _log_scan)
+    return _on_axis(as_inexact("logcumsumexp", input), dim, _log_scan)
 
 
 def _log_scan(x: Tensor, axis: int) -> Tensor:
     """Doubling: after step s each element has combined the s elements before it."""
     size = x._node.shape[axis]
+    if x._node.dtype.is_complex and size:
+        # A complex logarithm's branch depends on the order: one element after the other.
+        parts = [narrow(x, axis, 0, 1)]
+        for position in range(1, size):
+            parts.append(log_add_exp(narrow(x, axis, position, 1), parts[-1]))
+        return concatenate(tuple(parts), axis)
     step = 1
     while step < size:
         head = narrow(x, axis, 0, step)
@@ -115,6 +130,8 @@ def diff(input, n: int = 1, dim: int = -1, prepend=None, append=None) -> Tensor:
     if input.ndim == 0:
         raise RuntimeError("diff expects input to be at least one-dimensional")
     axis = wrap_axis(dim, input.ndim)
+    if n == 0:
+        return copy(input)
     pieces = [piece for piece in (prepend, input, append) if piece is not None]
     if len(pieces) > 1:
         input = cat(pieces, axis)
@@ -162,6 +179,9 @@ def trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
 
 @spelled()
 def cumulative_trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
-    """Running area under a line through points, along `dim`.  Source: torch.cumulative_trapezoid."""
+    """Running area under a line through points, along `dim`.
+
+    Source: torch.cumulative_trapezoid.
+    """
     areas, axis = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis)

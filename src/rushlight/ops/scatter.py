@@ -168,6 +168,9 @@ def _reduced_into(input: Tensor, src: Tensor, reduce: str, include_self: bool, c
     """Shared by scatter_reduce and index_reduce; `combine(x, source, mode)` writes."""
     dtype = input._node.dtype
     shape = input._node.shape
+    if input._grad_fn is not None and reduce not in ("sum", "mean"):
+        # The derivative reads the old values, which the in-place form is about to overwrite.
+        input = p.copy(input)
     start = input
     if not include_self:
         ones = filled(src._node.shape, True, bool_)
@@ -222,7 +225,7 @@ def index_add(input, dim, index, source, *, alpha=1) -> Tensor:
     """A copy with slices of source times alpha added.  Source: torch.index_add."""
     check_tensor("index_add", source, "source")
     if alpha != 1:
-        source = source.mul(alpha) if source._node.dtype is not bool_ else source
+        source = source.mul(bool(alpha) if source._node.dtype is bool_ else alpha)
     return _put_slices("index_add", input, dim, index, source, "add")
 
 
@@ -256,8 +259,11 @@ def index_fill(input, dim, index, value) -> Tensor:
     x = _lifted(input)
     value = _single_value("index_fill", value, x)
     shape = x._node.shape
-    source = p.expand(value, (*shape[:axis], index._node.shape[0], *shape[axis + 1 :]))
-    found = pi.put(x, index, source, axis, "set")
+    # Through a mask: a position named twice counts once in the value's gradient.
+    never = filled((shape[axis],), False, bool_)
+    named = pi.put(never, index, filled(index._node.shape, True, bool_), 0, "set")
+    named = p.reshape(named, (shape[axis], *(1,) * (len(shape) - axis - 1)))
+    found = e.where(named, value, x)
     return found if input._node.shape else p.reshape(found, ())
 
 
@@ -271,6 +277,8 @@ def _single_value(name: str, value, like: Tensor) -> Tensor:
             f"{name} only supports a 0-dimensional value tensor, but got tensor with "
             f"{len(value._node.shape)} dimension(s)."
         )
+    if value._node.dtype.is_complex and not like._node.dtype.is_complex:
+        raise RuntimeError("value cannot be converted to a real dtype without overflow")
     return value if value._node.dtype is like._node.dtype else e.cast(value, like._node.dtype)
 
 

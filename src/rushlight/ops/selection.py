@@ -91,7 +91,7 @@ def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
     check_tensor("gather", input)
     check_tensor("gather", index, "index")
     axis = axis_of(input, dim)
-    if index._node.dtype.name not in ("int64", "int32"):
+    if index._node.dtype.name not in ("int64", "int32") and numel(index._node.shape):
         raise RuntimeError(
             f"gather(): Expected dtype int32/int64 for index, got {index._node.dtype}"
         )
@@ -191,7 +191,7 @@ def _from_array(array, dtype) -> Tensor:
 
 def _rows_first(x, axis: int):
     moved = np.moveaxis(x, axis, 0)
-    return moved.reshape(moved.shape[0], -1), moved.shape
+    return moved.reshape(moved.shape[0], numel(moved.shape[1:])), moved.shape
 
 
 def _chosen(found: list, flags) -> object:

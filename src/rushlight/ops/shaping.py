@@ -455,7 +455,9 @@ def narrow(input, dim, start, length) -> Tensor:
     check_tensor("narrow", input)
     if not input._node.shape:
         raise RuntimeError("narrow() cannot be applied to a 0-dim tensor.")
-    if isinstance(start, Tensor) and (start._node.shape or start._node.dtype.is_inexact):
+    if isinstance(start, Tensor) and (
+        start._node.shape or start._node.dtype.is_inexact or start._node.dtype.name == "bool"
+    ):
         raise RuntimeError("start must be an 0-dim integral Tensor.")
     axis = axis_of(input, dim)
     start, length = start.__index__(), length.__index__()

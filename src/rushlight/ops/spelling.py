@@ -15,8 +15,9 @@ import functools
 from rushlight.base.dtypes import can_cast
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.primitives.elementwise import cast
-from rushlight.primitives.movement import copy, expand
+from rushlight.primitives.movement import copy, expand, reshape
 from rushlight.tape.tape import current_tape
+from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.storage import check_writable, storage_of, write
 from rushlight.tensor.tensor import Tensor
 
@@ -63,10 +64,27 @@ def in_place(spelling, name: str):
     @functools.wraps(spelling)
     def method(self, *args, **kwargs):
         check_writable(self)
-        return write_result(self, spelling(self, *args, **kwargs))
+        return write_result(self, spelling(value_before_write(self, args), *args, **kwargs))
 
     method.__name__ = method.__qualname__ = name
     return method
+
+
+def value_before_write(target: Tensor, args: tuple) -> Tensor:
+    """The operand that stands for `target` in an operation whose result replaces it.
+
+    What backward saves of it is not the tensor about to change but the value it had, so the version
+    check must not apply (PyTorch keeps a clone): a handle whose node belongs to no storage.
+    """
+    if not current_tape().grad_enabled:
+        return target
+    follows = target._grad_fn is not None
+    if not follows and not any(isinstance(x, Tensor) and x._grad_fn is not None for x in args):
+        return target
+    with no_grad():
+        before = reshape(target, target._node.shape)
+    before._grad_fn = target._grad_fn
+    return before
 
 
 def write_result(target: Tensor, result: Tensor) -> Tensor:

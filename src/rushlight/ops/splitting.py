@@ -8,7 +8,7 @@ from itertools import accumulate
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, numel, span
 from rushlight.ops.creation import value_of
-from rushlight.ops.indexing import select_view, slice_view, strided_view
+from rushlight.ops.indexing import select_view, slice_view
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.shaping import (
     axis_of,
@@ -29,7 +29,13 @@ from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_out
 from rushlight.primitives import movement as p
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.graph import AccumulateGrad
-from rushlight.tensor.storage import become_own_view, grow_storage, storage_of, whole_storage
+from rushlight.tensor.storage import (
+    become_own_view,
+    grow_storage,
+    storage_of,
+    storage_with_history,
+    window_of_storage,
+)
 from rushlight.tensor.tensor import Tensor, strides_of
 
 
@@ -235,8 +241,7 @@ def as_strided(input, size, stride, storage_offset=None) -> Tensor:
             f"and itemsize {itemsize} requiring a storage size of {needed * itemsize} are out of "
             f"bounds for storage of size {storage.size * itemsize}"
         )
-    owner = input if input._layout is None else whole_storage(input)
-    return strided_view(owner, sizes, strides, offset, strides, offset)
+    return window_of_storage(input, sizes, strides, offset)
 
 
 @spelled(method=True, out=True)
@@ -258,13 +263,12 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None) -> Tensor:
             f"as_strided_scatter: sizes {list(sizes)}, strides {list(strides)} and offset {offset} "
             f"leave the tensor of {numel(input._node.shape)} elements"
         )
+    begin = input._scalar(offset, int64)
     if input._layout is None:
-        return p.strided_write(input, src, input._scalar(offset, int64), sizes, strides)
-    whole = p.reshape(whole_storage(input), (storage_of(input).size,))
-    written = p.strided_write(whole, src, input._scalar(offset, int64), sizes, strides)
-    own = strides_of(input)
-    begin = input._scalar(input.storage_offset(), int64)
-    return p.strided_read(written, begin, input._node.shape, own)
+        return p.strided_write(input, src, begin, sizes, strides)
+    written = p.strided_write(storage_with_history(input), src, begin, sizes, strides)
+    own = input._scalar(input.storage_offset(), int64)
+    return p.strided_read(written, own, input._node.shape, strides_of(input))
 
 
 # ---- copies of views -----------------------------------------------------------------------------

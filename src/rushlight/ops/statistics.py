@@ -8,11 +8,14 @@ import numpy as np
 
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel, reduced_shape, wrap_axes, wrap_axis
+from rushlight.ops.arithmetic import mul, sub, true_divide
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.extremum import selected, without_axis
 from rushlight.ops.magnitude import root
+from rushlight.ops.pointwise import clamp
 from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
 from rushlight.ops.reduction import count_along, numpy_names
+from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
@@ -107,7 +110,8 @@ def _middle(x: Tensor, axis: int, ignore_nan: bool) -> Tensor:
     present = reduce_sum(e.cast(e.eq(x, x), int64), (axis,), True)
     if ignore_nan:
         zero = present._scalar(0)
-        place = e.floor_divide(e.maximum(e.sub(present, present._scalar(1)), zero), present._scalar(2))
+        last = e.maximum(e.sub(present, present._scalar(1)), zero)
+        place = e.floor_divide(last, present._scalar(2))
     else:
         whole = e.eq(present, present._scalar(size))
         place = e.where(whole, present._scalar((size - 1) // 2), present)
@@ -166,7 +170,7 @@ def mode(input, dim: int = -1, keepdim=False):
         wanted = values[counts.argmax()]
         hits = np.flatnonzero(array[place] == wanted)
         index[place] = hits[-1] if hits.size else 0
-    kept = tensor_from_numpy(np.ascontiguousarray(np.expand_dims(index, axis)), int64)
+    kept = tensor_from_numpy(np.array(np.expand_dims(index, axis), order="C"), int64)
     keepdim = bool(keepdim) and input.ndim > 0
     result = return_type("mode", "values", "indices")
     return result(selected(x, kept, axis, keepdim), without_axis(kept, axis, keepdim))
@@ -220,7 +224,8 @@ def _quantile(name: str, ignore_nan: bool):
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (
-        "q-th quantiles over `dim`" + (", NaN left out" if ignore_nan else "")
+        "q-th quantiles over `dim`"
+        + (", NaN left out" if ignore_nan else "")
         + f"; several q come first in the result.  Source: torch.{name}."
     )
     return spelled(method=True, out=True)(numpy_names(compute))
@@ -286,23 +291,23 @@ def cov(input, *, correction: int = 1, fweights=None, aweights=None) -> Tensor:
         )
     if input._node.dtype.name == "bool":
         raise RuntimeError("cov(): bool dtype is not supported for input")
-    scalar = input.ndim < 2
     x = as_inexact("cov", input)
-    x = reshape(x, (1, numel(x._node.shape))) if scalar else x
+    if x.ndim < 2:
+        x = reshape(x, (1, numel(x._node.shape)))
     weights, total, norm = _observation_weights(x, correction, fweights, aweights)
     if weights is None:
         mean = e.div(reduce_sum(x, (1,), True), x._scalar(total))
         centered = e.sub(x, mean)
         right = centered
     else:
-        mean = e.div(reduce_sum(e.mul(x, weights), (1,), True), total)
-        centered = e.sub(x, mean)
-        right = e.mul(centered, weights)
+        mean = true_divide(sum_over(mul(x, weights), 1, True), total)
+        centered = sub(x, mean)
+        right = mul(centered, weights)
     if x._node.dtype.is_complex:
         right = e.conj(right)
     found = matmul(centered, right, False, True)
-    found = e.div(found, norm if isinstance(norm, Tensor) else found._scalar(norm))
-    return reshape(found, ()) if scalar else found
+    found = true_divide(found, norm)
+    return reshape(found, ()) if found._node.shape == (1, 1) else found
 
 
 def _observation_weights(x: Tensor, correction, fweights, aweights):
@@ -325,22 +330,19 @@ def _observation_weights(x: Tensor, correction, fweights, aweights):
             raise RuntimeError(f"cov(): expected fweights to have integral dtype but got {w.dtype}")
         if numel(w._node.shape) and bool((constant(w) < 0).any()):
             raise RuntimeError(f"cov(): {label} cannot be negative")
-    real = x._node.dtype
     if fweights is None and aweights is None:
         return None, count, max(count - correction, 0)
     weights = fweights if fweights is not None else aweights
-    weights = reshape(to_dtype(weights, real), (count,))
     if fweights is not None and aweights is not None:
-        weights = e.mul(weights, reshape(to_dtype(aweights, real), (count,)))
-    total = reduce_sum(weights, (0,), False)
+        weights = mul(fweights, aweights)
+    weights = reshape(weights, (count,))
+    total = sum_over(weights)
     if aweights is None or correction == 0:
-        norm = e.sub(total, total._scalar(correction))
+        norm = sub(total, correction)
     else:
-        heavy = reduce_sum(e.mul(weights, reshape(to_dtype(aweights, real), (count,))), (0,), False)
-        norm = e.sub(total, e.mul(total._scalar(correction), e.div(heavy, total)))
-    if not norm._node.dtype.is_complex:
-        norm = e.relu(norm)
-    return weights, total, norm
+        heavy = sum_over(mul(weights, reshape(aweights, (count,))))
+        norm = sub(total, mul(true_divide(heavy, total), correction))
+    return weights, total, clamp(norm, 0)
 
 
 @spelled(method=True)

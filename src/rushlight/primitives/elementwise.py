@@ -1,8 +1,8 @@
 """Primitives that act on each element.  Level 2.
 
-Operands of one primitive have the same dtype (spellings promote first) and broadcast.  The domain of
-each primitive is stated by the group it is defined in; a violation here is rushlight's own mistake
-unless a message says otherwise.
+Operands of one primitive have the same dtype (spellings promote first) and broadcast.  The domain
+of each primitive is stated by the group it is defined in; a violation here is rushlight's own
+mistake unless a message says otherwise.
 """
 
 from __future__ import annotations
@@ -23,6 +23,10 @@ def _inexact_unary(x):
     if not x.dtype.is_inexact:
         raise InternalError(f"elementwise operand of dtype {x.dtype} was not promoted to floating")
     return x.shape, x.dtype
+
+
+def _inexact_of_order(x, order):
+    return _inexact_unary(x)
 
 
 def _to_bool(x):
@@ -118,7 +122,7 @@ erfc = _define("erfc", 1, _inexact_unary)
 erfinv = _define("erfinv", 1, _inexact_unary)
 lgamma = _define("lgamma", 1, _inexact_unary)
 digamma = _define("digamma", 1, _inexact_unary)
-polygamma = _define("polygamma", 1, _inexact_unary, ("order",))  # order >= 1
+polygamma = _define("polygamma", 1, _inexact_of_order, ("order",))  # order >= 1
 floor = _define("floor", 1, _same)
 ceil = _define("ceil", 1, _same)
 trunc = _define("trunc", 1, _same)

@@ -1,7 +1,7 @@
 """Special functions that NumPy lacks, in float64.  Level 3.
 
-erf, erfc and lgamma come from Python's math module; erfinv is Giles' approximation refined by Newton
-steps; digamma is the recurrence up to 10, then the asymptotic series.
+erf, erfc and lgamma come from Python's math module; erfinv is Giles' approximation refined by
+Newton steps; digamma is the recurrence up to 10, then the asymptotic series.
 """
 
 from __future__ import annotations

@@ -199,7 +199,8 @@ def _gradient_node(tape, step, operands, inputs, node) -> GradNode | None:
     if not tape.grad_enabled or step.vjp is None:
         return None
     edges = tuple([x._grad_fn for x in operands])
-    if not any([edge is not None for edge in edges]):
+    # A list: on the hot path, for few operands, it is faster than a generator.
+    if not any([edge is not None for edge in edges]):  # noqa: C419
         return None
     grad = _new_grad(GradNode)
     grad.step = step

@@ -1,10 +1,10 @@
 """Storage, views and in-place writes: mutable tensors as pure values.
 
 A Storage holds the current content as one node and a version.  A write makes a new content node and
-bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its base (so
-that gradients flow through the write) or from the content.  A storage whose memory was handed out
-(`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that memory at
-once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its
+base (so that gradients flow through the write) or from the content.  A storage whose memory was
+handed out (`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that
+memory at once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
 """
 
 from __future__ import annotations
@@ -122,16 +122,23 @@ def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     return view
 
 
-def whole_storage(tensor: Tensor) -> Tensor:
-    """A tensor that shows all of the storage: the base where it does, with its history."""
+def storage_with_history(tensor: Tensor) -> Tensor:
+    """All of the storage's elements, with the history of those that `tensor`'s base shows."""
     storage = storage_of(tensor)
     base = root_of(tensor)
-    if covers_storage(base):
-        return base
-    whole = wrap(_placeholder((storage.size,), storage.dtype))
-    whole._storage = storage
-    whole._seen = ALWAYS_STALE
-    return whole
+    if base._seen != storage.stamp:
+        refresh(base)
+    return base if covers_storage(base) else _flat_with_history(base)
+
+
+def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
+    """A view of any window of the tensor's storage (`as_strided`)."""
+
+    def read(base: Tensor) -> Tensor:
+        found = read_strided(storage_with_history(base), shape, strides, offset)
+        return reshape(found, shape) if found is base else found
+
+    return make_view(root_of(tensor), shape, strides, offset, read)
 
 
 def root_of(tensor: Tensor) -> Tensor:
@@ -265,25 +272,36 @@ def refresh(tensor: Tensor) -> None:
     if storage.pinned is not None and not take_back(storage):
         tensor._node = _snapshot(tensor)
         return
-    base = root_of(tensor) if tensor._base is not None else None
-    strides, offset = _layout(tensor)
-    shape = tensor._node.shape
-    if base is not None and covers_storage(base):
-        if base._seen != storage.stamp:
-            refresh(base)
-        fresh = read_strided(base, shape, strides, offset)
-        tensor._grad_fn = fresh._grad_fn
-    elif base is not None:
-        if base._seen != storage.stamp:
-            refresh(base)
-        fresh = read_strided(_flat_with_history(base), shape, strides, offset)
+    if tensor._base is not None:
+        fresh = _read_with_history(root_of(tensor), tensor)
         tensor._grad_fn = fresh._grad_fn
     else:
-        fresh = _read_without_grad(storage, shape, strides, offset)
+        fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
     tensor._node = fresh._node
     if tensor._node.home is None:
         tensor._node.home = (storage, storage.version)
     tensor._seen = storage.stamp
+
+
+def _read_with_history(base: Tensor, view: Tensor) -> Tensor:
+    """The view's elements, as an operation on its base.
+
+    Recorded with gradients even inside no_grad: only the moment of reading falls there, the view
+    itself was made outside.
+    """
+    tape = local.tape
+    enabled = tape.grad_enabled
+    tape.grad_enabled = True
+    try:
+        if base._seen != base._storage.stamp:
+            refresh(base)
+        source = base if covers_storage(base) else _flat_with_history(base)
+        shape = view._node.shape
+        fresh = read_strided(source, shape, *_layout(view))
+        # A view of everything is a tensor of its own in the graph, not its base once more.
+        return reshape(base, shape) if fresh is base else fresh
+    finally:
+        tape.grad_enabled = enabled
 
 
 def _layout(tensor: Tensor):
@@ -304,9 +322,16 @@ def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
 
 def _flat_with_history(base: Tensor) -> Tensor:
     """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
-    content = wrap(base._storage.value)
+    content = wrap(_content(base._storage))
     strides, offset = _layout(base)
     return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
+
+
+def _content(storage: Storage) -> Node:
+    """A node with all of the storage's present elements."""
+    if storage.pinned is None:
+        return storage.value
+    return leaf_node(np.array(storage.pinned), storage.dtype)
 
 
 def _snapshot(tensor: Tensor) -> Node:

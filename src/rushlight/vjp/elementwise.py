@@ -42,6 +42,18 @@ def _absolute_vjp(g, out, x):
     return p.mul(g, p.sign(x))
 
 
+def _sign_vjp(g, out, x):
+    """Of a real number 0; a complex sign turns with the part of g across it, over |x|."""
+    if not x.dtype.is_complex:
+        return _zeros(g)
+    along = p.real(p.mul(g, p.conj(out)))
+    across = p.sub(g, p.mul(out, p.make_complex(along, _zeros(along))))
+    size = p.absolute(x)
+    zero = p.eq(size, size._scalar(0.0))
+    safe = p.where(zero, size._scalar(1.0), size)
+    return p.where(zero, g._scalar(0.0), p.div(across, p.make_complex(safe, _zeros(safe))))
+
+
 def _real_vjp(g, out, x):
     return p.make_complex(g, _zeros(g)) if x.dtype.is_complex else g
 
@@ -161,7 +173,7 @@ def _cast_vjp(g, out, x, dtype):
 
 define(p.neg, __name__, wrt(lambda g, out, x: p.neg(g)))
 define(p.conj, __name__, wrt(lambda g, out, x: conjugate(g)))
-define(p.sign, __name__, wrt(lambda g, out, x: _zeros(g)))
+define(p.sign, __name__, wrt(_sign_vjp, 0, OUT))
 define(p.absolute, __name__, wrt(_absolute_vjp, 0))
 nondifferentiable(p.logical_not, __name__)
 define(p.real, __name__, wrt(_real_vjp))
@@ -175,7 +187,7 @@ define(
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
     p.gcd,
-    p.eq, p.ne, p.lt, p.le, p.gt, p.ge, p.nextafter,
+    p.eq, p.ne, p.lt, p.le, p.gt, p.ge,
 ):  # fmt: skip
     nondifferentiable(_primitive, __name__)
 define(p.reciprocal, __name__, wrt(_reciprocal_vjp, OUT))
@@ -274,6 +286,11 @@ def _copysign_vjp(g, out, x, y):
     return sum_to(p.mul(g, ratio), x)
 
 
+def _nextafter_vjp(g, out, x, y):
+    """One step away from x the slope is 1; where nothing moves, PyTorch has 0."""
+    return sum_to(p.where(p.eq(x, y), g._scalar(0.0), g), x)
+
+
 def _zeros_for(operand_index):
     def rule(g, out, *operands):
         return filled(g, 0.0, operands[operand_index].shape)
@@ -327,6 +344,7 @@ define(
     wrt(lambda g, out, x, y: sum_to(_minimum_share(g, y, x), y), 0, 1),
 )
 define(p.atan2, __name__, wrt(_atan2_vjp, 0, 1), wrt(_atan2_other_vjp, 0, 1))
+define(p.nextafter, __name__, wrt(_nextafter_vjp, 0, 1), wrt(_zeros_for(1)))
 define(p.copysign, __name__, wrt(_copysign_vjp, 0, OUT), wrt(_zeros_for(1)))
 
 
@@ -342,4 +360,3 @@ def _where_second_vjp(g, out, condition, x, y):
 
 
 define(p.where, __name__, None, wrt(_where_first_vjp, 0), wrt(_where_second_vjp, 0))
-

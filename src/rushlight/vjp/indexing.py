@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel
 from rushlight.primitives import indexing as p
-from rushlight.primitives.elementwise import cast, div, eq, mul
+from rushlight.primitives.elementwise import cast, div, eq, mul, sub, where
 from rushlight.primitives.movement import reshape
 from rushlight.vjp.broadcast import conjugate, filled
 from rushlight.vjp.table import OUT, define, nondifferentiable, wrt, wrt_reading
@@ -47,10 +48,26 @@ def _source_vjp(write, read):
         if mode in ("add", "set"):
             return seen
         if mode == "multiply":
-            return mul(seen, conjugate(div(read(out, index, axis), source)))
+            return mul(seen, conjugate(_product_of_others(write, read, x, index, source, axis)))
         return _winner_share(write, read, g, out, x, index, source, axis)[1]
 
     return rule
+
+
+def _product_of_others(write, read, x, index, source, axis):
+    """For each source element, the product of everything else that meets at its place.
+
+    Zeros are counted, not divided by: with one zero only that element has a product left.
+    """
+    zero = source._scalar(0)
+    one = source._scalar(1)
+    x_zero, source_zero = eq(x, zero), eq(source, zero)
+    zeros = write(cast(x_zero, int64), index, cast(source_zero, int64), axis, "add")
+    nonzero = where(source_zero, one, source)
+    product = write(where(x_zero, one, x), index, nonzero, axis, "multiply")
+    others = sub(read(zeros, index, axis), cast(source_zero, int64))
+    alone = eq(others, zeros._scalar(0))
+    return where(alone, div(read(product, index, axis), nonzero), zero)
 
 
 def _winner_share(write, read, g, out, x, index, source, axis):
@@ -65,9 +82,11 @@ def _winner_share(write, read, g, out, x, index, source, axis):
 nondifferentiable(p.ravel_index, __name__)
 define(p.take, __name__, wrt(_take_vjp, 1), None)
 define(p.gather, __name__, wrt(_gather_vjp, 1), None)
+
+
 def _reads(params):
     """Only multiplication and extrema need the values; setting and adding need the places."""
-    axis, mode = params
+    _, mode = params
     return (1,) if mode in ("set", "add") else (0, 1, 2, OUT)
 
 

@@ -44,6 +44,7 @@ from rushlight.nn.modules.batchnorm import (
     LazyBatchNorm2d,
     LazyBatchNorm3d,
 )
+from rushlight.nn.modules.channelshuffle import ChannelShuffle
 from rushlight.nn.modules.container import (
     Container,
     ModuleDict,
@@ -154,7 +155,6 @@ from rushlight.nn.modules.padding import (
     ZeroPad3d,
 )
 from rushlight.nn.modules.pixelshuffle import (
-    ChannelShuffle,
     PixelShuffle,
     PixelUnshuffle,
 )

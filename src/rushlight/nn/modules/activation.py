@@ -1,4 +1,7 @@
-"""Activation functions as modules.  Level 12."""
+"""Activation functions as modules.  Level 12.
+
+PyTorch also keeps `MultiheadAttention` under this name; pickles and imports may rely on it.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from typing import Any
 
 from rushlight.nn import functional as F
 from rushlight.nn import init as initialize
+from rushlight.nn.modules.attention import MultiheadAttention as MultiheadAttention
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
 from rushlight.ops.creation import empty

@@ -1,7 +1,8 @@
 """Recurrent layers: RNN, LSTM, GRU.  Level 12.
 
 Parameters are named `weight_ih_l0`, `weight_hh_l0`, `bias_ih_l0`, `bias_hh_l0` (and
-`weight_hr_l0`), with the layer's number and `_reverse` for the second direction.
+`weight_hr_l0`), with the layer's number and `_reverse` for the second direction.  The
+cells are here too, under the names that PyTorch gives them.
 """
 
 from __future__ import annotations
@@ -14,6 +15,10 @@ from typing import Any
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.recurrence import DirectionWeights, State, run_layers
+from rushlight.nn.modules.rnn_cells import GRUCell as GRUCell
+from rushlight.nn.modules.rnn_cells import LSTMCell as LSTMCell
+from rushlight.nn.modules.rnn_cells import RNNCell as RNNCell
+from rushlight.nn.modules.rnn_cells import RNNCellBase as RNNCellBase
 from rushlight.nn.parameter import Parameter
 from rushlight.nn.utils.rnn import PackedSequence
 from rushlight.ops.creation import empty, zeros

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import dtype_of_numpy, float64
+from rushlight.base.dtypes import dtype_of_numpy, float64, int64
 from rushlight.ops.creation import tensor
-from rushlight.primitives.movement import concatenate, reshape
+from rushlight.ops.joining import stack
 from rushlight.tensor.interop import from_numpy
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -126,22 +126,10 @@ def collate_tensor_fn(
         for t in batch
     )
     if not alike:
-        return _stacked(batch)
+        return stack(list(batch), 0)
     # A batch enters the tape as one buffer, whatever the samples came from, so that the operations
     # that follow meet the same path each time.
     return tensor_from_numpy(np.stack([t._materialize() for t in batch]), first.dtype)
-
-
-def _stacked(batch: Sequence[Tensor]) -> Tensor:
-    """The samples joined by recorded operations, so that gradients reach them."""
-    shape = tuple(batch[0].shape)
-    for entry, sample in enumerate(batch):
-        if tuple(sample.shape) != shape:
-            raise RuntimeError(
-                f"stack expects each tensor to be equal size, but got {list(shape)} at entry 0 "
-                f"and {list(sample.shape)} at entry {entry}"
-            )
-    return concatenate([reshape(sample, (1, *shape)) for sample in batch], 0)
 
 
 def collate_numpy_array_fn(
@@ -166,11 +154,13 @@ def collate_numpy_scalar_fn(
 
 def collate_float_fn(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """A 1-d float64 tensor: Python's floats are doubles."""
-    return tensor(list(batch), dtype=float64)
+    return tensor_from_numpy(np.array(batch, dtype=np.float64), float64)
 
 
 def collate_int_fn(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """A 1-d tensor of integers or booleans."""
+    if all(type(number) is int for number in batch):
+        return tensor_from_numpy(np.array(batch, dtype=np.int64), int64)
     return tensor(list(batch))
 
 

@@ -2,8 +2,9 @@
 
 A worker answers tasks (a generation and number, and indices) with results, in order, over one
 duplex connection that only it and the loader use: a worker that is killed can leave no lock held
-and no message of another cut short.  A thread takes tasks in as they come, so that the loader never
-blocks when sending; when the loader closes the connection or dies, that thread ends the process.
+and no message of another cut short.  One thread takes tasks in as they come, so that the loader
+never blocks when sending, and another sends results while the next batch is fetched.  When the
+loader closes the connection or dies, the first of these ends the process.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import Any
 
 from rushlight.utils.data.fetch import Fetcher
 from rushlight.utils.data.seeding import seed_worker
-from rushlight.utils.data.transport import encode, receive, send
+from rushlight.utils.data.transport import Encoded, encode, receive, send
 
 # How long a worker may go on with a sample after the loader has gone.
 _GRACE_SECONDS = 5.0
@@ -119,7 +120,7 @@ def run_worker(job: Job, connection: Connection, inherited: list[Connection]) ->
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seed = seed_worker(job.base_seed, job.worker_id)
     _worker_info = WorkerInfo(job.worker_id, job.num_workers, seed, job.dataset)
-    inbox = _Inbox(connection)
+    inbox, outbox = _Inbox(connection), _Outbox(connection)
     where = f"in DataLoader worker process {job.worker_id}"
     fetcher = _begin(job, where, first=True)
     while True:
@@ -130,8 +131,7 @@ def run_worker(job: Job, connection: Connection, inherited: list[Connection]) ->
             fetcher = _begin(job, where, first=False)
         elif message.generation == inbox.generation:
             result = fetcher if isinstance(fetcher, Raised) else _fetched(fetcher, message, where)
-            if not _answer(connection, message, result, where):
-                return
+            outbox.put(_encoded(message, result, where))
 
 
 class _Inbox:
@@ -161,6 +161,27 @@ class _Inbox:
         os._exit(0)
 
 
+class _Outbox:
+    """Results on their way to the loader, sent by a thread in order."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._results: queue.SimpleQueue = queue.SimpleQueue()
+        threading.Thread(target=self._send_out, daemon=True).start()
+
+    def put(self, result: Encoded) -> None:
+        """Send later; the loader's limit on tasks bounds how many wait."""
+        self._results.put(result)
+
+    def _send_out(self) -> None:
+        try:
+            while True:
+                send(self._connection, self._results.get())
+        except OSError:
+            # The loader has gone, which the inbox notices as well.
+            return
+
+
 def _begin(job: Job, where: str, first: bool) -> Fetcher | Raised:
     """A fetcher for a new pass, or why there is none."""
     try:
@@ -185,19 +206,14 @@ def _raised(error: Exception, where: str) -> Raised:
     return Raised(type(error), "".join(traceback.format_exception(error)), where)
 
 
-def _answer(connection: Connection, task: Task, result: Any, where: str) -> bool:
-    """Send a result, or why it cannot be sent; False when the loader has gone."""
+def _encoded(task: Task, result: Any, where: str) -> Encoded:
+    """A result, or why it cannot be sent."""
     try:
-        encoded = encode((task.generation, task.number, result))
+        return encode((task.generation, task.number, result))
     except Exception as error:
         if isinstance(result, Raised):
             # The exception's type cannot be named in the loader's process.
             result = Raised(RuntimeError, result.text, where)
         else:
             result = _raised(error, where)
-        encoded = encode((task.generation, task.number, result))
-    try:
-        send(connection, encoded)
-    except OSError:
-        return False
-    return True
+        return encode((task.generation, task.number, result))
