@@ -206,14 +206,14 @@ def fill(input, value) -> Tensor:
 @attach_method("fill_")
 def fill_(self, value) -> Tensor:
     """Overwrite every element with one value."""
-    check_writable(self)
-    return write_result(self, fill(self, value))
+    check_writable(self, uniform=True)
+    return write_result(self, fill(self, value), uniform=True)
 
 
 @attach_method("zero_")
 def zero_(self) -> Tensor:
     """Overwrite every element with 0."""
-    check_writable(self)
+    check_writable(self, uniform=True)
     return write_result(self, filled(self._node.shape, 0, self._node.dtype))
 
 

@@ -1,0 +1,7 @@
+"""Samples of the movement primitives."""
+
+from __future__ import annotations
+
+from tests.samples.row import Row
+
+ROWS: tuple[Row, ...] = ()
