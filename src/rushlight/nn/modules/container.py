@@ -51,6 +51,9 @@ class _ModuleSequence(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
 
+    def __getitem__(self, index: int | slice) -> Any:
+        raise NotImplementedError
+
     def _key_at(self, index: Any) -> str:
         return list(self._modules)[_position(index, len(self))]
 
