@@ -21,7 +21,7 @@ from rushlight.codegen.llvm import module_text
 from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.loopnest.ir import Kernel
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
-from rushlight.lowering.group import Nest, build_nest, can_lower
+from rushlight.lowering.group import Nest, build_nests, can_lower
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.runtime.host import host_target
 from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_directory
@@ -117,7 +117,6 @@ class CompiledPlan:
         self.plan = plan
         program = program_of(plan, nodes)
         self.schedule: Schedule = make_schedule(program, can_lower)
-        self.slots = len(nodes)
         instructions = {i.slot: i for i in plan.instructions}
         self.parts: list = []
         native: list[Nest] = []
@@ -130,11 +129,12 @@ class CompiledPlan:
                 self.parts.append(instructions[slot])
                 uses.append([slot, *instructions[slot].inputs])
             else:
-                nest = build_nest(self.schedule, position)
-                native.append(nest)
-                native_slots.update(s for s in nest.buffers if s in group.members)
-                uses.append(nest.buffers)
+                for nest in build_nests(self.schedule, position):
+                    native.append(nest)
+                    native_slots.update(nest.written)
+                    uses.append(nest.buffers)
         self._close(native)
+        self.slots = max(program.values) + 1
         self._place(program, native_slots, uses)
 
     def _close(self, native: list[Nest]) -> None:

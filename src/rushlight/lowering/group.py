@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import (
@@ -40,9 +41,11 @@ from rushlight.schedule.fusion import (
     FULL,
     REDUCED,
     ROW_VALUE,
+    SPLIT_PIECE,
     Group,
     Member,
     Schedule,
+    is_split,
     tails_of,
 )
 from rushlight.schedule.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Program, Value
@@ -65,11 +68,12 @@ class Word:
 
 @dataclass
 class Nest:
-    """A kernel and its arguments: buffer slots (same order as kernel.buffers), words, the extent of
-    the parallel loop (1 without one), and about how many elements one iteration of it handles."""
+    """A kernel and its arguments: buffer slots (same order as kernel.buffers) and those written, words,
+    the extent of the parallel loop (1 without one), and about how many elements one iteration of it handles."""
 
     kernel: Kernel
     buffers: list[int]
+    written: set[int]
     words: list[Word]
     extent: int
     row_elements: int
@@ -389,6 +393,64 @@ class NestBuilder:
             statements.append(Store(self.buffer(value.slot), r, self.bound[value.slot]))
         return statements
 
+    def split(self, partial: dict[int, Value], pieces: int) -> Nest:
+        """The nest that reduces each piece of each row, and makes the full members."""
+        rows, columns = self.group.rows, self.group.columns
+        members = list(self.group.members.values())
+        full = [m for m in members if m.role == FULL]
+        reduced = [m for m in members if m.role == REDUCED]
+        count, width = self.size(pieces), self.size(columns)
+        block = Var("r")
+        r = ZERO if rows == 1 else call("floordiv", block, count)
+        piece = block if rows == 1 else call("mod", block, count)
+        length = Const(SPLIT_PIECE, "int64")
+        c = Var("c")
+        inside = piece * length + c
+        extent = call("minimum", length, width - piece * length)
+
+        def position(member: Member) -> Position:
+            shape = self._domain(member)
+            tail = self._tail(member)
+            lead = self._decoded(r, shape[: len(shape) - tail])
+            return Position(shape, lead, inside, tail, r * width + inside, self.size)
+
+        body = self._full_members(full, 0, position)
+        accumulators = [self._accumulator(m, position(m)) for m in reduced]
+        lanes = reduce_lanes(accumulators[0].value.dtype)
+        statements: list[Stmt] = [Reduce("c", extent, lanes, tuple(body), tuple(accumulators))]
+        for member, accumulator in zip(reduced, accumulators):
+            slot = partial[member.value.slot].slot
+            self.written.add(slot)
+            result = Var(accumulator.names[0], accumulator.value.dtype)
+            statements.append(Store(self.buffer(slot), block, result))
+        total = self.size(rows * pieces)
+        return self._nest((Loop("r", total, PARALLEL, tuple(statements)),), rows * pieces)
+
+    def join(self, partial: dict[int, Value], pieces: int) -> Nest:
+        """The nest that combines the pieces and computes the row values."""
+        members = list(self.group.members.values())
+        rows = self.group.rows
+        r = ZERO if rows == 1 else Var("r")
+        count = self.size(pieces)
+        body: list[Stmt] = []
+        for member in members:
+            if member.role != REDUCED:
+                continue
+            c = Var(self.fresh("c"))
+            source = partial[member.value.slot]
+            load = Load(self.buffer(source.slot), r * count + c, source.dtype.name)
+            operation = member.value.primitive.lowering
+            accumulator = Accumulator((self.fresh("a"),), operation, load)
+            lanes = reduce_lanes(source.dtype.name)
+            body.append(Reduce(c.name, count, lanes, (), (accumulator,)))
+            body += self._finish_reduction(member, accumulator)
+        for member in members:
+            if member.role == ROW_VALUE:
+                body += self._row_value(member, r)
+        if rows == 1:
+            return self._nest(tuple(body), 1)
+        return self._nest((Loop("r", self.size(rows), PARALLEL, tuple(body)),), rows)
+
     # ---- reductions along outer axes -------------------------------------------------------------
 
     def _columns(self) -> Nest:
@@ -459,12 +521,15 @@ class NestBuilder:
         )
         kernel = Kernel("kernel", buffers, tuple(self.params), body)
         total = max((self.program.values[s].numel for s in slots), default=1)
-        return Nest(kernel, slots, self.words, extent, max(1, total // max(extent, 1)))
+        share = max(1, total // max(extent, 1))
+        return Nest(kernel, slots, set(self.written), self.words, extent, share)
 
     def _access(self, slot: int) -> str:
         if slot not in self.written:
             return "in"
-        member = self.group.members[slot]
+        member = self.group.members.get(slot)
+        if member is None:
+            return "out"
         last = max(m.stage for m in self.group.members.values())
         return "inout" if member.stage < last else "out"
 
@@ -490,6 +555,30 @@ def _as(expr: Expr, dtype: str) -> Expr:
     return expr if expr.dtype == dtype else Cast(expr, dtype)
 
 
-def build_nest(schedule: Schedule, position: int) -> Nest:
-    """The nest of the group at `position`."""
-    return NestBuilder(schedule, schedule.groups[position], position).build()
+def build_nests(schedule: Schedule, position: int) -> list[Nest]:
+    """The nests of the group at `position`, in order of execution."""
+    group = schedule.groups[position]
+    if is_split(group):
+        return _split_nests(schedule, group, position)
+    return [NestBuilder(schedule, group, position).build()]
+
+
+# ---- long reductions -----------------------------------------------------------------------------
+
+
+def _split_nests(schedule: Schedule, group: Group, position: int) -> list[Nest]:
+    """Pieces of each row first, shared among threads, then the pieces' results.
+
+    The pieces come from the size alone, so that the number of threads changes no bit.
+    """
+    first = NestBuilder(schedule, group, position)
+    pieces = -(-group.columns // SPLIT_PIECE)
+    partial: dict[int, Value] = {}
+    for slot, member in group.members.items():
+        if member.role == REDUCED:
+            dtype = dtype_by_name(_accumulating(member.value))
+            partial[slot] = schedule.program.new_value((group.rows, pieces), dtype)
+    nests = [first.split(partial, pieces)]
+    second = NestBuilder(schedule, group, position)
+    nests.append(second.join(partial, pieces))
+    return nests

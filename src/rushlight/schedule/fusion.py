@@ -25,6 +25,12 @@ REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax",
 DEEPEST_EXPRESSION = 40
 
 
+# Rows at least this long are reduced in pieces of SPLIT_PIECE, so that few long rows share threads.
+SPLIT_FROM = 1 << 16
+SPLIT_PIECE = 1 << 14
+_SPLITTABLE = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min")
+
+
 class Member:
     """A root in a group.  role: FULL, REDUCED or ROW_VALUE; stage: which inner loop makes it."""
 
@@ -77,6 +83,22 @@ class Schedule:
         self.groups = groups
         self.buffers = buffers
         self.group_of = group_of
+
+
+def is_split(group: Group) -> bool:
+    """Whether a group's rows are reduced piece by piece: decided by sizes alone."""
+    if group.kind != ROWS or not group.has_reduction or group.columns < SPLIT_FROM:
+        return False
+    dtypes = {m.value.dtype for m in group.members.values() if m.role == REDUCED}
+    return (
+        len(dtypes) == 1
+        and all(m.stage == 0 for m in group.members.values())
+        and all(
+            m.value.primitive.name in _SPLITTABLE and m.value.dtype.name != "bool"
+            for m in group.members.values()
+            if m.role == REDUCED
+        )
+    )
 
 
 def tails_of(shape, inner: int) -> list[int]:
@@ -297,6 +319,9 @@ class Scheduler:
             member = group.members.get(slot)
             if member is not None:
                 stage = max(stage, member.stage + (member.role != FULL))
+        if stage > 0 and max(allowed) >= SPLIT_FROM:
+            group.refused.append((value.slot, "rows are long enough to be reduced in pieces"))
+            return False
         reduction = value.primitive.kind == "reduction"
         group.inner = frozenset(allowed)
         group.has_reduction |= reduction

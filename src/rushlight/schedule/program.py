@@ -58,6 +58,14 @@ class Program:
             for slot in value.inputs:
                 self.users[slot].append(value.slot)
 
+    def new_value(self, shape, dtype) -> Value:
+        """A value that only kernels know (a partial result): it gets memory in the arena."""
+        slot = max(self.values) + 1
+        value = Value(slot, OPERATION, None, (), (), tuple(shape), dtype, False)
+        self.values[slot] = value
+        self.users[slot] = []
+        return value
+
     def __repr__(self) -> str:
         return "\n".join(map(repr, self.values.values()))
 
