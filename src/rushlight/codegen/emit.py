@@ -365,4 +365,6 @@ class Emitter:
         """The text of the whole function; the open region must be the outermost."""
         body = "\n".join(self.regions[0].lines)
         head = f"define {linkage} void".replace("  ", " ")
-        return f"{head} @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n  ret void\n}}\n"
+        return (
+            f"{head} @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n  ret void\n}}\n"
+        )

@@ -2,7 +2,9 @@
 
 C[batch] = A[batch] @ B[batch], row-major C, any strides of A and B.  Two kernels with the common
 signature: ``<name>_pack`` copies B into panels, in parallel over panels; ``<name>`` computes, in
-parallel over tiles of C.  Whether A and B are packed changes speed only.
+parallel over tiles of C.  A is read where it lies: packing it too was measured and gains nothing
+(201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512) for 2.5 times the code.
+Whether B is packed changes speed only.
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
 the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest
@@ -13,6 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
 from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS, emit_epilogue
@@ -23,6 +26,7 @@ from rushlight.codegen.microkernel import (
     Tile,
     TileSet,
     core_function,
+    largest_rows,
     tile_set,
 )
 from rushlight.codegen.packing import Packer
@@ -32,9 +36,9 @@ BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
           "tiles_m", "tiles_n")  # fmt: skip
 B_DIRECT, B_ROWS, B_COLUMNS = "direct", "rows", "columns"
+# Up to here B is read in place: copying it costs more than its larger stride does.
+DIRECT_ROWS = 96
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
-# Rows of A packed at a time: bounds the stack of a worker.
-MAX_TILE_ROWS = 192
 
 
 @dataclass(frozen=True)
@@ -42,13 +46,14 @@ class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
     ``b_mode``: direct (unit column stride, read in place), rows (packed, unit column stride),
-    columns (packed, unit row stride).  ``pack_a`` needs a unit column stride of A.
+    columns (packed, unit row stride).  ``core_rows`` is the number of rows of the largest core:
+    few rows leave registers for more columns.
     """
 
     name: str
     dtype: str
     b_mode: str
-    pack_a: bool
+    core_rows: int
     epilogue: Expr | None = None
     epilogue_buffers: tuple[Buffer, ...] = ()
     epilogue_params: tuple[Param, ...] = ()
@@ -130,9 +135,6 @@ class _Driver:
 
     def compute(self) -> str:
         b, p = self.b, self.params
-        if self.spec.pack_a:
-            rows = MAX_TILE_ROWS + self.tiles.rows
-            self.panel_a = b.alloca(self.type, rows * K_BLOCK + self.tiles.lanes * 2, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
@@ -154,8 +156,6 @@ class _Driver:
         left = b.sub(p["k"], k0)
         steps = self.minimum(left, self.int(K_BLOCK))
         source = self.at(bases[0], b.mul(k0, p["a_column"]))
-        if self.spec.pack_a:
-            self.pack_rows(source, edges, steps)
         self.columns(batch, bases, source, edges, (j0, j1), k0, steps)
         b.end_loop(blocks)
         b.end_loop(loop)
@@ -170,25 +170,6 @@ class _Driver:
             count = b.binary("udiv", left, self.int(rows))
             edges.append(b.add(edges[-1], b.mul(count, self.int(rows))))
         return edges
-
-    def local_panel(self, row: Value, first: Value) -> Value:
-        return self.at(self.panel_a, self.b.mul(self.b.sub(row, first), self.int(K_BLOCK)))
-
-    def pack_rows(self, source: Value, edges: list[Value], steps: Value) -> None:
-        b, p, lanes = self.b, self.params, self.tiles.lanes
-        packer = Packer(b, self.type, lanes)
-        for segment, rows in enumerate(self.tiles.row_counts()):
-            loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
-            packer.transpose_panel(
-                self.at(source, b.mul(loop.counter, p["a_row"])),
-                p["a_row"],
-                self.int(rows),
-                steps,
-                self.local_panel(loop.counter, edges[0]),
-                self.int(rows),
-                -(-rows // lanes),
-            )
-            b.end_loop(loop)
 
     def columns(
         self,
@@ -242,12 +223,8 @@ class _Driver:
         for segment, rows in enumerate(self.tiles.row_counts()):
             loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
             row = loop.counter
-            if self.spec.pack_a:
-                a = self.local_panel(row, edges[0])
-                a_row, a_step = size, self.int(rows * self.size)
-            else:
-                a = self.at(source, b.mul(row, p["a_row"]))
-                a_row, a_step = b.mul(p["a_row"], size), b.mul(p["a_column"], size)
+            a = self.at(source, b.mul(row, p["a_row"]))
+            a_row, a_step = b.mul(p["a_row"], size), b.mul(p["a_column"], size)
             c = self.at(bases[2], b.mul(row, p["c_row"]), columns[0])
             extra = [Value("%buffers", "ptr"), Value("%params", "ptr")]
             arguments = [a, a_row, a_step, *panel, c, b.mul(p["c_row"], size), steps, columns[1],
@@ -275,7 +252,7 @@ def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
 
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
-    tiles = tile_set(target, itemsize(spec.dtype))
+    tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
     shapes = [(tiles.vectors, False), (tiles.vectors, True), (1, True)]
@@ -304,7 +281,7 @@ def function_names(spec: GemmSpec) -> list[str]:
     return [spec.name] if spec.b_mode == B_DIRECT else [spec.name, spec.name + "_pack"]
 
 
-# --- blocks -----------------------------------------------------------------------------------
+# --- choices -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -319,34 +296,62 @@ class GemmBlocks:
     workspace: int
 
 
-def choose_blocks(
-    m: int, n: int, k: int, batches: int, dtype: str, b_mode: str, target: Target, threads: int
-) -> GemmBlocks:
-    """Tiles that keep the packed rows of A in half of the second-level cache.
+def choose_core_rows(m: int, target: Target) -> int:
+    """Rows of the largest core for a product of m rows."""
+    largest = largest_rows(target)
+    for rows in (1, 2, 4):
+        if m <= rows:
+            return min(rows, largest)
+    return largest
 
-    They are cut further until every thread has about four, so that a slow core is evened out,
-    but not below four cores' rows or columns.
+
+def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target: Target) -> str:
+    """How to read B of the given strides; direct where its panel is used too rarely to copy it.
+
+    Raises: InternalError if neither stride is one; the caller copies such a matrix first.
     """
-    size = itemsize(dtype)
-    tiles = tile_set(target, size)
-    by_cache = target.l2_bytes // 2 // (K_BLOCK * size)
-    rows_limit = max(tiles.rows, min(MAX_TILE_ROWS, by_cache) // tiles.rows * tiles.rows)
-    tile_m = _even_tile(m, rows_limit, tiles.rows)
-    tile_n = _even_tile(n, max(tiles.columns, _ceil(n, 1)), tiles.columns)
+    if b_column == 1 or k * m == 0:
+        panel = k * tile_set(target, itemsize(dtype)).columns * itemsize(dtype)
+        # A panel that stays in the second-level cache is read in place as fast as packed.
+        rarely = m <= DIRECT_ROWS or panel <= target.l2_bytes // 4
+        return B_DIRECT if rarely else B_ROWS
+    if b_row == 1:
+        return B_COLUMNS
+    raise InternalError(f"gemm: B has strides {b_row} and {b_column}, and neither is 1")
+
+
+def choose_blocks(
+    m: int, n: int, k: int, batches: int, spec: GemmSpec, target: Target, threads: int
+) -> GemmBlocks:
+    """Tiles of C, cut until every thread has about four, so that a slow core is evened out.
+
+    The rows of A that a tile reads again for each panel of B fill at most half of the
+    second-level cache.
+    """
+    size = itemsize(spec.dtype)
+    tiles = tile_set(target, size, spec.core_rows)
+    limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
+    tile_m = _even_tile(m, limit, tiles.rows)
+    tile_n = _even_tile(n, n, tiles.columns)
     wanted = 4 * threads if threads > 1 else 1
     while batches * _ceil(m, tile_m) * _ceil(n, tile_n) < wanted:
-        if tile_m > 4 * tiles.rows and tile_m >= tile_n // 2:
+        wide = tile_n > 2 * tiles.columns
+        if tile_m > 4 * tiles.rows and (tile_m >= tile_n // 2 or not wide):
             tile_m = _even_tile(m, tile_m // 2, tiles.rows)
-        elif tile_n > 4 * tiles.columns:
+        elif wide:
             tile_n = _even_tile(n, tile_n // 2, tiles.columns)
-        elif tile_m > 2 * tiles.rows:
+        elif tile_m > tiles.rows:
             tile_m = _even_tile(m, tile_m // 2, tiles.rows)
         elif tile_n > tiles.columns:
             tile_n = _even_tile(n, tile_n // 2, tiles.columns)
         else:
             break
+    if m == 0 or n == 0 or batches == 0:  # nothing to hand out
+        return GemmBlocks(tile_m, tile_n, 0, 0, 0, 0)
     panels = _ceil(n, tiles.columns)
-    workspace = 0 if b_mode == B_DIRECT else batches * panels * k * tiles.columns + tiles.columns
+    workspace = 0
+    if spec.b_mode != B_DIRECT:
+        workspace = batches * panels * k * tiles.columns + tiles.columns
     return GemmBlocks(tile_m, tile_n, _ceil(m, tile_m), _ceil(n, tile_n), panels, workspace)
 
 

@@ -71,19 +71,27 @@ class TileSet:
         return counts
 
 
-def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> TileSet:
-    """The largest tile that fits the registers.
+def largest_rows(target: Target) -> int:
+    """Rows of the largest core.
 
-    32 registers: 12 x 2 accumulators, 2 of B, broadcasts, and some left for the scheduler (14 x 2
-    measured no faster).  16 registers: 6 x 2, 2 of B, 2 of broadcasts.  NEON has lane operands, so
-    8 x 3.
+    32 registers: 12 x 2 accumulators, 2 of B, broadcasts, and some left for the scheduler.
+    16 registers: 6 x 2, 2 of B, 2 of broadcasts.  NEON has lane operands, so 8 x 3.
     """
-    lanes = target.lanes(element_bytes)
     if target.vector_registers < 32:
-        return TileSet(rows or 6, 2, lanes)
-    if target.vector_bytes == 16:
-        return TileSet(rows or 8, 3, lanes)
-    return TileSet(rows or 12, 2, lanes)
+        return 6
+    return 8 if target.vector_bytes == 16 else 12
+
+
+def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> TileSet:
+    """Cores of at most ``rows`` rows; with fewer rows the accumulators go to more columns."""
+    lanes = target.lanes(element_bytes)
+    largest = largest_rows(target)
+    if rows is None or rows >= largest:
+        vectors = 3 if target.vector_bytes == 16 else 2
+        return TileSet(largest, vectors, lanes)
+    # Two adds a cycle of latency four keep eight chains busy; more columns only lengthen edges.
+    vectors = {1: 8, 2: 4, 4: 4}[rows] if target.vector_registers >= 32 else 8 // rows
+    return TileSet(rows, vectors, lanes)
 
 
 def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
