@@ -6,7 +6,7 @@ import functools
 import numpy as np
 
 from rushlight.codegen.gemm import (
-    B_DIRECT,
+    PACKED,
     GemmSpec,
     choose_b_mode,
     choose_blocks,
@@ -48,7 +48,7 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     arguments = np.concatenate([np.array(numbers, np.int64), tail])
     common = [ctypes.addressof(pointers), arguments.ctypes.data]
     steps = []
-    if mode != B_DIRECT:
+    if mode in PACKED:
         steps.append([library["gemm_pack"], *common, batches * blocks.panels, 4])
     steps.append([library["gemm"], *common, batches * blocks.tiles_m * blocks.tiles_n, 1])
     table = np.array(steps, np.int64)

@@ -44,7 +44,8 @@ def test_product_equals_numpy(shape, dtype):
     tolerance = 1e-4 if dtype == "float32" else 1e-12
     results = []
     for target in TARGETS:
-        for right, mode in ((b, "direct"), (b, "rows"), (transposed, "columns")):
+        for right, mode in ((b, "direct"), (b, "rows"), (transposed, "columns"),
+                            (transposed, "lines")):  # fmt: skip
             c = prepare(a, right, target, mode=mode)()
             np.testing.assert_allclose(c, expected, rtol=tolerance, atol=tolerance)
             results.append(c)
@@ -146,7 +147,7 @@ def test_b_with_no_unit_stride_is_refused():
         choose_b_mode(64, 40, 2, 80, "float32", HOST)
 
 
-@pytest.mark.parametrize("mode", ["direct", "rows", "columns"])
+@pytest.mark.parametrize("mode", ["direct", "rows", "columns", "lines"])
 def test_neon_code_compiles(mode):
     target = neon_target()
     assert len(compile_text(gemm_text(GemmSpec("gemm", "float32", mode, 8), target), target)) > 0

@@ -35,9 +35,12 @@ from rushlight.loopnest.ir import Buffer, Expr, Param, itemsize
 BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
           "tiles_m", "tiles_n")  # fmt: skip
-B_DIRECT, B_ROWS, B_COLUMNS = "direct", "rows", "columns"
+B_DIRECT, B_LINES, B_ROWS, B_COLUMNS = "direct", "lines", "rows", "columns"
+PACKED = (B_ROWS, B_COLUMNS)
 # Up to here B is read in place: copying it costs more than its larger stride does.
 DIRECT_ROWS = 96
+# Up to here a B that runs along k is transposed in registers, again for each core's rows.
+LINE_ROWS = 4
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -45,8 +48,8 @@ _LLVM_TYPES = {"float32": "float", "float64": "double"}
 class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
-    ``b_mode``: direct (unit column stride, read in place), rows (packed, unit column stride),
-    columns (packed, unit row stride).  ``core_rows`` is the number of rows of the largest core:
+    ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
+    with unit row stride; rows and columns are packed, with those strides in the same order.  ``core_rows`` is the number of rows of the largest core:
     few rows leave registers for more columns.
     """
 
@@ -186,9 +189,10 @@ class _Driver:
         loop = b.begin_loop(span[0], span[1], width)
         column = loop.counter
         left = b.sub(span[1], column)
-        if self.spec.b_mode == B_DIRECT:
-            panel = self.at(bases[1], b.mul(k0, p["b_row"]), column)
-            b_step = b.mul(p["b_row"], self.int(self.size))
+        if self.spec.b_mode not in PACKED:
+            panel = self.at(bases[1], b.mul(k0, p["b_row"]), b.mul(column, p["b_column"]))
+            between = p["b_row"] if self.spec.b_mode == B_DIRECT else p["b_column"]
+            b_step = b.mul(between, self.int(self.size))
         else:
             number = b.binary("udiv", column, self.int(width))
             panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.int(width)))
@@ -250,9 +254,17 @@ def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
     return epilogue
 
 
+def _tiles(spec: GemmSpec, target: Target) -> TileSet:
+    tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
+    if spec.b_mode != B_LINES:
+        return tiles
+    # Two vectors of columns: their transposed blocks fill the registers.
+    return TileSet(min(tiles.rows, LINE_ROWS), 2, tiles.lanes)
+
+
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
-    tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
+    tiles = _tiles(spec, target)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
     shapes = [(tiles.vectors, False), (tiles.vectors, True), (1, True)]
@@ -261,14 +273,15 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
             tile = Tile(rows, vectors, masked)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
-                tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name
-            )
+                tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
+                along_k=spec.b_mode == B_LINES,
+            )  # fmt: skip
             functions.append(text)
             declarations |= needed
     driver = _Driver(spec, tiles, target)
     functions.append(driver.compute())
     declarations |= driver.b.declarations
-    if spec.b_mode != B_DIRECT:
+    if spec.b_mode in PACKED:
         driver = _Driver(spec, tiles, target)
         functions.append(driver.pack())
         declarations |= driver.b.declarations
@@ -278,7 +291,7 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
 
 def function_names(spec: GemmSpec) -> list[str]:
     """The kernels of a GEMM's module."""
-    return [spec.name] if spec.b_mode == B_DIRECT else [spec.name, spec.name + "_pack"]
+    return [spec.name, spec.name + "_pack"] if spec.b_mode in PACKED else [spec.name]
 
 
 # --- choices -----------------------------------------------------------------------------------
@@ -316,7 +329,7 @@ def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target:
         rarely = m <= DIRECT_ROWS or panel <= target.l2_bytes // 4
         return B_DIRECT if rarely else B_ROWS
     if b_row == 1:
-        return B_COLUMNS
+        return B_LINES if m <= LINE_ROWS else B_COLUMNS
     raise InternalError(f"gemm: B has strides {b_row} and {b_column}, and neither is 1")
 
 
@@ -329,7 +342,7 @@ def choose_blocks(
     second-level cache.
     """
     size = itemsize(spec.dtype)
-    tiles = tile_set(target, size, spec.core_rows)
+    tiles = _tiles(spec, target)
     limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
     tile_m = _even_tile(m, limit, tiles.rows)
     tile_n = _even_tile(n, n, tiles.columns)
@@ -350,7 +363,7 @@ def choose_blocks(
         return GemmBlocks(tile_m, tile_n, 0, 0, 0, 0)
     panels = _ceil(n, tiles.columns)
     workspace = 0
-    if spec.b_mode != B_DIRECT:
+    if spec.b_mode in PACKED:
         workspace = batches * panels * k * tiles.columns + tiles.columns
     return GemmBlocks(tile_m, tile_n, _ceil(m, tile_m), _ceil(n, tile_n), panels, workspace)
 

@@ -21,6 +21,7 @@ from rushlight.runtime.host import host_target
 
 # Code generation level of LLVM's back end; 3 differs from 2 only in rarely used extras.
 _CODEGEN_LEVEL = 2
+_MESSAGE_CHARACTERS = 1000
 _library_numbers = itertools.count()
 _link_lock = threading.Lock()
 
@@ -58,11 +59,16 @@ def _linker() -> llvm.OrcLLJIT:
     return llvm.create_lljit_compiler(_target_machine(host_target()))
 
 
+def _excerpt(error: RuntimeError) -> str:
+    """LLVM's message, which quotes the line it means."""
+    return str(error)[:_MESSAGE_CHARACTERS]
+
+
 def _parse(text: str) -> llvm.ModuleRef:
     try:
         return llvm.parse_assembly(text)
     except RuntimeError as error:
-        raise InternalError(f"LLVM refuses the generated text: {error}\n{text}") from error
+        raise InternalError(f"LLVM refuses the generated text: {_excerpt(error)}") from error
 
 
 def compile_text(text: str, target: Target) -> bytes:
