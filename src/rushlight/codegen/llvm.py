@@ -38,10 +38,12 @@ from rushlight.loopnest.ir import (
 from rushlight.loopnest.visit import data_itemsize, heavy_operations
 
 KERNEL_ARGUMENTS = "ptr %buffers, ptr %params, i64 %begin, i64 %end"
-# Parts of an unrolled vector loop, for light and for heavy bodies: enough independent chains to
-# hide a fused multiply-add's latency, few enough that 16 or 32 registers hold them.
-_LIGHT_PARTS = 4
-_HEAVY_PARTS = {16: 1, 32: 2}
+# Parts of an unrolled vector loop.  Light bodies need chains of loads; a chain of several
+# functions is bound by latency, and four parts run it 1.6 times as fast as one (the constants are
+# memory operands, so nothing spills even with 16 registers).  A single function gains nothing
+# from more than two, and its code is compiled for nothing.
+_PARTS = 4
+_ONE_FUNCTION_PARTS = {16: 1, 32: 2}
 _LATEST = (1 << 63) - 1
 
 Emitted = Value | list[Value]
@@ -133,13 +135,16 @@ class _Generator:
         b = self.b
         stop = self.uniform(loop.extent)
         width = self.vector_width(loop.body)
-        heavy = heavy_operations(loop.body, scalar_ops.HEAVY)
-        parts = _LIGHT_PARTS
-        if heavy:
-            parts = _HEAVY_PARTS.get(self.target.vector_registers, 1)
+        parts = self.unrolled_parts(heavy_operations(loop.body, scalar_ops.HEAVY))
         main_end = b.binary("and", stop, b.const(-(width * parts), "i64"))
         self.vector_part_loop(loop, b.const(0, "i64"), main_end, width, parts, masked=False)
         self.vector_part_loop(loop, main_end, stop, width, 1, masked=True)
+
+    def unrolled_parts(self, heavy: int) -> int:
+        """Copies of a body with this many transcendental functions."""
+        if heavy == 1:
+            return _ONE_FUNCTION_PARTS.get(self.target.vector_registers, 1)
+        return _PARTS
 
     def vector_part_loop(
         self, loop: Loop, start: Value, stop: Value, width: int, parts: int, masked: bool
