@@ -86,7 +86,16 @@ def _kernel_of(name: str):
 
 def _sum_kernel():
     from rushlight.loopnest.ir import (
-        Accumulator, Buffer, Kernel, Load, Loop, Param, Reduce, Store, Var, call,
+        Accumulator,
+        Buffer,
+        Kernel,
+        Load,
+        Loop,
+        Param,
+        Reduce,
+        Store,
+        Var,
+        call,
     )  # fmt: skip
 
     start = Var("block") * _BLOCK

@@ -54,7 +54,7 @@ def main() -> None:
     for threads in [int(x) for x in sys.argv[1:]] or [1, 2]:
         for dtype in ("float32", "float64"):
             shapes = SHAPES if dtype == "float32" else SHAPES[:1] + SHAPES[3:4]
-            cases = [dict(m=m, k=k, n=n, order=o, dtype=dtype) for m, k, n, o in shapes]
+            cases = [{"m": m, "k": k, "n": n, "order": o, "dtype": dtype} for m, k, n, o in shapes]
             for row in compare("kernels.gemm", cases, threads):
                 flops = 2 * row["m"] * row["k"] * row["n"]
                 name = f"{row['m']}x{row['k']}x{row['n']} {row['order']} {dtype}"

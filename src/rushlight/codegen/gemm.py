@@ -49,8 +49,8 @@ class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
     ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
-    with unit row stride; rows and columns are packed, with those strides in the same order.  ``core_rows`` is the number of rows of the largest core:
-    few rows leave registers for more columns.
+    with unit row stride; rows and columns are packed, with those strides in the same order.
+    ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
     """
 
     name: str
@@ -80,7 +80,7 @@ class _Driver:
         slot = b.pointer_offset(Value("%" + array, "ptr"), b.const(position, "i64"), "i64")
         return b.load(slot, type_, 1, 8)
 
-    def int(self, number: int) -> Value:
+    def count(self, number: int) -> Value:
         return self.b.const(number, "i64")
 
     def minimum(self, x: Value, y: Value) -> Value:
@@ -93,17 +93,17 @@ class _Driver:
 
     def batch_offset(self, batch: Value, matrix: int) -> Value:
         b = self.b
-        index = b.add(b.mul(batch, self.int(3)), self.int(matrix))
+        index = b.add(b.mul(batch, self.count(3)), self.count(matrix))
         return b.load(b.pointer_offset(self.buffers["offsets"], index, "i64"), "i64", 1, 8)
 
     def panels(self) -> Value:
         b, columns = self.b, self.tiles.columns
-        padded = b.add(self.params["n"], self.int(columns - 1))
-        return b.binary("udiv", padded, self.int(columns))
+        padded = b.add(self.params["n"], self.count(columns - 1))
+        return b.binary("udiv", padded, self.count(columns))
 
     def panel_pointer(self, batch: Value, panel: Value) -> Value:
         b = self.b
-        length = b.mul(self.params["k"], self.int(self.tiles.columns))
+        length = b.mul(self.params["k"], self.count(self.tiles.columns))
         number = b.add(b.mul(batch, self.panels()), panel)
         return self.at(self.buffers["workspace"], b.mul(number, length))
 
@@ -115,7 +115,7 @@ class _Driver:
         panels = self.panels()
         batch = b.binary("udiv", loop.counter, panels)
         panel = b.binary("urem", loop.counter, panels)
-        column = b.mul(panel, self.int(columns))
+        column = b.mul(panel, self.count(columns))
         source = self.at(
             self.buffers["b"], self.batch_offset(batch, 1), b.mul(column, p["b_column"])
         )
@@ -125,10 +125,10 @@ class _Driver:
         emit(
             source,
             p["b_row"] if by_rows else p["b_column"],
-            self.minimum(self.int(columns), b.sub(p["n"], column)),
+            self.minimum(self.count(columns), b.sub(p["n"], column)),
             p["k"],
             self.panel_pointer(batch, panel),
-            self.int(columns),
+            self.count(columns),
             self.tiles.vectors,
         )
         b.end_loop(loop)
@@ -152,12 +152,12 @@ class _Driver:
         ]
         edges = self.row_edges(i0, i1)
         # An empty k still has to write zeros.
-        one = self.int(1)
+        one = self.count(1)
         stop = b.select(b.compare("slt", p["k"], one), one, p["k"])
-        blocks = b.begin_loop(self.int(0), stop, K_BLOCK)
+        blocks = b.begin_loop(self.count(0), stop, K_BLOCK)
         k0 = blocks.counter
         left = b.sub(p["k"], k0)
-        steps = self.minimum(left, self.int(K_BLOCK))
+        steps = self.minimum(left, self.count(K_BLOCK))
         source = self.at(bases[0], b.mul(k0, p["a_column"]))
         self.columns(batch, bases, source, edges, (j0, j1), k0, steps)
         b.end_loop(blocks)
@@ -170,8 +170,8 @@ class _Driver:
         edges = [i0]
         for rows in self.tiles.row_counts():
             left = b.sub(i1, edges[-1])
-            count = b.binary("udiv", left, self.int(rows))
-            edges.append(b.add(edges[-1], b.mul(count, self.int(rows))))
+            count = b.binary("udiv", left, self.count(rows))
+            edges.append(b.add(edges[-1], b.mul(count, self.count(rows))))
         return edges
 
     def columns(
@@ -192,17 +192,17 @@ class _Driver:
         if self.spec.b_mode not in PACKED:
             panel = self.at(bases[1], b.mul(k0, p["b_row"]), b.mul(column, p["b_column"]))
             between = p["b_row"] if self.spec.b_mode == B_DIRECT else p["b_column"]
-            b_step = b.mul(between, self.int(self.size))
+            b_step = b.mul(between, self.count(self.size))
         else:
-            number = b.binary("udiv", column, self.int(width))
-            panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.int(width)))
-            b_step = self.int(width * self.size)
-        full = b.compare("sge", left, self.int(width))
-        narrow = b.compare("sle", left, self.int(self.tiles.lanes))
+            number = b.binary("udiv", column, self.count(width))
+            panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.count(width)))
+            b_step = self.count(width * self.size)
+        full = b.compare("sge", left, self.count(width))
+        narrow = b.compare("sle", left, self.count(self.tiles.lanes))
         partial = b.binary("and", b.logic_not(full), b.logic_not(narrow))
         cases = [(full, Tile(0, self.tiles.vectors)), (narrow, Tile(0, 1, masked=True)),
                  (partial, Tile(0, self.tiles.vectors, masked=True))]  # fmt: skip
-        zero, one = self.int(0), self.int(1)
+        zero, one = self.count(0), self.count(1)
         for condition, shape in cases:
             branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
             self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
@@ -221,9 +221,9 @@ class _Driver:
         steps: Value,
     ) -> None:
         b, p = self.b, self.params
-        size = self.int(self.size)
-        first = b.compare("eq", k0, self.int(0))
-        last = b.compare("sge", b.add(k0, self.int(K_BLOCK)), p["k"])
+        size = self.count(self.size)
+        first = b.compare("eq", k0, self.count(0))
+        last = b.compare("sge", b.add(k0, self.count(K_BLOCK)), p["k"])
         for segment, rows in enumerate(self.tiles.row_counts()):
             loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
             row = loop.counter
@@ -240,14 +240,15 @@ class _Driver:
 
 
 def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
-    if spec.epilogue is None:
+    value = spec.epilogue
+    if value is None:
         return None
 
     def epilogue(
         b: Emitter, sums: list[Value], row: Value, column: Value, masks: list[Value] | None
     ) -> list[Value]:
         return emit_epilogue(
-            b, spec.epilogue, spec.epilogue_buffers, spec.epilogue_params,
+            b, value, spec.epilogue_buffers, spec.epilogue_params,
             (len(BUFFERS), len(PARAMS)), sums, row, column, masks,
         )  # fmt: skip
 

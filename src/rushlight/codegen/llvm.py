@@ -19,6 +19,7 @@ from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
     Accumulator,
+    Buffer,
     Cast,
     Const,
     Expr,
@@ -554,6 +555,7 @@ class _Generator:
             if contiguous and lanes is None:
                 b.store(stored, pointers, align)
             elif contiguous:
+                assert lanes is not None
                 b.masked_store(stored, pointers, lanes, align)
             else:
                 b.scatter(stored, pointers, lanes or b.const(True, "i1", vector.width), align)
