@@ -1,0 +1,1 @@
+"""Measurements beside PyTorch: the same source on both, interleaved in one run."""

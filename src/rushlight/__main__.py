@@ -1,4 +1,4 @@
-"""`python -m rushlight` is the `rushlight` command.  Level 14."""
+"""`python -m rushlight` is the `rushlight` command.  Level 15."""
 
 import sys
 

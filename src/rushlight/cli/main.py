@@ -1,30 +1,64 @@
 """Parse the command line and hand over to the command named on it.
 
-In: `sys.argv`.  Out: an exit code.  Each command module offers `add_arguments(parser)` and
-`run(options) -> int`.  Level 14.
+In: `sys.argv`.  Out: an exit code.  Each command is one module of this folder that offers
+`add_arguments(parser)` and `run(options) -> int`.  Level 14.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib
 import sys
 from collections.abc import Sequence
 
 from rushlight import __version__
 
+COMMANDS: dict[str, str] = {
+    "doctor": "check this installation and this machine",
+    "run": "run an unmodified PyTorch script on rushlight",
+    "demo": "train a small network on real handwritten digits",
+}
+STOPPED = 130
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command."""
+
+def build_parser(chosen: str | None) -> argparse.ArgumentParser:
+    """The parser of the whole command, with the arguments of the chosen one."""
     parser = argparse.ArgumentParser(
         prog="rushlight", description="PyTorch's programming model in pure Python."
     )
     parser.add_argument("--version", action="version", version=f"rushlight {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND")
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose.capitalize() + ".")
+        if name == chosen:
+            # Only the chosen command is loaded: `run` must not wait for the progress bars of
+            # `demo`, whose library takes longer to import than rushlight itself.
+            module = importlib.import_module(f"rushlight.cli.{name}")
+            module.add_arguments(command)
+            command.set_defaults(run=module.run)
     return parser
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns the process's exit code."""
-    parser = build_parser()
-    parser.parse_args(sys.argv[1:] if arguments is None else arguments)
-    parser.print_help()
-    return 2
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    chosen = next((word for word in words if word in COMMANDS), None)
+    parser = build_parser(chosen)
+    options = _options(parser, words)
+    if options.command is None:
+        parser.print_help()
+        return 2
+    try:
+        return int(options.run(options))
+    except KeyboardInterrupt:
+        print(f"rushlight {options.command}: stopped", file=sys.stderr)
+        return STOPPED
+
+
+def _options(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
+    if words[:1] != ["run"] or words[1:2] in (["-h"], ["--help"]):
+        return parser.parse_args(words)
+    # Everything behind `run` is the script's; argparse would take its options for ours.
+    options = parser.parse_args(["run"])
+    options.program = words[1:]
+    return options

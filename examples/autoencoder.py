@@ -1,0 +1,56 @@
+"""Unsupervised learning: squeeze 64 pixels through 8 numbers and get the picture back.
+
+rushlight run examples/autoencoder.py
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from rushlight.datasets import load_digits
+
+
+class Autoencoder(nn.Module):
+    def __init__(self, code_size=8):
+        super().__init__()
+        self.encoder = nn.Sequential(
+            nn.Flatten(), nn.Linear(64, 64), nn.GELU(), nn.Linear(64, code_size)
+        )
+        self.decoder = nn.Sequential(
+            nn.Linear(code_size, 64), nn.GELU(), nn.Linear(64, 64), nn.Sigmoid()
+        )
+
+    def forward(self, x):
+        return self.decoder(self.encoder(x)).reshape(x.shape)
+
+
+def main():
+    torch.manual_seed(0)
+    train_images = torch.from_numpy(load_digits("train")[0])
+    test_images = torch.from_numpy(load_digits("test")[0])
+    loader = DataLoader(TensorDataset(train_images), batch_size=64, shuffle=True)
+
+    model = Autoencoder()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
+    for epoch in range(1, 21):
+        total = 0.0
+        for (images,) in loader:
+            loss = F.mse_loss(model(images), images)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            total += loss.item()
+        if epoch % 5 == 0:
+            print(f"epoch {epoch}: loss {total / len(loader):.4f}")
+
+    with torch.no_grad():
+        error = F.mse_loss(model(test_images), test_images).item()
+        mean_picture = train_images.mean(dim=0, keepdim=True).expand_as(test_images)
+        baseline = F.mse_loss(mean_picture, test_images).item()
+    print(f"test error: {error:.4f}")
+    print(f"error of always drawing the mean picture: {baseline:.4f}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,98 @@
+"""Train a small convolutional network on real handwritten digits.
+
+    rushlight run examples/train_digits.py
+    rushlight run examples/train_digits.py --epochs 3 --save digits.pt
+
+An ordinary PyTorch script: where PyTorch is installed, `python examples/train_digits.py` runs it
+there, with the same numbers.
+"""
+
+import argparse
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from rushlight.datasets import load_digits
+
+
+class DigitNet(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(1, 16, kernel_size=3, padding=1)
+        self.conv2 = nn.Conv2d(16, 32, kernel_size=3, padding=1)
+        self.dropout = nn.Dropout(0.25)
+        self.fc1 = nn.Linear(32 * 4 * 4, 64)
+        self.fc2 = nn.Linear(64, 10)
+
+    def forward(self, x):
+        x = F.relu(self.conv1(x))  # (B, 16, 8, 8)
+        x = F.relu(self.conv2(x))  # (B, 32, 8, 8)
+        x = F.max_pool2d(x, 2)  # (B, 32, 4, 4)
+        x = self.dropout(torch.flatten(x, 1))
+        x = F.relu(self.fc1(x))  # (B, 64)
+        return self.fc2(x)  # (B, 10)
+
+
+def digits(split, batch_size, shuffle=False):
+    images, labels = load_digits(split)
+    dataset = TensorDataset(torch.from_numpy(images), torch.from_numpy(labels))
+    return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle)
+
+
+def train(model, loader, optimizer):
+    model.train()
+    total, count = 0.0, 0
+    for images, labels in loader:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(images), labels)
+        loss.backward()
+        optimizer.step()
+        total += loss.item() * len(labels)
+        count += len(labels)
+    return total / count
+
+
+@torch.no_grad()
+def accuracy(model, loader):
+    model.eval()
+    right, count = 0, 0
+    for images, labels in loader:
+        right += (model(images).argmax(dim=1) == labels).sum().item()
+        count += len(labels)
+    return right / count
+
+
+def main():
+    parser = argparse.ArgumentParser(description="train a network on handwritten digits")
+    parser.add_argument("--epochs", type=int, default=10)
+    parser.add_argument("--batch-size", type=int, default=32)
+    parser.add_argument("--lr", type=float, default=3e-3)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--save", metavar="FILE", help="write the trained weights here")
+    options = parser.parse_args()
+
+    torch.manual_seed(options.seed)
+    train_loader = digits("train", options.batch_size, shuffle=True)
+    test_loader = digits("test", 256)
+    model = DigitNet()
+    optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=options.epochs)
+
+    for epoch in range(1, options.epochs + 1):
+        loss = train(model, train_loader, optimizer)
+        score = accuracy(model, test_loader)
+        scheduler.step()
+        print(f"epoch {epoch}: loss {loss:.4f}, test accuracy {score:.2%}")
+
+    if options.save:
+        torch.save(model.state_dict(), options.save)
+        restored = DigitNet()
+        restored.load_state_dict(torch.load(options.save))
+        assert accuracy(restored, test_loader) == score
+        print(f"saved to {options.save}")
+
+
+if __name__ == "__main__":
+    main()

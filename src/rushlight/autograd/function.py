@@ -1,0 +1,458 @@
+"""Operations with a backward of the user's own: `Function` and its context.
+
+`apply` runs the user's forward without recording gradients, then hangs the outputs on one graph
+node whose backward calls the user's.  The node owns the context, and the context refers to the node
+weakly, so a graph is freed without waiting for the garbage collector.  Level: autograd (12).
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import warnings
+import weakref
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from rushlight.base.shapes import broadcast_shapes
+from rushlight.primitives.elementwise import cast
+from rushlight.primitives.movement import expand, reshape
+from rushlight.primitives.reduction import reduce_sum
+from rushlight.tape.memo import user_line
+from rushlight.tape.tape import current_tape
+from rushlight.tensor.autodiff import AnomalyMode, CustomNode, target_of, type_name
+from rushlight.tensor.grad_mode import no_grad, set_grad_enabled
+from rushlight.tensor.graph import AccumulateGrad, OutputOf
+from rushlight.tensor.hooks import current_edge
+from rushlight.tensor.storage import alias_without_grad
+from rushlight.tensor.tensor import Tensor, scalar_tensor
+
+_FREED = (
+    "Trying to backward through the graph a second time (or directly access saved tensors after "
+    "they have already been freed). Saved intermediate values of the graph are freed when you call "
+    ".backward() or autograd.grad(). Specify retain_graph=True if you need to backward through the "
+    "graph a second time or if you need to access saved tensors after calling backward."
+)
+
+
+class _Saved:
+    """A tensor kept for backward, with the version it had."""
+
+    __slots__ = ("index", "label", "tensor", "version")
+
+    def __init__(self, tensor: Tensor, index: int | None, label: str) -> None:
+        # An output would keep its own node alive in a circle: keep its value without history.
+        self.tensor = tensor if index is None else alias_without_grad(tensor)
+        self.index = index
+        self.version = tensor._version
+        self.label = label
+
+    def unpack(self, edge: Any) -> Tensor:
+        tensor = self.tensor
+        if tensor._version != self.version:
+            raise RuntimeError(
+                "one of the variables needed for gradient computation has been modified by an "
+                f"inplace operation: [{type_name(tensor.dtype)} {list(tensor.shape)}]"
+                f"{self._origin()} is at version {tensor._version}; expected version "
+                f"{self.version} instead. Hint: enable anomaly detection to find the operation "
+                "that failed to compute its gradient, with "
+                "torch.autograd.set_detect_anomaly(True, check_nan=False)."
+            )
+        if self.index is None:
+            return tensor
+        fresh = alias_without_grad(tensor)
+        fresh._grad_fn = edge
+        return fresh
+
+    def _origin(self) -> str:
+        if self.index is not None:
+            return f", which is output {self.index} of {self.label},"
+        edge = current_edge(self.tensor)
+        if edge is None or type(edge) is AccumulateGrad:
+            return ""
+        node, index = target_of(edge)
+        return f", which is output {index} of {node.name().partition('Backward')[0]},"
+
+
+class FunctionCtx:
+    """What forward leaves for backward; attributes of the user's own are welcome."""
+
+    def __init__(self) -> None:
+        self.needs_input_grad: tuple[bool, ...] = ()
+        self.materialize_grads = True
+        self._to_save: tuple = ()
+        self._saved: list[_Saved | None] | None = []
+        self._dirty: tuple = ()
+        self._non_differentiable: tuple = ()
+        self._node: Callable[[], Any] = lambda: None
+        self._output_count = 0
+
+    def save_for_backward(self, *tensors: Tensor | None) -> None:
+        """Keep tensors (or None) for `saved_tensors`; call it at most once, in forward.
+
+        Raises: TypeError for anything else; such values go into attributes of the context.
+        """
+        for position, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_backward can only save variables, but argument {position} is of "
+                    f"type {type(tensor).__name__}"
+                )
+        self._to_save = tensors
+
+    def save_for_forward(self, *tensors: Tensor | None) -> None:
+        """Accepted for functions that also define `jvp`; forward-mode is not available."""
+
+    def mark_dirty(self, *args: Tensor) -> None:
+        """Say which inputs forward changed in place; they must be among its outputs."""
+        self._dirty = args
+
+    def mark_non_differentiable(self, *args: Tensor) -> None:
+        """Say which outputs have no gradient."""
+        self._non_differentiable = args
+
+    def set_materialize_grads(self, value: bool) -> None:
+        """Whether backward gets zeros (True, the default) or None for outputs nobody used."""
+        self.materialize_grads = value
+
+    @property
+    def saved_tensors(self) -> tuple:
+        """What `save_for_backward` kept.
+
+        Raises: RuntimeError if the graph was freed, or if a kept tensor was changed in place.
+        """
+        if self._saved is None:
+            raise RuntimeError(_FREED)
+        node = self._node()
+        return tuple(
+            None if kept is None else kept.unpack(_edge(node, kept.index, self._output_count))
+            for kept in self._saved
+        )
+
+    def _keep_saved(self, args: Sequence[Any], outputs: Sequence[Any], label: str) -> None:
+        kept_as_is = [*self._non_differentiable, *args]
+        self._saved = []
+        for tensor in self._to_save:
+            if tensor is None:
+                self._saved.append(None)
+                continue
+            index = next((i for i, out in enumerate(outputs) if out is tensor), None)
+            if not _contains(self._dirty, tensor) and _contains(kept_as_is, tensor):
+                index = None
+            self._saved.append(_Saved(tensor, index, label))
+        self._to_save = ()
+
+
+def _edge(node: Any, index: int | None, count: int) -> Any:
+    if node is None or index is None:
+        return None
+    return node if count == 1 else OutputOf(node, index)
+
+
+class FunctionNode(CustomNode):
+    """The graph node of a `Function`; attributes of the context are read through it."""
+
+    __slots__ = ()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.owner, name)
+
+    def __repr__(self) -> str:
+        return f"<torch.autograd.function.{self.label} object at {id(self):#x}>"
+
+
+class Function:
+    """Base class of operations with their own backward.
+
+    A subclass defines the static methods `forward(ctx, *args)` and `backward(ctx, *gradients)`, or
+    `forward(*args)`, `setup_context(ctx, inputs, output)` and `backward`.  Use: `Mine.apply(x)`.
+    Source: torch.autograd.Function.
+    """
+
+    _node_type: type[FunctionNode] = FunctionNode
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        cls._node_type = type(f"{cls.__name__}Backward", (FunctionNode,), {"__slots__": ()})
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise RuntimeError(
+            "Legacy autograd function with non-static forward method is deprecated. Please use "
+            f"new-style autograd function with static forward method: {type(self).__name__}.apply"
+        )
+
+    @staticmethod
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        """Compute the outputs; defined by the subclass."""
+        raise NotImplementedError(
+            "You must implement the forward function for custom autograd.Function."
+        )
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple, output: Any) -> None:
+        """Fill the context after a `forward` that does not take it; defined by the subclass."""
+        raise NotImplementedError("setup_context is not implemented.")
+
+    @staticmethod
+    def backward(ctx: Any, *grad_outputs: Any) -> Any:
+        """From gradients of the outputs to gradients of the inputs; defined by the subclass."""
+        raise NotImplementedError(
+            "You must implement either the backward or vjp method for your custom "
+            "autograd.Function to use it with backward mode AD."
+        )
+
+    # PyTorch accepts either name; a subclass defines one.
+    vjp = backward
+
+    @staticmethod
+    def jvp(ctx: Any, *grad_inputs: Any) -> Any:
+        """Forward-mode derivative; never called."""
+        raise NotImplementedError(
+            "You must implement the jvp function for custom autograd.Function to use it with "
+            "forward mode AD."
+        )
+
+    @classmethod
+    def apply(cls, *args: Any, **kwargs: Any) -> Any:
+        """Run forward on `args` and connect its outputs to backward."""
+        if kwargs:
+            args = _bind(cls, args, kwargs)
+        edges = [current_edge(a) if isinstance(a, Tensor) else None for a in args]
+        ctx = FunctionCtx()
+        ctx.needs_input_grad = tuple(edge is not None for edge in edges)
+        follows = current_tape().grad_enabled and any(ctx.needs_input_grad)
+        with no_grad():
+            output = _run_forward(cls, ctx, args)
+        if not isinstance(output, (tuple, Tensor)):
+            return output
+        outputs = list(output) if isinstance(output, tuple) else [output]
+        _check_dirty(ctx, args, edges, outputs)
+        node = _connect(cls, ctx, args, edges, outputs) if follows else None
+        connected = [_finish_output(ctx, node, args, i, out) for i, out in enumerate(outputs)]
+        return tuple(connected) if isinstance(output, tuple) else connected[0]
+
+
+def _bind(function: type[Function], args: tuple, kwargs: dict) -> tuple:
+    """All arguments by position, as forward declares them."""
+    leading = () if _has_setup(function) else (None,)
+    bound = inspect.signature(function.forward).bind(*leading, *args, **kwargs)
+    bound.apply_defaults()
+    if bound.kwargs:
+        raise TypeError(f"{function.__name__}.apply: forward may not take keyword-only arguments")
+    return bound.args[len(leading) :]
+
+
+def _has_setup(function: type[Function]) -> bool:
+    return function.setup_context is not Function.setup_context
+
+
+def _run_forward(function: type[Function], ctx: FunctionCtx, args: tuple) -> Any:
+    if not _has_setup(function):
+        return function.forward(ctx, *args)
+    output = function.forward(*args)
+    function.setup_context(ctx, args, output)
+    return output
+
+
+def _contains(tensors: Sequence[Any], tensor: Any) -> bool:
+    return any(tensor is other for other in tensors)
+
+
+def _check_dirty(ctx: FunctionCtx, args: tuple, edges: list, outputs: list) -> None:
+    for tensor in ctx._dirty:
+        if not _contains(outputs, tensor):
+            raise RuntimeError(
+                "Some elements marked as dirty during the forward method were not returned as "
+                "output. The inputs that are modified inplace must all be outputs of the Function."
+            )
+        edge = next((e for a, e in zip(args, edges) if a is tensor), None)
+        if type(edge) is AccumulateGrad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad has been used in an in-place operation."
+            )
+        if edge is not None and tensor._base is not None:
+            raise RuntimeError(
+                "mark_dirty: an input that is a view cannot be modified in place by a custom "
+                "Function here, since its base would not notice; clone() it first"
+            )
+
+
+def _connect(
+    function: type[Function], ctx: FunctionCtx, args: tuple, edges: list, outputs: list
+) -> FunctionNode:
+    """The graph node of one application."""
+    shapes = [(a._node.shape, a._node.dtype) if isinstance(a, Tensor) else None for a in args]
+    results = [
+        (out._node.shape, out._node.dtype) if isinstance(out, Tensor) else None for out in outputs
+    ]
+    label = function._node_type.__name__
+    node = function._node_type(
+        label,
+        tuple(edge for edge, shape in zip(edges, shapes) if shape is not None),
+        results,
+        functools.partial(_run_backward, function, ctx, shapes, results),
+        ctx,
+    )
+    ctx._node = weakref.ref(node)
+    ctx._output_count = len(outputs)
+    ctx._keep_saved(args, outputs, function.__name__)
+    if AnomalyMode.enabled:
+        node.with_extra().line = user_line()
+    return node
+
+
+def _finish_output(
+    ctx: FunctionCtx, node: FunctionNode | None, args: tuple, index: int, output: Any
+) -> Any:
+    """One output as the caller gets it."""
+    if not isinstance(output, Tensor):
+        return output
+    if not _contains(ctx._dirty, output):
+        if output._grad_fn is not None or _contains(args, output):
+            # Its own history must not be replaced under other holders of the same tensor.
+            output = alias_without_grad(output)
+    differentiable = not _contains(ctx._non_differentiable, output)
+    if node is not None and differentiable and output._node.dtype.is_inexact:
+        output._grad_fn = _edge(node, index, ctx._output_count)
+    return output
+
+
+# ---- backward ----------------------------------------------------------------------------------
+
+
+def _run_backward(
+    function: type[Function],
+    ctx: FunctionCtx,
+    shapes: list,
+    results: list,
+    given: dict[int, Tensor],
+    retain_graph: bool,
+) -> list:
+    """Call the user's backward; one cotangent (or None) for each tensor argument."""
+    cotangents = [
+        _cotangent(given.get(index), result, ctx.materialize_grads)
+        for index, result in enumerate(results)
+    ]
+    try:
+        returned = _user_backward(function)(ctx, *cotangents)
+    except Exception:
+        if AnomalyMode.enabled:
+            _warn_of_forward_line(ctx, function)
+        raise
+    if not retain_graph:
+        ctx._saved = None if ctx._saved else ctx._saved
+    return _checked_gradients(f"{function.__name__}Backward", returned, shapes)
+
+
+def _user_backward(function: type[Function]) -> Callable[..., Any]:
+    if function.vjp is not Function.vjp:
+        if function.backward is not Function.backward:
+            raise RuntimeError(
+                "Implementing both 'backward' and 'vjp' for a custom Function is not allowed. You "
+                "should only implement one of them."
+            )
+        return function.vjp
+    return function.backward
+
+
+def _warn_of_forward_line(ctx: FunctionCtx, function: type[Function]) -> None:
+    node = ctx._node()
+    line = None if node is None or node.extra is None else node.extra.line
+    where = f"{line[0]}:{line[1]}" if line else "an unknown line"
+    warnings.warn(
+        f"Error detected in {function.__name__}Backward. The forward call that caused the error "
+        f"was at {where}",
+        stacklevel=2,
+    )
+
+
+def _cotangent(given: Tensor | None, result: Any, materialize: bool) -> Tensor | None:
+    if given is not None or result is None or not materialize:
+        return given
+    shape, dtype = result
+    zero = scalar_tensor(0, dtype)
+    return expand(zero, shape) if shape else zero
+
+
+def _checked_gradients(label: str, returned: Any, shapes: list) -> list:
+    gradients = list(returned) if isinstance(returned, tuple) else [returned]
+    extra = gradients[len(shapes) :]
+    if len(gradients) < len(shapes) or any(g is not None for g in extra):
+        raise RuntimeError(
+            f"function {label} returned an incorrect number of gradients (expected "
+            f"{len(shapes)}, got {len(gradients)})"
+        )
+    checked: list[Tensor | None] = []
+    for position, (gradient, shape) in enumerate(zip(gradients, shapes)):
+        if shape is None:
+            if gradient is not None:
+                raise RuntimeError(
+                    f"function {label} returned a gradient different than None at position "
+                    f"{position + 1}, but the corresponding forward input was not a Variable"
+                )
+            continue
+        if gradient is not None and not isinstance(gradient, Tensor):
+            raise RuntimeError(f"expected Variable or None (got {type(gradient).__name__})")
+        checked.append(None if gradient is None else _fitted(gradient, shape, label, len(checked)))
+    return checked
+
+
+def _fitted(gradient: Tensor, wanted: tuple, label: str, index: int) -> Tensor:
+    """The gradient in the input's shape and dtype: broadcast axes are summed."""
+    shape, dtype = wanted
+    given = tuple(gradient.shape)
+    if given != shape:
+        if not _expandable(shape, given):
+            raise RuntimeError(
+                f"Function {label} returned an invalid gradient at index {index} - got "
+                f"{list(given)} but expected shape compatible with {list(shape)}"
+            )
+        leading = len(given) - len(shape)
+        axes = [i for i, n in enumerate(given) if i < leading or shape[i - leading] != n]
+        gradient = reshape(reduce_sum(gradient, tuple(axes), False), shape)
+    return gradient if gradient.dtype is dtype else cast(gradient, dtype)
+
+
+def _expandable(shape: tuple, target: tuple) -> bool:
+    try:
+        return tuple(broadcast_shapes(shape, target)) == target
+    except (RuntimeError, ValueError):
+        return False
+
+
+class _TwiceNode(CustomNode):
+    """Stands behind gradients that were computed by code that cannot be differentiated."""
+
+    __slots__ = ()
+
+
+def _refuse_twice(given: dict[int, Tensor], retain_graph: bool) -> list:
+    raise RuntimeError(
+        "trying to differentiate twice a function that was marked with @once_differentiable"
+    )
+
+
+def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Mark a backward that cannot be differentiated itself; doing so raises a RuntimeError."""
+
+    @functools.wraps(fn)
+    def backward(ctx: Any, *args: Any) -> Any:
+        follows = current_tape().grad_enabled
+        with set_grad_enabled(False):
+            outputs = fn(ctx, *args)
+        edges = tuple(a._grad_fn for a in args if isinstance(a, Tensor) and a._grad_fn is not None)
+        if not follows or not edges:
+            return outputs
+        sequence = outputs if isinstance(outputs, tuple) else (outputs,)
+        node = _TwiceNode("torch::autograd::Error", edges, [], _refuse_twice)
+        marked = []
+        for output in sequence:
+            if isinstance(output, Tensor):
+                output = alias_without_grad(output)
+                output._grad_fn = node
+            marked.append(output)
+        return tuple(marked) if isinstance(outputs, tuple) else marked[0]
+
+    return backward

@@ -1,0 +1,8 @@
+"""Intel MKL: not a part of rushlight.  Level 12."""
+
+from __future__ import annotations
+
+
+def is_available() -> bool:
+    """Whether rushlight computes with Intel MKL: no."""
+    return False

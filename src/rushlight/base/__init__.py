@@ -1,0 +1,1 @@
+"""Facts that know no graph: dtypes, devices, shapes, errors, settings.  Level 0."""

@@ -1,0 +1,55 @@
+"""One table of the RUSHLIGHT_* environment settings: name, default, meaning.  Level 0."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+_TABLE = {
+    # name: (default, parser, meaning)
+    "RUSHLIGHT_DEBUG": (0, int, "1: a line for each flush with its reason and each memo miss"),
+    "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
+    "RUSHLIGHT_EXECUTOR": ("reference", str, "which executor runs a flushed tape: reference"),
+    "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
+    "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of results recorded before a flush; 0: an eighth "
+                              "of the machine's memory"),
+    "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
+}  # fmt: skip
+
+EXECUTORS = ("reference",)
+
+
+class Config:
+    """Settings, read from the environment once; tests change the attributes directly."""
+
+    def __init__(self) -> None:
+        values: dict[str, Any] = {}
+        for name, (default, parse, meaning) in _TABLE.items():
+            text = os.environ.get(name, "")
+            try:
+                values[name] = parse(text) if text else default
+            except ValueError:
+                raise ValueError(
+                    f"{name}={text!r} is not {parse.__name__}-valued ({meaning})"
+                ) from None
+        self.debug: int = values["RUSHLIGHT_DEBUG"]
+        self.eager: bool = bool(values["RUSHLIGHT_EAGER"])
+        self.executor: str = values["RUSHLIGHT_EXECUTOR"]
+        self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]
+        self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()
+        self.memo_steps: int = values["RUSHLIGHT_MEMO_STEPS"]
+        if self.executor not in EXECUTORS:
+            raise ValueError(
+                f"RUSHLIGHT_EXECUTOR={self.executor!r} is not one of {', '.join(EXECUTORS)}"
+            )
+
+
+def _eighth_of_memory() -> int:
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        total = 8 << 30
+    return max(total // 8, 256 << 20)
+
+
+config = Config()

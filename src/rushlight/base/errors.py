@@ -1,0 +1,24 @@
+"""Errors that are ours, and one way to describe operands in a message.  Level 0."""
+
+from __future__ import annotations
+
+
+class InternalError(RuntimeError):
+    """A broken invariant inside rushlight: never the user's mistake."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(f"rushlight internal error: {message}; please report it with the program")
+
+
+class FlushFailed:
+    """Stands in a node's value after its flush failed; every later read raises the same cause."""
+
+    __slots__ = ("cause",)
+
+    def __init__(self, cause: BaseException) -> None:
+        self.cause = cause
+
+
+def describe_shape(shape) -> str:
+    """`[2, 3]`, the way PyTorch prints sizes in messages."""
+    return "[" + ", ".join(map(str, shape)) + "]"

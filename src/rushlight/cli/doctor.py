@@ -1,0 +1,131 @@
+"""`rushlight doctor`: what a new user runs after installing.
+
+In: this machine and this installation.  Out: a report in words (or as JSON), and exit code 0 if
+everything that is required is here and the self-test of the kernels passes, else 1.  Level 14.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+from dataclasses import asdict
+
+from rushlight import __version__
+from rushlight.cli import machine, self_test
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The options of `rushlight doctor`."""
+    parser.add_argument("--json", action="store_true", help="print the report as JSON")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Examine, report, and say by the exit code whether all is well."""
+    report = examine()
+    if options.json:
+        print(json.dumps(report, indent=2))
+    else:
+        print(in_words(report))
+    return 0 if report["healthy"] else 1
+
+
+def examine() -> dict:
+    """The whole report as plain data; `problems` is a list of sentences, empty if healthy."""
+    llvm = machine.compiler()
+    dependencies = machine.dependencies()
+    checks = self_test.run_checks()
+    problems = [
+        f"{row['name']} is required and not installed"
+        for row in dependencies
+        if row["required"] and row["version"] is None
+    ]
+    if "error" in llvm:
+        problems.append(f"llvmlite cannot be loaded: {llvm['error']}")
+    problems += [f"self-test: {check.name} {check.message}" for check in checks if not check.passed]
+    return {
+        "rushlight": __version__,
+        "system": machine.python_and_platform(),
+        "processor": machine.processor(llvm),
+        "memory": machine.memory_bytes(),
+        "dependencies": dependencies,
+        "llvm": {key: llvm[key] for key in ("llvm", "triple", "error") if key in llvm},
+        "accelerators": [asdict(item) for item in machine.accelerators()],
+        "settings": {
+            name: value for name, value in os.environ.items() if name.startswith("RUSHLIGHT_")
+        },
+        "self_test": [_check_as_data(check) for check in checks],
+        "problems": problems,
+        "healthy": not problems,
+    }
+
+
+def _check_as_data(check: self_test.Check) -> dict:
+    row = asdict(check)
+    # JSON has no infinity.
+    row["error"] = row["error"] if math.isfinite(row["error"]) else None
+    return row
+
+
+def in_words(report: dict) -> str:
+    """The report for a person."""
+    system, processor = report["system"], report["processor"]
+    lines = [
+        f"rushlight {report['rushlight']}",
+        "",
+        _row("Python", system["python"]),
+        _row("", system["executable"]),
+        _row("Platform", system["platform"]),
+        _row("Processor", f"{processor['model']} ({processor['llvm_name']})"),
+        _row("", _threads(processor)),
+        _row("", " ".join(processor["features"]) or "features unknown"),
+        _row("Memory", _memory(report["memory"])),
+    ]
+    for index, row in enumerate(report["dependencies"]):
+        lines.append(_row("Packages" if index == 0 else "", _package(row)))
+    if "llvm" in report["llvm"]:
+        lines.append(_row("", f"LLVM {report['llvm']['llvm']} for {report['llvm']['triple']}"))
+    for index, (name, value) in enumerate(report["settings"].items()):
+        lines.append(_row("Settings" if index == 0 else "", f"{name}={value}"))
+    lines += ["", "Accelerators"]
+    for item in report["accelerators"]:
+        words = f"found: {item['what']}" if item["found"] else f"not found ({item['what']})"
+        lines.append(f"  {item['kind']:<8} {words}")
+        if item["found"] or item["what"].startswith("driver"):
+            lines.append(f"  {'':<8} {'used' if item['usable'] else 'not used'}: {item['reason']}")
+    lines += ["", "Self-test of the kernels"]
+    for check in report["self_test"]:
+        verdict = "pass" if check["passed"] else "FAIL"
+        lines.append(f"  {verdict}  {check['name']:<20} {check['milliseconds']:8.2f} ms")
+    lines.append("")
+    if report["problems"]:
+        lines += ["Problems:", *(f"  - {problem}" for problem in report["problems"])]
+    else:
+        lines.append("All is well: rushlight computes on this machine's CPU.")
+    return "\n".join(lines)
+
+
+def _row(label: str, value: str) -> str:
+    return f"{label:<12} {value}".rstrip()
+
+
+def _threads(processor: dict) -> str:
+    total, usable = processor["hardware_threads"], processor["usable_threads"]
+    if usable == total:
+        return f"{total} hardware threads"
+    return f"{total} hardware threads, {usable} of them for this process"
+
+
+def _memory(memory: dict) -> str:
+    if memory["total"] is None:
+        return "unknown"
+    words = f"{memory['total'] / 2**30:.1f} GiB"
+    if memory["available"] is not None:
+        words += f", {memory['available'] / 2**30:.1f} GiB available"
+    return words
+
+
+def _package(row: dict) -> str:
+    version = row["version"] or "not installed"
+    return f"{row['name']} {version} ({row['role']})"

@@ -1,0 +1,70 @@
+"""Plan: which recorded operations run, in what order, and when each value is used last.
+
+A plan depends only on the memo position and on which nodes are alive, so it is made once for each
+such pair and replayed.  It holds no buffers.  Level 9.
+"""
+
+from __future__ import annotations
+
+from rushlight.tape.primitive import Primitive
+
+
+class Instruction:
+    """One operation.  inputs: slots of the operands; last_uses: slots whose values end here."""
+
+    __slots__ = ("slot", "inputs", "live", "last_uses")
+
+    def __init__(self, slot: int, inputs: tuple[int, ...], live: bool) -> None:
+        self.slot = slot
+        self.inputs = inputs
+        self.live = live
+        self.last_uses: tuple[int, ...] = ()
+
+
+class Plan:
+    """instructions: operations in recorded order; live: slots that keep their values."""
+
+    __slots__ = ("instructions", "live", "dropped")
+
+    def __init__(self, instructions, live, dropped: int) -> None:
+        self.instructions = instructions
+        self.live = live
+        self.dropped = dropped
+
+
+def is_operation(node) -> bool:
+    """Whether a node on a tape was recorded (rather than entering as a leaf)."""
+    return node.value is None
+
+
+def make_plan(nodes, slots: dict[int, int], live: list[bool]) -> Plan:
+    """Keep what live values need.
+
+    slots: id of a node -> its slot; live: for each slot, whether its value must be kept.
+    """
+    needed = list(live)
+    inputs_of: list[tuple[int, ...]] = [()] * len(nodes)
+    for slot in range(len(nodes) - 1, -1, -1):
+        if needed[slot] and is_operation(nodes[slot]):
+            inputs_of[slot] = tuple(slots[id(operand)] for operand in nodes[slot].inputs)
+            for operand in inputs_of[slot]:
+                needed[operand] = True
+    instructions: list[Instruction] = []
+    last_use: dict[int, int] = {}
+    dropped = 0
+    for slot, node in enumerate(nodes):
+        if not is_operation(node):
+            continue
+        if not needed[slot]:
+            dropped += isinstance(node.step.primitive, Primitive)
+            continue
+        for operand in inputs_of[slot]:
+            last_use[operand] = len(instructions)
+        last_use[slot] = len(instructions)
+        instructions.append(Instruction(slot, inputs_of[slot], live[slot]))
+    ending: list[list[int]] = [[] for _ in instructions]
+    for slot, position in last_use.items():
+        ending[position].append(slot)
+    for instruction, ended in zip(instructions, ending):
+        instruction.last_uses = tuple(ended)
+    return Plan(tuple(instructions), tuple(s for s, kept in enumerate(live) if kept), dropped)

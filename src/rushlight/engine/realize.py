@@ -1,0 +1,89 @@
+"""Flush: find the live values, get the plan, run it, let go of the rest.
+
+Installed as `Tape.execute`.  A node is alive when something other than the tape and its consumers on
+the tape refers to it: a tensor, or a saved value of the autograd graph.  CPython's reference counts
+say so; what the tape itself accounts for is known for each memo position.  Level 9.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rushlight.base.config import config
+from rushlight.base.stats import stats
+from rushlight.engine.plan import Plan, make_plan
+from rushlight.reference.executor import run_plan
+from rushlight.tape.memo import BUFFER, Step, leaf_spec
+from rushlight.tape.tape import Tape
+
+_getrefcount = sys.getrefcount
+
+# Live sets remembered for one memo position; a program that varies more is not replaying anyway.
+MOST_PLANS = 64
+
+
+def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None:
+    """Give values to the live nodes of a tape; returns the first data-dependent error.
+
+    step: the memo position the tape ended at; None for nodes gathered from another thread's tape,
+    all of which then keep their values.
+    """
+    started = time.perf_counter()
+    if step is None:
+        slots = {id(node): slot for slot, node in enumerate(nodes)}
+        plan = make_plan(nodes, slots, [node.value is None for node in nodes])
+    else:
+        plan = _plan_for(nodes, step)
+    error = run_plan(plan, nodes)
+    _release(plan, nodes)
+    stats.flushes += 1
+    stats.flush_reasons[reason] = stats.flush_reasons.get(reason, 0) + 1
+    stats.operations_executed += len(plan.instructions)
+    stats.operations_dropped += plan.dropped
+    if config.debug >= 1:
+        milliseconds = (time.perf_counter() - started) * 1e3
+        print(
+            f"rushlight: flush ({reason}): {len(nodes)} nodes, {len(plan.instructions)} run, "
+            f"{plan.dropped} dropped, {len(plan.live)} kept, {milliseconds:.2f} ms",
+            file=sys.stderr,
+        )
+    return error
+
+
+def _plan_for(nodes: list, step: Step) -> Plan:
+    # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
+    # counts as 0: who else refers to it changes nothing.
+    signature = tuple([_getrefcount(node) if node.value is None else 0 for node in nodes])
+    plan = step.plans.get(signature)
+    if plan is not None:
+        stats.plans_replayed += 1
+        return plan
+    stats.plans_made += 1
+    slots = {id(node): slot for slot, node in enumerate(nodes)}
+    accounted = [3] * len(nodes)  # the tape's list, the loop variable, the argument of getrefcount
+    for node in nodes:
+        if node.value is None:
+            for operand in node.inputs:
+                slot = slots.get(id(operand))
+                if slot is not None:
+                    accounted[slot] += 1
+    live = [count > known for count, known in zip(signature, accounted)]
+    plan = make_plan(nodes, slots, live)
+    if len(step.plans) >= MOST_PLANS:
+        step.plans.clear()
+    step.plans[signature] = plan
+    return plan
+
+
+def _release(plan: Plan, nodes: list) -> None:
+    """Live nodes become leaves; all others lose their operands, so that memory is freed."""
+    for slot in plan.live:
+        node = nodes[slot]
+        stats.bytes_materialised += getattr(node.value, "nbytes", 0)
+        node.step = leaf_spec(BUFFER, node.shape, node.dtype)
+    for node in nodes:
+        node.inputs = ()
+
+
+Tape.execute = staticmethod(execute)

@@ -1,0 +1,24 @@
+"""Neural networks: parameters, modules, functions, initialization.  Level 12."""
+
+from rushlight.nn import functional, init, modules, parameter, utils
+from rushlight.nn.modules import *  # noqa: F403 - the families list their own names
+from rushlight.nn.modules import __all__ as _module_names
+from rushlight.nn.parameter import (
+    Buffer,
+    Parameter,
+    UninitializedBuffer,
+    UninitializedParameter,
+)
+
+__all__ = [
+    "Buffer",
+    "Parameter",
+    "UninitializedBuffer",
+    "UninitializedParameter",
+    "functional",
+    "init",
+    "modules",
+    "parameter",
+    "utils",
+    *_module_names,
+]

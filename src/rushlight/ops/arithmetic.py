@@ -1,0 +1,271 @@
+"""Arithmetic and its operators: add, sub, mul, div, power, comparison, logic.  Level 11.
+
+The operators are the hot path: two tensors of one dtype go straight to `apply2`; everything else
+(numbers, promotion, alpha) takes the function.
+"""
+
+from __future__ import annotations
+
+from rushlight.base.dtypes import bool_
+from rushlight.ops.promotion import is_number, promote, result_dtype, to_dtype
+from rushlight.ops.spelling import in_place, spelled
+from rushlight.primitives import elementwise as p
+from rushlight.tensor.apply import apply2
+from rushlight.tensor.tensor import Tensor, scalar_tensor
+
+
+def _scaled_by_alpha(name: str, other, alpha, dtype):
+    if alpha == 1 and not isinstance(alpha, bool):
+        return other
+    if isinstance(alpha, float) and not dtype.is_inexact:
+        raise RuntimeError(
+            f"{name}: For integral input tensors, argument alpha must not be a floating point "
+            "number."
+        )
+    if isinstance(alpha, bool) and dtype is not bool_:
+        raise RuntimeError("Boolean alpha only supported for Boolean results.")
+    return p.mul(other, other._scalar(alpha))
+
+
+@spelled(method=True, inplace=True, out=True)
+def add(input, other, *, alpha=1) -> Tensor:
+    """input + alpha * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.add."""
+    x, y = promote("add", input, other)
+    return p.add(x, _scaled_by_alpha("add", y, alpha, x._node.dtype))
+
+
+@spelled(method=True, inplace=True, out=True, aliases=("subtract",))
+def sub(input, other, *, alpha=1) -> Tensor:
+    """input - alpha * other.  Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub."""
+    x, y = promote("sub", input, other)
+    if x._node.dtype is bool_:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
+            "`logical_xor()` operator instead."
+        )
+    return p.sub(x, _scaled_by_alpha("sub", y, alpha, x._node.dtype))
+
+
+@spelled(method=True, inplace=True, out=True, aliases=("multiply",))
+def mul(input, other) -> Tensor:
+    """input * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.mul."""
+    return p.mul(*promote("mul", input, other))
+
+
+@spelled(method=True, inplace=True, out=True, aliases=("divide",))
+def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
+    """input / other, or its rounding towards zero ("trunc") or down ("floor").
+
+    Shapes: broadcast.  Dtypes: promoted; true division of integers is floating.
+    Raises: RuntimeError for another rounding mode.  Source: torch.div.
+    """
+    if rounding_mode is None:
+        return p.div(*promote("div", input, other, floating=True))
+    if rounding_mode == "floor":
+        return p.floor_divide(*promote("div", input, other))
+    if rounding_mode != "trunc":
+        raise RuntimeError(
+            "div expected rounding_mode to be one of None, 'trunc', or 'floor' but found "
+            f"'{rounding_mode}'"
+        )
+    x, y = promote("div", input, other)
+    if x._node.dtype.is_inexact:
+        return p.trunc(p.div(x, y))
+    # Integers: floor rounds away from zero where the signs differ and there is a rest.
+    quotient = p.floor_divide(x, y)
+    rest = p.ne(p.mul(quotient, y), x)
+    negative = p.lt(quotient, quotient._scalar(0))
+    return p.add(quotient, p.cast(p.bitwise_and(rest, negative), quotient._node.dtype))
+
+
+@spelled(method=True, inplace=True, out=True)
+def true_divide(input, other) -> Tensor:
+    """input / other; integers give floating results.  Source: torch.true_divide."""
+    return p.div(*promote("true_divide", input, other, floating=True))
+
+
+@spelled(method=True, inplace=True, out=True)
+def floor_divide(input, other) -> Tensor:
+    """The quotient rounded down.  Source: torch.floor_divide."""
+    return p.floor_divide(*promote("floor_divide", input, other))
+
+
+@spelled(method=True, inplace=True, out=True)
+def remainder(input, other) -> Tensor:
+    """The rest of division with the divisor's sign, as Python's %.  Source: torch.remainder."""
+    return p.remainder(*promote("remainder", input, other))
+
+
+@spelled(method=True, inplace=True, out=True)
+def fmod(input, other) -> Tensor:
+    """The rest of division with the dividend's sign, as C's fmod.  Source: torch.fmod."""
+    return p.fmod(*promote("fmod", input, other))
+
+
+@spelled(method=True, inplace=True, out=True)
+def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
+    """input ** exponent.  Shapes: broadcast.  Dtypes: promoted.
+
+    Raises: RuntimeError for an integer tensor with a negative integer exponent given as a number.
+    Source: torch.pow.
+    """
+    if is_number(exponent) and isinstance(input, Tensor):
+        return _power_of_number(input, exponent)
+    x, y = promote("pow", input, exponent)
+    return p.power(x, y)
+
+
+def _power_of_number(x: Tensor, exponent) -> Tensor:
+    dtype = result_dtype(x, exponent)
+    if not dtype.is_inexact and exponent < 0:
+        raise RuntimeError("Integers to negative integer powers are not allowed.")
+    x = to_dtype(x, dtype)
+    if dtype.is_inexact:
+        # Small exponents as products: exact, and their derivatives need no logarithm.
+        if exponent == 2:
+            return p.mul(x, x)
+        if exponent == 1:
+            return p.copy(x)
+        if exponent == 3:
+            return p.mul(p.mul(x, x), x)
+        if exponent == 0.5:
+            return p.sqrt(x)
+        if exponent == -1:
+            return p.reciprocal(x)
+    return p.power(x, x._scalar(exponent))
+
+
+def _comparison(name: str, primitive, python_name: str, aliases: tuple = ()):
+    def compare(input, other) -> Tensor:
+        x, y = promote(name, input, other)
+        if x._node.dtype.is_complex and name not in ("eq", "ne"):
+            raise RuntimeError(f"{name}: complex numbers have no order")
+        return primitive(x, y)
+
+    compare.__name__ = compare.__qualname__ = name
+    compare.__doc__ = (
+        f"Elementwise {python_name}.  Shapes: broadcast.  Dtypes: promoted for the comparison; the "
+        f"result is bool.  Source: torch.{name}."
+    )
+    return spelled(method=True, inplace=True, out=True, aliases=aliases)(compare)
+
+
+eq = _comparison("eq", p.eq, "==")
+ne = _comparison("ne", p.ne, "!=", ("not_equal",))
+lt = _comparison("lt", p.lt, "<", ("less",))
+le = _comparison("le", p.le, "<=", ("less_equal",))
+gt = _comparison("gt", p.gt, ">", ("greater",))
+ge = _comparison("ge", p.ge, ">=", ("greater_equal",))
+
+
+def _bitwise(name: str, primitive):
+    def combine(input, other) -> Tensor:
+        x, y = promote(name, input, other)
+        if x._node.dtype.is_inexact:
+            raise RuntimeError(
+                f"{name} is not implemented for {x._node.dtype}: operands must be integer or bool"
+            )
+        return primitive(x, y)
+
+    combine.__name__ = combine.__qualname__ = name
+    combine.__doc__ = f"Elementwise {name}.  Dtypes: integer or bool.  Source: torch.{name}."
+    return spelled(method=True, inplace=True, out=True)(combine)
+
+
+bitwise_and = _bitwise("bitwise_and", p.bitwise_and)
+bitwise_or = _bitwise("bitwise_or", p.bitwise_or)
+bitwise_xor = _bitwise("bitwise_xor", p.bitwise_xor)
+bitwise_left_shift = _bitwise("bitwise_left_shift", p.shift_left)
+bitwise_right_shift = _bitwise("bitwise_right_shift", p.shift_right)
+
+
+# Exact types: bool is an int but promotes differently.
+_REAL_NUMBERS = (float, int)
+
+# ---- operators -----------------------------------------------------------------------------------
+
+
+def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = False):
+    """`x op y`: the short way for two tensors of one dtype, the function for the rest."""
+
+    def operator(self, other):
+        try:
+            dtype = other._node.dtype
+        except AttributeError:
+            dtype = self._node.dtype
+            if dtype.is_inexact and type(other) in _REAL_NUMBERS:
+                return apply2(primitive, self, scalar_tensor(other, dtype))
+            return function(self, other) if is_number(other) else NotImplemented
+        if dtype is self._node.dtype and (dtype.is_inexact or not inexact_only):
+            return apply2(primitive, self, other)
+        return function(self, other)
+
+    operator.__doc__ = f"self {symbol} other"
+    return operator
+
+
+def _fast_reflected(primitive, function, symbol: str):
+    """`number op x`."""
+
+    def operator(self, other):
+        dtype = self._node.dtype
+        if dtype.is_inexact and type(other) in _REAL_NUMBERS:
+            return apply2(primitive, scalar_tensor(other, dtype), self)
+        if is_number(other) or isinstance(other, Tensor):
+            return function(other, self)
+        return NotImplemented
+
+    operator.__doc__ = f"other {symbol} self"
+    return operator
+
+
+def _reflected(function, symbol: str):
+    def operator(self, other):
+        if is_number(other) or isinstance(other, Tensor):
+            return function(other, self)
+        return NotImplemented
+
+    operator.__doc__ = f"other {symbol} self"
+    return operator
+
+
+def _plain_operator(function):
+    def operator(self, other):
+        if isinstance(other, Tensor) or is_number(other):
+            return function(self, other)
+        return NotImplemented
+
+    return operator
+
+
+def _attach_operators() -> None:
+    table = (
+        ("add", p.add, add, "+", False),
+        ("sub", p.sub, sub, "-", True),
+        ("mul", p.mul, mul, "*", False),
+        ("truediv", p.div, true_divide, "/", True),
+    )
+    for name, primitive, function, symbol, inexact_only in table:
+        fast = _fast_operator(primitive, function, symbol, inexact_only=inexact_only)
+        setattr(Tensor, f"__{name}__", fast)
+        setattr(Tensor, f"__r{name}__", _fast_reflected(primitive, function, symbol))
+        setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
+    for name, function, symbol in (
+        ("floordiv", floor_divide, "//"),
+        ("mod", remainder, "%"),
+        ("pow", pow, "**"),
+        ("and", bitwise_and, "&"),
+        ("or", bitwise_or, "|"),
+        ("xor", bitwise_xor, "^"),
+        ("lshift", bitwise_left_shift, "<<"),
+        ("rshift", bitwise_right_shift, ">>"),
+    ):
+        setattr(Tensor, f"__{name}__", _plain_operator(function))
+        setattr(Tensor, f"__r{name}__", _reflected(function, symbol))
+        setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
+    Tensor.__rdiv__ = Tensor.__rtruediv__
+    for function in (eq, ne, lt, le, gt, ge):
+        setattr(Tensor, f"__{function.__name__}__", _plain_operator(function))
+
+
+_attach_operators()

@@ -1,0 +1,298 @@
+"""Scaled dot-product attention and multi-head attention.  Level 11.
+
+Letters in shapes: B batch, H heads, L query positions, S key positions, E features.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rushlight.base.dtypes import bool_
+from rushlight.ops.activation import softmax
+from rushlight.ops.creation import filled
+from rushlight.ops.dropout import dropout
+from rushlight.ops.joining import cat, repeat_interleave
+from rushlight.ops.matmul import linear
+from rushlight.ops.padding import padded
+from rushlight.ops.promotion import check_tensor
+from rushlight.ops.shaping import expand, narrow, reshape
+from rushlight.primitives import elementwise as e
+from rushlight.primitives import movement as p
+from rushlight.primitives.contraction import matmul
+from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+
+
+def _causal_mask(rows: int, columns: int) -> Tensor:
+    """True where position i may look at position j <= i."""
+    return tensor_from_numpy(np.tri(rows, columns, dtype=np.bool_), bool_)
+
+
+def _as_bias(mask: Tensor, like: Tensor) -> Tensor:
+    """An additive mask: 0 where attention is allowed, -inf elsewhere."""
+    if mask._node.dtype is not bool_:
+        return mask if mask._node.dtype is like._node.dtype else e.cast(mask, like._node.dtype)
+    return e.where(mask, like._scalar(0.0), like._scalar(float("-inf")))
+
+
+def _check_attention(query, key, value, attn_mask, is_causal: bool) -> None:
+    for name, x in (("query", query), ("key", key), ("value", value)):
+        check_tensor("scaled_dot_product_attention", x, name)
+        if len(x._node.shape) < 2:
+            raise RuntimeError(
+                f"Expected query, key, and value to all be at least 2 dimensional, but got {name} "
+                f"of {len(x._node.shape)} dims"
+            )
+    if not query._node.dtype is key._node.dtype is value._node.dtype:
+        raise RuntimeError(
+            "Expected query, key, and value to have the same dtype, but got query.dtype: "
+            f"{query._node.dtype} key.dtype: {key._node.dtype} and value.dtype: "
+            f"{value._node.dtype} instead."
+        )
+    if attn_mask is not None and is_causal:
+        raise RuntimeError(
+            "scaled_dot_product_attention: Explicit attn_mask should not be set when is_causal=True"
+        )
+    if attn_mask is not None and attn_mask._node.dtype not in (bool_, query._node.dtype):
+        if not attn_mask._node.dtype.is_floating_point:
+            raise RuntimeError(
+                "Expected attn_mask dtype to be bool or float or to match query dtype, but got "
+                f"attn_mask.dtype: {attn_mask._node.dtype} and query.dtype: {query._node.dtype}"
+            )
+
+
+def scaled_dot_product_attention(
+    query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
+) -> Tensor:
+    """softmax(query key^T scale + mask) value.
+
+    Shapes: query (..., L, E), key (..., S, E), value (..., S, Ev); batch axes broadcast.
+    attn_mask: bool (True: may look) or additive, broadcasting to (..., L, S).
+    A row that may look nowhere gives zeros.  Source:
+    torch.nn.functional.scaled_dot_product_attention.
+    """
+    _check_attention(query, key, value, attn_mask, is_causal)
+    if enable_gqa:
+        heads = query._node.shape[-3]
+        key = repeat_interleave(key, heads // key._node.shape[-3], -3)
+        value = repeat_interleave(value, heads // value._node.shape[-3], -3)
+    features = query._node.shape[-1]
+    factor = 1 / math.sqrt(features) if scale is None else scale
+    scores = matmul(e.mul(query, query._scalar(factor)), key, False, True)  # (..., L, S)
+    if is_causal:
+        attn_mask = _causal_mask(query._node.shape[-2], key._node.shape[-2])
+    if attn_mask is not None:
+        scores = e.add(scores, _as_bias(attn_mask, scores))
+    weights = _safe_softmax(scores) if attn_mask is not None else softmax(scores, -1)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p, True)
+    return matmul(weights, value, False, False)
+
+
+def _safe_softmax(scores: Tensor) -> Tensor:
+    """Softmax over the last axis that gives zeros where every score is -inf."""
+    last = len(scores._node.shape) - 1
+    if scores._node.shape[last] == 0:
+        return scores
+    nowhere = e.eq(reduce_max(scores, (last,), True), scores._scalar(float("-inf")))
+    weights = softmax(e.where(nowhere, scores._scalar(0.0), scores), -1)
+    return e.where(nowhere, weights._scalar(0.0), weights)
+
+
+# ---- multi-head attention ------------------------------------------------------------------------
+
+
+def _in_projection_packed(query, key, value, weight, bias):
+    """Query, key and value projected by one stacked weight (3E, E)."""
+    features = query._node.shape[-1]
+    if query is key and key is value:
+        joint = linear(query, weight, bias)
+        return tuple([narrow(joint, -1, i * features, features) for i in range(3)])
+    parts = []
+    for i, x in enumerate((query, key, value)):
+        part = narrow(weight, 0, i * features, features)
+        part_bias = None if bias is None else narrow(bias, 0, i * features, features)
+        parts.append(linear(x, part, part_bias))
+    return tuple(parts)
+
+
+def _heads_first(x: Tensor, heads: int) -> Tensor:
+    """(L, B, E) -> (B * heads, L, E / heads)."""
+    length, batch, features = x._node.shape
+    split = p.reshape(x, (length, batch * heads, features // heads))
+    return p.permute(split, (1, 0, 2))
+
+
+def _additive(mask: Tensor | None, name: str, dtype) -> Tensor | None:
+    """A mask in additive form: bool True becomes -inf.  Raises: RuntimeError for integers."""
+    if mask is None:
+        return None
+    if mask._node.dtype is bool_:
+        return e.where(mask, mask._scalar(float("-inf"), dtype), mask._scalar(0.0, dtype))
+    if not mask._node.dtype.is_floating_point:
+        raise RuntimeError(f"only bool and floating types of {name} are supported")
+    return mask if mask._node.dtype is dtype else e.cast(mask, dtype)
+
+
+def _check_heads(query, key, value, embed_dim_to_check: int, num_heads: int) -> None:
+    features = query._node.shape[-1]
+    if features != embed_dim_to_check:
+        raise AssertionError(
+            f"was expecting embedding dimension of {embed_dim_to_check}, but got {features}"
+        )
+    if features % num_heads:
+        raise AssertionError(f"embed_dim {features} not divisible by num_heads {num_heads}")
+    if key._node.shape[:2] != value._node.shape[:2]:
+        raise AssertionError(
+            f"key's sequence and batch dims {list(key._node.shape[:2])} do not match value's "
+            f"{list(value._node.shape[:2])}"
+        )
+
+
+def _check_ranks(query, key, value, key_padding_mask, attn_mask) -> bool:
+    """Whether the inputs are batched.  Raises: AssertionError for inconsistent ranks."""
+    rank = len(query._node.shape)
+    if rank not in (2, 3):
+        raise AssertionError(
+            f"query should be unbatched 2D or batched 3D tensor but received {rank}-D query tensor"
+        )
+    if len(key._node.shape) != rank or len(value._node.shape) != rank:
+        raise AssertionError(
+            f"For a {rank}-D `query`, expected `key` and "
+            f"`value` to be {rank}-D but found {len(key._node.shape)}-D and "
+            f"{len(value._node.shape)}-D tensors respectively"
+        )
+    if key_padding_mask is not None and len(key_padding_mask._node.shape) != rank - 1:
+        raise AssertionError(
+            f"expected `key_padding_mask` to be `None` or {rank - 1}-D but found "
+            f"{len(key_padding_mask._node.shape)}-D tensor instead"
+        )
+    if attn_mask is not None and len(attn_mask._node.shape) not in (2, 3):
+        raise AssertionError(
+            "expected `attn_mask` to be `None`, 2-D or 3-D but found "
+            f"{len(attn_mask._node.shape)}-D tensor instead"
+        )
+    return rank == 3
+
+
+def _shaped_mask(mask: Tensor, rows: int, columns: int, batch_heads: int) -> Tensor:
+    shape = mask._node.shape
+    if len(shape) == 2:
+        if shape != (rows, columns):
+            raise RuntimeError(
+                f"The shape of the 2D attn_mask is {list(shape)}, but should be {(rows, columns)}."
+            )
+        return p.reshape(mask, (1, rows, columns))
+    if shape != (batch_heads, rows, columns):
+        raise RuntimeError(
+            f"The shape of the 3D attn_mask is {list(shape)}, but should be "
+            f"{(batch_heads, rows, columns)}."
+        )
+    return mask
+
+
+def _with_row(x: Tensor, row: Tensor) -> Tensor:
+    """One more position (L axis first) that is the same for the whole batch."""
+    batch = x._node.shape[1]
+    return cat([x, expand(row, 1, batch, row._node.shape[-1])], 0)
+
+
+def multi_head_attention_forward(
+    query, key, value, embed_dim_to_check, num_heads, in_proj_weight, in_proj_bias, bias_k, bias_v,
+    add_zero_attn, dropout_p, out_proj_weight, out_proj_bias, training=True, key_padding_mask=None,
+    need_weights=True, attn_mask=None, use_separate_proj_weight=False, q_proj_weight=None,
+    k_proj_weight=None, v_proj_weight=None, static_k=None, static_v=None,
+    average_attn_weights=True, is_causal=False,
+):  # fmt: skip
+    """Attention by several heads over projected inputs, and its weights.
+
+    Shapes: query (L, B, E), key and value (S, B, *), or without B; output as query; weights
+    (B, L, S), or (B, H, L, S) unless averaged.
+    Source: torch.nn.functional.multi_head_attention_forward.
+    """
+    batched = _check_ranks(query, key, value, key_padding_mask, attn_mask)
+    if is_causal and attn_mask is None:
+        raise RuntimeError(
+            "Need attn_mask if specifying the is_causal hint. You may use the Transformer module "
+            "method `generate_square_subsequent_mask` to create this mask."
+        )
+    if not batched:
+        same_key, same_value = key is query, value is key
+        query = _lifted(query, 1)
+        key = query if same_key else _lifted(key, 1)
+        value = key if same_value else _lifted(value, 1)
+        if key_padding_mask is not None:
+            key_padding_mask = _lifted(key_padding_mask, 0)
+    _check_heads(query, key, value, embed_dim_to_check, num_heads)
+    length, batch, features = query._node.shape
+    if use_separate_proj_weight:
+        biases = (None,) * 3
+        if in_proj_bias is not None:
+            biases = [narrow(in_proj_bias, 0, i * features, features) for i in range(3)]
+        weights = (q_proj_weight, k_proj_weight, v_proj_weight)
+        q, k, v = [linear(x, w, b) for x, w, b in zip((query, key, value), weights, biases)]
+    else:
+        q, k, v = _in_projection_packed(query, key, value, in_proj_weight, in_proj_bias)
+    attn_mask = _additive(attn_mask, "attn_mask", q._node.dtype)
+    padding = _additive(key_padding_mask, "key_padding_mask", q._node.dtype)
+    if bias_k is not None:
+        k, v = _with_row(k, bias_k), _with_row(v, bias_v)
+    q = _heads_first(q, num_heads)
+    k = _heads_first(k, num_heads) if static_k is None else static_k
+    v = _heads_first(v, num_heads) if static_v is None else static_v
+    if add_zero_attn:
+        zero = filled((k._node.shape[0], 1, k._node.shape[2]), 0, k._node.dtype)
+        k, v = cat([k, zero], 1), cat([v, zero], 1)
+    extra = (bias_k is not None) + bool(add_zero_attn)
+    if attn_mask is not None:
+        source = k._node.shape[1] - extra
+        attn_mask = _shaped_mask(attn_mask, length, source, batch * num_heads)
+        attn_mask = padded(attn_mask, [(0, 0), (0, 0), (0, extra)])
+    if padding is not None:
+        mask = padded(padding, [(0, 0), (0, extra)])
+        attn_mask = _merged_mask(mask, attn_mask, batch, num_heads, k._node.shape[1])
+    out, weights = _attend(q, k, v, attn_mask, dropout_p if training else 0.0)
+    out = p.reshape(p.permute(out, (1, 0, 2)), (length * batch, features))
+    out = reshape(linear(out, out_proj_weight, out_proj_bias), (length, batch, -1))
+    if not batched:
+        out = p.reshape(out, (out._node.shape[0], out._node.shape[2]))
+    if not need_weights:
+        return out, None
+    weights = p.reshape(weights, (batch, num_heads, length, k._node.shape[1]))
+    if average_attn_weights:
+        weights = reduce_sum(weights, (1,), False)
+        weights = e.div(weights, weights._scalar(num_heads))
+    if not batched:
+        weights = p.reshape(weights, weights._node.shape[1:])
+    return out, weights
+
+
+def _lifted(x: Tensor, axis: int) -> Tensor:
+    shape = x._node.shape
+    return p.reshape(x, (*shape[:axis], 1, *shape[axis:]))
+
+
+def _merged_mask(padding: Tensor, mask, batch: int, heads: int, source: int) -> Tensor:
+    """The key padding mask (B, S) for all heads, added to the attention mask."""
+    if padding._node.shape != (batch, source):
+        raise AssertionError(
+            f"expecting key_padding_mask shape of {(batch, source)}, but got "
+            f"{list(padding._node.shape)}"
+        )
+    spread = p.expand(p.reshape(padding, (batch, 1, 1, source)), (batch, heads, 1, source))
+    spread = p.reshape(spread, (batch * heads, 1, source))
+    return spread if mask is None else e.add(mask, spread)
+
+
+def _attend(q: Tensor, k: Tensor, v: Tensor, mask, dropout_p: float):
+    """(out, weights) of attention over (B * H, L, E / H)."""
+    factor = 1 / math.sqrt(q._node.shape[-1])
+    scores = matmul(e.mul(q, q._scalar(factor)), k, False, True)
+    if mask is not None:
+        scores = e.add(scores, mask)
+    weights = softmax(scores, -1)
+    if dropout_p > 0.0:
+        weights = dropout(weights, dropout_p, True)
+    return matmul(weights, v, False, False), weights

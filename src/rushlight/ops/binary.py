@@ -1,0 +1,264 @@
+"""Functions of two or three tensors, element by element, beyond plain arithmetic.  Level 11."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rushlight.base.dtypes import complex128, float64, int32, narrow
+from rushlight.ops.arithmetic import mul
+from rushlight.ops.arithmetic import sub as subtract
+from rushlight.ops.creation import arithmetic_value
+from rushlight.ops.promotion import (
+    as_inexact,
+    check_tensor,
+    constant,
+    is_number,
+    promote,
+    result_dtype,
+    to_dtype,
+)
+from rushlight.ops.return_types import return_type
+from rushlight.ops.scan import log_add_exp
+from rushlight.ops.spelling import spelled
+from rushlight.primitives import elementwise as e
+from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+
+
+@spelled(method=False)
+def rsub(input, other, *, alpha=1) -> Tensor:
+    """other - alpha * input.  Source: torch.rsub."""
+    return subtract(other, input, alpha=alpha)
+
+
+@spelled(method=True, inplace=True, out=True)
+def lerp(input, end, weight) -> Tensor:
+    """input + weight * (end - input), exact at both ends.
+
+    Raises: RuntimeError if the dtypes differ.  Source: torch.lerp.
+    """
+    check_tensor("lerp", input)
+    check_tensor("lerp", end, "end")
+    if input._node.dtype is not end._node.dtype:
+        raise RuntimeError(
+            f"expected dtype {input._node.dtype} for `end` but got dtype {end._node.dtype}"
+        )
+    if isinstance(weight, Tensor):
+        if weight._node.dtype is not input._node.dtype:
+            raise RuntimeError(
+                f"expected dtype {input._node.dtype} for `weight` but got dtype {weight._node.dtype}"
+            )
+    else:
+        weight = input._scalar(weight)
+    if not input._node.dtype.is_inexact:
+        raise RuntimeError(f"\"lerp_kernel\" not implemented for '{input._node.dtype.name}'")
+    step = e.sub(end, input)
+    size = constant(e.absolute(weight))
+    from_start = e.add(input, e.mul(weight, step))
+    from_end = e.sub(end, e.mul(step, e.sub(weight._scalar(1.0), weight)))
+    return e.where(e.lt(size, size._scalar(0.5)), from_start, from_end)
+
+
+def _check_value(name: str, value, dtype) -> None:
+    if isinstance(value, (float, complex)) and not dtype.is_inexact:
+        raise RuntimeError(
+            f"For integral input tensors, argument value must not be a floating point number: {name}"
+        )
+
+
+@spelled(method=True, inplace=True, out=True)
+def addcmul(input, tensor1, tensor2, *, value=1) -> Tensor:
+    """input + value * tensor1 * tensor2.  Source: torch.addcmul."""
+    check_tensor("addcmul", input)
+    dtype = result_dtype(input, tensor1, tensor2)
+    _check_value("addcmul", value, dtype)
+    product = e.mul(to_dtype(tensor1, dtype), to_dtype(tensor2, dtype))
+    if value != 1:
+        product = e.mul(product, product._scalar(value))
+    return e.add(to_dtype(input, dtype), product)
+
+
+@spelled(method=True, inplace=True, out=True)
+def addcdiv(input, tensor1, tensor2, *, value=1) -> Tensor:
+    """input + value * tensor1 / tensor2.  Raises: RuntimeError for integers.
+
+    Source: torch.addcdiv.
+    """
+    check_tensor("addcdiv", input)
+    if not result_dtype(tensor1, tensor2).is_inexact:
+        raise RuntimeError(
+            "Integer division with addcdiv is no longer supported, and in a future  release "
+            "addcdiv will perform a true division of tensor1 and tensor2."
+        )
+    dtype = result_dtype(input, tensor1, tensor2)
+    x = to_dtype(tensor1, dtype)
+    if value != 1:
+        x = e.mul(x, x._scalar(value))
+    return e.add(to_dtype(input, dtype), e.div(x, to_dtype(tensor2, dtype)))
+
+
+# ---- floating pairs ------------------------------------------------------------------------------
+
+
+def _real_pair(name: str, input, other, *, floating: bool = True) -> tuple[Tensor, Tensor]:
+    x, y = promote(name, input, other, floating=floating)
+    if x._node.dtype.is_complex:
+        raise RuntimeError(f"{name} is not implemented for complex tensors")
+    return x, y
+
+
+def _floating(name: str, primitive, what: str, aliases: tuple = (), inplace: bool = True):
+    def compute(input, other) -> Tensor:
+        return primitive(*_real_pair(name, input, other))
+
+    compute.__name__ = compute.__qualname__ = name
+    compute.__doc__ = f"{what}, elementwise.  Dtypes: integers give floats.  Source: torch.{name}."
+    return spelled(method=True, inplace=inplace, out=True, aliases=aliases)(compute)
+
+
+atan2 = _floating("atan2", e.atan2, "Angle of the point (other, input)", ("arctan2",))
+copysign = _floating("copysign", e.copysign, "|input| with the sign of other")
+
+
+@spelled(method=True, inplace=True, out=True)
+def nextafter(input, other) -> Tensor:
+    """The next floating number after input towards other.  Source: torch.nextafter."""
+    x, y = _real_pair("nextafter", input, other, floating=False)
+    if not x._node.dtype.is_inexact:
+        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x._node.dtype.name}'")
+    return e.nextafter(x, y)
+
+
+@spelled(method=True, inplace=True, out=True)
+def hypot(input, other) -> Tensor:
+    """sqrt(input**2 + other**2) without overflow.  Source: torch.hypot."""
+    x, y = _real_pair("hypot", input, other, floating=False)
+    if not x._node.dtype.is_inexact:
+        raise RuntimeError(f"\"hypot_cpu\" not implemented for '{x._node.dtype.name}'")
+    return to_dtype(e.absolute(e.make_complex(x, y)), x._node.dtype)
+
+
+def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
+    x, y = promote(name, input, other)
+    if not x._node.dtype.is_inexact:
+        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
+    return x, y
+
+
+@spelled(method=True, out=True)
+def logaddexp(input, other) -> Tensor:
+    """log(exp(input) + exp(other)) without overflow.  Source: torch.logaddexp."""
+    x, y = _inexact_pair("logaddexp", input, other)
+    return log_add_exp(x, y)
+
+
+@spelled(method=True, out=True)
+def logaddexp2(input, other) -> Tensor:
+    """log2(2**input + 2**other) without overflow.  Source: torch.logaddexp2."""
+    x, y = _inexact_pair("logaddexp2", input, other)
+    factor = x._scalar(math.log(2))
+    return e.div(log_add_exp(e.mul(x, factor), e.mul(y, factor)), factor)
+
+
+def product_with_log(name: str, input, other, log, lowest: float) -> Tensor:
+    """input * log(other), 0 where input is 0 and other is not NaN.
+
+    lowest: where `log` is minus infinity.
+    """
+    x, y = _real_pair(name, input, other)
+    infinite = e.bitwise_or(e.le(y, y._scalar(lowest)), e.eq(y, y._scalar(math.inf)))
+    zero = e.bitwise_and(e.eq(x, x._scalar(0.0)), infinite)
+    # log(lowest + 1) is 0 in both cases.
+    return e.mul(x, log(e.where(zero, y._scalar(lowest + 1), y)))
+
+
+@spelled(method=True, inplace=True, out=True)
+def xlogy(input, other) -> Tensor:
+    """input * log(other), 0 where input is 0.  Source: torch.xlogy."""
+    return product_with_log("xlogy", input, other, e.log, 0.0)
+
+
+@spelled(method=True, inplace=True, out=True)
+def heaviside(input, values) -> Tensor:
+    """0 below 0, 1 above, `values` at 0.  Source: torch.heaviside."""
+    check_tensor("heaviside", input)
+    check_tensor("heaviside", values, "values")
+    if input._node.dtype is not values._node.dtype:
+        raise RuntimeError("heaviside is not yet implemented for tensors with different dtypes.")
+    if input._node.dtype.is_complex:
+        raise RuntimeError("heaviside is not yet implemented for complex tensors.")
+    x, at_zero = constant(input), constant(values)
+    zero = x._scalar(0)
+    return e.where(e.eq(x, zero), at_zero, e.cast(e.gt(x, zero), x._node.dtype))
+
+
+@spelled(method=True, inplace=True, out=True)
+def float_power(input, exponent) -> Tensor:
+    """input ** exponent in double precision.  Source: torch.float_power."""
+    dtype = result_dtype(input, exponent)
+    wide = complex128 if dtype.is_complex else float64
+    x = input if is_number(input) else to_dtype(input, wide)
+    y = exponent if is_number(exponent) else to_dtype(exponent, wide)
+    if is_number(x):
+        x = to_dtype(x, wide)
+    if is_number(y):
+        y = to_dtype(y, wide)
+    return e.power(x, y)
+
+
+@spelled(method=True, inplace=True, out=True)
+def ldexp(input, other) -> Tensor:
+    """input * 2 ** other.  Source: torch.ldexp."""
+    check_tensor("ldexp", input)
+    power = e.exp2(as_inexact("ldexp", other))
+    return mul(input, power)
+
+
+@spelled(method=True, out=True)
+def frexp(input):
+    """(mantissa in ±[0.5, 1), exponent) with input = mantissa * 2 ** exponent; reads the values.
+
+    Source: torch.frexp.
+    """
+    check_tensor("frexp", input)
+    if not input._node.dtype.is_floating_point:
+        raise RuntimeError(
+            f"torch.frexp() only supports floating-point dtypes, got {input._node.dtype}"
+        )
+    mantissa, exponent = np.frexp(arithmetic_value(input))
+    dtype = input._node.dtype
+    if input._grad_fn is None:
+        first = tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype)
+    else:
+        scale = np.array(np.ldexp(1.0, -exponent.astype(np.int32)), order="C")
+        first = mul(input, tensor_from_numpy(narrow(scale, dtype), dtype))
+    second = tensor_from_numpy(np.array(exponent, dtype=np.int32, order="C"), int32)
+    return return_type("frexp", "mantissa", "exponent")(first, second)
+
+
+# ---- integers ------------------------------------------------------------------------------------
+
+
+def _integer_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
+    x, y = promote(name, input, other)
+    if x._node.dtype.is_inexact or x._node.dtype.name == "bool":
+        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
+    return x, y
+
+
+@spelled(method=True, inplace=True, out=True)
+def gcd(input, other) -> Tensor:
+    """Greatest common divisor.  Dtypes: integer.  Source: torch.gcd."""
+    return e.gcd(*_integer_pair("gcd", input, other))
+
+
+@spelled(method=True, inplace=True, out=True)
+def lcm(input, other) -> Tensor:
+    """Least common multiple.  Dtypes: integer.  Source: torch.lcm."""
+    x, y = _integer_pair("lcm", input, other)
+    divisor = e.gcd(x, y)
+    none = e.eq(divisor, divisor._scalar(0))
+    safe = e.where(none, divisor._scalar(1), divisor)
+    return e.absolute(e.mul(e.floor_divide(x, safe), y))
+

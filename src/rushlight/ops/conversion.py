@@ -1,0 +1,348 @@
+"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.  Level 11."""
+
+from __future__ import annotations
+
+from rushlight.base import dtypes, formats, limits
+from rushlight.base.device import resolve_device
+from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_by_name
+from rushlight.base.dtypes import can_cast as dtype_can_cast
+from rushlight.base.shapes import is_contiguous as strides_are_contiguous
+from rushlight.base.shapes import numel as count
+from rushlight.base.shapes import wrap_axis
+from rushlight.ops.creation import filled
+from rushlight.ops.promotion import NUMBERS, check_tensor, is_number, result_dtype, to_dtype
+from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_result
+from rushlight.primitives.elementwise import cast
+from rushlight.primitives.elementwise import where as choose
+from rushlight.primitives.movement import copy as copied
+from rushlight.tensor.autodiff import type_name
+from rushlight.tensor.storage import check_writable, pin
+from rushlight.tensor.tensor import Size, Tensor, strides_of
+
+for _name in ("strided", "sparse_coo", "sparse_csr", "contiguous_format", "preserve_format",
+              "channels_last", "channels_last_3d", "layout", "memory_format"):  # fmt: skip
+    PUBLIC[_name] = getattr(formats, _name)
+PUBLIC["finfo"] = limits.finfo
+PUBLIC["iinfo"] = limits.iinfo
+
+
+# ---- dtype and device ----------------------------------------------------------------------------
+
+
+def converted(x: Tensor, dtype: DType | None, always_copy: bool) -> Tensor:
+    """The tensor itself, or a copy where the dtype differs or a copy is asked for."""
+    if dtype is not None and dtype is not x._node.dtype:
+        return cast(x, dtype)
+    return copied(x) if always_copy else x
+
+
+@attach_method("to")
+def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
+       memory_format=None) -> Tensor:  # fmt: skip
+    """This tensor with another dtype or device; itself if nothing changes.
+
+    Forms: to(dtype), to(device, dtype), to(other).
+    Raises: AssertionError for CUDA, as PyTorch without it.  Source: torch.Tensor.to.
+    """
+    rest = list(args)
+    if rest and isinstance(rest[0], Tensor):
+        other = rest.pop(0)
+        dtype, device = other._node.dtype, other.device
+    elif rest and isinstance(rest[0], DType):
+        dtype = rest.pop(0)
+    elif rest:
+        device = rest.pop(0)
+        if rest and (rest[0] is None or isinstance(rest[0], DType)):
+            dtype = rest.pop(0) or dtype
+    if len(rest) > 1:
+        copy = rest[1]
+    if dtype is not None and not isinstance(dtype, DType):
+        raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
+    resolve_device(device)
+    return converted(self, dtype, copy)
+
+
+def _conversion_method(name: str, dtype: DType) -> None:
+    def convert(self, memory_format=None) -> Tensor:
+        return self if self._node.dtype is dtype else cast(self, dtype)
+
+    convert.__name__ = convert.__qualname__ = name
+    convert.__doc__ = f"This tensor as {dtype}."
+    setattr(Tensor, name, convert)
+
+
+for _name, _dtype in (
+    ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
+    ("bfloat16", dtypes.bfloat16), ("int", dtypes.int32), ("long", dtypes.int64),
+    ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
+    ("bool", dtypes.bool_), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
+):  # fmt: skip
+    _conversion_method(_name, _dtype)
+
+_TYPE_STRINGS = {type_name(d): d for d in ALL_DTYPES}
+
+
+@attach_method("type")
+def type_(self, dtype=None, non_blocking=False):
+    """The type's name without argument; else this tensor converted.  Source: torch.Tensor.type."""
+    if dtype is None:
+        return type_name(self._node.dtype)
+    if isinstance(dtype, str):
+        dtype = _TYPE_STRINGS.get(dtype) or dtype_by_name(dtype.removeprefix("torch."))
+    return converted(self, dtype, False)
+
+
+@attach_method("type_as")
+def type_as(self, other) -> Tensor:
+    """This tensor with the other's dtype."""
+    check_tensor("type_as", other, "other")
+    return converted(self, other._node.dtype, False)
+
+
+@attach_method("cpu")
+def cpu(self, memory_format=None) -> Tensor:
+    """This tensor in the CPU's memory: itself."""
+    return self
+
+
+@attach_method("cuda")
+def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
+    """Raises PyTorch's AssertionError, since no CUDA device is supported."""
+    resolve_device("cuda")
+    return self
+
+
+def _get_is_cpu(self) -> bool:
+    return True
+
+
+def _get_false(self) -> bool:
+    return False
+
+
+def _get_layout(self):
+    return formats.strided
+
+
+Tensor.is_cpu = property(_get_is_cpu)
+for _name in ("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_meta", "is_mkldnn", "is_nested",
+              "is_xpu", "is_xla", "is_sparse_csr"):  # fmt: skip
+    setattr(Tensor, _name, property(_get_false))
+Tensor.layout = property(_get_layout)
+
+
+# ---- copies and in-place values ------------------------------------------------------------------
+
+
+@spelled(method=True)
+def clone(input, *, memory_format=None) -> Tensor:
+    """A copy that gradients flow through.  Source: torch.clone."""
+    check_tensor("clone", input)
+    return copied(input)
+
+
+@attach_method("contiguous")
+def contiguous(self, memory_format=None) -> Tensor:
+    """This tensor if its elements lie in row-major order, else a copy that does."""
+    return self if is_contiguous(self) else copied(self)
+
+
+@attach_method("is_contiguous")
+def is_contiguous(self, memory_format=None) -> bool:
+    """Whether the elements lie in row-major order; other memory formats are never used here."""
+    if memory_format in (formats.channels_last, formats.channels_last_3d):
+        return _is_channels_last(self)
+    return self._layout is None or strides_are_contiguous(self._node.shape, self._layout[0])
+
+
+def _is_channels_last(x: Tensor) -> bool:
+    shape, strides = x._node.shape, strides_of(x)
+    if len(shape) < 4:
+        return False
+    order = (0, *range(2, len(shape)), 1)
+    return strides_are_contiguous([shape[a] for a in order], [strides[a] for a in order])
+
+
+@attach_method("copy_")
+def copy_(self, other, non_blocking=False) -> Tensor:
+    """Overwrite with another tensor's elements, broadcast and converted.
+
+    Raises: RuntimeError if the shapes do not fit.  Source: torch.Tensor.copy_.
+    """
+    check_writable(self)
+    if not isinstance(other, Tensor):
+        raise TypeError(
+            f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
+        )
+    return write_result(self, to_dtype(other, self._node.dtype))
+
+
+@spelled(function=True)
+def fill(input, value) -> Tensor:
+    """A tensor of the input's shape and dtype with one value.  Source: torch.fill."""
+    check_tensor("fill", input)
+    if isinstance(value, Tensor):
+        if value._node.shape:
+            raise RuntimeError(
+                "fill_ only supports 0-dimension value tensor but got tensor with "
+                f"{value.ndim} dimensions."
+            )
+        return to_dtype(value, input._node.dtype).expand(input._node.shape)
+    if not is_number(value):
+        raise TypeError(f"fill_(): argument 'value' must be Number, not {type(value).__name__}")
+    if isinstance(value, complex) and not input._node.dtype.is_complex:
+        raise RuntimeError(
+            f"value cannot be converted to type {input._node.dtype.name} without overflow"
+        )
+    if input._grad_fn is None:
+        return filled(input._node.shape, value, input._node.dtype)
+    # Chosen everywhere: the result stands in the graph, with a gradient of 0.
+    return choose(input._scalar(True, dtypes.bool_), input._scalar(value), input)
+
+
+@attach_method("fill_")
+def fill_(self, value) -> Tensor:
+    """Overwrite every element with one value."""
+    check_writable(self)
+    return write_result(self, fill(self, value))
+
+
+@attach_method("zero_")
+def zero_(self) -> Tensor:
+    """Overwrite every element with 0."""
+    check_writable(self)
+    return write_result(self, filled(self._node.shape, 0, self._node.dtype))
+
+
+# ---- facts ---------------------------------------------------------------------------------------
+
+
+@spelled(method=True)
+def numel(input) -> int:
+    """Number of elements.  Source: torch.numel."""
+    check_tensor("numel", input)
+    return count(input._node.shape)
+
+
+attach_method("nelement")(numel)
+
+
+@attach_method("size")
+def size(self, dim=None):
+    """The shape, or the size of one axis."""
+    shape = Size(self._node.shape)
+    if dim is None:
+        return shape
+    if not shape:
+        raise IndexError(f"Dimension specified as {dim} but tensor has no dimensions")
+    return shape[wrap_axis(dim, len(shape))]
+
+
+@attach_method("ndimension")
+def ndimension(self) -> int:
+    """Number of axes."""
+    return len(self._node.shape)
+
+
+@attach_method("element_size")
+def element_size(self) -> int:
+    """Bytes of one element."""
+    return self._node.dtype.itemsize
+
+
+@attach_method("get_device")
+def get_device(self) -> int:
+    """-1: the CPU has no index."""
+    return -1
+
+
+@attach_method("data_ptr")
+def data_ptr(self) -> int:
+    """Address of the first element.  Hands the memory out, as `numpy()` does."""
+    return pin(self).ctypes.data if count(self._node.shape) else 0
+
+
+def _get_itemsize(self) -> int:
+    return self._node.dtype.itemsize
+
+
+def _get_nbytes(self) -> int:
+    return count(self._node.shape) * self._node.dtype.itemsize
+
+
+Tensor.itemsize = property(_get_itemsize)
+Tensor.nbytes = property(_get_nbytes)
+
+
+@spelled(method=True)
+def is_floating_point(input) -> bool:
+    """Whether the dtype is floating.  Source: torch.is_floating_point."""
+    check_tensor("is_floating_point", input)
+    return input._node.dtype.is_floating_point
+
+
+@spelled(method=True)
+def is_complex(input) -> bool:
+    """Whether the dtype is complex.  Source: torch.is_complex."""
+    check_tensor("is_complex", input)
+    return input._node.dtype.is_complex
+
+
+@attach_method("is_signed")
+def is_signed(self) -> bool:
+    """Whether the dtype holds negative numbers."""
+    return self._node.dtype.is_signed
+
+
+@spelled(method=True)
+def is_nonzero(input) -> bool:
+    """Whether the only element is not 0.  Raises: RuntimeError for more or fewer elements."""
+    elements = count(input._node.shape)
+    if elements != 1:
+        problem = "no values" if elements == 0 else "more than one value"
+        raise RuntimeError(f"Boolean value of Tensor with {problem} is ambiguous")
+    return bool(input)
+
+
+@spelled(method=True)
+def is_same_size(input, other) -> bool:
+    """Whether the shapes are equal.  Source: torch.is_same_size."""
+    return input._node.shape == other._node.shape
+
+
+@spelled(method=True)
+def is_conj(input) -> bool:
+    """False: conjugation is computed, not marked."""
+    check_tensor("is_conj", input)
+    return False
+
+
+@spelled(method=True)
+def is_neg(input) -> bool:
+    """False: negation is computed, not marked."""
+    check_tensor("is_neg", input)
+    return False
+
+
+@spelled()
+def is_tensor(obj) -> bool:
+    """Whether `obj` is a Tensor.  Source: torch.is_tensor."""
+    return isinstance(obj, Tensor)
+
+
+@spelled()
+def result_type(tensor1, tensor2) -> DType:
+    """The dtype of an arithmetic result of two operands.  Source: torch.result_type."""
+    for operand in (tensor1, tensor2):
+        if not isinstance(operand, (Tensor, *NUMBERS)):
+            raise TypeError(
+                f"result_type(): expected Tensors or Numbers, got {type(operand).__name__}"
+            )
+    return result_dtype(tensor1, tensor2)
+
+
+@spelled()
+def can_cast(from_, to) -> bool:
+    """Whether PyTorch converts one dtype to the other implicitly.  Source: torch.can_cast."""
+    return dtype_can_cast(from_, to)
+

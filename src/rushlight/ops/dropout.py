@@ -1,0 +1,243 @@
+"""The dropout family: random zeros by element or by channel, plain or for SELU networks.
+
+In: a tensor, a probability, whether this is training. Out: the masked, rescaled tensor. The mask is
+drawn at the call from the default generator, in the input's order of axes, as PyTorch draws it;
+without training, or with p of 0 or 1, nothing is drawn.  The functions with `training` and
+`inplace` are `nn.functional`'s; those with `train` are PyTorch's top-level ones.  Level 11.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+
+import numpy as np
+
+from rushlight.base.dtypes import DType
+from rushlight.ops.generator import default_generator
+from rushlight.ops.random_fill import drawn, preserved_strides, scalar_name
+from rushlight.ops.spelling import PUBLIC
+from rushlight.rng import discrete
+from rushlight.rng.rounding import from_bfloat16_bits, round_to
+from rushlight.tensor.tensor import Tensor
+
+#: scale * alpha of SELU: the value that a dropped activation takes.  Source: Klambauer et al. 2017.
+_SELU_SATURATION = 1.7580993408473766
+
+
+# ---- masks -------------------------------------------------------------------------------------
+
+
+def dropout_mask(input: Tensor, p: float) -> Tensor:
+    """0 with probability `p`, else 1 / (1 - p), of `input`'s shape and dtype."""
+    values = _scaled(input.dtype, p)
+    flips = _flips(input._node.shape, p)
+    return _selected(values, flips, input._node.shape, preserved_strides(input), input.dtype)
+
+
+def _flips(shape: tuple[int, ...], p: float) -> np.ndarray:
+    """1 where an element is kept, as indices, in drawing order."""
+    kept = discrete.dropout_mask(default_generator.engine, math.prod(shape), 1.0 - p)
+    return kept.view(np.uint8)
+
+
+def _selected(
+    dropped_and_kept: np.ndarray,
+    flips: np.ndarray,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...] | None,
+    dtype: DType,
+) -> Tensor:
+    return drawn(shape, strides, dtype, lambda *_: dropped_and_kept[flips])
+
+
+def _scaled(dtype: DType, p: float) -> np.ndarray:
+    """[0, 1 / (1 - p)] in the dtype, divided as PyTorch divides (halves by way of float32)."""
+    if not dtype.is_floating_point:
+        raise RuntimeError(
+            f"dropout: result type Float can't be cast to the desired output type "
+            f"{scalar_name(dtype)}; convert the input to a floating dtype"
+        )
+    compute = dtype.compute.type
+    return round_to(np.asarray([0.0, compute(1.0) / compute(1.0 - p)]), dtype.name)
+
+
+def _selu_scale_and_shift(dtype: DType, p: float) -> tuple[np.ndarray, np.ndarray]:
+    """(factor, addend), each for a dropped and a kept element, rounded after every step."""
+    a = 1.0 / math.sqrt((_SELU_SATURATION * _SELU_SATURATION * p + 1.0) * (1.0 - p))
+    compute = dtype.compute.type
+    shift = np.asarray([-1.0, 0.0], compute)
+    shift = _stored(shift * compute(_SELU_SATURATION * a), dtype)
+    shift = shift + compute(_SELU_SATURATION * a * p)
+    factor = np.asarray([0.0, 1.0], compute) * compute(a)
+    return round_to(factor, dtype.name), round_to(shift, dtype.name)
+
+
+def _stored(values: np.ndarray, dtype: DType) -> np.ndarray:
+    """Values as they are after being stored in `dtype`, in the type arithmetic uses."""
+    bits = round_to(values, dtype.name)
+    return from_bfloat16_bits(bits) if dtype.name == "bfloat16" else bits.astype(dtype.compute)
+
+
+def _channel_shape(input: Tensor, batched: bool) -> tuple[int, ...]:
+    """The input's shape with 1 for all axes behind the channels."""
+    leading = 2 if batched else 1
+    if input.dim() < leading:
+        raise RuntimeError(
+            "Feature dropout requires at least 2 dimensions in the input, "
+            f"got a tensor of {input.dim()}"
+        )
+    return (*input._node.shape[:leading], *([1] * (input.dim() - leading)))
+
+
+def _drop(
+    input: Tensor,
+    p: float,
+    training: bool,
+    inplace: bool,
+    *,
+    channels: bool = False,
+    alpha: bool = False,
+    batched: bool = True,
+) -> Tensor:
+    if not 0.0 <= p <= 1.0:
+        raise RuntimeError(f"dropout probability has to be between 0 and 1, but got {p}")
+    if p == 0.0 or not training or 0 in input._node.shape:
+        return input
+    if p == 1.0:
+        return input.mul_(0) if inplace else input.mul(0)
+    dtype = input.dtype
+    scaled = _scaled(dtype, p)
+    shape: tuple[int, ...] = input._node.shape
+    strides: tuple[int, ...] | None = preserved_strides(input)
+    if channels:
+        shape, strides = _channel_shape(input, batched), None
+    flips = _flips(shape, p)
+    if not alpha:
+        noise = _selected(scaled, flips, shape, strides, dtype)
+        return input.mul_(noise) if inplace else input.mul(noise)
+    factors, shifts = _selu_scale_and_shift(dtype, p)
+    factor = _selected(factors, flips, shape, strides, dtype)
+    result = input.mul_(factor) if inplace else input.mul(factor)
+    return result.add_(_selected(shifts, flips, shape, strides, dtype))
+
+
+# ---- nn.functional -----------------------------------------------------------------------------
+
+
+def _require_probability(p: float) -> None:
+    if p < 0.0 or p > 1.0:
+        raise ValueError(f"dropout probability has to be between 0 and 1, but got {p}")
+
+
+def dropout(input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    """Zero each element with probability `p` and scale the rest by 1 / (1 - p).
+
+    Raises: ValueError if `p` is no probability.  Source: torch.nn.functional.dropout.
+    """
+    _require_probability(p)
+    return _drop(input, p, training, inplace)
+
+
+def alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Dropout that keeps mean and variance of activations after SELU.
+
+    Raises: ValueError if `p` is no probability.  Source: torch.nn.functional.alpha_dropout.
+    """
+    _require_probability(p)
+    return _drop(input, p, training, inplace, alpha=True)
+
+
+def feature_alpha_dropout(
+    input: Tensor, p: float = 0.5, training: bool = False, inplace: bool = False
+) -> Tensor:
+    """Alpha dropout of whole channels (axis 1).
+
+    Raises: ValueError if `p` is no probability.
+    Source: torch.nn.functional.feature_alpha_dropout.
+    """
+    _require_probability(p)
+    return _drop(input, p, training, inplace, channels=True, alpha=True)
+
+
+def dropout1d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels.  Shapes: (N, C, L) or (C, L).
+
+    Raises: ValueError, RuntimeError for other ranks.  Source: torch.nn.functional.dropout1d.
+    """
+    _require_probability(p)
+    rank = input.dim()
+    if rank not in (2, 3):
+        raise RuntimeError(
+            f"dropout1d: Expected 2D or 3D input, but received a {rank}D input. It zeroes "
+            "channels of one spatial dimension; add or remove axes, or use dropout"
+        )
+    return _drop(input, p, training, inplace, channels=True, batched=rank == 3)
+
+
+def dropout2d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels (axis 1).  Shapes: (N, C, H, W); (N, C, L) and others with a warning.
+
+    Raises: ValueError if `p` is no probability.  Source: torch.nn.functional.dropout2d.
+    """
+    _require_probability(p)
+    rank = input.dim()
+    if rank not in (3, 4):
+        _warn_rank("dropout2d", rank, "(N, C, H, W)")
+    if rank == 3:
+        warnings.warn(
+            "dropout2d: Received a 3D input to dropout2d and assuming that channel-wise 1D "
+            "dropout behavior is desired, for shape (N, C, L); use dropout1d to say so",
+            stacklevel=2,
+        )
+    return _drop(input, p, training, inplace, channels=True)
+
+
+def dropout3d(
+    input: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """Zero whole channels.  Shapes: (N, C, D, H, W) or (C, D, H, W); others with a warning.
+
+    Raises: ValueError if `p` is no probability.  Source: torch.nn.functional.dropout3d.
+    """
+    _require_probability(p)
+    rank = input.dim()
+    if rank not in (4, 5):
+        _warn_rank("dropout3d", rank, "(N, C, D, H, W) or (C, D, H, W)")
+    return _drop(input, p, training, inplace, channels=True, batched=rank == 5)
+
+
+def _warn_rank(operation: str, rank: int, expected: str) -> None:
+    warnings.warn(
+        f"{operation}: Received a {rank}-D input to {operation}, which is deprecated and will "
+        f"result in an error in a future release. It expects {expected}; use dropout instead",
+        stacklevel=3,
+    )
+
+
+# ---- the top level -----------------------------------------------------------------------------
+
+
+def _make_public(name: str, channels: bool, alpha: bool) -> None:
+    def drop(input: Tensor, p: float, train: bool) -> Tensor:
+        return _drop(input, p, train, False, channels=channels, alpha=alpha)
+
+    def drop_in_place(input: Tensor, p: float, train: bool) -> Tensor:
+        return _drop(input, p, train, True, channels=channels, alpha=alpha)
+
+    for function, known_as in ((drop, name), (drop_in_place, name + "_")):
+        function.__name__ = function.__qualname__ = known_as
+        function.__doc__ = f"As nn.functional's; draws if `train`.  Source: torch.{known_as}."
+        PUBLIC[known_as] = function
+
+
+_make_public("dropout", channels=False, alpha=False)
+_make_public("feature_dropout", channels=True, alpha=False)
+_make_public("alpha_dropout", channels=False, alpha=True)
+_make_public("feature_alpha_dropout", channels=True, alpha=True)

@@ -1,0 +1,363 @@
+"""Matrix products: matmul and its family, linear, bilinear.  Level 11.
+
+Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that a
+Linear is two records and no copy.
+"""
+
+from __future__ import annotations
+
+from rushlight.base.dtypes import bool_
+from rushlight.base.shapes import broadcast_shapes, numel
+from rushlight.ops.arithmetic import add, mul
+from rushlight.ops.promotion import check_tensor, is_number, to_dtype
+from rushlight.ops.spelling import in_place, spelled
+from rushlight.primitives import movement as mv
+from rushlight.primitives.contraction import matmul as product
+from rushlight.primitives.elementwise import add as p_add
+from rushlight.primitives.elementwise import conj
+from rushlight.primitives.elementwise import mul as p_mul
+from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.apply import apply2
+from rushlight.tensor.tensor import Tensor
+
+
+def _check_rank(name: str, x, rank: int, what: str) -> None:
+    check_tensor(name, x, what)
+    if len(x._node.shape) != rank:
+        raise RuntimeError(
+            f"{name}: expected {what} to be a {rank}-D tensor, got {len(x._node.shape)}-D of shape "
+            f"{list(x._node.shape)}"
+        )
+
+
+def _check_dtypes(name: str, x: Tensor, y: Tensor) -> None:
+    if x._node.dtype is not y._node.dtype:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {x._node.dtype} != "
+            f"{y._node.dtype}; {name} does not promote, convert one with .to(dtype)"
+        )
+
+
+@spelled(method=True, out=True)
+def matmul(input, other) -> Tensor:
+    """Matrix product.  Shapes: (..., m, k) @ (..., k, n) -> (..., m, n); a vector counts as one row
+    on the left and one column on the right, and its axis vanishes.  Dtypes: equal.
+
+    Raises: RuntimeError if the inner sizes or the dtypes differ.  Source: torch.matmul.
+    """
+    check_tensor("matmul", input)
+    check_tensor("matmul", other, "other")
+    x_shape, y_shape = input._node.shape, other._node.shape
+    x_rank, y_rank = len(x_shape), len(y_shape)
+    if x_rank == 2 and y_rank == 2:
+        return apply2(product, input, other, (False, False))
+    if x_rank == 0 or y_rank == 0:
+        raise RuntimeError(
+            f"both arguments to matmul need to be at least 1D, but they are {x_rank}D and {y_rank}D"
+        )
+    if x_rank == 1 and y_rank == 1:
+        return dot(input, other)
+    x = mv.reshape(input, (1, *x_shape)) if x_rank == 1 else input
+    y = mv.reshape(other, (*y_shape, 1)) if y_rank == 1 else other
+    if y_rank <= 2 and x_rank > 2:
+        # One matrix on the right: the batch is more rows.
+        return _rows_times(x, y, y_rank == 1)
+    result = apply2(product, x, y, (False, False))
+    if x_rank == 1 or y_rank == 1:
+        kept = list(result._node.shape)
+        del kept[-2 if x_rank == 1 else -1]
+        result = mv.reshape(result, tuple(kept))
+    return result
+
+
+def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
+    *batch, k = x._node.shape
+    rows = mv.reshape(x, (numel(batch), k))
+    result = apply2(product, rows, y, (False, False))
+    shape = tuple(batch) if drop_last else (*batch, y._node.shape[-1])
+    return mv.reshape(result, shape)
+
+
+def _matmul_operator(self, other):
+    return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
+
+
+def _reflected_matmul(self, other):
+    return matmul(other, self) if isinstance(other, Tensor) else NotImplemented
+
+
+Tensor.__matmul__ = _matmul_operator
+Tensor.__rmatmul__ = _reflected_matmul
+Tensor.__imatmul__ = in_place(matmul, "__imatmul__")
+
+
+@spelled(method=True, out=True)
+def mm(input, mat2) -> Tensor:
+    """Product of two matrices, without broadcasting.  Source: torch.mm."""
+    _check_rank("mm", input, 2, "input")
+    _check_rank("mm", mat2, 2, "mat2")
+    return product(input, mat2, False, False)
+
+
+@spelled(method=True, out=True)
+def bmm(input, mat2) -> Tensor:
+    """Products of two batches of matrices.  Shapes: (b, m, k), (b, k, n).  Source: torch.bmm."""
+    _check_rank("bmm", input, 3, "batch1")
+    _check_rank("bmm", mat2, 3, "batch2")
+    b, _, k = input._node.shape
+    if mat2._node.shape[:2] != (b, k):
+        raise RuntimeError(
+            f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {k}] but got: "
+            f"{list(mat2._node.shape[:2])}."
+        )
+    return product(input, mat2, False, False)
+
+
+def mv_(input, vec) -> Tensor:
+    """Matrix times vector.  Source: torch.mv."""
+    _check_rank("mv", input, 2, "input")
+    _check_rank("mv", vec, 1, "vec")
+    n = vec._node.shape[0]
+    if input._node.shape[1] != n:
+        raise RuntimeError(f"size mismatch, got input ({list(input._node.shape)}), vec ({n})")
+    found = product(input, mv.reshape(vec, (n, 1)), False, False)
+    return mv.reshape(found, (input._node.shape[0],))
+
+
+mv_.__name__ = mv_.__qualname__ = "mv"
+mv_ = spelled(method=True, out=True)(mv_)
+
+
+@spelled(method=True, out=True)
+def dot(input, other) -> Tensor:
+    """Sum of the products of two vectors.  Source: torch.dot."""
+    check_tensor("dot", input)
+    check_tensor("dot", other, "tensor")
+    if input.ndim != 1 or other.ndim != 1:
+        raise RuntimeError(
+            f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors"
+        )
+    if input._node.dtype is not other._node.dtype:
+        raise RuntimeError(
+            f"dot : expected both vectors to have same dtype, but found {input._node.dtype} and "
+            f"{other._node.dtype}"
+        )
+    n, m = input._node.shape[0], other._node.shape[0]
+    if n != m:
+        raise RuntimeError(
+            f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same "
+            f"number of elements, but got {n} and {m} elements respectively"
+        )
+    return reduce_sum(p_mul(input, other), (0,), False)
+
+
+@spelled(method=True, out=True)
+def vdot(input, other) -> Tensor:
+    """Dot product with the first vector conjugated.  Source: torch.vdot."""
+    check_tensor("vdot", input)
+    return dot(conj(input) if input._node.dtype.is_complex else input, other)
+
+
+@spelled(method=True, out=True, aliases=("ger",))
+def outer(input, vec2) -> Tensor:
+    """All products of two vectors.  Shapes: (n,), (m,) -> (n, m).  Source: torch.outer."""
+    _check_rank("outer", input, 1, "self")
+    _check_rank("outer", vec2, 1, "vec2")
+    return mul(mv.reshape(input, (input._node.shape[0], 1)), vec2)
+
+
+@spelled(method=True, out=True)
+def inner(input, other) -> Tensor:
+    """Sums of products along the last axes.  Source: torch.inner."""
+    check_tensor("inner", input)
+    check_tensor("inner", other, "other")
+    if input.ndim == 0 or other.ndim == 0:
+        return mul(input, other)
+    _check_dtypes("inner", input, other)
+    *rows, k = input._node.shape
+    *columns, inner_size = other._node.shape
+    if k != inner_size:
+        raise RuntimeError(
+            f"inner() the last dimension must match on both input tensors but got shapes "
+            f"{list(input._node.shape)} and {list(other._node.shape)}"
+        )
+    found = product(
+        mv.reshape(input, (numel(rows), k)), mv.reshape(other, (numel(columns), k)), False, True
+    )
+    return mv.reshape(found, (*rows, *columns))
+
+
+# ---- scaled sums of products ---------------------------------------------------------------------
+
+
+def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
+    """beta * input + alpha * found.  With beta 0 the input's NaN and infinities do not spread."""
+    check_tensor(name, input)
+    dtype = found._node.dtype
+    for label, value in (("beta", beta), ("alpha", alpha)):
+        if not is_number(value):
+            raise TypeError(f"{name}(): argument '{label}' must be Number")
+    if broadcast_shapes(input._node.shape, found._node.shape) != found._node.shape:
+        raise RuntimeError(
+            f"{name}: input of shape {list(input._node.shape)} does not expand to "
+            f"{list(found._node.shape)}"
+        )
+    if input._node.dtype is not dtype:
+        raise RuntimeError(
+            f"{name}: self and mat2 must have the same dtype, but got {input._node.dtype} and "
+            f"{dtype}"
+        )
+    if not dtype.is_inexact:  # PyTorch converts the factors to the operands' type
+        beta, alpha = int(beta), int(alpha)
+    if alpha != 1:
+        found = p_mul(found, found._scalar(alpha))
+    if beta == 0:
+        return found
+    return p_add(input if beta == 1 else p_mul(input, input._scalar(beta)), found)
+
+
+@spelled(method=True, inplace=True, out=True)
+def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+    """beta * input + alpha * (mat1 @ mat2).  Source: torch.addmm."""
+    return _combined("addmm", input, mm(mat1, mat2), beta, alpha)
+
+
+@spelled(method=True, inplace=True, out=True)
+def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
+    """beta * input + alpha * (mat @ vec).  Source: torch.addmv."""
+    return _combined("addmv", input, mv_(mat, vec), beta, alpha)
+
+
+@spelled(method=True, inplace=True, out=True)
+def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+    """beta * input + alpha * outer(vec1, vec2).  Dtypes: promoted.  Source: torch.addr."""
+    found = outer(vec1, vec2)
+    dtype = input._node.dtype
+    if dtype is bool_ and found._node.dtype is bool_:
+        found = found if alpha else p_mul(found, found._scalar(False))
+        return p_add(input, found) if beta else found
+    if alpha != 1:
+        found = mul(found, alpha)
+    if beta == 0:
+        common = add(input, found)._node.dtype
+        return mv.expand(to_dtype(found, common), found._node.shape)
+    return add(mul(input, beta) if beta != 1 else input, found)
+
+
+@spelled(method=True, inplace=True, out=True)
+def baddbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+    """beta * input + alpha * bmm(batch1, batch2).  Source: torch.baddbmm."""
+    return _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+
+
+@spelled(method=True, inplace=True, out=True)
+def addbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+    """beta * input + alpha * the sum of the batch's products.  Source: torch.addbmm."""
+    found = reduce_sum(bmm(batch1, batch2), (0,), False)
+    return _combined("addbmm", input, found, beta, alpha)
+
+
+@spelled(out=True)
+def chain_matmul(*matrices) -> Tensor:
+    """Product of two or more matrices, from the left.  Source: torch.chain_matmul."""
+    return multi_dot(matrices)
+
+
+def multi_dot(tensors) -> Tensor:
+    """Product of matrices in the order that needs the fewest multiplications.
+
+    The first and last may be vectors.  Source: torch.linalg.multi_dot.
+    """
+    tensors = list(tensors)
+    if len(tensors) < 2:
+        raise RuntimeError(f"multi_dot(): expected at least 2 tensors but got {len(tensors)}")
+    first, last = tensors[0].ndim == 1, tensors[-1].ndim == 1
+    for position, x in enumerate(tensors):
+        edge = position in (0, len(tensors) - 1)
+        if x.ndim != 2 and not (edge and x.ndim == 1):
+            raise RuntimeError(
+                f"multi_dot(): tensor {position} must be 2D but got {x.ndim}D"
+            )
+    if first:
+        tensors[0] = mv.reshape(tensors[0], (1, *tensors[0]._node.shape))
+    if last:
+        tensors[-1] = mv.reshape(tensors[-1], (*tensors[-1]._node.shape, 1))
+    found = _cheapest_chain(tensors)
+    shape = found._node.shape
+    if first or last:
+        shape = shape[1:] if first else shape
+        shape = shape[:-1] if last else shape
+        found = mv.reshape(found, shape)
+    return found
+
+
+def _cheapest_chain(tensors: list[Tensor]) -> Tensor:
+    """The matrix-chain order by dynamic programming; chains are short."""
+    sizes = [x._node.shape[0] for x in tensors] + [tensors[-1]._node.shape[1]]
+    count = len(tensors)
+    cost = {(i, i): 0 for i in range(count)}
+    split = {}
+    for length in range(1, count):
+        for i in range(count - length):
+            j = i + length
+            options = [
+                (cost[i, k] + cost[k + 1, j] + sizes[i] * sizes[k + 1] * sizes[j + 1], k)
+                for k in range(i, j)
+            ]
+            cost[i, j], split[i, j] = min(options)
+
+    def multiply(i: int, j: int) -> Tensor:
+        if i == j:
+            return tensors[i]
+        k = split[i, j]
+        return mm(multiply(i, k), multiply(k + 1, j))
+
+    return multiply(0, count - 1)
+
+
+# ---- layers --------------------------------------------------------------------------------------
+
+
+def linear(input, weight, bias=None) -> Tensor:
+    """input @ weight.T + bias.  Shapes: (..., i), (o, i), (o,) -> (..., o); a weight of shape (i,)
+    gives (...).  Raises: RuntimeError if sizes or dtypes do not fit.
+
+    Source: torch.nn.functional.linear.
+    """
+    shape = input._node.shape
+    weight_shape = weight._node.shape
+    if len(shape) == 2 and len(weight_shape) == 2:
+        found = apply2(product, input, weight, (False, True))
+        return found if bias is None else apply2(p_add, found, bias)
+    if not shape:
+        raise RuntimeError("linear: the input must be at least 1D, but it is 0D")
+    if len(weight_shape) == 1:
+        found = matmul(input, weight)
+    else:
+        rows = mv.reshape(input, (numel(shape[:-1]), shape[-1]))
+        found = apply2(product, rows, weight, (False, True))
+        found = mv.reshape(found, (*shape[:-1], weight_shape[0]))
+    return found if bias is None else p_add(found, bias)
+
+
+def bilinear(input1, input2, weight, bias=None) -> Tensor:
+    """x1 A_o x2 + b_o for each output o.  Shapes: (..., i), (..., j), (o, i, j) -> (..., o).
+
+    Source: torch.nn.functional.bilinear.
+    """
+    outputs, first, second = weight._node.shape
+    batch = input1._node.shape[:-1]
+    if input1._node.shape[-1] != first or input2._node.shape[-1] != second:
+        raise RuntimeError(
+            f"bilinear: sizes {input1._node.shape[-1]} and {input2._node.shape[-1]} do not match "
+            f"the weight's {first} and {second}"
+        )
+    rows = numel(batch)
+    x1 = mv.reshape(input1, (rows, first))
+    x2 = mv.reshape(input2, (rows, second))
+    # (rows, i) @ (i, o * j) -> (rows, o, j), then the sum over j with x2.
+    flat = mv.reshape(mv.permute(weight, (1, 0, 2)), (first, outputs * second))
+    partial = mv.reshape(product(x1, flat, False, False), (rows, outputs, second))
+    found = reduce_sum(p_mul(partial, mv.reshape(x2, (rows, 1, second))), (2,), False)
+    found = mv.reshape(found, (*batch, outputs))
+    return found if bias is None else p_add(found, bias)

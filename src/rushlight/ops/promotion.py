@@ -1,0 +1,116 @@
+"""From arguments to operands: tensors and numbers of one dtype, by PyTorch's promotion.  Level 11."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from rushlight.base.dtypes import (
+    BOOL,
+    COMPLEX,
+    FLOATING,
+    DType,
+    dtype_of_number,
+    float32,
+    get_default_dtype,
+    promote_types,
+)
+from rushlight.primitives.elementwise import cast
+from rushlight.tensor.storage import refresh
+from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
+
+NUMBERS = (int, float, complex, bool, np.number, np.bool_)
+
+
+def is_number(value) -> bool:
+    """Whether `value` is a Python or NumPy scalar."""
+    return isinstance(value, NUMBERS)
+
+
+def result_dtype(*operands) -> DType:
+    """PyTorch's result type: tensors with axes decide, then 0-d tensors, then numbers."""
+    ranked: list[DType | None] = [None, None, None]
+    for operand in operands:
+        if isinstance(operand, Tensor):
+            place = 0 if operand._node.shape else 1
+            dtype = operand._node.dtype
+        else:
+            place, dtype = 2, dtype_of_number(operand)
+        known = ranked[place]
+        ranked[place] = dtype if known is None else promote_types(known, dtype)
+    return _combine(ranked[0], _combine(ranked[1], ranked[2]))
+
+
+def _combine(higher: DType | None, lower: DType | None) -> Any:
+    """A lower group changes the result only by being of a higher category."""
+    if higher is None:
+        return lower
+    if lower is None or higher.category == COMPLEX:
+        return higher
+    if higher.category == FLOATING:
+        return higher.to_complex() if lower.category == COMPLEX else higher
+    if higher.category == BOOL or lower.category >= FLOATING:
+        return promote_types(higher, lower)
+    return higher
+
+
+def inexact(dtype: DType) -> DType:
+    """The dtype itself, or the default floating dtype for integers and bool."""
+    return dtype if dtype.is_inexact else get_default_dtype()
+
+
+def to_dtype(operand, dtype: DType) -> Tensor:
+    """A tensor of `dtype` from a tensor or a number."""
+    if isinstance(operand, Tensor):
+        return operand if operand._node.dtype is dtype else cast(operand, dtype)
+    return scalar_tensor(operand, dtype)
+
+
+def check_operand(name: str, value, position: str = "other") -> None:
+    """Raise PyTorch's TypeError unless `value` is a tensor or a number."""
+    if not isinstance(value, Tensor) and not is_number(value):
+        raise TypeError(
+            f"{name}(): argument '{position}' must be Tensor or Number, not {type(value).__name__}"
+        )
+
+
+def check_tensor(name: str, value, position: str = "input") -> None:
+    """Raise PyTorch's TypeError unless `value` is a tensor."""
+    if not isinstance(value, Tensor):
+        raise TypeError(
+            f"{name}(): argument '{position}' (position 1) must be Tensor, not "
+            f"{type(value).__name__}"
+        )
+
+
+def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]:
+    """Two operands of one dtype.  floating: integers become the default floating dtype."""
+    check_operand(name, x, "input")
+    check_operand(name, y)
+    dtype = result_dtype(x, y)
+    if floating:
+        dtype = inexact(dtype)
+    return to_dtype(x, dtype), to_dtype(y, dtype)
+
+
+def as_inexact(name: str, x) -> Tensor:
+    """The operand, with integers and bool converted to the default floating dtype."""
+    check_tensor(name, x)
+    if x._node.dtype.is_inexact:
+        return x
+    return cast(x, get_default_dtype())
+
+
+def constant(x: Tensor) -> Tensor:
+    """The tensor's present value without history; not an alias (see `detach` for one)."""
+    if x._grad_fn is None:
+        return x
+    if x._storage is not None and x._storage.stamp != x._seen:
+        refresh(x)
+    return wrap(x._node)
+
+
+def widened(x: Tensor) -> Tensor:
+    """16-bit floats as float32, for operations that accumulate; the rest unchanged."""
+    return cast(x, float32) if x._node.dtype.name in ("float16", "bfloat16") else x

@@ -1,0 +1,77 @@
+"""Rprop.  Level 12."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.optim.flat_step import (
+    Flat,
+    FlatOptimizer,
+    State,
+    check_lr,
+    scalar_tensor,
+    state_like,
+)
+from rushlight.primitives.elementwise import maximum, minimum, sign, where
+from rushlight.tensor.tensor import Tensor
+
+__all__ = ["Rprop"]
+
+
+class Rprop(FlatOptimizer):
+    """Resilient propagation: steps follow the gradient's sign only (Riedmiller and Braun, 1993).
+
+    A step size grows by etas[1] while the sign stays, and shrinks by etas[0] when it turns; then
+    this step is skipped.  Source: torch.optim.Rprop.
+    """
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-2,
+        etas: tuple[float, float] = (0.5, 1.2),
+        step_sizes: tuple[float, float] = (1e-6, 50),
+        *,
+        capturable: bool = False,
+        foreach: bool | None = None,
+        maximize: bool = False,
+        differentiable: bool = False,
+    ) -> None:
+        check_lr(lr)
+        if not 0.0 < etas[0] < 1.0 < etas[1]:
+            raise ValueError(f"Invalid eta values: {etas[0]}, {etas[1]}")
+        defaults = {
+            "lr": lr,
+            "etas": etas,
+            "step_sizes": step_sizes,
+            "foreach": foreach,
+            "maximize": maximize,
+            "differentiable": differentiable,
+            "capturable": capturable,
+        }
+        super().__init__(params, defaults)
+
+    def new_state(self, group: dict[str, Any], param: Tensor) -> State:
+        size = float(group["lr"])
+        start = complex(size, size) if param.dtype.is_complex else size
+        return {
+            "step": scalar_tensor(0.0),
+            "prev": state_like(param),
+            "step_size": state_like(param, start),
+        }
+
+    def rule(
+        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
+    ) -> tuple[Tensor, Flat, dict[str, float]]:
+        step = known["step"] + 1
+        if group["maximize"]:
+            g = -g
+        eta_minus, eta_plus = group["etas"]
+        agreement = g * state["prev"]
+        turned = agreement < 0
+        size = where(turned, state["step_size"] * eta_minus, state["step_size"])
+        size = where(agreement > 0, state["step_size"] * eta_plus, size)
+        least, most = group["step_sizes"]
+        size = minimum(maximum(size, size._scalar(least)), size._scalar(most))
+        g = where(turned, g * 0, g)
+        return x - sign(g) * size, {"prev": g, "step_size": size}, {"step": step}

@@ -1,0 +1,91 @@
+"""SGD with momentum.  Level 12."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight.optim.flat_step import (
+    Flat,
+    FlatOptimizer,
+    State,
+    check_flavor,
+    check_lr,
+    check_not_negative,
+    scalar_option,
+)
+from rushlight.tensor.tensor import Tensor
+
+__all__ = ["SGD"]
+
+
+class SGD(FlatOptimizer):
+    """Stochastic gradient descent, with momentum and Nesterov's variant of it.
+
+    buf <- momentum buf + (1 - dampening) g;  x <- x - lr (g + momentum buf if nesterov else buf).
+    The first buffer is the first gradient, undampened.  Source: torch.optim.SGD.
+    """
+
+    scalars = ()
+
+    def __init__(
+        self,
+        params: Any,
+        lr: Any = 1e-3,
+        momentum: float = 0,
+        dampening: float = 0,
+        weight_decay: Any = 0,
+        nesterov: bool = False,
+        *,
+        maximize: bool = False,
+        foreach: bool | None = None,
+        differentiable: bool = False,
+        fused: bool | None = None,
+    ) -> None:
+        check_lr(lr)
+        check_not_negative("momentum", momentum)
+        check_not_negative("weight_decay", weight_decay)
+        if nesterov and (momentum <= 0 or dampening != 0):
+            raise ValueError("Nesterov momentum requires a momentum and zero dampening")
+        check_flavor(foreach, fused, differentiable)
+        defaults = {
+            "lr": lr,
+            "momentum": momentum,
+            "dampening": dampening,
+            "weight_decay": weight_decay,
+            "nesterov": nesterov,
+            "maximize": maximize,
+            "foreach": foreach,
+            "differentiable": differentiable,
+            "fused": fused,
+        }
+        super().__init__(params, defaults)
+
+    def new_state(self, group: dict[str, Any], param: Tensor) -> State:
+        return {}
+
+    def _state_of(self, group: dict[str, Any], param: Tensor) -> State:
+        if group["momentum"] == 0:
+            return {}
+        state = self.state[param]
+        # A state saved before the first step with momentum may hold None.
+        if state.get("momentum_buffer", None) is None:
+            state.pop("momentum_buffer", None)
+        return state
+
+    def rule(
+        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
+    ) -> tuple[Tensor, Flat, dict[str, float]]:
+        lr, momentum = scalar_option(group["lr"]), group["momentum"]
+        weight_decay = group["weight_decay"]
+        changed: Flat = {}
+        if group["maximize"]:
+            g = -g
+        if isinstance(weight_decay, Tensor) or weight_decay != 0:
+            g = g + x * weight_decay
+        if momentum != 0:
+            buffer = g
+            if "momentum_buffer" in state:
+                buffer = state["momentum_buffer"] * momentum + g * (1 - group["dampening"])
+            changed["momentum_buffer"] = buffer
+            g = g + buffer * momentum if group["nesterov"] else buffer
+        return x - g * lr, changed, {}

@@ -1,0 +1,76 @@
+"""Matrix product and convolution.  Level 2."""
+
+from __future__ import annotations
+
+from rushlight.base.errors import InternalError
+from rushlight.base.shapes import broadcast_shapes
+from rushlight.tape.primitive import Primitive
+
+
+def _matmul_result(x, y, transpose_x, transpose_y):
+    m, k = x.shape[-2:]
+    if transpose_x:
+        m, k = k, m
+    inner, n = y.shape[-2:]
+    if transpose_y:
+        inner, n = n, inner
+    if k != inner:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {inner}x{n}): matmul needs "
+            f"equal inner sizes, got {list(x.shape)} and {list(y.shape)}"
+        )
+    if x.dtype is not y.dtype:
+        raise RuntimeError(
+            f"expected m1 and m2 to have the same dtype, but got: {x.dtype} != {y.dtype}; "
+            "convert one with .to(dtype)"
+        )
+    return (*broadcast_shapes(x.shape[:-2], y.shape[:-2]), m, n), x.dtype
+
+
+# (..., m, k) @ (..., k, n) -> (..., m, n); batch axes broadcast.  A flag says that the operand's last
+# two axes are stored the other way round.
+matmul = Primitive(
+    "matmul",
+    "contraction",
+    "contraction",
+    2,
+    _matmul_result,
+    ("transpose_x", "transpose_y"),
+    grad_name="Mm",
+)
+
+
+def convolution_size(size, kernel, stride, low, high, dilation, kernel_dilation) -> int:
+    """Output size along one axis; see `convolution`."""
+    spread = (size - 1) * dilation + 1 if size else 0
+    reach = (kernel - 1) * kernel_dilation + 1
+    return max((spread + low + high - reach) // stride + 1, 0)
+
+
+def _convolution_result(x, w, stride, padding, dilation, kernel_dilation, groups):
+    if x.dtype is not w.dtype:
+        raise RuntimeError(
+            f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same"
+        )
+    if x.shape[1] != w.shape[1] * groups:
+        raise InternalError(f"convolution of {x.shape} with {w.shape} in {groups} groups")
+    sizes = [
+        convolution_size(n, k, s, low, high, d, kd)
+        for n, k, s, (low, high), d, kd in zip(
+            x.shape[2:], w.shape[2:], stride, padding, dilation, kernel_dilation
+        )
+    ]
+    return (x.shape[0], w.shape[0], *sizes), x.dtype
+
+
+# x: (N, C, *spatial), w: (O, C / groups, *kernel) -> (N, O, *output); cross-correlation.
+# `dilation` spreads x with zeros between its elements (transposed convolution), `kernel_dilation`
+# spreads w; `padding` is (low, high) for each axis, after spreading, and may be negative.
+convolution = Primitive(
+    "convolution",
+    "contraction",
+    "contraction",
+    2,
+    _convolution_result,
+    ("stride", "padding", "dilation", "kernel_dilation", "groups"),
+)

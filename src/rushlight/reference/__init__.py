@@ -1,0 +1,1 @@
+"""The meaning of each primitive: one NumPy rule each, and the executor that applies them.  Level 3."""

@@ -1,0 +1,22 @@
+"""Checkpoints: `save` and `load` in PyTorch's file format, readable in both directions.
+
+What comes in is not trusted: by default no code of a file runs.  Level: serialization (12).
+"""
+
+from rushlight.serialization.loading import load
+from rushlight.serialization.names import (
+    add_safe_globals,
+    clear_safe_globals,
+    get_safe_globals,
+    safe_globals,
+)
+from rushlight.serialization.saving import save
+
+__all__ = [
+    "add_safe_globals",
+    "clear_safe_globals",
+    "get_safe_globals",
+    "load",
+    "safe_globals",
+    "save",
+]

@@ -1,0 +1,132 @@
+"""The pickle inside a checkpoint: objects to bytes under PyTorch's names, and the trusting reader.
+
+Tensors are written as calls of `torch._utils._rebuild_tensor_v2` on persistent ids of storages, so
+that PyTorch's weights-only reader accepts them.  Python's pickler writes a name only if it can
+import it, so the pickle is written with our names and the names are then replaced, opcode by
+opcode.  Level: serialization (12).
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.base.dtypes import DType
+from rushlight.base.formats import layout
+from rushlight.nn.parameter import Parameter
+from rushlight.serialization import rebuild
+from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
+from rushlight.tensor.pickling import tensor_on_storage, tensor_window
+from rushlight.tensor.storage import Storage
+from rushlight.tensor.tensor import Size, Tensor
+
+# The only protocol that PyTorch's weights-only reader knows in full.  From protocol 4 on, names
+# are also strings on the stack, so they could not be replaced in place.
+PROTOCOL = 2
+
+
+class StorageIndex:
+    """The storages met while pickling, in order; their position is their key in the file."""
+
+    def __init__(self) -> None:
+        self.storages: list[Storage] = []
+        self._keys: dict[int, str] = {}
+
+    def key(self, storage: Storage) -> str:
+        """The key of `storage`, given at its first mention."""
+        known = self._keys.get(id(storage))
+        if known is None:
+            known = self._keys[id(storage)] = str(len(self.storages))
+            self.storages.append(storage)
+        return known
+
+
+class _CheckpointPickler(pickle.Pickler):
+    def __init__(self, target: io.BytesIO, index: StorageIndex) -> None:
+        super().__init__(target, PROTOCOL)
+        self._index = index
+
+    def persistent_id(self, obj: Any) -> Any:
+        if type(obj) is not Storage:
+            return None
+        kind = rebuild.STORAGE_TYPES[obj.dtype]
+        return ("storage", kind, self._index.key(obj), "cpu", obj.size)
+
+    def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is Tensor and not obj.__dict__:
+            window = tensor_window(obj)
+            requires_grad = obj._grad_fn is not None
+            return rebuild.rebuild_tensor_v2, (*window, requires_grad, OrderedDict())
+        if type(obj) is Parameter:
+            data = tensor_on_storage(*tensor_window(obj), False)
+            parts: tuple = (data, obj._grad_fn is not None, OrderedDict())
+            if obj.__dict__:
+                return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))
+            return rebuild.rebuild_parameter, parts
+        if type(obj) is DType:
+            return "bool_" if obj.name == "bool" else obj.name
+        if type(obj) is layout:
+            return rebuild.rebuild_layout, (repr(obj),)
+        if type(obj) is Size:
+            return rebuild.rebuild_size, (tuple(obj),)
+        return NotImplemented
+
+
+def dump_checkpoint(obj: Any) -> tuple[bytes, list[Storage]]:
+    """`obj` as a pickle under PyTorch's names, and the storages that it refers to by position."""
+    index = StorageIndex()
+    buffer = io.BytesIO()
+    _CheckpointPickler(buffer, index).dump(obj)
+    return _rename(buffer.getvalue(), TORCH_NAMES), index.storages
+
+
+def _rename(data: bytes, names: dict[tuple[str, str], tuple[str, str]]) -> bytes:
+    """Replace the names that GLOBAL opcodes mention; everything else is copied."""
+    pieces, copied = [], 0
+    for opcode, argument, position in pickletools.genops(data):
+        if opcode.name != "GLOBAL" or position is None:
+            continue
+        module, _, name = str(argument).partition(" ")
+        if (module, name) not in names:
+            continue
+        new_module, new_name = names[module, name]
+        pieces.append(data[copied:position])
+        pieces.append(f"c{new_module}\n{new_name}\n".encode())
+        copied = position + len(f"c{module}\n{name}\n".encode())
+    pieces.append(data[copied:])
+    return b"".join(pieces)
+
+
+class TrustingUnpickler(pickle.Unpickler):
+    """Python's unpickler for files the user trusts: it runs what the file says.
+
+    Names of PyTorch are looked up in rushlight, so that a module saved there opens here where the
+    classes have the same attributes.
+    """
+
+    def __init__(self, source: Any, find_storage: Callable[[Any], Any], **options: Any) -> None:
+        super().__init__(source, **options)
+        self._find_storage = find_storage
+
+    def persistent_load(self, pid: Any) -> Any:
+        return self._find_storage(pid)
+
+    def find_class(self, module: str, name: str) -> Any:
+        known = NATIVE_NAMES.get(f"{module}.{name}")
+        if known is not None:
+            return known
+        package, _, rest = module.partition(".")
+        if package != "torch":
+            return super().find_class(module, name)
+        ours = f"rushlight.{rest}" if rest else "rushlight"
+        try:
+            return super().find_class(ours, name)
+        except (ImportError, AttributeError) as error:
+            raise pickle.UnpicklingError(
+                f"load: the file needs {module}.{name}, which rushlight does not have; save a "
+                "state_dict() instead of the whole object"
+            ) from error

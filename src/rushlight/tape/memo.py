@@ -1,0 +1,255 @@
+"""The memo: a trie over recorded operations, each step expecting the key recorded next.
+
+A step's key is (primitive, operand slots…, parameters); a leaf's key is its specification.  Following
+the trie replaces shape inference, checks and source-line capture: they ran when the step was made.
+Leaf values and Python numbers are not part of any key (numbers enter as scalar leaves), so that
+the same code on new data follows the same path.  Level 1.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from types import FrameType
+from typing import Any
+
+from rushlight.base.config import config
+from rushlight.base.device import CPU
+from rushlight.base.shapes import numel
+from rushlight.base.stats import stats
+from rushlight.tape.primitive import Primitive
+
+_PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+
+
+class LeafKind:
+    """Stands where a primitive would in the step of a leaf: `buffer` or `scalar`."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+BUFFER = LeafKind("buffer")
+SCALAR = LeafKind("scalar")
+
+
+class Operand:
+    """Shape, dtype and device of an operand whose value was not kept."""
+
+    __slots__ = ("shape", "dtype", "device")
+
+    def __init__(self, shape, dtype, device) -> None:
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+
+
+class Step:
+    """One position of the trie; immutable in what it says about its operation.
+
+    cut: reason to flush right after this operation, or None.
+    saves: for each mask of operands that need a gradient, which values backward reads.
+    plans: live set at a flush that ended here -> plan.
+    """
+
+    __slots__ = (
+        "key", "primitive", "params", "shape", "dtype", "device", "operands", "outputs",
+        "vjp", "saves", "cut", "next", "children", "plans", "uses", "parent", "first", "depth",
+        "total_bytes", "line",
+    )  # fmt: skip
+
+    def __init__(self, key, parent: Step | None, primitive, params, shape, dtype, device) -> None:
+        self.key = key
+        self.primitive = primitive
+        self.params = params
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+        self.operands: tuple[Operand, ...] = ()
+        self.outputs: tuple[Step, ...] = ()
+        self.vjp: Any = None
+        self.saves: Any = None
+        self.cut: str | None = None
+        self.next: Step = NO_STEP
+        self.children: dict[Any, Step] = {}
+        self.plans: dict[Any, Any] = {}
+        self.uses: list[int] | None = None
+        self.parent = parent
+        self.first: Step | None = None
+        self.depth = 0
+        self.total_bytes = 0
+        self.line: tuple[str, int] | None = None
+
+
+NO_STEP = Step.__new__(Step)
+NO_STEP.key = None
+
+
+def new_root() -> Step:
+    """An empty trie."""
+    root = Step(None, None, None, (), (), None, CPU)
+    root.next = NO_STEP
+    return root
+
+
+class Memo:
+    """The trie shared by all threads, with its size bound."""
+
+    __slots__ = ("root", "steps")
+
+    def __init__(self) -> None:
+        self.root = new_root()
+        self.steps = 0
+
+    def add(self, parent: Step, step: Step) -> None:
+        parent.children[step.key] = step
+        parent.next = step
+        self.steps += 1
+
+    def trim(self) -> None:
+        """Forget everything once the bound is passed; called between segments only."""
+        if self.steps > config.memo_steps:
+            self.clear()
+
+    def clear(self) -> None:
+        """Forget every recording; tapes in progress keep the steps they stand on."""
+        stats.memo_evictions += self.steps
+        self.root = new_root()
+        self.steps = 0
+
+
+memo = Memo()
+
+
+class LeafSpec:
+    """Everything a memo key says about a leaf; interned, so keys compare by identity."""
+
+    __slots__ = ("primitive", "params", "shape", "dtype", "device", "key", "line")
+
+    def __init__(self, kind: LeafKind, shape, dtype, device) -> None:
+        self.primitive = kind
+        self.params = ()
+        self.shape = shape
+        self.dtype = dtype
+        self.device = device
+        self.key = (self,)
+        self.line = None
+
+
+_LEAF_SPECS: dict[Any, LeafSpec] = {}
+
+
+def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
+    """The one specification of such leaves."""
+    identity = (kind, shape, dtype)
+    found = _LEAF_SPECS.get(identity)
+    if found is None:
+        if len(_LEAF_SPECS) > config.memo_steps:
+            _LEAF_SPECS.clear()
+        found = _LEAF_SPECS[identity] = LeafSpec(kind, shape, dtype, device)
+    return found
+
+
+def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
+    """Infer and check one operation that the trie does not hold yet.  Raises: the user's errors."""
+    inferred = primitive.result(*inputs, *params)
+    device = CPU
+    if primitive.multiple:
+        step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
+        step.outputs = tuple(
+            _output_step(step, index, shape, dtype)
+            for index, (shape, dtype) in enumerate(inferred)
+        )
+        new_bytes = sum(numel(s.shape) * s.dtype.itemsize for s in step.outputs)
+    else:
+        shape, dtype = inferred
+        step = Step(key, parent, primitive, params, shape, dtype, device)
+        new_bytes = numel(shape) * dtype.itemsize
+    step.operands = tuple(Operand(n.shape, n.dtype, n.device) for n in inputs)
+    step.vjp = primitive.vjp
+    if step.vjp is not None:
+        step.saves = step.vjp.saves_by_mask(len(inputs))
+    step.line = user_line()
+    step.depth = parent.depth + 1 + len(step.outputs)
+    step.total_bytes = parent.total_bytes + new_bytes
+    step.first = parent.first or step
+    step.cut = _reason_to_cut(parent, step)
+    return step
+
+
+def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
+    """The step of a leaf's first use."""
+    step = Step(spec.key, parent, spec.primitive, (), spec.shape, spec.dtype, spec.device)
+    step.depth = parent.depth + 1
+    # A leaf's bytes count too: a pending tape keeps them alive.
+    step.total_bytes = parent.total_bytes + numel(spec.shape) * spec.dtype.itemsize
+    step.first = parent.first
+    return step
+
+
+class OutputKind:
+    """Stands where a primitive would in the step of one output of a multi-output operation."""
+
+    __slots__ = ("index", "name")
+
+    def __init__(self, index: int) -> None:
+        self.index = index
+        self.name = f"output {index}"
+
+    def __repr__(self) -> str:
+        return self.name
+
+
+def _output_step(owner: Step, index: int, shape, dtype) -> Step:
+    return Step(None, owner, OutputKind(index), (), shape, dtype, CPU)
+
+
+def _reason_to_cut(parent: Step, step: Step) -> str | None:
+    if config.eager:
+        return "eager mode"
+    if step.depth >= config.node_cap:
+        return f"node cap of {config.node_cap}"
+    if step.total_bytes >= config.byte_budget:
+        return f"byte budget of {config.byte_budget}"
+    return None
+
+
+def meets_its_beginning(parent: Step, primitive, inputs, params, armed: bool) -> bool:
+    """Whether an operation about to be recorded begins another round of a loop.
+
+    True for the same operation, on the same shapes, from the same line as the segment's first,
+    after a backward or a parameter update (`armed`) or when the segment has grown long.
+    """
+    first = parent.first
+    if first is None or not (armed or parent.depth >= 512):
+        return False
+    return (
+        first.primitive is primitive
+        and first.params == params
+        and len(first.operands) == len(inputs)
+        and all(o.shape == n.shape and o.dtype is n.dtype for o, n in zip(first.operands, inputs))
+        and first.line == user_line()
+    )
+
+
+def last_operation(step: Step | None) -> Step | None:
+    """The nearest step, going back, that is an operation and not a leaf."""
+    while step is not None and not isinstance(step.primitive, Primitive):
+        step = step.parent
+    return step
+
+
+def user_line() -> tuple[str, int] | None:
+    """File and line of the innermost frame outside this package."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        name = frame.f_code.co_filename
+        if not name.startswith(_PACKAGE_FOLDER):
+            return (name, frame.f_lineno)
+        frame = frame.f_back
+    return None

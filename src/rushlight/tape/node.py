@@ -1,0 +1,49 @@
+"""Node: one immutable value of a tape, recorded or materialised.
+
+A node is created for each recorded operation and for each buffer that enters a tape (a leaf).  It
+starts pending (`value is None`), and a flush gives it an array or drops it.  It names no tensor and
+no gradient: aliasing and autograd live above, in `tensor/`.  Level 1.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+# Each segment of each tape numbers its nodes in a range of its own, so that one integer tells
+# both the segment and the slot, and two threads that share a leaf cannot confuse their slots.
+SEGMENT_RANGE = 1 << 20
+NO_ADDRESS = -1
+
+
+class Node:
+    """One value.
+
+    step: how it was recorded (`memo.Step`), or the leaf specification of a materialised value.
+    inputs: nodes it was computed from; emptied when the value is materialised.
+    address: start of the segment's range plus the slot; NO_ADDRESS before it is on any tape.
+    value: None while pending, then a row-major ndarray, or FlushFailed.
+    home: (storage, version) the value stood for when it belonged to a storage, else None; lets
+        backward notice that a saved value was overwritten in place.
+    """
+
+    __slots__ = ("step", "inputs", "address", "shape", "dtype", "value", "home", "__weakref__")
+
+    step: Any
+    inputs: tuple[Node, ...]
+    address: int
+    shape: tuple[int, ...]
+    dtype: Any
+    value: Any
+    home: Any
+
+    @property
+    def device(self):
+        return self.step.device
+
+    @property
+    def primitive(self):
+        return self.step.primitive
+
+    def __repr__(self) -> str:
+        state = "pending" if self.value is None else "materialised"
+        return f"<Node {self.step.primitive} {self.dtype} {list(self.shape)} {state}>"

@@ -1,0 +1,122 @@
+"""Primitive: a name, a calling convention and a result rule; and the tables of its other concerns.
+
+A primitive takes operands first (tensors), then static parameters (hashable, compared exactly by the
+memo).  Calling one records it: `mul(x, y)`, `reduce_sum(x, axes, keepdim)`.  How recording happens is
+decided by the operand, which implements `_apply` (see `tensor/apply.py`), so this module imports
+nothing above it.  Each further concern (meaning, derivative, lowering) is a `RuleTable`.  Level 1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+VARIADIC = -1
+KINDS = ("source", "elementwise", "reduction", "movement", "contraction", "indexing", "opaque")
+
+_REGISTRY: dict[str, Primitive] = {}
+
+
+class Primitive:
+    """One primitive.
+
+    name: what messages and debug output call it.
+    family: the file (in every concern's folder) that holds its row.
+    kind: what the scheduler may do with it; one of KINDS.
+    arity: number of operands, or VARIADIC (the operands then come as one sequence).
+    result: function of the operand nodes and the parameters to (shape, dtype), or, for a primitive
+        with several outputs, to a list of such pairs; it raises the user's errors.
+    grad_name: what autograd calls its node, as PyTorch does (`AddBackward0`).
+    """
+
+    __slots__ = (
+        "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
+        "vjp", "reference", "lowering",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        name: str,
+        family: str,
+        kind: str,
+        arity: int,
+        result: Callable[..., Any],
+        params: tuple[str, ...] = (),
+        *,
+        multiple: bool = False,
+        grad_name: str | None = None,
+    ) -> None:
+        if name in _REGISTRY:
+            raise ValueError(f"primitive {name} is defined twice")
+        if kind not in KINDS:
+            raise ValueError(f"primitive {name}: unknown kind {kind}")
+        self.name = name
+        self.family = family
+        self.kind = kind
+        self.arity = arity
+        self.params = params
+        self.result = result
+        self.multiple = multiple
+        camel = "".join(part.capitalize() for part in name.split("_"))
+        self.grad_name = (grad_name or camel) + "Backward0"
+        # Filled by the rule tables of the levels above; None until their modules are imported.
+        self.vjp: Any = None
+        self.reference: Any = None
+        self.lowering: Any = None
+        _REGISTRY[name] = self
+
+    def __call__(self, *arguments):
+        arity = self.arity
+        if arity == VARIADIC:
+            operands = tuple(arguments[0])
+            return operands[0]._apply(self, operands, arguments[1:])
+        operands = arguments[:arity]
+        return operands[0]._apply(self, operands, arguments[arity:])
+
+    def __repr__(self) -> str:
+        return self.name
+
+    def __reduce__(self):
+        return (primitive_by_name, (self.name,))
+
+
+def primitive_by_name(name: str) -> Primitive:
+    """The primitive called `name`."""
+    return _REGISTRY[name]
+
+
+def all_primitives() -> Iterator[Primitive]:
+    """Every primitive, in order of definition."""
+    return iter(_REGISTRY.values())
+
+
+class RuleTable:
+    """One concern: exactly one row for each primitive, in the file of the primitive's family.
+
+    `concern` is the folder's name and the attribute of Primitive that a row is stored in.
+    """
+
+    def __init__(self, concern: str) -> None:
+        self.concern = concern
+        self.rows: dict[str, Any] = {}
+
+    def define(self, primitive: Primitive, row: Any, module: str) -> None:
+        """Add a row.  Raises: ValueError for a second row or one in another family's file."""
+        family = module.rpartition(".")[2]
+        if primitive.name in self.rows:
+            raise ValueError(f"{self.concern}: primitive {primitive} has a second row in {family}")
+        if family != primitive.family:
+            raise ValueError(
+                f"{self.concern}: the row for primitive {primitive} belongs in "
+                f"{self.concern}/{primitive.family}.py, not in {family}.py"
+            )
+        self.rows[primitive.name] = row
+        setattr(primitive, self.concern, row)
+
+    def missing(self) -> list[str]:
+        """One sentence for each primitive without a row, naming the file to edit."""
+        return [
+            f"{self.concern}/{p.family}.py has no rule for primitive {p}"
+            for p in all_primitives()
+            if p.name not in self.rows
+        ]

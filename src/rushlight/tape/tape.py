@@ -1,0 +1,246 @@
+"""Tape: the operations one thread has recorded since its last flush.
+
+The hit path of recording is written out in `tensor/apply.py`; here are its slow turns: a leaf's first
+use, a miss of the memo, and the flush, which is a transaction.  Executing is injected by `engine/`
+(`Tape.execute`), since the tape lies below it.  Level 1.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+import threading
+from typing import Any
+
+from rushlight.base.config import config
+from rushlight.base.errors import FlushFailed, InternalError
+from rushlight.base.stats import stats
+from rushlight.tape.memo import (
+    BUFFER,
+    NO_STEP,
+    Step,
+    last_operation,
+    leaf_spec,
+    make_leaf_step,
+    make_step,
+    meets_its_beginning,
+    memo,
+)
+from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
+
+_segments = itertools.count(1)
+
+# One flush at a time; a pending value read by another thread is computed under it too.
+flush_lock = threading.RLock()
+
+
+def _renew_lock_after_fork() -> None:
+    """A child must not inherit a lock that another thread of the parent held."""
+    global flush_lock
+    flush_lock = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock_after_fork)
+
+
+class Tape:
+    """One thread's tape and its autograd mode.
+
+    nodes: leaves and operations of the current segment; a node's slot is its index.
+    step: the memo position reached.
+    base: first address of the segment's range.
+    armed: whether a backward or a parameter update happened in this segment.
+    undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
+        fails.
+    """
+
+    __slots__ = ("nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "flushing")
+
+    # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
+    # returns the first data-dependent error, if any.
+    execute: Any = None
+
+    def __init__(self) -> None:
+        self.grad_enabled = True
+        self.inference = False
+        self.flushing = False
+        self._begin_segment()
+
+    def _begin_segment(self) -> None:
+        memo.trim()
+        self.nodes: list[Node] = []
+        self.step: Step = memo.root
+        self.base = next(_segments) * SEGMENT_RANGE
+        self.armed = False
+        self.undo: list[Any] = []
+
+    # ---- recording ---------------------------------------------------------------------------
+
+    def leaf(self, node: Node) -> int:
+        """Put a node that is not of this segment on the tape; returns its slot."""
+        if node.value is None or type(node.value) is FlushFailed:
+            materialise_elsewhere(node)
+        spec = node.step
+        key = spec.key
+        step = self.step.next
+        if step.key is not key:
+            step = self.step.children.get(key, NO_STEP)
+            if step is NO_STEP:
+                step = make_leaf_step(self.step, spec)
+                memo.add(self.step, step)
+            else:
+                self.step.next = step
+        self.step = step
+        slot = len(self.nodes)
+        self.nodes.append(node)
+        node.address = self.base + slot
+        return slot
+
+    def miss(self, primitive, inputs, key, params) -> Step | None:
+        """The step for `key` where the memo expected another; None: the tape was cut, try again."""
+        parent = self.step
+        known = parent.children.get(key)
+        if known is not None:
+            parent.next = known
+            stats.memo_branches += 1
+            return known
+        if meets_its_beginning(parent, primitive, inputs, params, self.armed):
+            before = last_operation(parent)
+            if before is not None:
+                before.cut = "loop"
+                self.flush("loop")
+                return None
+        step = make_step(parent, key, primitive, inputs, params)
+        stats.operations_missed += 1
+        if config.debug >= 1:
+            _print_miss(parent, step)
+        memo.add(parent, step)
+        return step
+
+    # ---- flushing ----------------------------------------------------------------------------
+
+    def flush(self, reason: str) -> None:
+        """Execute what is recorded and begin a new segment.
+
+        Raises: the first data-dependent error, with the line that recorded the operation; only
+        values that depend on it are lost, and in-place writes among them are taken back.
+        An interrupt leaves the tape as it was: the next read executes it again.
+        """
+        if not self.nodes:
+            return
+        if self.flushing:
+            raise InternalError("a flush was asked for inside a flush")
+        with flush_lock:
+            self.flushing = True
+            try:
+                error = Tape.execute(self.nodes, self.step, reason)
+            finally:
+                self.flushing = False
+        undo = self.undo
+        self._begin_segment()
+        if error is not None:
+            for storage, old in reversed(undo):
+                if type(storage.value.value) is FlushFailed:
+                    storage.restore(old)
+            raise error
+
+    def drop(self) -> None:
+        """Forget the recorded operations (their values are lost); for tests of the memo only."""
+        self._begin_segment()
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.tape = Tape()
+
+
+local = _Local()
+
+
+def current_tape() -> Tape:
+    """This thread's tape."""
+    return local.tape
+
+
+def materialise(node: Node, reason: str = "read") -> Any:
+    """The array of a node, flushing this thread's tape where needed.
+
+    Raises: what the computation raised, each time the value is read.
+    """
+    value = node.value
+    if value is None:
+        tape = local.tape
+        if 0 <= node.address - tape.base < SEGMENT_RANGE:
+            tape.flush(reason)
+        else:
+            materialise_elsewhere(node)
+        value = node.value
+        if value is None:
+            raise InternalError(f"{node} has no value after its flush")
+    if type(value) is FlushFailed:
+        raise value.cause
+    return value
+
+
+def materialise_elsewhere(node: Node) -> None:
+    """Compute a pending node that another thread's tape recorded, with what it depends on.
+
+    The owner may go on recording meanwhile: its tape is not touched, and its own flush will find
+    these values present.
+    """
+    if type(node.value) is FlushFailed:
+        raise node.value.cause
+    with flush_lock:
+        if node.value is None:
+            order = pending_ancestors(node)
+            error = Tape.execute(order, None, "read from another thread")
+            if error is not None:
+                raise error
+
+
+def pending_ancestors(node: Node) -> list[Node]:
+    """The nodes needed to compute `node`, materialised ones included, operands first."""
+    order: list[Node] = []
+    seen: set[int] = set()
+    stack: list[tuple[Node, bool]] = [(node, False)]
+    while stack:
+        current, expanded = stack.pop()
+        if expanded:
+            order.append(current)
+            continue
+        if id(current) in seen:
+            continue
+        seen.add(id(current))
+        stack.append((current, True))
+        if current.value is None:
+            stack.extend((operand, False) for operand in current.inputs)
+    return order
+
+
+def leaf_node(array, dtype, kind=BUFFER) -> Node:
+    """A materialised node around an array in storage form that nobody else writes to."""
+    node = Node()
+    node.step = leaf_spec(kind, array.shape, dtype)
+    node.inputs = ()
+    node.address = NO_ADDRESS
+    node.shape = array.shape
+    node.dtype = dtype
+    node.value = array
+    node.home = None
+    return node
+
+
+def _print_miss(parent: Step, step: Step) -> None:
+    where = f" at {step.line[0]}:{step.line[1]}" if step.line else ""
+    if parent.children:
+        expected = parent.next.primitive
+        why = f"expected {expected}"
+    else:
+        why = "new path"
+    shape = list(step.shape)
+    print(
+        f"rushlight: miss {step.primitive} -> {step.dtype} {shape} ({why}){where}",
+        file=sys.stderr,
+    )

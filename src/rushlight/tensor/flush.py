@@ -1,0 +1,60 @@
+"""When a tape is executed on request: at step ends, on synchronize, and for a value.  Level 10."""
+
+from __future__ import annotations
+
+from rushlight.tape.tape import local, materialise
+from rushlight.tensor.storage import pinned_window, refresh, storage_of, write
+from rushlight.tensor.tensor import Tensor
+
+
+def step_end() -> None:
+    """An optimizer's step is complete: forward, backward and update are one segment."""
+    local.tape.flush("optimizer step")
+
+
+def synchronize() -> None:
+    """Compute everything this thread has recorded; for timing."""
+    local.tape.flush("synchronize")
+
+
+def current_array(tensor: Tensor):
+    """The tensor's row-major array in storage form, computed now; not to be written to.
+
+    For pinned memory, the shared memory itself.
+    """
+    storage = tensor._storage
+    if storage is not None:
+        if storage.pinned is not None:
+            return pinned_window(tensor)
+        if storage.stamp != tensor._seen:
+            refresh(tensor)
+    return materialise(tensor._node)
+
+
+def assign_value(tensor: Tensor, new: Tensor) -> None:
+    """Replace a whole tensor's value in place, outside autograd: what optimizers do.
+
+    new: the fresh result of an operation, of the same shape and dtype; nothing is checked.
+    """
+    storage = tensor._storage
+    if storage is None:
+        storage = storage_of(tensor)
+    if storage.pinned is not None or tensor._layout is not None:
+        write(tensor, new)
+        return
+    tape = local.tape
+    old = storage.value
+    if old.value is not None:
+        tape.undo.append((storage, old))
+        tape.armed = True
+    node = new._node
+    storage.value = node
+    storage.version += 1
+    storage.stamp += 1
+    node.home = (storage, storage.version)
+    tensor._node = node
+    tensor._seen = storage.stamp
+
+
+Tensor._materialize = current_array
+Tensor._assign_value = assign_value

@@ -1,0 +1,139 @@
+"""The nodes of the autograd graph.
+
+A GradNode is made for each recorded primitive that leads to a tensor requiring gradients; it keeps
+what its VJP reads and the edges to its operands' nodes.  Running it is `tensor/autodiff.py`'s.
+Level 10.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import OrderedDict
+from typing import Any
+
+RELEASED = ()
+
+
+class Extra:
+    """What few nodes have: hooks, a name of their own, tensors that retain their gradient."""
+
+    __slots__ = (
+        "pre_hooks", "post_hooks", "accumulate_hooks", "name", "retained", "metadata", "line",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        # Ordered dictionaries, since handles refer to them weakly.
+        self.pre_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.post_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.accumulate_hooks: OrderedDict[int, Any] = OrderedDict()
+        self.name: str | None = None
+        self.retained: dict[int, Any] = {}
+        self.metadata: dict[str, Any] = {}
+        self.line: tuple[str, int] | None = None
+
+
+class GraphNode:
+    """What all nodes of the graph share: PyTorch's `torch.autograd.graph.Node` interface."""
+
+    __slots__ = ()
+
+    edges: tuple[Any, ...]
+    extra: Extra | None
+
+    def name(self) -> str:
+        """The name PyTorch prints, such as `AddBackward0`."""
+        raise NotImplementedError
+
+    @property
+    def next_functions(self) -> tuple:
+        """(node, output number) for each operand; (None, 0) where no gradient is needed."""
+        found = []
+        for edge in self.edges:
+            if type(edge) is OutputOf:
+                found.append((edge.node, edge.index))
+            else:
+                found.append((edge, 0))
+        return tuple(found)
+
+    def with_extra(self) -> Extra:
+        """The node's `Extra`, made at first need."""
+        if self.extra is None:
+            self.extra = Extra()
+        return self.extra
+
+    @property
+    def metadata(self) -> dict:
+        """A dictionary for the user's own use."""
+        return self.with_extra().metadata
+
+    def __repr__(self) -> str:
+        return f"<{self.name()} object at {id(self):#x}>"
+
+
+class GradNode(GraphNode):
+    """One recorded primitive in the graph.
+
+    step: the memo step (primitive, parameters, operand shapes, line, VJP).
+    edges: for each operand, what backward continues with, or None.
+    saved: nodes of the operands and, last, of the result, None where the VJP does not read them;
+        None if it reads nothing, RELEASED after a backward that did not retain the graph.
+    extra: `Extra` or None.
+    """
+
+    __slots__ = ("step", "edges", "saved", "extra", "__weakref__")
+
+    step: Any
+    edges: tuple[Any, ...]
+    saved: Any
+    extra: Extra | None
+
+    def name(self) -> str:
+        if self.extra is not None and self.extra.name is not None:
+            return self.extra.name
+        return self.step.primitive.grad_name
+
+
+class AccumulateGrad(GraphNode):
+    """The end of the graph at a leaf: adds to its `.grad`.  Holds the leaf weakly."""
+
+    __slots__ = ("tensor", "extra", "__weakref__")
+
+    edges = ()
+
+    def __init__(self, tensor) -> None:
+        self.tensor = weakref.ref(tensor)
+        self.extra: Extra | None = None
+
+    def name(self) -> str:
+        return "torch::autograd::AccumulateGrad"
+
+    @property
+    def variable(self):
+        """The leaf tensor."""
+        return self.tensor()
+
+    def __repr__(self) -> str:
+        return f"<AccumulateGrad object at {id(self):#x}>"
+
+
+class Overwrite(GraphNode):
+    """Stands for a value that in-place writing replaced by one without gradient: stops there."""
+
+    __slots__ = ("edges", "extra", "__weakref__")
+
+    def __init__(self, edge) -> None:
+        self.edges = (edge,)
+        self.extra: Extra | None = None
+
+    def name(self) -> str:
+        return "FillBackward0"
+
+
+class OutputOf:
+    """One output of a node that has several."""
+
+    __slots__ = ("node", "index")
+
+    def __init__(self, node, index: int) -> None:
+        self.node = node
+        self.index = index

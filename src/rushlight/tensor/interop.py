@@ -1,0 +1,265 @@
+"""Memory shared with NumPy and through DLPack, and how a tensor is printed.
+
+Handing memory out pins the storage (`storage.pin`): what is pending is computed first, and from
+then on writes on either side are seen by the other.  Importing this module attaches the methods to
+`Tensor`.  Level 10.
+"""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from rushlight.base.dtypes import bfloat16, dtype_of_numpy, get_default_dtype, widen
+from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
+from rushlight.tensor.pickling import tensor_on_storage
+from rushlight.tensor.printing import format_tensor
+from rushlight.tensor.storage import Storage, pin, pinned_window, refresh
+from rushlight.tensor.tensor import Tensor
+
+_DLPACK_CPU = (1, 0)  # device type kDLCPU, index 0
+
+
+def read_array(tensor: Tensor) -> np.ndarray:
+    """The tensor's elements in storage form, computed now; not to be written to or kept."""
+    storage = tensor._storage
+    if storage is not None and storage.pinned is not None:
+        if tensor._grad_fn is None or type(tensor._grad_fn) is AccumulateGrad:
+            return pinned_window(tensor)
+    if storage is not None and storage.stamp != tensor._seen:
+        refresh(tensor)
+    return materialise(tensor._node)
+
+
+# ---- NumPy -------------------------------------------------------------------------------------
+
+
+def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
+    """The tensor as a NumPy array that shares its memory.
+
+    With `force` a tensor that requires gradients is detached first.
+    Raises: RuntimeError if it requires gradients, TypeError for bfloat16, which NumPy lacks.
+    """
+    if self._grad_fn is not None and not force:
+        raise RuntimeError(
+            "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    if self._node.dtype is bfloat16:
+        raise TypeError("Got unsupported ScalarType BFloat16")
+    return pin(self)
+
+
+def array_protocol(self: Tensor, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+    """What `numpy.asarray(tensor)` calls; shares memory where neither dtype nor copy forbids it."""
+    array = numpy(self)
+    if dtype is not None and array.dtype != dtype:
+        if copy is False:
+            raise ValueError(
+                f"numpy: a tensor of {self._node.dtype} cannot become {np.dtype(dtype)} "
+                "without a copy"
+            )
+        return array.astype(dtype)
+    return array.copy() if copy else array
+
+
+def array_wrap(
+    self: Tensor, array: np.ndarray, context: Any = None, return_scalar: bool = False
+) -> Tensor:
+    """What a NumPy function called on tensors returns: a tensor; truth values as uint8."""
+    array = np.asarray(array)
+    if array.dtype == np.bool_:
+        array = array.astype(np.uint8)
+    return from_numpy(array)
+
+
+def from_numpy(array: np.ndarray) -> Tensor:
+    """A tensor that shares the memory of a NumPy array.
+
+    Raises: TypeError for other objects and for element types without counterpart; ValueError for
+    negative or fractional strides and foreign byte order.  Source: torch.from_numpy.
+    """
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"expected np.ndarray (got {_type_name(array)})")
+    dtype = dtype_of_numpy(array.dtype)
+    _check_layout(array)
+    if not array.flags.writeable:
+        warnings.warn(
+            "The given NumPy array is not writable: writing to the tensor will raise an error. "
+            "Copy the array to protect its data or make it writable before converting it.",
+            UserWarning,
+            stacklevel=2,
+        )
+    strides = tuple(step // array.itemsize for step in array.strides)
+    flat = _covering_buffer(array, strides)
+    storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
+    return tensor_on_storage(storage, 0, array.shape, strides, False)
+
+
+def _type_name(value: object) -> str:
+    kind = type(value)
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+
+
+def _check_layout(array: np.ndarray) -> None:
+    if not array.dtype.isnative:
+        raise ValueError(
+            "given numpy array has byte order different from the native byte order. Conversion "
+            "between byte orders is currently not supported."
+        )
+    if any(step < 0 for step in array.strides):
+        raise ValueError(
+            "At least one stride in the given numpy array is negative, and tensors with negative "
+            "strides are not currently supported. (You can probably work around this by making a "
+            "copy of your array  with array.copy().) "
+        )
+    if any(step % array.itemsize for step in array.strides):
+        raise ValueError(
+            "given numpy array strides not a multiple of the element byte size. Copy the numpy "
+            "array to reallocate the memory."
+        )
+
+
+def _covering_buffer(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
+    """A flat array over all memory between the first and the last element."""
+    if array.flags.c_contiguous:
+        return array.reshape(-1)
+    span = 1 + sum((size - 1) * step for size, step in zip(array.shape, strides))
+    return np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,))
+
+
+# ---- DLPack ------------------------------------------------------------------------------------
+
+
+def dlpack(self: Tensor, **options: Any) -> Any:
+    """A DLPack capsule that shares the tensor's memory; it can be consumed once.
+
+    Options are those of the array API (`stream`, `max_version`, `dl_device`, `copy`).
+    Raises: BufferError if the tensor requires gradients or is bfloat16.
+    """
+    if self._grad_fn is not None:
+        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if self._node.dtype is bfloat16:
+        raise BufferError(
+            "__dlpack__: bfloat16 memory cannot be exported, because NumPy writes the capsules; "
+            "use tensor.float()"
+        )
+    return pin(self).__dlpack__(**options)
+
+
+def dlpack_device(self: Tensor) -> tuple[int, int]:
+    """(device type, index) of the memory: the CPU."""
+    return _DLPACK_CPU
+
+
+class _CapsuleOwner:
+    """Gives a bare capsule the two methods that NumPy asks for."""
+
+    def __init__(self, capsule: Any) -> None:
+        self._capsule = capsule
+
+    def __dlpack__(self, **options: Any) -> Any:
+        return self._capsule
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return _DLPACK_CPU
+
+
+class _WritableMemory:
+    """Memory of an array that NumPy holds read-only although its exporter did not say so."""
+
+    def __init__(self, array: np.ndarray) -> None:
+        self._array = array
+        self.__array_interface__ = dict(
+            array.__array_interface__, data=(array.ctypes.data, False), strides=array.strides
+        )
+
+
+def from_dlpack(ext_tensor: Any) -> Tensor:
+    """A tensor that shares the memory of `ext_tensor`, an object with `__dlpack__` or a capsule.
+
+    Raises: RuntimeError for anything else, BufferError for memory that is not on the CPU.
+    Source: torch.from_dlpack.
+    """
+    capsule = ext_tensor
+    if type(ext_tensor).__name__ != "PyCapsule":
+        if not hasattr(ext_tensor, "__dlpack__"):
+            raise RuntimeError(
+                f"from_dlpack received an invalid capsule: {_type_name(ext_tensor)} has no "
+                "__dlpack__ method"
+            )
+        if tuple(ext_tensor.__dlpack_device__())[0] != _DLPACK_CPU[0]:
+            raise BufferError("from_dlpack: the memory is not on the CPU; copy it there first")
+        capsule = _export(ext_tensor)
+    array = np.from_dlpack(_CapsuleOwner(capsule))
+    if '"dltensor"' in repr(capsule) or '"used_dltensor"' in repr(capsule):
+        # The older capsules cannot say "read-only", so their memory may be written to.
+        array = np.asarray(_WritableMemory(array))
+    return from_numpy(array)
+
+
+def _export(exporter: Any) -> Any:
+    """The exporter's capsule, of the newer kind where it knows it."""
+    try:
+        return exporter.__dlpack__(max_version=(1, 0))
+    except TypeError:
+        return exporter.__dlpack__()
+
+
+def to_dlpack(tensor: Tensor) -> Any:
+    """A capsule that shares the tensor's memory.  Source: torch.utils.dlpack.to_dlpack."""
+    return dlpack(tensor)
+
+
+# ---- text --------------------------------------------------------------------------------------
+
+
+def grad_fn_name(tensor: Tensor) -> str | None:
+    """The name of the operation that made the tensor, as printed; None for leaves."""
+    edge = tensor._grad_fn
+    node: GraphNode | None = edge.node if type(edge) is OutputOf else edge
+    if node is None or type(node) is AccumulateGrad:
+        return None
+    return node.name().rpartition("::")[2]
+
+
+def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
+    """The text PyTorch prints for the tensor; reads its values."""
+    kind = type(self)
+    prefix = "tensor(" if "_prints_as_tensor" in vars(kind) else f"{kind.__name__}("
+    return format_tensor(
+        read_array(self),
+        self._node.dtype,
+        prefix=prefix,
+        default_dtype=get_default_dtype(),
+        requires_grad=self._grad_fn is not None,
+        grad_fn=grad_fn_name(self),
+    )
+
+
+def tensor_format(self: Tensor, format_spec: str) -> str:
+    """A 0-d tensor formats as its number; others accept no format."""
+    if type(self) is Tensor and not self._node.shape:
+        return format(tensor_item(self), format_spec)
+    return object.__format__(self, format_spec)
+
+
+def tensor_item(tensor: Tensor) -> bool | int | float | complex:
+    """The only element as a Python number.  Raises: RuntimeError if there is not exactly one."""
+    array = read_array(tensor)
+    if array.size != 1:
+        raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")
+    return widen(array, tensor._node.dtype).item()
+
+
+Tensor.numpy = numpy
+Tensor.__array__ = array_protocol
+Tensor.__array_wrap__ = array_wrap
+Tensor.__dlpack__ = dlpack
+Tensor.__dlpack_device__ = dlpack_device
+Tensor.__repr__ = tensor_repr
+Tensor.__format__ = tensor_format
+# A class that has this attribute of its own prints like a plain tensor (Parameter does).
+Tensor._prints_as_tensor = True

@@ -1,0 +1,182 @@
+"""Pickling and deep copies of tensors: storages stay shared, views keep their strides.
+
+A tensor is taken apart into its storage and a window on it (offset, size, stride).  Inside one
+pickle or one deepcopy the storage is met once, by identity, so tensors that shared memory share it
+afterwards.  `serialization/` writes the same parts under PyTorch's names.  Level 10.
+"""
+
+from __future__ import annotations
+
+import copy
+import pickle
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.base.dtypes import DType, dtype_by_name
+from rushlight.base.shapes import numel
+from rushlight.tape.memo import BUFFER, leaf_spec
+from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.storage import ALWAYS_STALE, Storage, layout_for, storage_of
+from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
+
+# PyTorch keeps sizes in 64 bits; a count beyond that cannot be a tensor.
+_LARGEST_COUNT = 2**63 - 1
+
+
+def storage_from_array(array: np.ndarray, dtype: DType) -> Storage:
+    """A storage around a flat array in storage form that nobody else writes to."""
+    return Storage(leaf_node(array, dtype), dtype, array.size)
+
+
+def storage_array(storage: Storage) -> np.ndarray:
+    """The storage's present content as a flat array in storage form; not to be written to."""
+    if storage.pinned is not None:
+        return storage.pinned
+    return materialise(storage.value, "pickle").reshape(-1)
+
+
+def check_window(count: int, offset: int, size: Sequence[int], stride: Sequence[int]) -> None:
+    """Refuse a window that reaches outside a storage of `count` elements.
+
+    Raises: pickle.UnpicklingError, since windows come from files.
+    """
+    numbers = (offset, *size, *stride)
+    if len(size) != len(stride) or not all(type(n) is int and n >= 0 for n in numbers):
+        raise pickle.UnpicklingError(
+            f"a tensor has a bad window: offset {offset!r}, size {size!r}, stride {stride!r}"
+        )
+    elements = numel(size)
+    last = offset + sum((n - 1) * s for n, s in zip(size, stride)) if elements else offset - 1
+    if elements > _LARGEST_COUNT or last >= count:
+        raise pickle.UnpicklingError(
+            f"a tensor of size {tuple(size)}, stride {tuple(stride)} at offset {offset} reaches "
+            f"outside its storage of {count} elements"
+        )
+
+
+def tensor_on_storage(
+    storage: Storage, offset: int, size: Sequence[int], stride: Sequence[int], requires_grad: bool
+) -> Tensor:
+    """A leaf tensor that shows a window of `storage`; several may share it."""
+    shape = tuple(size)
+    layout = layout_for(storage, shape, tuple(stride), offset)
+    if layout is None and storage.pinned is None and storage.value.value is not None:
+        array = storage.value.value
+        node = leaf_node(array.reshape(shape), storage.dtype)
+        node.home = (storage, storage.version)
+        seen = storage.stamp
+    else:
+        node = _unread(shape, storage.dtype)
+        seen = ALWAYS_STALE
+    tensor = wrap(node)
+    tensor._storage = storage
+    tensor._layout = layout
+    tensor._seen = seen
+    if requires_grad:
+        tensor._grad_fn = AccumulateGrad(tensor)
+    return tensor
+
+
+def _unread(shape: tuple[int, ...], dtype: DType) -> Node:
+    """A node whose value is read from the storage at the tensor's first use."""
+    node = Node()
+    node.step = leaf_spec(BUFFER, shape, dtype)
+    node.inputs = ()
+    node.address = NO_ADDRESS
+    node.shape = shape
+    node.dtype = dtype
+    node.value = None
+    node.home = None
+    return node
+
+
+# ---- pickle ------------------------------------------------------------------------------------
+
+
+def rebuild_storage(name: str, data: bytes) -> Storage:
+    """The inverse of pickling a storage."""
+    dtype = dtype_by_name(name)
+    return storage_from_array(np.frombuffer(bytearray(data), dtype.numpy), dtype)
+
+
+def rebuild_tensor(
+    storage: Storage, offset: int, size: tuple, stride: tuple, requires_grad: bool
+) -> Tensor:
+    """The inverse of pickling a tensor."""
+    check_window(storage.size, offset, size, stride)
+    return tensor_on_storage(storage, offset, size, stride, requires_grad)
+
+
+def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: dict) -> Tensor:
+    """The inverse of pickling a tensor that has a class or attributes of its own."""
+    tensor: Tensor = object.__new__(kind)
+    become(tensor, data)
+    if requires_grad:
+        tensor._grad_fn = AccumulateGrad(tensor)
+    tensor.__dict__.update(attributes)
+    return tensor
+
+
+def _reduce_storage(storage: Storage, protocol: Any) -> tuple:
+    return rebuild_storage, (storage.dtype.name, storage_array(storage).tobytes())
+
+
+def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[int, ...]]:
+    """Storage, offset, size and stride of a tensor."""
+    return storage_of(tensor), tensor.storage_offset(), tensor._node.shape, strides_of(tensor)
+
+
+def _reduce_tensor(tensor: Tensor, protocol: Any) -> tuple:
+    requires_grad = tensor._grad_fn is not None
+    if type(tensor) is Tensor and not tensor.__dict__:
+        return rebuild_tensor, (*tensor_window(tensor), requires_grad)
+    data = tensor_on_storage(*tensor_window(tensor), False)
+    return rebuild_subclass, (type(tensor), data, requires_grad, dict(tensor.__dict__))
+
+
+# ---- deepcopy ----------------------------------------------------------------------------------
+
+
+def _deepcopy_storage(storage: Storage, memo: dict) -> Storage:
+    copied = storage_from_array(np.array(storage_array(storage)), storage.dtype)
+    memo[id(storage)] = copied
+    return copied
+
+
+def _deepcopy_tensor(tensor: Tensor, memo: dict) -> Tensor:
+    """A copy with memory of its own, shared as the originals' was.
+
+    Raises: RuntimeError for a tensor that an operation made and autograd follows, as in PyTorch.
+    """
+    if id(tensor) in memo:
+        return memo[id(tensor)]
+    edge = tensor._grad_fn
+    if edge is not None and type(edge) is not AccumulateGrad:
+        raise RuntimeError(
+            "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
+            "protocol at the moment; copy `tensor.detach()` instead, or delete the attribute that "
+            "holds a result of autograd from the object being copied"
+        )
+    storage, offset, size, stride = tensor_window(tensor)
+    shared = copy.deepcopy(storage, memo)
+    data = tensor_on_storage(shared, offset, size, stride, False)
+    copied = data if type(tensor) is Tensor else rebuild_subclass(type(tensor), data, False, {})
+    if edge is not None:
+        copied._grad_fn = AccumulateGrad(copied)
+    memo[id(tensor)] = copied
+    if tensor._grad is not None:
+        copied._grad = copy.deepcopy(tensor._grad, memo)
+    copied.__dict__.update(copy.deepcopy(tensor.__dict__, memo))
+    return copied
+
+
+for _owner, _reduce, _deepcopy in (
+    (Storage, _reduce_storage, _deepcopy_storage),
+    (Tensor, _reduce_tensor, _deepcopy_tensor),
+):
+    setattr(_owner, "__reduce_ex__", _reduce)  # noqa: B010 - mypy knows no such assignment
+    setattr(_owner, "__deepcopy__", _deepcopy)  # noqa: B010

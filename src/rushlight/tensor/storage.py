@@ -1,0 +1,522 @@
+"""Storage, views and in-place writes: mutable tensors as pure values.
+
+A Storage holds the current content as one node and a version.  A write makes a new content node and
+bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its base (so
+that gradients flow through the write) or from the content.  A storage whose memory was handed out
+(`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that memory at
+once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from rushlight.base.dtypes import int64
+from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
+from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
+from rushlight.tape.memo import BUFFER, leaf_spec
+from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.tape import leaf_node, local, materialise
+from rushlight.tensor.graph import AccumulateGrad, Overwrite
+from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
+
+ALWAYS_STALE = -1
+
+
+class Storage:
+    """Memory that several tensors may see.
+
+    value: node whose row-major elements are the content (its shape does not matter).
+    version: number of in-place writes, as autograd and the user see it.
+    stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
+    pinned: the flat ndarray shared with the outside, or None.
+    lent: whether `pinned` is memory of ours, to be taken back when nobody outside holds it.
+    """
+
+    __slots__ = ("value", "version", "stamp", "dtype", "size", "pinned", "lent", "__weakref__")
+
+    def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
+        self.value = value
+        self.version = 0
+        self.stamp = 0
+        self.dtype = dtype
+        self.size = size
+        self.pinned = pinned
+        self.lent = False
+
+    def restore(self, value: Node) -> None:
+        """Take back writes that failed: every tensor reads `value` again."""
+        self.value = value
+        self.stamp += 1
+
+    def touch(self) -> None:
+        """Note a write."""
+        self.version += 1
+        self.stamp += 1
+
+
+def storage_of(tensor: Tensor) -> Storage:
+    """The tensor's storage, made at first need."""
+    storage = tensor._storage
+    if storage is None:
+        node = tensor._node
+        storage = Storage(node, node.dtype, numel(node.shape))
+        if node.home is None:
+            node.home = (storage, 0)
+        tensor._storage = storage
+        tensor._seen = 0
+    return storage
+
+
+def covers_storage(tensor: Tensor) -> bool:
+    """Whether the tensor's elements, in order, are all of the storage's."""
+    return tensor._layout is None
+
+
+def layout_for(storage: Storage, shape, strides, offset: int):
+    """(strides, offset), or None for all of the storage in row-major order."""
+    if offset == 0 and numel(shape) == storage.size and is_contiguous(shape, strides):
+        if tuple(strides) == contiguous_strides(shape):
+            return None
+    return (tuple(strides), offset)
+
+
+# ---- views -------------------------------------------------------------------------------------
+
+
+def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
+    """A view of `tensor`'s storage.
+
+    read: function of a tensor that records the view as an operation on its value; it gives the view
+    its value and its gradient.
+    """
+    storage = storage_of(tensor)
+    shape = tuple(shape)
+    if storage.pinned is not None and tensor._grad_fn is None:
+        view = wrap(_placeholder(shape, storage.dtype))
+        view._seen = ALWAYS_STALE
+    else:
+        view = read(tensor)
+        node = view._node
+        if node.home is None:
+            node.home = (storage, storage.version)
+        view._seen = storage.stamp
+    view._storage = storage
+    view._layout = layout_for(storage, shape, strides, offset)
+    if local.tape.grad_enabled:
+        view._base = root_of(tensor)
+    return view
+
+
+def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
+    """A view that will only be written: its present value is not recorded."""
+    storage = storage_of(tensor)
+    view = wrap(_placeholder(tuple(shape), storage.dtype))
+    view._storage = storage
+    view._seen = ALWAYS_STALE
+    view._layout = layout_for(storage, view._node.shape, strides, offset)
+    if local.tape.grad_enabled:
+        view._base = root_of(tensor)
+    return view
+
+
+def storage_with_history(tensor: Tensor) -> Tensor:
+    """All of the storage's elements, with the history of those that `tensor`'s base shows."""
+    storage = storage_of(tensor)
+    base = root_of(tensor)
+    if base._seen != storage.stamp:
+        refresh(base)
+    return base if covers_storage(base) else _flat_with_history(base)
+
+
+def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
+    """A view of any window of the tensor's storage (`as_strided`)."""
+
+    def read(base: Tensor) -> Tensor:
+        found = read_strided(storage_with_history(base), shape, strides, offset)
+        return reshape(found, shape) if found is base else found
+
+    return make_view(root_of(tensor), shape, strides, offset, read)
+
+
+def root_of(tensor: Tensor) -> Tensor:
+    """The tensor at the end of the chain of bases; the tensor itself if it is no view.
+
+    The chain is longer than one link only where a base became a view of itself later (`t_`).
+    """
+    while tensor._base is not None:
+        tensor = tensor._base
+    return tensor
+
+
+def become_own_view(tensor: Tensor, function, args, kwargs) -> None:
+    """Apply a view function to the tensor itself (`t_`): what it was lives on as its base."""
+    storage_of(tensor)
+    former = wrap(tensor._node)
+    _adopt(former, tensor)
+    former._base = tensor._base
+    _adopt(tensor, function(former, *args, **kwargs))
+    tensor._base = former
+
+
+def _adopt(tensor: Tensor, source: Tensor) -> None:
+    tensor._node = source._node
+    tensor._storage = source._storage
+    tensor._seen = source._seen
+    tensor._layout = source._layout
+    tensor._grad_fn = source._grad_fn
+
+
+def grow_storage(tensor: Tensor, count: int) -> None:
+    """Give the tensor a storage of its own with `count` zeros after the present content."""
+    storage = storage_of(tensor)
+    layout = (strides_of(tensor), tensor.storage_offset())
+    content = storage.pinned
+    if content is None:
+        content = materialise(storage.value).reshape(-1)
+    grown = np.concatenate([content, np.zeros(count, content.dtype)])
+    tensor._storage = Storage(leaf_node(grown, storage.dtype), storage.dtype, grown.size)
+    tensor._layout = layout
+    tensor._base = None
+    tensor._seen = ALWAYS_STALE
+
+
+def reinterpret(tensor: Tensor, dtype) -> Tensor:
+    """The tensor's memory read as elements of another dtype (`view(dtype)`).
+
+    Storages are typed, so both sides become pinned on one piece of memory; gradients stop here.
+    Raises: RuntimeError as PyTorch where the sizes do not fit.
+    """
+    own = tensor._node.dtype
+    shape = tensor._node.shape
+    strides, offset = strides_of(tensor), tensor.storage_offset()
+    if dtype is own:
+        return make_view(tensor, shape, strides, offset, lambda x: reshape(x, shape))
+    if own.itemsize != dtype.itemsize:
+        shape, strides, offset = _rescaled(shape, strides, offset, own.itemsize, dtype)
+    pin(tensor)
+    storage = tensor._storage
+    memory = storage.pinned.view(dtype.numpy)
+    shared = Storage(_placeholder(memory.shape, dtype), dtype, memory.size, memory)
+    view = wrap(_placeholder(shape, dtype))
+    view._storage = shared
+    view._seen = ALWAYS_STALE
+    view._layout = layout_for(shared, shape, strides, offset)
+    return view
+
+
+def _rescaled(shape, strides, offset: int, itemsize: int, dtype):
+    """Layout of the same bytes for another element size; the last axis shrinks or grows."""
+    if not shape:
+        raise RuntimeError(
+            "self.dim() cannot be 0 to view a tensor as a dtype of a different element size"
+        )
+    if strides[-1] != 1:
+        raise RuntimeError(
+            "self.stride(-1) must be 1 to view a tensor as a dtype of a different element size, "
+            f"but got {strides[-1]}"
+        )
+    if itemsize > dtype.itemsize:
+        factor = itemsize // dtype.itemsize
+        scaled = (*[s * factor for s in strides[:-1]], 1)
+        return (*shape[:-1], shape[-1] * factor), scaled, offset * factor
+    factor = dtype.itemsize // itemsize
+    if shape[-1] % factor or offset % factor or any(s % factor for s in strides[:-1]):
+        raise RuntimeError(
+            f"self.size(-1), the strides and the storage offset must be divisible by {factor} to "
+            f"view elements of {itemsize} bytes as {dtype}: size {list(shape)}, strides "
+            f"{list(strides)}, offset {offset}"
+        )
+    scaled = (*[s // factor for s in strides[:-1]], 1)
+    return (*shape[:-1], shape[-1] // factor), scaled, offset // factor
+
+
+def alias_without_grad(tensor: Tensor) -> Tensor:
+    """A tensor on the same memory that autograd does not follow (`detach`)."""
+    storage = storage_of(tensor)
+    if storage.stamp != tensor._seen and storage.pinned is None:
+        refresh(tensor)
+    view = wrap(tensor._node)
+    view._storage = storage
+    view._seen = tensor._seen
+    view._layout = tensor._layout
+    return view
+
+
+def read_strided(source: Tensor, shape, strides, offset: int) -> Tensor:
+    """Record reading a strided window of `source`'s row-major elements."""
+    shape, strides = tuple(shape), tuple(strides)
+    if offset == 0 and numel(shape) == numel(source._node.shape):
+        if is_contiguous(shape, strides):
+            return source if shape == source._node.shape else reshape(source, shape)
+    return strided_read(source, scalar_tensor(offset, int64), shape, strides)
+
+
+def _placeholder(shape, dtype) -> Node:
+    node = Node()
+    node.step = leaf_spec(BUFFER, shape, dtype)
+    node.inputs = ()
+    node.address = NO_ADDRESS
+    node.shape = shape
+    node.dtype = dtype
+    node.value = None
+    node.home = None
+    return node
+
+
+def refresh(tensor: Tensor) -> None:
+    """Make a stale tensor's node show its storage's present content."""
+    storage = tensor._storage
+    if storage.pinned is not None and not take_back(storage):
+        tensor._node = _snapshot(tensor)
+        return
+    if tensor._base is not None:
+        fresh = _read_with_history(root_of(tensor), tensor)
+        tensor._grad_fn = fresh._grad_fn
+    else:
+        fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
+    tensor._node = fresh._node
+    if tensor._node.home is None:
+        tensor._node.home = (storage, storage.version)
+    tensor._seen = storage.stamp
+
+
+def _read_with_history(base: Tensor, view: Tensor) -> Tensor:
+    """The view's elements, as an operation on its base.
+
+    Recorded with gradients even inside no_grad: only the moment of reading falls there, the view
+    itself was made outside.
+    """
+    tape = local.tape
+    enabled = tape.grad_enabled
+    tape.grad_enabled = True
+    try:
+        if base._seen != base._storage.stamp:
+            refresh(base)
+        source = base if covers_storage(base) else _flat_with_history(base)
+        shape = view._node.shape
+        fresh = read_strided(source, shape, *_layout(view))
+        # A view of everything is a tensor of its own in the graph, not its base once more.
+        return reshape(base, shape) if fresh is base else fresh
+    finally:
+        tape.grad_enabled = enabled
+
+
+def _layout(tensor: Tensor):
+    if tensor._layout is None:
+        return contiguous_strides(tensor._node.shape), 0
+    return tensor._layout
+
+
+def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
+    tape = local.tape
+    enabled = tape.grad_enabled
+    tape.grad_enabled = False
+    try:
+        return read_strided(wrap(storage.value), shape, strides, offset)
+    finally:
+        tape.grad_enabled = enabled
+
+
+def _flat_with_history(base: Tensor) -> Tensor:
+    """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
+    content = wrap(_content(base._storage))
+    strides, offset = _layout(base)
+    return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
+
+
+def _content(storage: Storage) -> Node:
+    """A node with all of the storage's present elements."""
+    if storage.pinned is None:
+        return storage.value
+    return leaf_node(np.array(storage.pinned), storage.dtype)
+
+
+def _snapshot(tensor: Tensor) -> Node:
+    """A leaf with the present content of pinned memory, as this tensor shows it."""
+    node = leaf_node(np.array(pinned_window(tensor), order="C"), tensor._node.dtype)
+    node.home = (tensor._storage, tensor._storage.version)
+    return node
+
+
+def pinned_window(tensor: Tensor):
+    """The ndarray (a view) that shows this tensor's elements in its pinned storage."""
+    buffer = tensor._storage.pinned
+    strides, offset = _layout(tensor)
+    itemsize = buffer.dtype.itemsize
+    return np.lib.stride_tricks.as_strided(
+        buffer[offset:], tensor._node.shape, tuple(s * itemsize for s in strides)
+    )
+
+
+def pin(tensor: Tensor):
+    """Hand out the tensor's memory: materialise it, and return the ndarray that shares it."""
+    storage = storage_of(tensor)
+    if storage.pinned is None:
+        if storage.stamp != tensor._seen:
+            refresh(tensor)
+        array = materialise(storage.value)
+        # The node's own array stays untouched by later outside writes: others may still read it.
+        # The copy owns its memory, so everything outside refers to this very object.
+        storage.pinned = np.array(array.reshape(-1))
+        storage.lent = True
+        storage.stamp += 1
+    tensor._seen = ALWAYS_STALE
+    return pinned_window(tensor)
+
+
+def take_back(storage: Storage) -> bool:
+    """Stop sharing memory that was handed out and that nobody outside holds any longer.
+
+    Reads and writes can then wait again; `x.numpy()` in passing must not slow `x` for good.
+    """
+    if not storage.lent or sys.getrefcount(storage.pinned) > 2:  # the storage and the argument
+        return False
+    storage.value = leaf_node(storage.pinned, storage.dtype)
+    storage.pinned = None
+    storage.lent = False
+    storage.stamp += 1
+    return True
+
+
+# ---- writes --------------------------------------------------------------------------------------
+
+
+def check_writable(tensor: Tensor) -> None:
+    """Raise PyTorch's errors for tensors that cannot be written in place."""
+    edge = tensor._grad_fn
+    if local.tape.grad_enabled and edge is not None:
+        if type(edge) is AccumulateGrad:
+            raise RuntimeError(
+                "a leaf Variable that requires grad is being used in an in-place operation."
+            )
+    base = root_of(tensor)
+    if local.tape.grad_enabled and base is not tensor and type(base._grad_fn) is AccumulateGrad:
+        raise RuntimeError(
+            "a view of a leaf Variable that requires grad is being used in an in-place operation."
+        )
+    if tensor._layout is not None and has_overlap(tensor._node.shape, tensor._layout[0]):
+        raise RuntimeError(
+            "unsupported operation: more than one element of the written-to tensor refers to a "
+            "single memory location. Please clone() the tensor before performing the operation."
+        )
+
+
+def write(tensor: Tensor, new: Tensor) -> Tensor:
+    """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
+
+    new: the result of an operation, of `tensor`'s shape and dtype; nobody else may go on using it
+        as a tensor (copy it first).
+    """
+    check_writable(tensor)
+    storage = storage_of(tensor)
+    if storage.pinned is not None:
+        take_back(storage)
+    if storage.pinned is not None and tensor._grad_fn is None and new._grad_fn is None:
+        if new._storage is not None and new._storage.stamp != new._seen:
+            refresh(new)  # a tensor, not a result: `copy_` of one that is out of date
+        _write_pinned(tensor, new)
+        return tensor
+    node = new._node
+    if new._storage is not None or node.home is not None:
+        # The value already stands for a tensor with aliases of its own.
+        new = copy(new)
+        node = new._node
+    tape = local.tape
+    if storage.pinned is not None:
+        storage.value = leaf_node(np.array(storage.pinned), storage.dtype)
+    old = storage.value
+    if old.value is not None:
+        tape.undo.append((storage, old))
+        tape.armed = True
+    base = root_of(tensor)
+    follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
+    if base is tensor or not follows:
+        _replace(storage, tensor, new)
+        if follows:
+            tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+    else:
+        _replace_through_base(storage, base, tensor, new)
+    node.home = (storage, storage.version)
+    tensor._node = node
+    tensor._seen = storage.stamp
+    if storage.pinned is not None:
+        _copy_out(storage)
+        tensor._seen = ALWAYS_STALE
+    return tensor
+
+
+def _edge_after_write(old_edge, new: Tensor):
+    if new._grad_fn is not None or old_edge is None:
+        return new._grad_fn
+    return Overwrite(old_edge)
+
+
+def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
+    if covers_storage(tensor):
+        storage.value = new._node
+    else:
+        strides, offset = tensor._layout
+        tape = local.tape
+        enabled = tape.grad_enabled
+        tape.grad_enabled = False
+        try:
+            content = strided_write(
+                wrap(storage.value), new, scalar_tensor(offset, int64), new._node.shape, strides
+            )
+        finally:
+            tape.grad_enabled = enabled
+        storage.value = content._node
+    storage.touch()
+
+
+def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: Tensor) -> None:
+    """Write a view so that its base's history contains the write."""
+    if base._seen != storage.stamp:
+        refresh(base)
+    strides, offset = _layout(tensor)
+    whole = base if covers_storage(base) else _flat_with_history(base)
+    content = strided_write(whole, new, scalar_tensor(offset, int64), new._node.shape, strides)
+    storage.touch()
+    storage.value = content._node
+    if covers_storage(base):
+        fresh = content
+        if content._node.shape != base._node.shape:
+            fresh = reshape(content, base._node.shape)
+    else:
+        base_strides, base_offset = base._layout
+        fresh = read_strided(content, base._node.shape, base_strides, base_offset)
+    base._node = fresh._node
+    base._node.home = (storage, storage.version)
+    base._grad_fn = _edge_after_write(base._grad_fn, fresh)
+    base._seen = storage.stamp
+    tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+
+
+def _write_pinned(tensor: Tensor, new: Tensor) -> None:
+    value = materialise(new._node, "write to shared memory")
+    np.copyto(pinned_window(tensor), value)
+    tensor._storage.touch()
+
+
+def _copy_out(storage: Storage) -> None:
+    """Bring pinned memory up to date after a write that autograd follows."""
+    value = materialise(storage.value, "write to shared memory")
+    np.copyto(storage.pinned, value.reshape(-1))
+
+
+def replace_data(tensor: Tensor, source: Tensor) -> None:
+    """Make `tensor` show `source`'s memory from now on (`tensor.data = source`)."""
+    storage_of(source)
+    tensor._storage = source._storage
+    tensor._node = source._node
+    tensor._seen = source._seen
+    tensor._layout = source._layout
+    tensor._base = None
+
+
+def strided_window(tensor: Tensor) -> tuple[tuple[int, ...], int]:
+    """(strides, offset) of the tensor within its storage."""
+    return strides_of(tensor), tensor.storage_offset()

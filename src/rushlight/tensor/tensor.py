@@ -1,0 +1,195 @@
+"""class Tensor: a mutable handle to a node of the tape.
+
+A tensor that nothing aliases is just its node.  Views and in-place writes give it a `Storage`
+(`tensor/storage.py`): the node is then current only while `_seen` equals the storage's stamp.
+Operators and methods are attached by `ops/`; autograd lives in `tensor/autodiff.py`.  Level 10.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rushlight.base.dtypes import ALL_DTYPES, DType, float32, narrow
+from rushlight.base.shapes import contiguous_strides
+from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
+from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.tape import leaf_node
+
+
+class Size(tuple):
+    """A tensor's shape: a tuple of ints that prints as PyTorch's `torch.Size`."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"torch.Size({list(self)})"
+
+    def numel(self) -> int:
+        """Product of the sizes."""
+        count = 1
+        for size in self:
+            count *= size
+        return count
+
+    def __getitem__(self, index):
+        found = tuple.__getitem__(self, index)
+        return Size(found) if isinstance(index, slice) else found
+
+    def __add__(self, other):
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(self, other))
+
+    def __radd__(self, other):
+        if not isinstance(other, tuple):
+            return NotImplemented
+        return Size(tuple.__add__(tuple(other), self))
+
+    def __mul__(self, count):
+        return Size(tuple.__mul__(self, count))
+
+    __rmul__ = __mul__
+
+    def __reduce__(self):
+        return (Size, (tuple(self),))
+
+
+class Tensor:
+    """A multi-dimensional array with autograd, as `torch.Tensor`.
+
+    _node: the value; see the module docstring for when it is current.
+    _storage: memory shared with other tensors, or None while nothing else can see it.
+    _seen: stamp of the storage that `_node` shows.
+    _layout: (strides, offset) in elements within the storage; None: all of it, row-major.
+    _base: the tensor this one is a differentiable view of, or None.
+    _grad_fn: what backward continues with: a GradNode, an output of one, an AccumulateGrad for a
+        leaf that requires gradients, or None.
+    _grad: the accumulated gradient.
+    """
+
+    __slots__ = (
+        "_node", "_storage", "_seen", "_layout", "_base", "_grad_fn", "_grad",
+        "__dict__", "__weakref__",
+    )  # fmt: skip
+
+    # NumPy must leave binary operators with an array on the left to us.
+    __array_priority__ = 1000
+
+    # ---- facts -------------------------------------------------------------------------------
+
+    @property
+    def shape(self) -> Size:
+        """Sizes of the axes."""
+        return Size(self._node.shape)
+
+    @property
+    def dtype(self) -> DType:
+        """Element type."""
+        return self._node.dtype
+
+    @property
+    def device(self):
+        """Device that holds the data."""
+        return self._node.step.device
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self._node.shape)
+
+    def dim(self) -> int:
+        """Number of axes."""
+        return len(self._node.shape)
+
+    def stride(self, dim: int | None = None):
+        """Strides in elements, or that of one axis."""
+        strides = strides_of(self)
+        return strides if dim is None else strides[dim]
+
+    def storage_offset(self) -> int:
+        """Index, in elements, of the first element within the storage."""
+        return 0 if self._layout is None else self._layout[1]
+
+    @property
+    def _version(self) -> int:
+        """How often the storage was written in place."""
+        return 0 if self._storage is None else self._storage.version
+
+    def __hash__(self) -> int:
+        return id(self)
+
+    # ---- the operand protocol of primitives ----------------------------------------------------
+
+    def _scalar(self, value, dtype: DType | None = None) -> Tensor:
+        """A 0-d tensor of this dtype that enters the tape as a run-time scalar."""
+        return scalar_tensor(value, self._node.dtype if dtype is None else dtype)
+
+
+# Not Tensor.__new__, which is the constructor users call.
+_new = object.__new__
+_new_node = Node.__new__
+_numpy_float32 = np.float32
+_FLOAT32_SAFE = 3e38
+_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype) for dtype in ALL_DTYPES}
+
+
+def wrap(node: Node) -> Tensor:
+    """A new tensor around a node, without history."""
+    tensor = _new(Tensor)
+    tensor._node = node
+    tensor._storage = None
+    tensor._seen = 0
+    tensor._layout = None
+    tensor._base = None
+    tensor._grad_fn = None
+    tensor._grad = None
+    return tensor
+
+
+def become(tensor: Tensor, source: Tensor) -> None:
+    """Make `tensor` (made by __new__ of a subclass) another handle to `source`'s data."""
+    tensor._node = source._node
+    tensor._storage = source._storage
+    # A recorded tensor has no stamp before it has a storage.
+    tensor._seen = 0 if source._storage is None else source._seen
+    tensor._layout = source._layout
+    tensor._base = None
+    tensor._grad_fn = None
+    tensor._grad = None
+
+
+def scalar_tensor(value, dtype: DType) -> Tensor:
+    """A 0-d tensor holding a Python number; its value is not part of any memo key."""
+    node = _new_node(Node)
+    node.step = _SCALAR_SPECS[dtype]
+    node.inputs = ()
+    node.address = NO_ADDRESS
+    node.shape = ()
+    node.dtype = dtype
+    node.home = None
+    # NumPy's scalar types convert five times faster than arrays, but warn about overflow.
+    if dtype is float32 and -_FLOAT32_SAFE < value < _FLOAT32_SAFE:
+        node.value = _numpy_float32(value)
+    else:
+        node.value = narrow(value, dtype)
+    tensor = _new(Tensor)
+    tensor._node = node
+    tensor._storage = None
+    tensor._seen = 0
+    tensor._layout = None
+    tensor._base = None
+    tensor._grad_fn = None
+    tensor._grad = None
+    return tensor
+
+
+def tensor_from_numpy(array, dtype: DType) -> Tensor:
+    """A tensor around a row-major array in storage form that nobody else writes to."""
+    return wrap(leaf_node(array, dtype, BUFFER))
+
+
+def strides_of(tensor: Tensor) -> tuple[int, ...]:
+    """Strides in elements."""
+    if tensor._layout is None:
+        return contiguous_strides(tensor._node.shape)
+    return tensor._layout[0]

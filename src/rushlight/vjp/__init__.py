@@ -1,0 +1,1 @@
+"""Derivatives: one VJP row for each primitive, written in primitives.  Level 4."""

@@ -1,0 +1,93 @@
+"""VJP rows of matrix product and convolution.  Level 4."""
+
+from __future__ import annotations
+
+from rushlight.base.dtypes import int64
+from rushlight.base.shapes import contiguous_strides
+from rushlight.primitives.contraction import convolution, matmul
+from rushlight.primitives.movement import permute, reshape, strided_read
+from rushlight.vjp.broadcast import conjugate, sum_to
+from rushlight.vjp.table import define, wrt
+
+
+def _matmul_first_vjp(g, out, x, y, transpose_x, transpose_y):
+    y = conjugate(y)
+    if transpose_x:
+        found = matmul(y, g, transpose_y, True)
+    else:
+        found = matmul(g, y, False, not transpose_y)
+    return sum_to(found, x)
+
+
+def _matmul_second_vjp(g, out, x, y, transpose_x, transpose_y):
+    x = conjugate(x)
+    if transpose_y:
+        found = matmul(g, x, True, transpose_x)
+    else:
+        found = matmul(x, g, not transpose_x, False)
+    return sum_to(found, y)
+
+
+def flip_spatial(w):
+    """w with its spatial axes in the opposite order."""
+    shape = tuple(w.shape)
+    if 0 in shape:
+        return w
+    strides = list(contiguous_strides(shape))
+    offset = 0
+    for axis in range(2, len(shape)):
+        offset += (shape[axis] - 1) * strides[axis]
+        strides[axis] = -strides[axis]
+    return strided_read(w, w._scalar(offset, int64), shape, tuple(strides))
+
+
+def swap_channels(w, groups):
+    """(O, C / groups, *kernel) -> (C, O / groups, *kernel) within each group."""
+    outputs, inner, *kernel = w.shape
+    spatial = tuple(range(3, 3 + len(kernel)))
+    grouped = reshape(w, (groups, outputs // groups, inner, *kernel))
+    swapped = permute(grouped, (0, 2, 1, *spatial))
+    return reshape(swapped, (groups * inner, outputs // groups, *kernel))
+
+
+def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
+    """Convolve g, spread by the stride, with the flipped kernel."""
+    pads = []
+    for n, k, (low, _), s, d, kd, size in zip(
+        x.shape[2:], w.shape[2:], padding, stride, dilation, kernel_dilation, g.shape[2:]
+    ):
+        reach = (k - 1) * kd
+        before = reach - low
+        spread = (size - 1) * s + 1 if size else 0
+        needed = (n - 1) * d + 1 + reach
+        pads.append((before, needed - spread - before))
+    flipped = swap_channels(flip_spatial(conjugate(w)), groups)
+    # Where x was spread, only each d-th position belongs to an element of x: stride by it.
+    return convolution(g, flipped, dilation, tuple(pads), stride, kernel_dilation, groups)
+
+
+def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
+    """Correlate x with g, batch and channels exchanged."""
+    batch, channels, *sizes = x.shape
+    outputs = w.shape[0]
+    spatial = tuple(range(3, 3 + len(stride)))
+    # (N, G, C/G, *) -> (C/G, G * N, *): each group sees its own channels.
+    grouped = permute(
+        reshape(conjugate(x), (batch, groups, channels // groups, *sizes)), (2, 1, 0, *spatial)
+    )
+    seen = reshape(grouped, (channels // groups, groups * batch, *sizes))
+    kernel = permute(g, (1, 0, *range(2, 2 + len(stride))))  # (O, N, *output)
+    pads = []
+    for n, k, (low, high), s, d, kd, size in zip(
+        sizes, w.shape[2:], padding, stride, dilation, kernel_dilation, g.shape[2:]
+    ):
+        spread = (n - 1) * d + 1 if n else 0
+        used = (size - 1) * s + 1 + (k - 1) * kd
+        # Elements that no window reached must not add positions to the result.
+        pads.append((low, used - spread - low))
+    found = convolution(seen, kernel, kernel_dilation, tuple(pads), dilation, stride, groups)
+    return permute(found, (1, 0, *range(2, 2 + len(stride))))  # (O, C/G, *kernel)
+
+
+define(matmul, __name__, wrt(_matmul_first_vjp, 1), wrt(_matmul_second_vjp, 0))
+define(convolution, __name__, wrt(_input_vjp, 1), wrt(_weight_vjp, 0))

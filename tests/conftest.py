@@ -1,0 +1,14 @@
+"""What every test shares: child processes import the checkout, torch compares on one thread."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SOURCE = Path(__file__).resolve().parents[1] / "src"
+
+os.environ["PYTHONPATH"] = os.pathsep.join(
+    [str(SOURCE), *filter(None, [os.environ.get("PYTHONPATH")])]
+)
+# Two test workers with a thread pool each only get in each other's way.
+os.environ.setdefault("OMP_NUM_THREADS", "1")

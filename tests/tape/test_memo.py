@@ -1,0 +1,163 @@
+"""The memo: what counts as the same recording, and what a hit costs."""
+
+from __future__ import annotations
+
+import pytest
+
+import rushlight as rl
+from rushlight.base.config import config
+from rushlight.base.dtypes import int64
+from rushlight.base.stats import stats
+from rushlight.primitives import elementwise as p
+from rushlight.primitives.movement import strided_read
+from rushlight.tape.memo import memo
+from rushlight.tape.tape import current_tape
+
+
+@pytest.fixture(autouse=True)
+def fresh_memo():
+    rl.synchronize()
+    memo.clear()
+    current_tape().drop()
+    stats.reset()
+    yield
+    rl.synchronize()
+    memo.clear()
+    current_tape().drop()
+
+
+def test_the_second_round_of_the_same_program_misses_nothing():
+    for _ in range(3):
+        x = rl.tensor([1.0, 2.0, 3.0])
+        y = (x * x + x).sum()
+        y.item()
+    assert stats.operations_missed == 3
+    assert stats.plans_made == 1
+    assert stats.plans_replayed == 2
+
+
+def test_python_numbers_are_not_part_of_the_key():
+    x = rl.tensor([1.0, 2.0])
+    results = [(x * factor).tolist() for factor in (2.0, 3.0, -5.5)]
+    assert results == [[2.0, 4.0], [3.0, 6.0], [-5.5, -11.0]]
+    assert stats.operations_missed == 1
+
+
+def test_the_offset_of_a_slice_is_not_part_of_the_key():
+    x = rl.tensor([float(i) for i in range(8)])
+    values = []
+    for start in range(4):
+        window = strided_read(x, x._scalar(start, int64), (3,), (1,))
+        values.append(window.tolist())
+    assert values == [[float(s + i) for i in range(3)] for s in range(4)]
+    assert stats.operations_missed == 1
+
+
+def test_another_shape_is_another_branch_and_the_first_is_kept():
+    def program(size):
+        return (rl.ones(size) + rl.ones(size)).sum().item()
+
+    assert [program(n) for n in (3, 5, 3, 5)] == [6.0, 10.0, 6.0, 10.0]
+    missed = stats.operations_missed
+    assert [program(n) for n in (3, 5)] == [6.0, 10.0]
+    assert stats.operations_missed == missed
+
+
+def test_a_static_parameter_is_part_of_the_key():
+    x = rl.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.sum(0).tolist() == [4.0, 6.0]
+    assert x.sum(1).tolist() == [3.0, 7.0]
+
+
+def test_a_live_intermediate_makes_another_plan_with_the_right_value():
+    def program(keep):
+        x = rl.tensor([1.0, 2.0])
+        doubled = x + x
+        total = doubled.sum()
+        if not keep:
+            del doubled
+            return total.item(), None
+        return total.item(), doubled.tolist()
+
+    assert program(False) == (6.0, None)
+    assert program(True) == (6.0, [2.0, 4.0])
+    assert program(False) == (6.0, None)
+    assert stats.operations_missed == 2
+
+
+def test_the_memo_is_bounded(monkeypatch):
+    monkeypatch.setattr(config, "memo_steps", 50)
+    for size in range(1, 120):
+        assert (rl.ones(size) * 2.0).sum().item() == 2.0 * size
+    assert memo.steps <= 60
+    assert stats.memo_evictions > 0
+
+
+def test_dead_results_are_not_executed():
+    x = rl.tensor([1.0])
+    for _ in range(5):
+        x + x
+    y = x * x
+    y.item()
+    assert stats.operations_executed == 1
+    assert stats.operations_dropped == 5
+
+
+def test_reading_one_value_computes_everything_alive():
+    x = rl.tensor([2.0])
+    a = x * x
+    b = p.exp(x)
+    a.item()
+    flushes = stats.flushes
+    b.item()
+    assert stats.flushes == flushes
+
+
+def test_node_cap_flushes_by_itself(monkeypatch):
+    monkeypatch.setattr(config, "node_cap", 64)
+    x = rl.tensor([0.0])
+    for _ in range(200):
+        x = x + 1.0
+    assert stats.flush_reasons["node cap of 64"] >= 3
+    assert x.item() == 200.0
+
+
+def test_byte_budget_flushes_by_itself(monkeypatch):
+    monkeypatch.setattr(config, "byte_budget", 4000)
+    x = rl.tensor([1.0] * 100)
+    for _ in range(50):
+        x = x * 1.0
+    assert stats.flush_reasons["byte budget of 4000"] >= 2
+    assert x.sum().item() == 100.0
+
+
+def test_a_hand_written_loop_is_cut_where_it_begins_again():
+    w = rl.tensor([1.0], requires_grad=True)
+    for _ in range(20):
+        loss = (w * w).sum()
+        loss.backward()
+        with rl.no_grad():
+            w -= 0.1 * w.grad
+        w.grad = None
+    assert stats.flush_reasons.get("loop", 0) >= 18
+    missed = stats.operations_missed
+    assert missed < 20
+    assert w.item() == pytest.approx(0.8**20)
+
+
+def test_debug_prints_a_line_for_each_flush_and_miss(monkeypatch, capsys):
+    monkeypatch.setattr(config, "debug", 1)
+    (rl.tensor([1.0]) + 1.0).item()
+    text = capsys.readouterr().err
+    assert "rushlight: miss add -> torch.float32 [1]" in text
+    assert "test_memo.py" in text
+    assert "rushlight: flush (read): 3 nodes, 1 run" in text
+
+
+def test_references_to_a_leaf_do_not_make_new_plans():
+    x = rl.tensor([1.0, 2.0])
+    kept = []
+    for _ in range(10):
+        kept.append(x.detach())
+        (x * 2.0).sum().item()
+    assert stats.plans_made == 1
