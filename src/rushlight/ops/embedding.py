@@ -167,7 +167,7 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sums, means or maxima of embeddings over bags of indices.
 
-    Shapes: input (bags, n), or (n,) with `offsets`.  Reads the offsets (a flush).  sparse: accepted;
+    Shapes: input (bags, n), or (n,) with `offsets`, which are read (a flush).  sparse: accepted;
     the gradient is the same, held densely.
     Raises: ValueError, RuntimeError.  Source: torch.nn.functional.embedding_bag.
     """
