@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import sys
 
-sys.path.insert(0, __file__.rsplit("/kernels/", 1)[0])
+sys.path.insert(0, __file__.rsplit("/benchmarks/", 1)[0])
 
-from kernels.versus import compare, serve
+from benchmarks.kernels.versus import compare, serve
 
 FUNCTIONS = ("exp", "log", "tanh", "sigmoid", "erf", "sin", "sqrt", "log1p", "expm1", "pow")
 SMALL, LARGE = 1 << 14, 1 << 22
@@ -124,7 +124,7 @@ def make_rushlight(case: dict):
     out = np.empty_like(x)
     extent, grain, params = -(-x.size // _BLOCK), _GRAIN_BLOCKS, [x.size, -(-x.size // _BLOCK)]
     if name == "softmax":
-        from test_kernels import softmax_kernel
+        from tests.codegen.test_kernels import softmax_kernel
 
         kernel, extent, grain = softmax_kernel(), x.size // 2048, 8
         params = [extent, 2048]
@@ -151,7 +151,7 @@ def main() -> None:
     names = [*FUNCTIONS, "axpy", "sum", "softmax", "chain"]
     for threads in [int(x) for x in sys.argv[1:]] or [1, 2]:
         cases = [{"name": name, "n": n} for n in (SMALL, LARGE) for name in names]
-        for row in compare("kernels.elementwise", cases, threads, rounds=5):
+        for row in compare("benchmarks.kernels.elementwise", cases, threads, rounds=5):
             per = 1e9 / row["n"]
             print(
                 f"{threads} thread(s) {row['name']:8s} n={row['n']:8d} "

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import sys
 
-sys.path.insert(0, __file__.rsplit("/kernels/", 1)[0])
+sys.path.insert(0, __file__.rsplit("/benchmarks/", 1)[0])
 
-from kernels.versus import compare, serve
+from benchmarks.kernels.versus import compare, serve
 
 SHAPES = [(1024, 1024, 1024, "nn"), (512, 512, 512, "nn"), (2048, 2048, 2048, "nn"),
           (64, 784, 512, "nt"), (64, 512, 784, "nn"), (512, 64, 784, "tn"), (64, 784, 512, "nn"),
@@ -39,9 +39,8 @@ def make_torch(case: dict):
 
 
 def make_rushlight(case: dict):
-    from run_gemm import prepare
-
     from rushlight.runtime.threads import get_num_threads
+    from tests.codegen.run_gemm import prepare
 
     a, b = _matrices(case)
     return prepare(a[None], b[None], threads=get_num_threads())
@@ -55,7 +54,7 @@ def main() -> None:
         for dtype in ("float32", "float64"):
             shapes = SHAPES if dtype == "float32" else SHAPES[:1] + SHAPES[3:4]
             cases = [{"m": m, "k": k, "n": n, "order": o, "dtype": dtype} for m, k, n, o in shapes]
-            for row in compare("kernels.gemm", cases, threads):
+            for row in compare("benchmarks.kernels.gemm", cases, threads):
                 flops = 2 * row["m"] * row["k"] * row["n"]
                 name = f"{row['m']}x{row['k']}x{row['n']} {row['order']} {dtype}"
                 print(

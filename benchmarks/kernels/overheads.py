@@ -12,13 +12,12 @@ import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT / "benchmarks"), str(ROOT / "src"), str(ROOT / "tests" / "codegen")]
+sys.path[:0] = [str(ROOT), str(ROOT / "src")]
 
 import numpy as np
-from kernels.elementwise import _kernel_of
-from kernels.versus import best_time
-from test_kernels import softmax_kernel
 
+from benchmarks.kernels.elementwise import _kernel_of
+from benchmarks.kernels.versus import best_time
 from rushlight.codegen.gemm import GemmSpec, function_names, gemm_text
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.pretty import print_kernel
@@ -26,6 +25,7 @@ from rushlight.runtime.host import host_summary, host_target
 from rushlight.runtime.jit import compile_text, load_text
 from rushlight.runtime.kernel_cache import DiskCache, KernelCache
 from rushlight.runtime.threads import pool, set_num_threads
+from tests.codegen.test_kernels import softmax_kernel
 
 
 def show(name: str, seconds: float) -> None:

@@ -44,7 +44,7 @@ class Side:
     """One child process."""
 
     def __init__(self, module: str, side: str, threads: int) -> None:
-        paths = [ROOT / "src", ROOT / "benchmarks", ROOT / "tests" / "codegen"]
+        paths = [ROOT / "src", ROOT]
         environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
         environment["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         self.process = subprocess.Popen(
@@ -53,7 +53,7 @@ class Side:
             stdout=subprocess.PIPE,
             text=True,
             env=environment,
-            cwd=ROOT / "benchmarks",
+            cwd=ROOT,
         )
 
     def time(self, case: dict) -> float:

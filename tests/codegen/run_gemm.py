@@ -11,6 +11,7 @@ from rushlight.codegen.gemm import (
     choose_b_mode,
     choose_blocks,
     choose_core_rows,
+    choose_edge,
     function_names,
     gemm_text,
 )
@@ -35,7 +36,8 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     mode = mode or choose_b_mode(m, k, strides[2], strides[3], a.dtype.name, target)
     rows = rows or choose_core_rows(m, target)
     value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
-    spec = GemmSpec("gemm", a.dtype.name, mode, rows, value, buffers, params)
+    edge = choose_edge(n, a.dtype.name, rows, mode, target)
+    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, value, buffers, params)
     library = library_of(spec, target)
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     workspace = np.empty(blocks.workspace + 1, a.dtype)

@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from run_gemm import HOST, prepare
-from run_kernel import TARGETS
 
 from rushlight.base.target import neon_target
 from rushlight.codegen.gemm import GemmSpec, choose_b_mode, gemm_text
@@ -11,9 +9,12 @@ from rushlight.codegen.microkernel import K_BLOCK
 from rushlight.loopnest.ir import Buffer, Load, Op, Param, Var, call
 from rushlight.runtime.jit import compile_text
 from rushlight.runtime.threads import get_num_threads, set_num_threads
+from tests.codegen.run_gemm import HOST, prepare
+from tests.codegen.run_kernel import TARGETS
 
 SHAPES = [(1, 1, 1), (5, 7, 9), (12, 32, 32), (13, 600, 33), (64, 200, 100), (3, 1100, 40),
-          (2, 9, 300), (101, 530, 70), (7, 0, 5), (0, 4, 4), (4, 4, 0), (25, 3, 513)]  # fmt: skip
+          (2, 9, 300), (101, 530, 70), (7, 0, 5), (0, 4, 4), (4, 4, 0), (25, 3, 513),
+          (19, 40, 64), (8, 40, 96)]  # fmt: skip
 
 
 def random_matrix(rng, rows, columns, dtype, batch=1):
@@ -72,7 +73,7 @@ def test_threads_and_cores_do_not_change_a_bit():
             assert (prepare(a, b, threads=threads)() == expected).all()
     finally:
         set_num_threads(before)
-    for rows in (1, 2, 4):
+    for rows in (1, 2, 4, 8):
         assert (prepare(a, b, rows=rows)() == expected).all()
 
 

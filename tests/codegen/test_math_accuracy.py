@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from run_kernel import TARGETS, Compiled
 
 from rushlight.codegen.math import FUNCTIONS, MAX_ULP
 from rushlight.loopnest.ir import Buffer, Kernel, Load, Loop, Op, Param, Store, Var
+from tests.codegen.run_kernel import TARGETS, Compiled
 
 BINARY = {"pow", "atan2", "hypot"}
 UNARY = sorted(set(FUNCTIONS) - BINARY)

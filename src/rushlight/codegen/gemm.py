@@ -13,7 +13,7 @@ expression of ``acc``, ``row`` and ``column``; its loads index by them.  Level 7
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
@@ -36,6 +36,7 @@ BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
           "tiles_m", "tiles_n")  # fmt: skip
 B_DIRECT, B_LINES, B_ROWS, B_COLUMNS = "direct", "lines", "rows", "columns"
+EDGE_NONE, EDGE_NARROW, EDGE_ANY = "none", "narrow", "any"
 PACKED = (B_ROWS, B_COLUMNS)
 # Up to here B is read in place: copying it costs more than its larger stride does.
 DIRECT_ROWS = 96
@@ -51,12 +52,15 @@ class GemmSpec:
     ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
     with unit row stride; rows and columns are packed, with those strides in the same order.
     ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
+    ``edge``: none if n is a multiple of the core's columns, narrow if n fits one vector, else any;
+    cores that are not needed are not compiled.
     """
 
     name: str
     dtype: str
     b_mode: str
     core_rows: int
+    edge: str = EDGE_ANY
     epilogue: Expr | None = None
     epilogue_buffers: tuple[Buffer, ...] = ()
     epilogue_params: tuple[Param, ...] = ()
@@ -200,10 +204,11 @@ class _Driver:
         full = b.compare("sge", left, self.count(width))
         narrow = b.compare("sle", left, self.count(self.tiles.lanes))
         partial = b.binary("and", b.logic_not(full), b.logic_not(narrow))
-        cases = [(full, Tile(0, self.tiles.vectors)), (narrow, Tile(0, 1, masked=True)),
-                 (partial, Tile(0, self.tiles.vectors, masked=True))]  # fmt: skip
         zero, one = self.count(0), self.count(1)
-        for condition, shape in cases:
+        for shape in _shapes(self.spec, self.tiles):
+            condition = full
+            if shape.masked:
+                condition = narrow if shape.vectors == 1 else partial
             branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
             self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
             b.end_loop(branch)
@@ -263,15 +268,24 @@ def _tiles(spec: GemmSpec, target: Target) -> TileSet:
     return TileSet(min(tiles.rows, LINE_ROWS), 2, tiles.lanes)
 
 
+def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
+    """Column vectors and masks of the cores a GEMM needs; rows are filled in later."""
+    full, narrow = Tile(0, tiles.vectors), Tile(0, 1, masked=True)
+    if spec.edge == EDGE_NONE:
+        return [full]
+    if spec.edge == EDGE_NARROW:
+        return [narrow]
+    return [full, narrow, Tile(0, tiles.vectors, masked=True)]
+
+
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
     tiles = _tiles(spec, target)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
-    shapes = [(tiles.vectors, False), (tiles.vectors, True), (1, True)]
     for rows in tiles.row_counts():
-        for vectors, masked in shapes:
-            tile = Tile(rows, vectors, masked)
+        for shape in _shapes(spec, tiles):
+            tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
                 tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
@@ -313,10 +327,18 @@ class GemmBlocks:
 def choose_core_rows(m: int, target: Target) -> int:
     """Rows of the largest core for a product of m rows."""
     largest = largest_rows(target)
-    for rows in (1, 2, 4):
-        if m <= rows:
-            return min(rows, largest)
+    for rows in (1, 2, 4, 8):
+        if m <= rows < largest:
+            return rows
     return largest
+
+
+def choose_edge(n: int, dtype: str, core_rows: int, b_mode: str, target: Target) -> str:
+    """Which right edges n can meet; a column tile is always a multiple of the core's columns."""
+    tiles = _tiles(GemmSpec("", dtype, b_mode, core_rows), target)
+    if n % tiles.columns == 0:
+        return EDGE_NONE
+    return EDGE_NARROW if n <= tiles.lanes else EDGE_ANY
 
 
 def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target: Target) -> str:

@@ -62,14 +62,8 @@ class TileSet:
         return self.vectors * self.lanes
 
     def row_counts(self) -> list[int]:
-        """Rows of the cores that cover any remainder: the largest, then powers of two."""
-        counts = [self.rows]
-        power = 8
-        while power >= 1:
-            if power < self.rows:
-                counts.append(power)
-            power //= 2
-        return counts
+        """Rows of the cores that cover any remainder; each core costs some 5 ms to compile."""
+        return [self.rows] + [rows for rows in (4, 1) if rows < self.rows]
 
 
 def largest_rows(target: Target) -> int:
@@ -91,7 +85,9 @@ def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> Til
         vectors = 3 if target.vector_bytes == 16 else 2
         return TileSet(largest, vectors, lanes)
     # Two adds a cycle of latency four keep eight chains busy; more columns only lengthen edges.
-    vectors = {1: 8, 2: 4, 4: 4}[rows] if target.vector_registers >= 32 else 8 // rows
+    vectors = max(2, 8 // rows)
+    if target.vector_registers >= 32:
+        vectors = {1: 8, 2: 4, 4: 4, 8: 3}[rows]
     return TileSet(rows, vectors, lanes)
 
 

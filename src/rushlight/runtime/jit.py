@@ -30,10 +30,19 @@ _link_lock = threading.Lock()
 def _initialize() -> None:
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
+    _skip_loop_strength_reduction()
+
+
+def _skip_loop_strength_reduction() -> None:
+    """Its search is half of a small kernel's compile (6.0 against 2.7 ms) and gains nothing on
+    loops whose addresses are written for the machine's addressing modes.  LLVM has no switch for
+    it but this one, which holds for the whole process."""
+    llvm.set_option("", "-disable-lsr")
 
 
 @functools.cache
 def _initialize_all() -> None:
+    _initialize()
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
 
