@@ -18,7 +18,8 @@ from dataclasses import dataclass, replace
 from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
 from rushlight.codegen.emit import Emitter, Value
-from rushlight.codegen.llvm import KERNEL_ARGUMENTS, emit_epilogue
+from rushlight.codegen.expressions import emit_epilogue
+from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
     ARGUMENT_TYPES,
     K_BLOCK,
