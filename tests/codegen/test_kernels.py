@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-from run_kernel import TARGETS, assert_same_bits
 
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.loopnest.ir import (
@@ -26,6 +25,7 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.loopnest.scalar import cast, numpy_dtype
+from tests.codegen.run_kernel import TARGETS, assert_same_bits
 
 i, n = Var("i"), Param("n")
 SIZES = (0, 1, 7, 16, 63, 64, 65, 200, 257)
@@ -271,7 +271,7 @@ def _exp_at_j(shifted):
 
 
 def test_row_kernel_of_three_passes_computes_softmax():
-    from run_kernel import run_everywhere
+    from tests.codegen.run_kernel import run_everywhere
 
     for columns in (1, 10, 64, 100, 333):
         x = np.random.default_rng(0).standard_normal((4, columns)).astype(np.float32)

@@ -5,10 +5,10 @@ import os
 
 import numpy as np
 import pytest
-from run_kernel import TARGETS, Compiled
 
 from rushlight.codegen.math import FUNCTIONS, MAX_ULP
 from rushlight.loopnest.ir import Buffer, Kernel, Load, Loop, Op, Param, Store, Var
+from tests.codegen.run_kernel import TARGETS, Compiled
 
 BINARY = {"pow", "atan2", "hypot"}
 UNARY = sorted(set(FUNCTIONS) - BINARY)
@@ -80,7 +80,9 @@ def test_float32_function_is_within_its_stated_error(name):
 def test_function_agrees_with_mpmath(name, dtype):
     mpmath = pytest.importorskip("mpmath")
     reference = {
-        "log2": lambda v: mpmath.log(v, 2), "log10": mpmath.log10, "exp2": lambda v: mpmath.mpf(2) ** v,
+        "log2": lambda v: mpmath.log(v, 2),
+        "log10": mpmath.log10,
+        "exp2": lambda v: mpmath.mpf(2) ** v,
         "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
         "softplus_unit": lambda v: mpmath.log1p(mpmath.exp(v)),
     }.get(name) or getattr(mpmath, name)  # fmt: skip

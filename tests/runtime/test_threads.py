@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -119,8 +120,10 @@ def test_zero_threads_is_an_error():
 def test_a_forked_child_has_a_pool_of_its_own():
     program = """
 import ctypes, os, numpy as np
-import sys; sys.path.insert(0, sys.argv[1])
-from test_threads import _COUNT, run
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from tests.runtime.test_threads import _COUNT, run
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import load_text
 from rushlight.runtime.threads import set_num_threads, pool
@@ -135,7 +138,7 @@ if child == 0:
 assert os.waitpid(child, 0)[1] == 0
 assert (run(count, 1000, 1) == 1).all()
 """
-    here = os.path.dirname(__file__)
+    here = str(Path(__file__).resolve().parents[2])
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", program, here],
         capture_output=True,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from rushlight.base.target import Target
 
@@ -63,13 +64,19 @@ class _Region:
         self.label = label
 
 
+@dataclass
 class LoopHandle:
     """An open loop: its counter and the values carried from one iteration to the next."""
 
-    __slots__ = ("body", "carried", "counter", "exit", "header", "start", "step", "stop", "values")
-
-    def __init__(self) -> None:
-        self.carried: list[Value] = []
+    start: Value
+    stop: Value
+    step: int
+    carried: list[Value]
+    counter: Value
+    values: list[Value]
+    header: str
+    body: str
+    exit: str
 
 
 def constant_text(value: float | int | bool, type_: str) -> str:
@@ -312,14 +319,11 @@ class Emitter:
         self, start: Value, stop: Value, step: int, carried: Sequence[Value] = ()
     ) -> LoopHandle:
         """Opens ``for (i = start; i < stop; i += step)``; carried values become phis."""
-        handle = LoopHandle()
-        handle.start, handle.stop, handle.step = start, stop, step
-        handle.header, handle.body = self.fresh("head"), self.fresh("body")
-        handle.exit = self.fresh("exit")
         depth = self.depth + 1
-        handle.counter = Value("%" + self.fresh("i"), "i64", 1, depth)
-        handle.values = [Value("%" + self.fresh("acc"), v.type, v.width, depth) for v in carried]
-        handle.carried = list(carried)
+        header, body, exit_ = self.fresh("head"), self.fresh("body"), self.fresh("exit")
+        counter = Value("%" + self.fresh("i"), "i64", 1, depth)
+        values = [Value("%" + self.fresh("acc"), v.type, v.width, depth) for v in carried]
+        handle = LoopHandle(start, stop, step, list(carried), counter, values, header, body, exit_)
         self.regions.append(_Region(handle.body))
         return handle
 
@@ -365,4 +369,6 @@ class Emitter:
         """The text of the whole function; the open region must be the outermost."""
         body = "\n".join(self.regions[0].lines)
         head = f"define {linkage} void".replace("  ", " ")
-        return f"{head} @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n  ret void\n}}\n"
+        return (
+            f"{head} @{name}({arguments}) {self.attributes()} {{\nentry:\n{body}\n  ret void\n}}\n"
+        )

@@ -363,6 +363,11 @@ def _two_sum(b: Emitter, x: Value, y: Value) -> tuple[Value, Value]:
     return total, b.add(b.sub(x, b.sub(total, back)), b.sub(y, back))
 
 
+def _power_to_float(b: Emitter, x: Value, y: Value) -> Value:
+    """|x|^y to well below a float's last place: a plain double logarithm is enough."""
+    return exp(b, b.mul(y, log(b, b.fabs(x))))
+
+
 def _power_of_magnitude(b: Emitter, x: Value, y: Value) -> Value:
     """|x|^y in double for finite positive |x|, zero and infinity included by their logarithms."""
     magnitude = b.fabs(x)
@@ -380,9 +385,10 @@ def power(b: Emitter, x: Value, y: Value) -> Value:
     """x^y with C's special cases."""
     if x.type == "float":
         wide = [b.convert("fpext", v, "double") for v in (x, y)]
-        return b.convert("fptrunc", power(b, *wide), "float")
+        result = b.convert("fptrunc", _power_to_float(b, *wide), "float")
+    else:
+        result = _power_of_magnitude(b, x, y)
     one, zero = b.like(1.0, x), b.like(0.0, x)
-    result = _power_of_magnitude(b, x, y)
     whole = b.compare("oeq", b.intrinsic("trunc", y), y)
     half = b.mul(y, b.like(0.5, y))
     odd = b.binary("and", whole, b.compare("une", b.intrinsic("trunc", half), half))

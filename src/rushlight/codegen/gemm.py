@@ -2,7 +2,9 @@
 
 C[batch] = A[batch] @ B[batch], row-major C, any strides of A and B.  Two kernels with the common
 signature: ``<name>_pack`` copies B into panels, in parallel over panels; ``<name>`` computes, in
-parallel over tiles of C.  Whether A and B are packed changes speed only.
+parallel over tiles of C.  A is read where it lies: packing it too was measured and gains nothing
+(201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512) for 2.5 times the code.
+Whether B is packed changes speed only.
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
 the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest
@@ -11,11 +13,13 @@ expression of ``acc``, ``row`` and ``column``; its loads index by them.  Level 7
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
 from rushlight.codegen.emit import Emitter, Value
-from rushlight.codegen.llvm import KERNEL_ARGUMENTS, emit_epilogue
+from rushlight.codegen.expressions import emit_epilogue
+from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
     ARGUMENT_TYPES,
     K_BLOCK,
@@ -23,6 +27,7 @@ from rushlight.codegen.microkernel import (
     Tile,
     TileSet,
     core_function,
+    largest_rows,
     tile_set,
 )
 from rushlight.codegen.packing import Packer
@@ -31,24 +36,32 @@ from rushlight.loopnest.ir import Buffer, Expr, Param, itemsize
 BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
           "tiles_m", "tiles_n")  # fmt: skip
-B_DIRECT, B_ROWS, B_COLUMNS = "direct", "rows", "columns"
+B_DIRECT, B_LINES, B_ROWS, B_COLUMNS = "direct", "lines", "rows", "columns"
+EDGE_NONE, EDGE_NARROW, EDGE_ANY = "none", "narrow", "any"
+PACKED = (B_ROWS, B_COLUMNS)
+# Up to here B is read in place: copying it costs more than its larger stride does.
+DIRECT_ROWS = 96
+# Up to here a B that runs along k is transposed in registers, again for each core's rows.
+LINE_ROWS = 4
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
-# Rows of A packed at a time: bounds the stack of a worker.
-MAX_TILE_ROWS = 192
 
 
 @dataclass(frozen=True)
 class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
-    ``b_mode``: direct (unit column stride, read in place), rows (packed, unit column stride),
-    columns (packed, unit row stride).  ``pack_a`` needs a unit column stride of A.
+    ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
+    with unit row stride; rows and columns are packed, with those strides in the same order.
+    ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
+    ``edge``: none if n is a multiple of the core's columns, narrow if n fits one vector, else any;
+    cores that are not needed are not compiled.
     """
 
     name: str
     dtype: str
     b_mode: str
-    pack_a: bool
+    core_rows: int
+    edge: str = EDGE_ANY
     epilogue: Expr | None = None
     epilogue_buffers: tuple[Buffer, ...] = ()
     epilogue_params: tuple[Param, ...] = ()
@@ -72,7 +85,7 @@ class _Driver:
         slot = b.pointer_offset(Value("%" + array, "ptr"), b.const(position, "i64"), "i64")
         return b.load(slot, type_, 1, 8)
 
-    def int(self, number: int) -> Value:
+    def count(self, number: int) -> Value:
         return self.b.const(number, "i64")
 
     def minimum(self, x: Value, y: Value) -> Value:
@@ -85,17 +98,17 @@ class _Driver:
 
     def batch_offset(self, batch: Value, matrix: int) -> Value:
         b = self.b
-        index = b.add(b.mul(batch, self.int(3)), self.int(matrix))
+        index = b.add(b.mul(batch, self.count(3)), self.count(matrix))
         return b.load(b.pointer_offset(self.buffers["offsets"], index, "i64"), "i64", 1, 8)
 
     def panels(self) -> Value:
         b, columns = self.b, self.tiles.columns
-        padded = b.add(self.params["n"], self.int(columns - 1))
-        return b.binary("udiv", padded, self.int(columns))
+        padded = b.add(self.params["n"], self.count(columns - 1))
+        return b.binary("udiv", padded, self.count(columns))
 
     def panel_pointer(self, batch: Value, panel: Value) -> Value:
         b = self.b
-        length = b.mul(self.params["k"], self.int(self.tiles.columns))
+        length = b.mul(self.params["k"], self.count(self.tiles.columns))
         number = b.add(b.mul(batch, self.panels()), panel)
         return self.at(self.buffers["workspace"], b.mul(number, length))
 
@@ -107,7 +120,7 @@ class _Driver:
         panels = self.panels()
         batch = b.binary("udiv", loop.counter, panels)
         panel = b.binary("urem", loop.counter, panels)
-        column = b.mul(panel, self.int(columns))
+        column = b.mul(panel, self.count(columns))
         source = self.at(
             self.buffers["b"], self.batch_offset(batch, 1), b.mul(column, p["b_column"])
         )
@@ -117,10 +130,10 @@ class _Driver:
         emit(
             source,
             p["b_row"] if by_rows else p["b_column"],
-            self.minimum(self.int(columns), b.sub(p["n"], column)),
+            self.minimum(self.count(columns), b.sub(p["n"], column)),
             p["k"],
             self.panel_pointer(batch, panel),
-            self.int(columns),
+            self.count(columns),
             self.tiles.vectors,
         )
         b.end_loop(loop)
@@ -130,9 +143,6 @@ class _Driver:
 
     def compute(self) -> str:
         b, p = self.b, self.params
-        if self.spec.pack_a:
-            rows = MAX_TILE_ROWS + self.tiles.rows
-            self.panel_a = b.alloca(self.type, rows * K_BLOCK + self.tiles.lanes * 2, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
@@ -147,15 +157,13 @@ class _Driver:
         ]
         edges = self.row_edges(i0, i1)
         # An empty k still has to write zeros.
-        one = self.int(1)
+        one = self.count(1)
         stop = b.select(b.compare("slt", p["k"], one), one, p["k"])
-        blocks = b.begin_loop(self.int(0), stop, K_BLOCK)
+        blocks = b.begin_loop(self.count(0), stop, K_BLOCK)
         k0 = blocks.counter
         left = b.sub(p["k"], k0)
-        steps = self.minimum(left, self.int(K_BLOCK))
+        steps = self.minimum(left, self.count(K_BLOCK))
         source = self.at(bases[0], b.mul(k0, p["a_column"]))
-        if self.spec.pack_a:
-            self.pack_rows(source, edges, steps)
         self.columns(batch, bases, source, edges, (j0, j1), k0, steps)
         b.end_loop(blocks)
         b.end_loop(loop)
@@ -167,28 +175,9 @@ class _Driver:
         edges = [i0]
         for rows in self.tiles.row_counts():
             left = b.sub(i1, edges[-1])
-            count = b.binary("udiv", left, self.int(rows))
-            edges.append(b.add(edges[-1], b.mul(count, self.int(rows))))
+            count = b.binary("udiv", left, self.count(rows))
+            edges.append(b.add(edges[-1], b.mul(count, self.count(rows))))
         return edges
-
-    def local_panel(self, row: Value, first: Value) -> Value:
-        return self.at(self.panel_a, self.b.mul(self.b.sub(row, first), self.int(K_BLOCK)))
-
-    def pack_rows(self, source: Value, edges: list[Value], steps: Value) -> None:
-        b, p, lanes = self.b, self.params, self.tiles.lanes
-        packer = Packer(b, self.type, lanes)
-        for segment, rows in enumerate(self.tiles.row_counts()):
-            loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
-            packer.transpose_panel(
-                self.at(source, b.mul(loop.counter, p["a_row"])),
-                p["a_row"],
-                self.int(rows),
-                steps,
-                self.local_panel(loop.counter, edges[0]),
-                self.int(rows),
-                -(-rows // lanes),
-            )
-            b.end_loop(loop)
 
     def columns(
         self,
@@ -205,20 +194,22 @@ class _Driver:
         loop = b.begin_loop(span[0], span[1], width)
         column = loop.counter
         left = b.sub(span[1], column)
-        if self.spec.b_mode == B_DIRECT:
-            panel = self.at(bases[1], b.mul(k0, p["b_row"]), column)
-            b_step = b.mul(p["b_row"], self.int(self.size))
+        if self.spec.b_mode not in PACKED:
+            panel = self.at(bases[1], b.mul(k0, p["b_row"]), b.mul(column, p["b_column"]))
+            between = p["b_row"] if self.spec.b_mode == B_DIRECT else p["b_column"]
+            b_step = b.mul(between, self.count(self.size))
         else:
-            number = b.binary("udiv", column, self.int(width))
-            panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.int(width)))
-            b_step = self.int(width * self.size)
-        full = b.compare("sge", left, self.int(width))
-        narrow = b.compare("sle", left, self.int(self.tiles.lanes))
+            number = b.binary("udiv", column, self.count(width))
+            panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.count(width)))
+            b_step = self.count(width * self.size)
+        full = b.compare("sge", left, self.count(width))
+        narrow = b.compare("sle", left, self.count(self.tiles.lanes))
         partial = b.binary("and", b.logic_not(full), b.logic_not(narrow))
-        cases = [(full, Tile(0, self.tiles.vectors)), (narrow, Tile(0, 1, masked=True)),
-                 (partial, Tile(0, self.tiles.vectors, masked=True))]  # fmt: skip
-        zero, one = self.int(0), self.int(1)
-        for condition, shape in cases:
+        zero, one = self.count(0), self.count(1)
+        for shape in _shapes(self.spec, self.tiles):
+            condition = full
+            if shape.masked:
+                condition = narrow if shape.vectors == 1 else partial
             branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
             self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
             b.end_loop(branch)
@@ -236,18 +227,14 @@ class _Driver:
         steps: Value,
     ) -> None:
         b, p = self.b, self.params
-        size = self.int(self.size)
-        first = b.compare("eq", k0, self.int(0))
-        last = b.compare("sge", b.add(k0, self.int(K_BLOCK)), p["k"])
+        size = self.count(self.size)
+        first = b.compare("eq", k0, self.count(0))
+        last = b.compare("sge", b.add(k0, self.count(K_BLOCK)), p["k"])
         for segment, rows in enumerate(self.tiles.row_counts()):
             loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
             row = loop.counter
-            if self.spec.pack_a:
-                a = self.local_panel(row, edges[0])
-                a_row, a_step = size, self.int(rows * self.size)
-            else:
-                a = self.at(source, b.mul(row, p["a_row"]))
-                a_row, a_step = b.mul(p["a_row"], size), b.mul(p["a_column"], size)
+            a = self.at(source, b.mul(row, p["a_row"]))
+            a_row, a_step = b.mul(p["a_row"], size), b.mul(p["a_column"], size)
             c = self.at(bases[2], b.mul(row, p["c_row"]), columns[0])
             extra = [Value("%buffers", "ptr"), Value("%params", "ptr")]
             arguments = [a, a_row, a_step, *panel, c, b.mul(p["c_row"], size), steps, columns[1],
@@ -259,39 +246,58 @@ class _Driver:
 
 
 def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
-    if spec.epilogue is None:
+    value = spec.epilogue
+    if value is None:
         return None
 
     def epilogue(
         b: Emitter, sums: list[Value], row: Value, column: Value, masks: list[Value] | None
     ) -> list[Value]:
         return emit_epilogue(
-            b, spec.epilogue, spec.epilogue_buffers, spec.epilogue_params,
+            b, value, spec.epilogue_buffers, spec.epilogue_params,
             (len(BUFFERS), len(PARAMS)), sums, row, column, masks,
         )  # fmt: skip
 
     return epilogue
 
 
+def _tiles(spec: GemmSpec, target: Target) -> TileSet:
+    tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
+    if spec.b_mode != B_LINES:
+        return tiles
+    # Two vectors of columns: their transposed blocks fill the registers.
+    return TileSet(min(tiles.rows, LINE_ROWS), 2, tiles.lanes)
+
+
+def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
+    """Column vectors and masks of the cores a GEMM needs; rows are filled in later."""
+    full, narrow = Tile(0, tiles.vectors), Tile(0, 1, masked=True)
+    if spec.edge == EDGE_NONE:
+        return [full]
+    if spec.edge == EDGE_NARROW:
+        return [narrow]
+    return [full, narrow, Tile(0, tiles.vectors, masked=True)]
+
+
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
-    tiles = tile_set(target, itemsize(spec.dtype))
+    tiles = _tiles(spec, target)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
-    shapes = [(tiles.vectors, False), (tiles.vectors, True), (1, True)]
     for rows in tiles.row_counts():
-        for vectors, masked in shapes:
-            tile = Tile(rows, vectors, masked)
+        for shape in _shapes(spec, tiles):
+            tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
-                tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name
-            )
+                tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
+                along_k=spec.b_mode == B_LINES,
+            )  # fmt: skip
             functions.append(text)
             declarations |= needed
     driver = _Driver(spec, tiles, target)
     functions.append(driver.compute())
     declarations |= driver.b.declarations
-    if spec.b_mode != B_DIRECT:
+    if spec.b_mode in PACKED:
         driver = _Driver(spec, tiles, target)
         functions.append(driver.pack())
         declarations |= driver.b.declarations
@@ -301,10 +307,10 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
 
 def function_names(spec: GemmSpec) -> list[str]:
     """The kernels of a GEMM's module."""
-    return [spec.name] if spec.b_mode == B_DIRECT else [spec.name, spec.name + "_pack"]
+    return [spec.name, spec.name + "_pack"] if spec.b_mode in PACKED else [spec.name]
 
 
-# --- blocks -----------------------------------------------------------------------------------
+# --- choices -----------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -319,34 +325,70 @@ class GemmBlocks:
     workspace: int
 
 
-def choose_blocks(
-    m: int, n: int, k: int, batches: int, dtype: str, b_mode: str, target: Target, threads: int
-) -> GemmBlocks:
-    """Tiles that keep the packed rows of A in half of the second-level cache.
+def choose_core_rows(m: int, target: Target) -> int:
+    """Rows of the largest core for a product of m rows."""
+    largest = largest_rows(target)
+    for rows in (1, 2, 4, 8):
+        if m <= rows < largest:
+            return rows
+    return largest
 
-    They are cut further until every thread has about four, so that a slow core is evened out,
-    but not below four cores' rows or columns.
+
+def choose_edge(n: int, dtype: str, core_rows: int, b_mode: str, target: Target) -> str:
+    """Which right edges n can meet; a column tile is always a multiple of the core's columns."""
+    tiles = _tiles(GemmSpec("", dtype, b_mode, core_rows), target)
+    if n % tiles.columns == 0:
+        return EDGE_NONE
+    return EDGE_NARROW if n <= tiles.lanes else EDGE_ANY
+
+
+def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target: Target) -> str:
+    """How to read B of the given strides; direct where its panel is used too rarely to copy it.
+
+    Raises: InternalError if neither stride is one; the caller copies such a matrix first.
     """
-    size = itemsize(dtype)
-    tiles = tile_set(target, size)
-    by_cache = target.l2_bytes // 2 // (K_BLOCK * size)
-    rows_limit = max(tiles.rows, min(MAX_TILE_ROWS, by_cache) // tiles.rows * tiles.rows)
-    tile_m = _even_tile(m, rows_limit, tiles.rows)
-    tile_n = _even_tile(n, max(tiles.columns, _ceil(n, 1)), tiles.columns)
+    if b_column == 1 or k * m == 0:
+        panel = k * tile_set(target, itemsize(dtype)).columns * itemsize(dtype)
+        # A panel that stays in the second-level cache is read in place as fast as packed.
+        rarely = m <= DIRECT_ROWS or panel <= target.l2_bytes // 4
+        return B_DIRECT if rarely else B_ROWS
+    if b_row == 1:
+        return B_LINES if m <= LINE_ROWS else B_COLUMNS
+    raise InternalError(f"gemm: B has strides {b_row} and {b_column}, and neither is 1")
+
+
+def choose_blocks(
+    m: int, n: int, k: int, batches: int, spec: GemmSpec, target: Target, threads: int
+) -> GemmBlocks:
+    """Tiles of C, cut until every thread has about four, so that a slow core is evened out.
+
+    The rows of A that a tile reads again for each panel of B fill at most half of the
+    second-level cache.
+    """
+    size = itemsize(spec.dtype)
+    tiles = _tiles(spec, target)
+    limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
+    tile_m = _even_tile(m, limit, tiles.rows)
+    tile_n = _even_tile(n, n, tiles.columns)
     wanted = 4 * threads if threads > 1 else 1
     while batches * _ceil(m, tile_m) * _ceil(n, tile_n) < wanted:
-        if tile_m > 4 * tiles.rows and tile_m >= tile_n // 2:
+        wide = tile_n > 2 * tiles.columns
+        if tile_m > 4 * tiles.rows and (tile_m >= tile_n // 2 or not wide):
             tile_m = _even_tile(m, tile_m // 2, tiles.rows)
-        elif tile_n > 4 * tiles.columns:
+        elif wide:
             tile_n = _even_tile(n, tile_n // 2, tiles.columns)
-        elif tile_m > 2 * tiles.rows:
+        elif tile_m > tiles.rows:
             tile_m = _even_tile(m, tile_m // 2, tiles.rows)
         elif tile_n > tiles.columns:
             tile_n = _even_tile(n, tile_n // 2, tiles.columns)
         else:
             break
+    if m == 0 or n == 0 or batches == 0:  # nothing to hand out
+        return GemmBlocks(tile_m, tile_n, 0, 0, 0, 0)
     panels = _ceil(n, tiles.columns)
-    workspace = 0 if b_mode == B_DIRECT else batches * panels * k * tiles.columns + tiles.columns
+    workspace = 0
+    if spec.b_mode in PACKED:
+        workspace = batches * panels * k * tiles.columns + tiles.columns
     return GemmBlocks(tile_m, tile_n, _ceil(m, tile_m), _ceil(n, tile_n), panels, workspace)
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from rushlight.base.target import Target
 from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.packing import lane_mask, transpose
 
 # The same on every machine, because it fixes the order of additions.  512 steps amortize the
 # read and write of C, and an AVX-512 panel of A (12 x 512 floats) fits every first-level cache.
@@ -61,29 +62,33 @@ class TileSet:
         return self.vectors * self.lanes
 
     def row_counts(self) -> list[int]:
-        """Rows of the cores that cover any remainder: the largest, then powers of two."""
-        counts = [self.rows]
-        power = 8
-        while power >= 1:
-            if power < self.rows:
-                counts.append(power)
-            power //= 2
-        return counts
+        """Rows of the cores that cover any remainder; each core costs some 5 ms to compile."""
+        return [self.rows] + [rows for rows in (4, 1) if rows < self.rows]
+
+
+def largest_rows(target: Target) -> int:
+    """Rows of the largest core.
+
+    32 registers: 12 x 2 accumulators, 2 of B, broadcasts, and some left for the scheduler.
+    16 registers: 6 x 2, 2 of B, 2 of broadcasts.  NEON has lane operands, so 8 x 3.
+    """
+    if target.vector_registers < 32:
+        return 6
+    return 8 if target.vector_bytes == 16 else 12
 
 
 def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> TileSet:
-    """The largest tile that fits the registers.
-
-    32 registers: 12 x 2 accumulators, 2 of B, broadcasts, and some left for the scheduler (14 x 2
-    measured no faster).  16 registers: 6 x 2, 2 of B, 2 of broadcasts.  NEON has lane operands, so
-    8 x 3.
-    """
+    """Cores of at most ``rows`` rows; with fewer rows the accumulators go to more columns."""
     lanes = target.lanes(element_bytes)
-    if target.vector_registers < 32:
-        return TileSet(rows or 6, 2, lanes)
-    if target.vector_bytes == 16:
-        return TileSet(rows or 8, 3, lanes)
-    return TileSet(rows or 12, 2, lanes)
+    largest = largest_rows(target)
+    if rows is None or rows >= largest:
+        vectors = 3 if target.vector_bytes == 16 else 2
+        return TileSet(largest, vectors, lanes)
+    # Two adds a cycle of latency four keep eight chains busy; more columns only lengthen edges.
+    vectors = max(2, 8 // rows)
+    if target.vector_registers >= 32:
+        vectors = {1: 8, 2: 4, 4: 4, 8: 3}[rows]
+    return TileSet(rows, vectors, lanes)
 
 
 def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
@@ -198,6 +203,78 @@ class _Core:
             b.end_loop(branch)
 
 
+class _LineCore(_Core):
+    """A core for few rows that reads B along k: its lines are transposed in registers.
+
+    ``b_step`` is the distance between lines, which are columns of the product.  For a few rows
+    copying B into panels would cost more than multiplying by it.
+    """
+
+    def products(self) -> list[Value]:
+        b, tile, lanes = self.b, self.tile, self.lanes
+        steps = self.argument("steps", "i64")
+        main = b.binary("and", steps, b.const(-lanes, "i64"))
+        offsets = self.line_offsets()
+        zero = b.const(0.0, self.type, lanes)
+        sums = [zero] * (tile.rows * tile.vectors)
+        loop = b.begin_loop(b.const(0, "i64"), main, lanes, sums)
+        updated = self.block(loop.counter, offsets, loop.values, None)
+        sums = b.end_loop(loop, updated)
+        loop = b.begin_loop(main, steps, lanes, sums)
+        updated = self.block(loop.counter, offsets, loop.values, b.sub(steps, loop.counter))
+        return b.end_loop(loop, updated)
+
+    def line_offsets(self) -> list[Value]:
+        """Byte offsets of the lines; beyond the right edge the last one repeats."""
+        b = self.b
+        last = b.sub(self.argument("left", "i64"), b.const(1, "i64"))
+        offsets = []
+        for i in range(self.tile.vectors * self.lanes):
+            index = b.const(i, "i64")
+            if self.tile.masked:
+                index = b.select(b.compare("slt", index, last), index, last)
+            offsets.append(b.mul(index, self.argument("b_step", "i64")))
+        return offsets
+
+    def block(
+        self, at: Value, offsets: list[Value], sums: list[Value], left: Value | None
+    ) -> list[Value]:
+        """``lanes`` steps of k; with ``left``, only so many of them count."""
+        b, tile, lanes = self.b, self.tile, self.lanes
+        start = b.pointer_offset(self.argument("b", "ptr"), at, self.type)
+        mask = None if left is None else lane_mask(b, left, lanes)
+        columns = []
+        for v in range(tile.vectors):
+            lines = []
+            for offset in offsets[v * lanes : (v + 1) * lanes]:
+                pointer = _byte_offset(b, start, offset)
+                if mask is None:
+                    lines.append(b.load(pointer, self.type, lanes, self.size))
+                else:
+                    lines.append(b.masked_load(pointer, self.type, mask, self.size))
+            columns.append(transpose(b, lines))
+        a_step, a_row = self.argument("a_step", "i64"), self.argument("a_row", "i64")
+        pointer = _byte_offset(b, self.argument("a", "ptr"), b.mul(at, a_step))
+        for step in range(lanes):
+            counts = None
+            here = pointer
+            if left is not None:
+                counts = b.compare("slt", b.const(step, "i64"), left)
+                # Steps that do not count read the first element instead of beyond the end.
+                here = b.select(counts, pointer, self.argument("a", "ptr"))
+            updated = []
+            for i in range(tile.rows):
+                broadcast = b.splat(b.load(here, self.type, 1, self.size), lanes)
+                here = _byte_offset(b, here, a_row)
+                for v in range(tile.vectors):
+                    held = sums[i * tile.vectors + v]
+                    new = b.fma(broadcast, columns[v][step], held)
+                    updated.append(new if counts is None else b.select(counts, new, held))
+            sums = updated
+            pointer = _byte_offset(b, pointer, a_step)
+        return sums
+
+
 def core_function(
     tile: Tile,
     lanes: int,
@@ -205,8 +282,12 @@ def core_function(
     target: Target,
     epilogue: Epilogue | None = None,
     name: str | None = None,
+    along_k: bool = False,
 ) -> tuple[str, set[str]]:
-    """One core as an internal function, and the declarations it needs."""
-    core = _Core(tile, lanes, type_, target)
+    """One core as an internal function, and the declarations it needs.
+
+    ``along_k``: B is read where it lies, with its lines running along k.
+    """
+    core = (_LineCore if along_k else _Core)(tile, lanes, type_, target)
     core.finish(core.products(), epilogue)
     return core.b.function(name or tile.name, ARGUMENTS, "internal"), core.b.declarations

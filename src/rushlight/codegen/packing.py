@@ -28,7 +28,7 @@ def transpose(b: Emitter, rows: list[Value]) -> list[Value]:
     return current
 
 
-def _lane_mask(b: Emitter, count: Value, lanes: int) -> Value:
+def lane_mask(b: Emitter, count: Value, lanes: int) -> Value:
     """The first ``count`` lanes; count may be negative or larger than lanes."""
     zero, bound = b.const(0, "i64"), b.const(lanes, "i64")
     count = b.select(b.compare("slt", count, bound), count, bound)
@@ -72,7 +72,7 @@ class Packer:
         out = self._at(target, b.mul(loop.counter, target_step))
         for v in range(vectors):
             offset = b.const(v * self.lanes, "i64")
-            mask = _lane_mask(b, b.sub(width, offset), self.lanes)
+            mask = lane_mask(b, b.sub(width, offset), self.lanes)
             value = b.masked_load(self._at(row, offset), self.type, mask, self.size)
             b.store(value, self._at(out, offset), self.size)
         b.end_loop(loop)
@@ -124,7 +124,7 @@ class Packer:
                 if left is None:
                     block.append(b.load(pointer, self.type, lanes, self.size))
                 else:
-                    mask = _lane_mask(b, left, lanes)
+                    mask = lane_mask(b, left, lanes)
                     block.append(b.masked_load(pointer, self.type, mask, self.size))
             columns.append(transpose(b, block))
         pointer = self._at(target, b.mul(at, target_step))

@@ -16,6 +16,7 @@ Level 5.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 SERIAL = "serial"
 VECTOR = "vector"
@@ -171,14 +172,14 @@ Expr = Const | Param | Var | Load | Op | Cast
 ExprOrInt = Expr | int
 
 
-def as_expr(value: ExprOrInt) -> Expr:
+def as_expr(value: _Arithmetic | int) -> Expr:
     """An int becomes an int64 constant; an expression stays itself."""
     if isinstance(value, int):
         return Const(value, "int64")
-    return value
+    return cast("Expr", value)
 
 
-def _fold(name: str, x: ExprOrInt, y: ExprOrInt) -> Expr:
+def _fold(name: str, x: _Arithmetic | int, y: _Arithmetic | int) -> Expr:
     lhs, rhs = as_expr(x), as_expr(y)
     if lhs.dtype != "int64":
         return Op(name, (lhs, rhs), lhs.dtype)

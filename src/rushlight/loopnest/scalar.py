@@ -269,7 +269,7 @@ def apply(name: str, args: list[Array], dtype: str) -> Array:
     return result
 
 
-def _pick_first(op: str, left: tuple[Array, Array], right: tuple[Array, Array]) -> tuple:
+def _pick_first(op: str, left: tuple[Array, ...], right: tuple[Array, ...]) -> tuple:
     (x, i), (y, j) = left, right
     better = y > x if op == "argmax" else y < x
     x_nan, y_nan = (x != x), (y != y)

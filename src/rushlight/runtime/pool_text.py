@@ -77,7 +77,8 @@ entry:
   %wait = load ptr, ptr %waitp
   br label %idle
 idle:
-  %seen = phi i64 [ %first, %entry ], [ %seen, %left ], [ %generation, %skip ], [ %generation, %finished ], [ %seen, %join ]
+  %seen = phi i64 [ %first, %entry ], [ %seen, %left ], [ %generation, %skip ],
+                  [ %generation, %finished ], [ %seen, %join ]
   br label %spin
 spin:
   %spins = phi i64 [ 0, %idle ], [ %more, %again ]
@@ -162,7 +163,8 @@ define internal void @wake_sleepers(ptr %state) nounwind {{
   ret void
 }}
 
-define void @parallel_for(ptr %state, ptr %fn, ptr %buffers, ptr %params, i64 %extent, i64 %grain) nounwind {{
+define void @parallel_for(ptr %state, ptr %fn, ptr %buffers, ptr %params, i64 %extent,
+                          i64 %grain) nounwind {{
 entry:
   %limitp = getelementptr i8, ptr %state, i64 {LIMIT}
   %busyp = getelementptr i8, ptr %state, i64 {BUSY}
@@ -258,7 +260,8 @@ body:
   %extent = load i64, ptr %p3
   %p4 = getelementptr i8, ptr %p0, i64 32
   %grain = load i64, ptr %p4
-  call void @parallel_for(ptr %state, ptr %fn, ptr %buffers, ptr %params, i64 %extent, i64 %grain)
+  call void @parallel_for(ptr %state, ptr %fn, ptr %buffers, ptr %params, i64 %extent,
+                          i64 %grain)
   %j = add i64 %i, 1
   br label %head
 done:

@@ -1,0 +1,64 @@
+"""Runs a GEMM on NumPy matrices of any strides, and the reference with the same additions."""
+
+import ctypes
+import functools
+
+import numpy as np
+
+from rushlight.codegen.gemm import (
+    PACKED,
+    GemmSpec,
+    choose_b_mode,
+    choose_blocks,
+    choose_core_rows,
+    choose_edge,
+    function_names,
+    gemm_text,
+)
+from rushlight.runtime.host import host_target
+from rushlight.runtime.jit import load_text
+from rushlight.runtime.threads import pool
+
+HOST = host_target()
+
+
+@functools.cache
+def library_of(spec, target):
+    return load_text(gemm_text(spec, target), function_names(spec), target)
+
+
+def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None):
+    """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``."""
+    batches = np.broadcast_shapes(a.shape[:1], b.shape[:1])[0]
+    (m, k), n, size = a.shape[1:], b.shape[2], a.itemsize
+    c = np.full((batches, m, n), np.nan, a.dtype) if out is None else out
+    strides = [x.strides[i] // size for x in (a, b) for i in (1, 2)] + [c.strides[1] // size]
+    mode = mode or choose_b_mode(m, k, strides[2], strides[3], a.dtype.name, target)
+    rows = rows or choose_core_rows(m, target)
+    value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
+    edge = choose_edge(n, a.dtype.name, rows, mode, target)
+    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, value, buffers, params)
+    library = library_of(spec, target)
+    blocks = choose_blocks(m, n, k, batches, spec, target, threads)
+    workspace = np.empty(blocks.workspace + 1, a.dtype)
+    steps_of = [0 if x.shape[0] == 1 else x.strides[0] // size for x in (a, b, c)]
+    offsets = np.array([[i * s for s in steps_of] for i in range(batches)], np.int64).ravel()
+    pointed = [a, b, c, offsets, workspace, *arrays]
+    pointers = (ctypes.c_void_p * len(pointed))(*[x.ctypes.data for x in pointed])
+    numbers = [m, n, k, *strides, blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n]
+    tail = np.array(words, np.float64).view(np.int64)
+    arguments = np.concatenate([np.array(numbers, np.int64), tail])
+    common = [ctypes.addressof(pointers), arguments.ctypes.data]
+    steps = []
+    if mode in PACKED:
+        steps.append([library["gemm_pack"], *common, batches * blocks.panels, 4])
+    steps.append([library["gemm"], *common, batches * blocks.tiles_m * blocks.tiles_n, 1])
+    table = np.array(steps, np.int64)
+
+    def go():
+        pool.run_steps(table.ctypes.data, len(steps))
+        return c
+
+    go.kept = (pointed, pointers, arguments, table, library)
+    go.c, go.mode, go.blocks = c, mode, blocks
+    return go
