@@ -7,88 +7,50 @@ one arena shared by all plans, those that are kept get memory of their own at ea
 
 from __future__ import annotations
 
-import functools
-import hashlib
 import warnings
-from pathlib import Path
 
 import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
-from rushlight.codegen.llvm import __file__ as llvm_source
-from rushlight.codegen.llvm import module_text
 from rushlight.engine.arena import ARENA, ArenaPlanner
-from rushlight.loopnest.ir import Kernel
+from rushlight.engine.products import product_steps
+from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
-from rushlight.lowering.group import Nest, build_nests, can_lower
+from rushlight.lowering.group import build_nests, can_lower
+from rushlight.lowering.matmul import is_product, product_of, product_operands
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
-from rushlight.runtime.host import host_target
-from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_directory
 from rushlight.runtime.threads import pool
-from rushlight.schedule.fusion import OPAQUE, Schedule, make_schedule
+from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
-
-_STEP_WORDS = 5  # function, buffers, parameters, extent, grain
-# Rows of a parallel loop that one thread takes at least; a piece of a flat kernel is large already.
-_SMALLEST_SHARE = 1 << 15
-
-_kernels = KernelCache(DiskCache(default_directory()))
-
-
-def kernel_address(kernel: Kernel) -> int:
-    """The address of a kernel's machine code, compiled at first need."""
-    printed = repr(kernel)
-    name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
-    named = Kernel(name, kernel.buffers, kernel.params, kernel.body)
-    target = host_target()
-    library = _kernels.get(
-        f"{printed} {fingerprint()}", [name], lambda: module_text([named], target), target
-    )
-    return library[name]
-
-
-@functools.cache
-def fingerprint() -> str:
-    """What the generated text depends on besides the kernel: the sources of the code generator."""
-    digest = hashlib.sha256()
-    folder = Path(llvm_source).parent
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
 
 
 class NativeRun:
     """Consecutive native steps and where their arguments come from."""
 
-    __slots__ = ("steps", "pointers", "pointer_slots", "words", "scalar_places", "count", "outputs")
+    __slots__ = ("steps", "pointers", "pointer_slots", "words", "scalar_places", "count")
 
-    def __init__(self, nests: list[Nest]) -> None:
-        self.count = len(nests)
+    def __init__(self, steps: list[NativeStep]) -> None:
+        self.count = len(steps)
         slots: list[int] = []
         words: list[int] = []
         self.scalar_places: list[tuple[int, int, bool]] = []
         starts = []
-        for nest in nests:
+        for step in steps:
             starts.append((len(slots), len(words)))
-            slots += nest.buffers
-            for param, word in zip(nest.kernel.params, nest.words):
-                if word.slot is not None:
-                    floating = param.dtype in ("float32", "float64")
-                    self.scalar_places.append((len(words), word.slot, floating))
-                words.append(word.value or 0)
+            slots += step.buffers
+            for number, slot, floating in step.words:
+                if slot is not None:
+                    self.scalar_places.append((len(words), slot, floating))
+                words.append(number)
         self.pointer_slots = np.array(slots, np.int64)
         self.pointers = np.zeros(max(len(slots), 1), np.int64)
         self.words = np.array(words or [0], np.int64)
-        table = []
-        for nest, (first_slot, first_word) in zip(nests, starts):
-            table += [
-                kernel_address(nest.kernel),
-                self.pointers.ctypes.data + 8 * first_slot,
-                self.words.ctypes.data + 8 * first_word,
-                nest.extent,
-                _grain(nest),
-            ]
+        pointers, numbers = self.pointers.ctypes.data, self.words.ctypes.data
+        table: list[int] = []
+        for step, (first_slot, first_word) in zip(steps, starts):
+            table += [step.address, pointers + 8 * first_slot, numbers + 8 * first_word]
+            table += [step.extent, step.grain]
         self.steps = np.array(table, np.int64)
 
     def run(self, addresses: np.ndarray, nodes) -> None:
@@ -103,23 +65,22 @@ class NativeRun:
         pool.run_steps(self.steps.ctypes.data, self.count)
 
 
-def _grain(nest: Nest) -> int:
-    return max(1, _SMALLEST_SHARE // max(nest.row_elements, 1))
-
-
 class CompiledPlan:
     """parts: NativeRun or reference instruction, in order."""
 
     __slots__ = ("parts", "arena_bytes", "fixed", "kept", "read", "schedule", "slots", "plan",
-                 "shapes")  # fmt: skip
+                 "shapes", "constants")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         self.plan = plan
         program = program_of(plan, nodes)
-        self.schedule: Schedule = make_schedule(program, can_lower)
+        self.schedule: Schedule = make_schedule(
+            program, can_lower, is_product, product_operands
+        )
         instructions = {i.slot: i for i in plan.instructions}
         self.parts: list = []
-        native: list[Nest] = []
+        native: list[NativeStep] = []
+        self.constants: dict[int, np.ndarray] = {}
         uses: list[list[int]] = []
         native_slots: set[int] = set()
         for position, group in enumerate(self.schedule.groups):
@@ -128,16 +89,22 @@ class CompiledPlan:
                 (slot,) = group.members
                 self.parts.append(instructions[slot])
                 uses.append([slot, *instructions[slot].inputs])
-            else:
-                for nest in build_nests(self.schedule, position):
-                    native.append(nest)
-                    native_slots.update(nest.written)
-                    uses.append(nest.buffers)
+                continue
+            for step in self._steps_of(group, position, program):
+                native.append(step)
+                native_slots.update(step.written)
+                uses.append(step.buffers)
         self._close(native)
         self.slots = max(program.values) + 1
         self._place(program, native_slots, uses)
 
-    def _close(self, native: list[Nest]) -> None:
+    def _steps_of(self, group, position: int, program) -> list[NativeStep]:
+        if group.kind == PRODUCT:
+            (member,) = group.members.values()
+            return product_steps(product_of(member.value, program), program, self.constants)
+        return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
+
+    def _close(self, native: list[NativeStep]) -> None:
         if native:
             self.parts.append(NativeRun(list(native)))
             native.clear()
@@ -167,6 +134,8 @@ class CompiledPlan:
                     self.fixed.append((slot, offset))
             elif value.source not in (OPERATION, OUTPUT):
                 self.read.append(slot)
+            elif slot in self.constants:
+                continue
         self.arena_bytes = planner.total
 
     @property
@@ -188,6 +157,8 @@ class CompiledPlan:
         base = ARENA.at_least(self.arena_bytes)
         for slot, offset in self.fixed:
             addresses[slot] = base + offset
+        for slot, array in self.constants.items():
+            addresses[slot] = array.ctypes.data
         for slot, shape, dtype in self.kept:
             array = np.empty(shape, dtype)
             arrays[slot] = array

@@ -8,15 +8,13 @@ were reduced over, so each row passes through all its stages while it is in cach
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
-from rushlight.schedule.access import ROW, SAME, SCALAR, Unreachable, reads, squeezed
+from rushlight.schedule.access import OTHER, ROW, SAME, SCALAR, Unreachable, reads, squeezed
 from rushlight.schedule.program import OPERATION, OUTPUT, Program, Value
 
 FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
-ROWS, COLUMNS, OPAQUE = "rows", "columns", "opaque"
+ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"
 IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read")
 REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin")
 
@@ -47,7 +45,8 @@ class Group:
     """Members over one domain.
 
     kind: ROWS (outer loop over rows, inner loops over `columns` elements), COLUMNS (one reduction
-        along outer axes) or OPAQUE (one operation for the reference rule).
+        along outer axes), PRODUCT (one matrix product) or OPAQUE (one operation for the reference
+        rule).
     domain: sizes without axes of 1; inner: admissible inner sizes.
     refused: why roots that read this group did not join it.
     """
@@ -126,10 +125,16 @@ class Scheduler:
     """Makes the schedule of one program.
 
     can_lower: whether an operation can be part of a kernel at all.
+    is_product, product_operands: which operations the GEMM computes, and the buffers it reads.
     """
 
-    def __init__(self, program: Program, can_lower: Callable[[Value, Program], bool]) -> None:
+    def __init__(self, program: Program, can_lower, is_product, product_operands) -> None:
         self.program = program
+        self.products = {
+            v.slot: product_operands(v, program)
+            for v in program.order
+            if v.source == OPERATION and is_product(v, program)
+        }
         self.fusable = {v.slot: v.source == OPERATION and can_lower(v, program)
                         for v in program.order}  # fmt: skip
         self.roots: set[int] = set()
@@ -157,7 +162,11 @@ class Scheduler:
             )
             if depth[value.slot] > DEEPEST_EXPRESSION:
                 self.roots.add(value.slot)
-            if not self.fusable[value.slot]:
+            if value.slot in self.products:
+                self.roots.add(value.slot)
+                for operand in self.products[value.slot]:
+                    self._want_buffer(operand.slot)
+            elif not self.fusable[value.slot]:
                 self.roots.add(value.slot)
                 for slot in value.inputs:
                     self._want_buffer(slot)
@@ -244,6 +253,10 @@ class Scheduler:
     # ---- groups --------------------------------------------------------------------------------
 
     def _place(self, value: Value, groups: list[Group], group_of: dict[int, int]) -> None:
+        if value.slot in self.products:
+            found = [(operand.slot, OTHER) for operand in self.products[value.slot]]
+            self._open(Group(PRODUCT), Member(value, FULL, 0, found), groups, group_of)
+            return
         if not self.fusable[value.slot]:
             self._open(Group(OPAQUE), Member(value, FULL, 0, []), groups, group_of)
             return
@@ -379,6 +392,6 @@ class Scheduler:
         return tuple(kept)
 
 
-def make_schedule(program: Program, can_lower) -> Schedule:
-    """The schedule of a program."""
-    return Scheduler(program, can_lower).run()
+def make_schedule(program: Program, can_lower, is_product, product_operands) -> Schedule:
+    """The schedule of a program; see Scheduler for the arguments."""
+    return Scheduler(program, can_lower, is_product, product_operands).run()

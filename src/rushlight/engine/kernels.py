@@ -1,0 +1,34 @@
+"""Kernels to addresses, through the cache in memory and on disk.  Level 9."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+
+from rushlight.codegen.fingerprint import codegen_fingerprint
+from rushlight.codegen.llvm import module_text
+from rushlight.loopnest.ir import Kernel
+from rushlight.runtime.host import host_target
+from rushlight.runtime.jit import Library
+from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_directory
+
+_cache = KernelCache(DiskCache(default_directory()))
+
+
+def compiles() -> int:
+    """Kernels compiled by this process (not found in memory or on disk)."""
+    return _cache.compiles
+
+
+def library_of_text(identity: str, names: list[str], make_text: Callable[[], str]) -> Library:
+    """The loaded module of an identity; its text is made only when it must be compiled."""
+    return _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
+
+
+def kernel_address(kernel: Kernel) -> int:
+    """The address of a loop nest's machine code."""
+    printed = repr(kernel)
+    name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
+    named = Kernel(name, kernel.buffers, kernel.params, kernel.body)
+    library = library_of_text(printed, [name], lambda: module_text([named], host_target()))
+    return library[name]

@@ -1,0 +1,62 @@
+"""Matrix products as native steps: which GEMM, its tiles, its arguments.  Level 9."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from rushlight.base.dtypes import dtype_by_name, int64
+from rushlight.codegen.gemm import (
+    PACKED,
+    GemmSpec,
+    choose_b_mode,
+    choose_blocks,
+    choose_core_rows,
+    choose_edge,
+    function_names,
+    gemm_text,
+)
+from rushlight.engine.kernels import library_of_text
+from rushlight.engine.steps import NativeStep
+from rushlight.lowering.matmul import Product
+from rushlight.runtime.host import host_target
+from rushlight.runtime.threads import get_num_threads
+from rushlight.schedule.program import Program
+
+_PACK_GRAIN = 4
+
+
+def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
+    """The steps of one product; its table of batch offsets is added to `constants`."""
+    target = host_target()
+    m, n, k = product.m, product.n, product.k
+    mode = choose_b_mode(m, k, *product.b_strides, product.dtype, target)
+    rows = choose_core_rows(m, target)
+    edge = choose_edge(n, product.dtype, rows, mode, target)
+    spec = GemmSpec("gemm", product.dtype, mode, rows, edge)
+    spec = replace(spec, name=f"gemm_{product.dtype}_{mode}_{rows}_{edge}")
+    library = library_of_text(repr(spec), function_names(spec), lambda: gemm_text(spec, target))
+    batches = len(product.offsets)
+    blocks = choose_blocks(m, n, k, batches, spec, target, get_num_threads())
+    offsets = program.new_value((3 * batches,), int64)
+    constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
+    workspace = program.new_value((blocks.workspace + 1,), dtype_by_name(product.dtype))
+    buffers = [product.a, product.b, product.c, offsets.slot, workspace.slot]
+    words = [
+        m, n, k, *product.a_strides, *product.b_strides, n,
+        blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n,
+    ]  # fmt: skip
+    arguments = [(word, None, False) for word in words]
+    written = {product.c, workspace.slot}
+    steps = []
+    if mode in PACKED:
+        steps.append(
+            NativeStep(
+                library[spec.name + "_pack"], buffers, {workspace.slot}, arguments,
+                batches * blocks.panels, _PACK_GRAIN,
+            )  # fmt: skip
+        )
+    tiles = batches * blocks.tiles_m * blocks.tiles_n
+    steps.append(NativeStep(library[spec.name], buffers, written, arguments, tiles, 1))
+    return steps

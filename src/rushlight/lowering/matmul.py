@@ -1,0 +1,86 @@
+"""What a matrix product asks of the GEMM: sizes, strides and batch offsets.  Level 6."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from rushlight.base.shapes import contiguous_strides
+from rushlight.schedule.program import Program, Value
+from rushlight.schedule.views import StridedOperand, strided_operand
+
+PRODUCT_DTYPES = ("float32", "float64")
+
+
+@dataclass(frozen=True)
+class Product:
+    """C[i] = A[i] @ B[i] for each batch i; strides and offsets in elements."""
+
+    dtype: str
+    a: int
+    b: int
+    c: int
+    m: int
+    n: int
+    k: int
+    a_strides: tuple[int, int]
+    b_strides: tuple[int, int]
+    offsets: tuple[tuple[int, int, int], ...]
+
+
+def is_product(value: Value, program: Program) -> bool:
+    """Whether the GEMM computes this operation."""
+    if value.primitive.name != "matmul" or value.dtype.name not in PRODUCT_DTYPES:
+        return False
+    return value.numel > 0 and all(program.values[s].numel > 0 for s in value.inputs)
+
+
+def product_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
+    """The two operands as they lie in memory; B has a stride of 1 along one of its axes."""
+    first = strided_operand(program, value.inputs[0])
+    second = strided_operand(program, value.inputs[1])
+    if not _has_unit_stride(second):
+        whole = program.values[value.inputs[1]]
+        strides = contiguous_strides(whole.shape)
+        second = StridedOperand(whole.slot, tuple(whole.shape), strides)
+    return first, second
+
+
+def _has_unit_stride(operand: StridedOperand) -> bool:
+    return 1 in operand.strides[-2:]
+
+
+def product_of(value: Value, program: Program) -> Product:
+    """The request for one matmul."""
+    transpose_x, transpose_y = value.params
+    x, y = product_operands(value, program)
+    m, n = value.shape[-2:]
+    k = x.shape[-2] if transpose_x else x.shape[-1]
+    batch = tuple(value.shape[:-2])
+    offsets = tuple(zip(_batch_offsets(batch, x), _batch_offsets(batch, y), itertools.count(0, m * n)))
+    return Product(
+        value.dtype.name, x.slot, y.slot, value.slot, m, n, k,
+        _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets,
+    )  # fmt: skip
+
+
+def _matrix_strides(operand: StridedOperand, transposed: bool) -> tuple[int, int]:
+    row, column = operand.strides[-2:]
+    rows, columns = operand.shape[-2:]
+    # An axis of size 1 may have any stride: one that the GEMM likes.
+    if columns == 1 and row != 1:
+        column = 1
+    elif rows == 1 and column != 1:
+        row = 1
+    return (column, row) if transposed else (row, column)
+
+
+def _batch_offsets(batch, operand: StridedOperand) -> list[int]:
+    lead = len(batch) - (len(operand.shape) - 2)
+    steps = (0,) * lead + tuple(
+        0 if n == 1 else s for n, s in zip(operand.shape[:-2], operand.strides[:-2])
+    )
+    return [
+        sum(i * s for i, s in zip(index, steps))
+        for index in itertools.product(*(range(n) for n in batch))
+    ]
