@@ -10,6 +10,7 @@ from rushlight.base.dtypes import bool_
 from rushlight.ops.promotion import is_number, promote, result_dtype, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
+from rushlight.primitives.movement import copy
 from rushlight.tensor.apply import apply2
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
@@ -128,7 +129,7 @@ def _power_of_number(x: Tensor, exponent) -> Tensor:
         if exponent == 2:
             return p.mul(x, x)
         if exponent == 1:
-            return p.copy(x)
+            return copy(x)
         if exponent == 3:
             return p.mul(p.mul(x, x), x)
         if exponent == 0.5:
@@ -165,7 +166,7 @@ def _bitwise(name: str, primitive):
     def combine(input, other) -> Tensor:
         x, y = promote(name, input, other)
         if x._node.dtype.is_inexact:
-            raise RuntimeError(
+            raise NotImplementedError(
                 f"{name} is not implemented for {x._node.dtype}: operands must be integer or bool"
             )
         return primitive(x, y)

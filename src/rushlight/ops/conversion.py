@@ -115,6 +115,18 @@ def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     return self
 
 
+@attach_method("is_pinned")
+def is_pinned(self, device=None) -> bool:
+    """Whether the memory is page-locked for an accelerator: there is none."""
+    return False
+
+
+@attach_method("pin_memory")
+def pin_memory(self, device=None) -> Tensor:
+    """Raises: RuntimeError, as PyTorch on a machine without an accelerator."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
 def _get_is_cpu(self) -> bool:
     return True
 
@@ -214,7 +226,7 @@ def fill_(self, value) -> Tensor:
 def zero_(self) -> Tensor:
     """Overwrite every element with 0."""
     check_writable(self, uniform=True)
-    return write_result(self, filled(self._node.shape, 0, self._node.dtype))
+    return write_result(self, filled(self._node.shape, 0, self._node.dtype), uniform=True)
 
 
 # ---- facts ---------------------------------------------------------------------------------------
