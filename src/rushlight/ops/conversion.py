@@ -273,8 +273,10 @@ def get_device(self) -> int:
 
 @attach_method("data_ptr")
 def data_ptr(self) -> int:
-    """Address of the first element.  Hands the memory out, as `numpy()` does."""
-    return pin(self).ctypes.data if count(self._node.shape) else 0
+    """Address of the first element.  Hands the memory out for good: an address holds nothing."""
+    array = pin(self)
+    self._storage.lent = False
+    return array.ctypes.data if count(self._node.shape) else 0
 
 
 def _get_itemsize(self) -> int:
