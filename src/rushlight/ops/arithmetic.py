@@ -7,7 +7,7 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 from __future__ import annotations
 
 from rushlight.base.dtypes import bool_
-from rushlight.ops.promotion import is_number, promote, result_dtype, to_dtype
+from rushlight.ops.promotion import is_number, promote, refuse, result_dtype, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
@@ -91,19 +91,25 @@ def true_divide(input, other) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def floor_divide(input, other) -> Tensor:
     """The quotient rounded down.  Source: torch.floor_divide."""
-    return p.floor_divide(*promote("floor_divide", input, other))
+    x, y = promote("floor_divide", input, other)
+    refuse("div_floor", x, bool_=True, complex_=True)
+    return p.floor_divide(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
 def remainder(input, other) -> Tensor:
     """The rest of division with the divisor's sign, as Python's %.  Source: torch.remainder."""
-    return p.remainder(*promote("remainder", input, other))
+    x, y = promote("remainder", input, other)
+    refuse("remainder", x, bool_=True, complex_=True)
+    return p.remainder(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
 def fmod(input, other) -> Tensor:
     """The rest of division with the dividend's sign, as C's fmod.  Source: torch.fmod."""
-    return p.fmod(*promote("fmod", input, other))
+    x, y = promote("fmod", input, other)
+    refuse("fmod", x, bool_=True, complex_=True)
+    return p.fmod(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -116,6 +122,7 @@ def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
     if is_number(exponent) and isinstance(input, Tensor):
         return _power_of_number(input, exponent)
     x, y = promote("pow", input, exponent)
+    refuse("pow", x, bool_=True)
     return p.power(x, y)
 
 

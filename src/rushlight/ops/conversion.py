@@ -189,7 +189,8 @@ def copy_(self, other, non_blocking=False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    return write_result(self, to_dtype(other, self._node.dtype))
+    source = to_dtype(other, self._node.dtype)
+    return write_result(self, copied(source) if source is other else source)
 
 
 @spelled(function=True)
