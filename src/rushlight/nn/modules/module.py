@@ -145,6 +145,7 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
     """
 
     training: bool = True
+    _is_full_backward_hook: bool | None
     call_super_init: bool = False
     dump_patches: bool = False
 
