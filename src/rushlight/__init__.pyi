@@ -228,6 +228,7 @@ from rushlight.ops.matmul import mm as mm
 from rushlight.ops.matmul import outer as ger
 from rushlight.ops.matmul import outer as outer
 from rushlight.ops.matmul import vdot as vdot
+from rushlight.ops.memory import frombuffer as frombuffer
 from rushlight.ops.ordering import argsort as argsort
 from rushlight.ops.ordering import kthvalue as kthvalue
 from rushlight.ops.ordering import msort as msort
