@@ -30,6 +30,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     loss,
     magnitude,
     matmul,
+    memory,
     norm,
     ordering,
     padding,

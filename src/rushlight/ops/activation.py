@@ -41,7 +41,7 @@ def activation(*, inexact: bool = True, top: bool = False):
             if len(args) > positional:  # PyTorch's `inplace` is the last positional argument
                 *args, inplace = args
             if inexact and not input._node.dtype.is_inexact:
-                raise RuntimeError(
+                raise NotImplementedError(
                     f"\"{name}\" not implemented for '{input._node.dtype.name}': the input must be "
                     "floating"
                 )
@@ -204,7 +204,7 @@ def celu(input, alpha: float = 1.0) -> Tensor:
 def threshold(input, threshold: float, value: float) -> Tensor:
     """input where above `threshold`, else `value`.  Source: torch.nn.functional.threshold."""
     if input._node.dtype is bool_:
-        raise RuntimeError("\"threshold_cpu\" not implemented for 'Bool'")
+        raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
     return p.where(p.le(input, input._scalar(threshold)), input._scalar(value), input)
 
 
@@ -222,7 +222,9 @@ def gelu(input, approximate: str = "none") -> Tensor:
     """
     check_tensor("gelu", input)
     if not input._node.dtype.is_floating_point:
-        raise RuntimeError(f"\"GeluKernelImpl\" not implemented for '{input._node.dtype.name}'")
+        raise NotImplementedError(
+            f"\"GeluKernelImpl\" not implemented for '{input._node.dtype.name}'"
+        )
     x = widened(input)
     half = _times(x, 0.5)
     if approximate == "none":
@@ -273,7 +275,7 @@ def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
 
 def _refuse_integers(name: str, x: Tensor) -> None:
     if not x._node.dtype.is_inexact:
-        raise RuntimeError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
 
 
 def logsigmoid(input) -> Tensor:
@@ -378,7 +380,7 @@ def _softmax_input(name: str, input, dtype) -> Tensor:
     if dtype is not None:
         return to_dtype(input, dtype)
     if not input._node.dtype.is_floating_point:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"\"{name}_lastdim_kernel_impl\" not implemented for '{input._node.dtype.name}': give "
             "dtype= to convert the input"
         )

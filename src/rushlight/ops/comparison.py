@@ -87,7 +87,7 @@ def signbit(input) -> Tensor:
     """Whether the sign bit is set, as it is for -0.  Source: torch.signbit."""
     check_tensor("signbit", input)
     if input._node.dtype.is_complex:
-        raise RuntimeError("signbit is not implemented for complex tensors.")
+        raise NotImplementedError("signbit is not implemented for complex tensors.")
     if input._node.dtype is bool_:
         return _never(input)
     if not input._node.dtype.is_inexact:
@@ -184,7 +184,9 @@ def bitwise_not(input) -> Tensor:
     """Each bit inverted; the logical complement of bool.  Source: torch.bitwise_not."""
     check_tensor("bitwise_not", input)
     if input._node.dtype.is_inexact:
-        raise RuntimeError(f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'")
+        raise NotImplementedError(
+            f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'"
+        )
     return e.bitwise_not(input)
 
 

@@ -60,14 +60,16 @@ def imag(input) -> Tensor:
     """The imaginary parts.  Raises: RuntimeError for real tensors.  Source: torch.imag."""
     check_tensor("imag", input)
     if not input._node.dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+        raise NotImplementedError("imag is not implemented for tensors with non-complex dtypes.")
     return e.imag(input)
 
 
 def _set_part(self, value, *, is_real: bool) -> None:
     if not self._node.dtype.is_complex:
         if not is_real:
-            raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+            raise NotImplementedError(
+                "imag is not implemented for tensors with non-complex dtypes."
+            )
         self.copy_(value)
         return
     dtype = self._node.dtype.to_real()

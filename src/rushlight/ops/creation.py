@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight.base.device import resolve_device
@@ -127,7 +129,7 @@ def _from_sequence(data, wide: bool) -> tuple[np.ndarray, DType]:
     _collect(data, shape, 0, elements)
     if not elements:
         return np.empty(shape, get_default_dtype().numpy), get_default_dtype()
-    dtype = None
+    dtype: Any = None
     plain = []
     for kind in {type(e) for e in elements}:
         if not issubclass(kind, Tensor) and not issubclass(kind, np.generic):

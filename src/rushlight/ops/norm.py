@@ -46,7 +46,7 @@ def _affine(x: Tensor, weight, bias, shape: tuple[int, ...] | None = None) -> Te
 def _require_inexact(name: str, x) -> None:
     check_tensor(name, x)
     if not x._node.dtype.is_floating_point:
-        raise RuntimeError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
 
 
 # ---- over the last axes --------------------------------------------------------------------------

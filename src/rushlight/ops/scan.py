@@ -6,7 +6,7 @@ from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, mul, ne, sub
 from rushlight.ops.extremum import selected
 from rushlight.ops.joining import cat
-from rushlight.ops.promotion import as_inexact, check_tensor, constant, is_number, to_dtype
+from rushlight.ops.promotion import as_inexact, check_tensor, constant, is_number, refuse, to_dtype
 from rushlight.ops.reduction import accumulating_dtype, numpy_names
 from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
@@ -50,6 +50,7 @@ def _running_extremum(name: str, primitive, what: str):
 
     def compute(input, dim):
         check_tensor(name, input)
+        refuse(name, input, complex_=True)
         axis = wrap_axis(dim, input.ndim)
         if input.ndim == 0:
             return result(reshape(input, ()), reshape(apply_source(iota, (1,)), ()))
@@ -99,7 +100,11 @@ def _complex_log_add(x: Tensor, y: Tensor) -> Tensor:
 def logcumsumexp(input, dim) -> Tensor:
     """log of the running sum of exp, without overflow.  Source: torch.logcumsumexp."""
     check_tensor("logcumsumexp", input)
-    return _on_axis(as_inexact("logcumsumexp", input), dim, _log_scan)
+    if not input._node.dtype.is_inexact:
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{input._node.dtype.name}'"
+        )
+    return _on_axis(input, dim, _log_scan)
 
 
 def _log_scan(x: Tensor, axis: int) -> Tensor:

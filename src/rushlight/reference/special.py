@@ -88,7 +88,7 @@ def digamma(x):
         series = (series + coefficient) * square
     total = total + np.log(z) - 0.5 / z - series
     whole = y == np.floor(y)
-    cotangent = math.pi / np.tan(math.pi * (y - np.floor(y)))
+    cotangent = math.pi / np.tan(math.pi * (y - np.rint(y)))
     total = np.where(reflected, total - cotangent, total)
     total = np.where(reflected & whole, np.nan, total)
     return np.where(y == 0, np.copysign(np.inf, -y), total).astype(x.dtype)

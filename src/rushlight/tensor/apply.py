@@ -7,6 +7,8 @@ GradNode.  Everything else (shapes, checks, lines) happened when the memo step w
 
 from __future__ import annotations
 
+from typing import Any
+
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import local
@@ -167,6 +169,7 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
     tape.step = step
     node = _record(tape, step, inputs)
     grad = _gradient_node(tape, step, operands, inputs, node)
+    result: Any
     if primitive.multiple:
         result = []
         for index, output_step in enumerate(step.outputs):

@@ -167,7 +167,7 @@ def run_backward(
     finally:
         tape.grad_enabled = enabled
     tape.armed = True
-    if inputs is None or accumulate:
+    if inputs is None or accumulate or wanted is None:
         return []
     return [wanted[id(target_of(e)[0])][target_of(e)[1]] for e in inputs]
 

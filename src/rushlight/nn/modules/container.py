@@ -217,11 +217,12 @@ def _named_items(given: Any, owner: str) -> Iterable[tuple[str, Any]]:
             raise TypeError(
                 f"{owner} update sequence element #{i} should be Iterable; is {type(pair).__name__}"
             )
-        if len(pair) != 2:
+        entry: Any = pair
+        if len(entry) != 2:
             raise ValueError(
-                f"{owner} update sequence element #{i} has length {len(pair)}; 2 is required"
+                f"{owner} update sequence element #{i} has length {len(entry)}; 2 is required"
             )
-        pairs.append((pair[0], pair[1]))
+        pairs.append((entry[0], entry[1]))
     return pairs
 
 

@@ -101,7 +101,7 @@ class ModuleConversion(MemberRegistry):
 
     def share_memory(self) -> Any:
         """Move all members into memory that other processes can share."""
-        return self._apply(lambda tensor: tensor.share_memory_())
+        return self._apply(lambda tensor: tensor.share_memory_())  # type: ignore[attr-defined]
 
 
 def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool]:
