@@ -116,7 +116,9 @@ def run(module, start, steps):
                     with module.no_grad():
                         WRITES[name](module, tensor, other, amount)
                 elif kind == "result":
-                    tensors.append(RESULTS[name](module, tensor, other, amount))
+                    # Of a transposed operand PyTorch's result is transposed, ours is row-major.
+                    operands = tensor.contiguous(), other.contiguous()
+                    tensors.append(RESULTS[name](module, *operands, amount))
                     families.append(len(families))
                 else:
                     total(tensors).backward(retain_graph=True)
