@@ -7,6 +7,7 @@ from rushlight import autograd as autograd
 from rushlight import backends as backends
 from rushlight import base as base
 from rushlight import cuda as cuda
+from rushlight import datasets as datasets
 from rushlight import engine as engine
 from rushlight import nn as nn
 from rushlight import ops as ops

@@ -16,6 +16,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     conv,
     conversion,
     creation,
+    ctc,
     diagonals,
     distance_loss,
     distances,
