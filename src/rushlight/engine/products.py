@@ -25,6 +25,9 @@ from rushlight.runtime.threads import get_num_threads
 from rushlight.schedule.program import Program
 
 _PACK_GRAIN = 4
+# Multiply-adds that one thread takes at least: about five microseconds of work, several times what
+# handing out a share costs.
+_SMALLEST_SHARE = 1 << 18
 
 
 def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
@@ -38,7 +41,8 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
     spec = replace(spec, name=f"gemm_{product.dtype}_{mode}_{rows}_{edge}")
     library = library_of_text(repr(spec), function_names(spec), lambda: gemm_text(spec, target))
     batches = len(product.offsets)
-    blocks = choose_blocks(m, n, k, batches, spec, target, get_num_threads())
+    threads = min(get_num_threads(), max(1, batches * m * n * k // _SMALLEST_SHARE))
+    blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     offsets = program.new_value((3 * batches,), int64)
     constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
     workspace = program.new_value((blocks.workspace + 1,), dtype_by_name(product.dtype))
@@ -54,9 +58,10 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
         steps.append(
             NativeStep(
                 library[spec.name + "_pack"], buffers, {workspace.slot}, arguments,
-                batches * blocks.panels, _PACK_GRAIN,
+                batches * blocks.panels, max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64)),
             )  # fmt: skip
         )
     tiles = batches * blocks.tiles_m * blocks.tiles_n
-    steps.append(NativeStep(library[spec.name], buffers, written, arguments, tiles, 1))
+    grain = max(1, _SMALLEST_SHARE * tiles // (batches * m * n * k))
+    steps.append(NativeStep(library[spec.name], buffers, written, arguments, tiles, grain))
     return steps
