@@ -17,18 +17,21 @@ from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.engine.products import product_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
+from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import build_nests, can_lower
 from rushlight.lowering.matmul import is_product, product_of, product_operands
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.runtime.threads import pool
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
+from rushlight.schedule.packing import without_packing
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
 
 
 class NativeRun:
     """Consecutive native steps and where their arguments come from."""
 
-    __slots__ = ("steps", "pointers", "pointer_slots", "words", "scalar_places", "count")
+    __slots__ = ("steps", "pointers", "pointer_slots", "words", "floats", "scalar_places", "count",
+                 "table")  # fmt: skip
 
     def __init__(self, steps: list[NativeStep]) -> None:
         self.count = len(steps)
@@ -46,34 +49,39 @@ class NativeRun:
         self.pointer_slots = np.array(slots, np.int64)
         self.pointers = np.zeros(max(len(slots), 1), np.int64)
         self.words = np.array(words or [0], np.int64)
+        self.floats = self.words.view(np.float64)
         pointers, numbers = self.pointers.ctypes.data, self.words.ctypes.data
         table: list[int] = []
         for step, (first_slot, first_word) in zip(steps, starts):
             table += [step.address, pointers + 8 * first_slot, numbers + 8 * first_word]
             table += [step.extent, step.grain]
         self.steps = np.array(table, np.int64)
+        self.table = self.steps.ctypes.data
 
     def run(self, addresses: np.ndarray, nodes) -> None:
         """Fill in pointers and numbers, and call the machine code once."""
         np.take(addresses, self.pointer_slots, out=self.pointers[: len(self.pointer_slots)])
+        words, floats = self.words, self.floats
         for place, slot, floating in self.scalar_places:
-            value = widen(np.asarray(nodes[slot].value), nodes[slot].dtype)
-            if floating:
-                self.words.view(np.float64)[place] = value
+            node = nodes[slot]
+            if not floating:
+                words[place] = node.value
+            elif node.dtype.itemsize == 2:
+                floats[place] = widen(np.asarray(node.value), node.dtype)
             else:
-                self.words[place] = int(value)
-        pool.run_steps(self.steps.ctypes.data, self.count)
+                floats[place] = node.value
+        pool.run_steps(self.table, self.count)
 
 
 class CompiledPlan:
     """parts: NativeRun or reference instruction, in order."""
 
-    __slots__ = ("parts", "arena_bytes", "fixed", "kept", "read", "schedule", "slots", "plan",
-                 "shapes", "constants")  # fmt: skip
+    __slots__ = ("parts", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
+                 "shapes", "constants", "checks", "flags")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         self.plan = plan
-        program = program_of(plan, nodes)
+        program = without_packing(program_of(plan, nodes), can_lower)
         self.schedule: Schedule = make_schedule(
             program, can_lower, is_product, product_operands
         )
@@ -83,22 +91,33 @@ class CompiledPlan:
         self.constants: dict[int, np.ndarray] = {}
         uses: list[list[int]] = []
         native_slots: set[int] = set()
+        self.checks = Checks()
         for position, group in enumerate(self.schedule.groups):
-            if group.kind == OPAQUE:
+            steps = self._steps_of(group, position, program)
+            if steps is None:
                 self._close(native)
                 (slot,) = group.members
                 self.parts.append(instructions[slot])
                 uses.append([slot, *instructions[slot].inputs])
                 continue
-            for step in self._steps_of(group, position, program):
+            for step in steps:
                 native.append(step)
                 native_slots.update(step.written)
                 uses.append(step.buffers)
         self._close(native)
-        self.slots = max(program.values) + 1
+        self.flags = np.zeros(self.checks.count, bool)
+        if self.checks.slot is not None:
+            self.constants[self.checks.slot] = self.flags
+        self.addresses = np.zeros(max(program.values) + 1, np.int64)
+        self.base = -1
         self._place(program, native_slots, uses)
 
-    def _steps_of(self, group, position: int, program) -> list[NativeStep]:
+    def _steps_of(self, group, position: int, program) -> list[NativeStep] | None:
+        """The native steps of a group; None if the reference rule is to be called."""
+        if group.kind == OPAQUE:
+            (member,) = group.members.values()
+            nests = nests_alone(member.value, program, self.checks)
+            return None if nests is None else [step_of_nest(nest) for nest in nests]
         if group.kind == PRODUCT:
             (member,) = group.members.values()
             return product_steps(product_of(member.value, program), program, self.constants)
@@ -124,6 +143,8 @@ class CompiledPlan:
         self.shapes = {}
         for slot in sorted(first_use, key=first_use.__getitem__):
             value = program.values[slot]
+            if slot in self.constants:
+                continue
             if slot in native_slots:
                 self.shapes[slot] = (value.shape, value.dtype.numpy)
                 if value.live:
@@ -152,20 +173,20 @@ class CompiledPlan:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
         if self._needs_care(nodes):
             return run_plan(self.plan, nodes)
-        addresses = np.zeros(self.slots, np.int64)
+        addresses = self._addresses()
         arrays: dict[int, np.ndarray] = {}
-        base = ARENA.at_least(self.arena_bytes)
-        for slot, offset in self.fixed:
-            addresses[slot] = base + offset
-        for slot, array in self.constants.items():
-            addresses[slot] = array.ctypes.data
         for slot, shape, dtype in self.kept:
             array = np.empty(shape, dtype)
             arrays[slot] = array
-            addresses[slot] = array.ctypes.data
+            addresses[slot] = array.__array_interface__["data"][0]
         for slot in self.read:
-            value = arrays[slot] = np.asarray(nodes[slot].value)
-            addresses[slot] = value.ctypes.data
+            node = nodes[slot]
+            arrays[slot] = node.value
+            try:
+                addresses[slot] = node.pointer
+            except AttributeError:
+                node.pointer = pointer = np.asarray(node.value).__array_interface__["data"][0]
+                addresses[slot] = pointer
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             for part in self.parts:
@@ -174,10 +195,23 @@ class CompiledPlan:
                 elif not self._refer(part, nodes, arrays, addresses):
                     # Nothing was handed out yet: the reference executor sorts out what failed.
                     return run_plan(self.plan, nodes)
-        for instruction in self.plan.instructions:
-            if instruction.live:
-                nodes[instruction.slot].value = arrays[instruction.slot]
+        if self.flags.any():  # an index is out of bounds: the reference executor says which
+            return run_plan(self.plan, nodes)
+        for slot in self.plan.live:
+            nodes[slot].value = arrays[slot]
+            nodes[slot].pointer = int(addresses[slot])
         return None
+
+    def _addresses(self) -> np.ndarray:
+        """Addresses by slot; those that stay the same between runs are filled in."""
+        base = ARENA.at_least(self.arena_bytes)
+        if base != self.base:
+            self.base = base
+            for slot, offset in self.fixed:
+                self.addresses[slot] = base + offset
+            for slot, array in self.constants.items():
+                self.addresses[slot] = array.ctypes.data
+        return self.addresses
 
     def _needs_care(self, nodes) -> bool:
         """A value that failed, or one computed before an interrupt."""

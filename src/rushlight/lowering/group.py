@@ -34,7 +34,7 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.lowering.position import ZERO, Position
-from rushlight.lowering.table import OPAQUE, STRUCTURAL
+from rushlight.lowering.table import OPAQUE, STRUCTURAL, Alone
 from rushlight.schedule.access import Unreachable, reads
 from rushlight.schedule.fusion import (
     COLUMNS,
@@ -82,7 +82,7 @@ class Nest:
 def can_lower(value: Value, program: Program) -> bool:
     """Whether an operation can be part of a generated kernel."""
     row = value.primitive.lowering
-    if row is None or row is OPAQUE:
+    if row is None or row is OPAQUE or isinstance(row, Alone):
         return False
     if value.dtype.is_complex or value.numel == 0:
         return False
@@ -179,6 +179,10 @@ class NestBuilder:
             return self.element(operand.slot, position)
         if name == "expand":
             return self.element(operand.slot, position.broadcast_to_operand(operand.shape))
+        if name == "segment":
+            index = position.flat() + self.size(value.primitive.start)
+            inside = Position(operand.shape, None, None, 0, index, self.size)
+            return self.element(operand.slot, inside)
         if name == "permute":
             return self.element(operand.slot, self._permuted(value, operand, position))
         if name == "strided_read":

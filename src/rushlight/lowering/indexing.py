@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from rushlight.base.shapes import contiguous_strides
 from rushlight.loopnest.ir import Cast, Expr, call
-from rushlight.lowering.alone import Alone, Axis, Maker, axes_of, broadcast_steps, split_at
+from rushlight.lowering.alone import Axis, Maker, axes_of, broadcast_steps, split_at
 from rushlight.lowering.position import ZERO
-from rushlight.lowering.table import define
+from rushlight.lowering.table import Alone, define
 from rushlight.primitives import indexing as p
 from rushlight.schedule.program import Value
 

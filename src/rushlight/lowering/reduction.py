@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rushlight.loopnest.ir import Cast, call
-from rushlight.lowering.alone import Alone, Maker, split_at
-from rushlight.lowering.table import define
+from rushlight.lowering.alone import Maker, split_at
+from rushlight.lowering.table import Alone, define
 from rushlight.primitives import reduction as p
 from rushlight.schedule.program import Value
 

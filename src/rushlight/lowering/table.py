@@ -6,6 +6,9 @@ expression, in arithmetic dtype (16-bit floats are widened by the caller).  Leve
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from rushlight.tape.primitive import Primitive, RuleTable
 
 rules = RuleTable("lowering")
@@ -14,6 +17,24 @@ rules = RuleTable("lowering")
 STRUCTURAL = "structural"
 # No code is generated: the reference rule is called, and the plan says so.
 OPAQUE = "opaque"
+
+
+class Alone:
+    """A row for an operation that has kernels of its own.
+
+    rule: function of a `Maker` (see `lowering/alone.py`) and the value that adds the nests.
+    refuses: function of the value and its operands to whether the reference rule is needed.
+    """
+
+    __slots__ = ("rule", "refuses")
+
+    def __init__(
+        self,
+        rule: Callable[[Any, Any], None],
+        refuses: Callable[[Any, list], bool] = lambda value, operands: False,
+    ) -> None:
+        self.rule = rule
+        self.refuses = refuses
 
 
 def define(primitive: Primitive, module: str, row) -> None:

@@ -101,6 +101,10 @@ def _push_operands(program, value, kind, flat_only, tail, stack) -> None:
             raise Unreachable("reshape of a value read at another position")
         # Below a reshape only the row-major position is known.
         stack.append((value.inputs[0], kind, True))
+    elif name == "segment":
+        if kind == ROW:
+            raise Unreachable("a segment needs the position along each axis")
+        stack.append((value.inputs[0], OTHER, True))
     elif name in ("permute", "strided_read"):
         if flat_only or tail > 1 or kind == ROW:
             raise Unreachable(f"{name} needs the position along each axis")

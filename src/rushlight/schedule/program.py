@@ -45,6 +45,19 @@ class Value:
         return f"%{self.slot} = {name}({inputs}) : {self.dtype.name}[{shape}]"
 
 
+class Segment:
+    """Stands for a primitive in a program alone: a run of a flat value's elements, from `start`."""
+
+    __slots__ = ("start",)
+    name = "segment"
+    kind = "movement"
+    multiple = False
+    lowering = "structural"
+
+    def __init__(self, start: int) -> None:
+        self.start = start
+
+
 class Program:
     """values: by slot, in recorded order; users: slot -> slots of operations that read it."""
 

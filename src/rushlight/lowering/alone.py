@@ -1,0 +1,305 @@
+"""Operations that are kernels of their own: the means to write them down.  Level 6.
+
+A rule takes a `Maker` and the operation's value and adds nests, which run in order.  An index read
+from memory is brought inside its bounds before it is used, and a nest that runs first says whether
+that changed it: one flag for each such operand, which the engine looks at after the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from rushlight.base.dtypes import bool_, float32
+from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.loopnest.ir import (
+    PARALLEL,
+    SERIAL,
+    VECTOR,
+    Accumulator,
+    Buffer,
+    Cast,
+    Const,
+    Expr,
+    Kernel,
+    Let,
+    Load,
+    Loop,
+    Param,
+    Reduce,
+    Stmt,
+    Store,
+    Var,
+    call,
+    reduce_lanes,
+)
+from rushlight.lowering.group import FLAT_PIECE, HALF, Nest, Word
+from rushlight.lowering.position import ZERO
+from rushlight.lowering.table import Alone
+from rushlight.schedule.program import OPERATION, SCALAR_LEAF, Program, Value
+
+# Columns that one thread takes of loops that run many times over them.
+COLUMN_PIECE = 64
+
+
+class Checks:
+    """The flags of a plan: `slot` is their buffer's, `count` how many there are."""
+
+    def __init__(self) -> None:
+        self.slot: int | None = None
+        self.count = 0
+
+    def add(self, program: Program) -> int:
+        """The place of a new flag."""
+        if self.slot is None:
+            self.slot = program.new_value((1,), bool_).slot
+        self.count += 1
+        return self.count - 1
+
+
+def nests_alone(value: Value, program: Program, checks: Checks) -> list[Nest] | None:
+    """The nests of an operation that has its own kernels; None if it has not."""
+    if value.source != OPERATION or not isinstance(value.primitive.lowering, Alone):
+        return None
+    row = value.primitive.lowering
+    operands = [program.values[slot] for slot in value.inputs]
+    if any(v.dtype.is_complex or v.numel == 0 for v in (value, *operands)):
+        return None
+    if row.refuses(value, operands):
+        return None
+    maker = Maker(program, checks)
+    row.rule(maker, value)
+    return maker.nests
+
+
+@dataclass(frozen=True)
+class Axis:
+    """An axis of a loop: its size, and the step that each walker takes along it."""
+
+    size: int
+    steps: tuple[int, ...]
+
+
+def axes_of(shape: Sequence[int], *strides: Sequence[int]) -> list[Axis]:
+    """Axes without those of size 1; neighbours that every walker crosses as one are joined."""
+    found: list[Axis] = []
+    for size, *steps in zip(shape, *strides):
+        if size == 1:
+            continue
+        if found and all(s == size * t for s, t in zip(found[-1].steps, steps)):
+            found[-1] = Axis(found[-1].size * size, tuple(steps))
+        else:
+            found.append(Axis(size, tuple(steps)))
+    return found
+
+
+def split_at(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
+    """(elements before the axis, its size, elements after it)."""
+    return numel(tuple(shape[:axis])), shape[axis], numel(tuple(shape[axis + 1 :]))
+
+
+def broadcast_steps(shape: Sequence[int], operand: Sequence[int]) -> list[int]:
+    """The strides of a contiguous operand that is broadcast to `shape`."""
+    strides = contiguous_strides(tuple(operand))
+    steps = [0 if n == 1 else s for n, s in zip(operand, strides)]
+    return [0] * (len(shape) - len(steps)) + steps
+
+
+class Maker:
+    """Makes the nests of one operation."""
+
+    def __init__(self, program: Program, checks: Checks) -> None:
+        self.program = program
+        self.checks = checks
+        self.nests: list[Nest] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self.params: list[Param] = []
+        self.words: list[Word] = []
+        self.names: dict[int, str] = {}
+        self.loaded: set[int] = set()
+        self.stored: set[int] = set()
+        self.scalars: dict[int, Param] = {}
+        self.lets = 0
+
+    # ---- expressions ---------------------------------------------------------------------------
+
+    def size(self, number: int) -> Expr:
+        """A size, stride or start as an expression."""
+        if number in (0, 1):
+            return Const(int(number), "int64")
+        param = Param(f"n{len(self.params)}")
+        self.params.append(param)
+        self.words.append(Word(int(number), None))
+        return param
+
+    def operand(self, value: Value, position: int) -> Value:
+        """The operand at `position`."""
+        return self.program.values[value.inputs[position]]
+
+    def load(self, value: Value, index: Expr) -> Expr:
+        """One element of a value."""
+        if value.source == SCALAR_LEAF:
+            return self._scalar(value)
+        self.loaded.add(value.slot)
+        return Load(self._buffer(value), ZERO if value.numel == 1 else index, value.dtype.name)
+
+    def store(self, value: Value, index: Expr, element: Expr) -> Store:
+        """Writing one element, converted to the value's dtype."""
+        self.stored.add(value.slot)
+        dtype = value.dtype.name
+        return Store(
+            self._buffer(value), index, element if element.dtype == dtype else Cast(element, dtype)
+        )
+
+    def bind(self, element: Expr) -> tuple[Let, Var]:
+        """A name for an expression."""
+        self.lets += 1
+        name = f"v{self.lets}"
+        return Let(name, element), Var(name, element.dtype)
+
+    def temporary(self, like: Value) -> Value:
+        """Memory of a value's shape in which 16-bit floats have their arithmetic form."""
+        dtype = float32 if like.dtype.name in HALF else like.dtype
+        return self.program.new_value(like.shape, dtype)
+
+    def _buffer(self, value: Value) -> str:
+        return self.names.setdefault(value.slot, f"b{len(self.names)}")
+
+    def _scalar(self, value: Value) -> Expr:
+        param = self.scalars.get(value.slot)
+        if param is None:
+            name = value.dtype.name
+            param = Param(f"s{len(self.params)}", "float32" if name in HALF else name)
+            self.params.append(param)
+            self.words.append(Word(None, value.slot))
+            self.scalars[value.slot] = param
+        return param
+
+    # ---- indices from memory ---------------------------------------------------------------------
+
+    def checked(self, index: Value, size: int) -> None:
+        """Adds the nest that sets a flag where an element of `index` is out of bounds."""
+        flags = self.checks.add(self.program)
+        slot = self.checks.slot
+        assert slot is not None
+        wrong = self.bounded(index, Var("c"), size)[1]
+        lanes = reduce_lanes("bool")
+        reduce = Reduce("c", self.size(index.numel), lanes, (), (Accumulator(("a",), "or", wrong),))
+        store = self.store(self.program.values[slot], self.size(flags), Var("a", "bool"))
+        self.finish((reduce, store), 1)
+
+    def bounded(self, index: Value, position: Expr, size: int) -> tuple[Expr, Expr]:
+        """(an element of `index`, inside its bounds for an axis; whether it was outside)."""
+        given = self.load(index, position)
+        count = self.size(size)
+        negative = call("lt", given, ZERO)
+        counted = call("where", negative, given + count, given)
+        inside = call("maximum", call("minimum", counted, count - Const(1, "int64")), ZERO)
+        wrong = call("or", call("lt", counted, ZERO), call("ge", counted, count))
+        return inside, wrong
+
+    # ---- loops -----------------------------------------------------------------------------------
+
+    def loops(
+        self,
+        shared: Sequence[int],
+        ordered: Sequence[int],
+        inner: int,
+        body: Callable[[list[Expr], list[Expr], Expr], Sequence[Stmt]],
+        before: Callable[[list[Expr], list[Expr]], Sequence[Stmt]] = lambda shared, ordered: (),
+    ) -> None:
+        """Adds a nest: `shared` axes among threads, then `ordered` axes in order, then vectors.
+
+        body: function of the indices of the three to statements; before: those that stand outside
+        of the vector loop.
+        """
+        rows = numel(tuple(shared))
+        pieces, piece = 1, FLAT_PIECE if not ordered else COLUMN_PIECE
+        if rows == 1 and inner > 1:
+            pieces = -(-inner // piece)
+        split = rows == 1 and inner > 1
+        r = Var("r")
+        outer = [ZERO] * len(shared) if split else self._decoded(r if rows > 1 else ZERO, shared)
+        c = r * Const(piece, "int64") + Var("c") if split else Var("c")
+        variables: list[Expr] = [Var(f"k{i}") for i in range(len(ordered))]
+        first = tuple(before(outer, variables))
+        if inner == 1:
+            statements = (*first, *body(outer, variables, ZERO))
+        else:
+            width = self.size(inner)
+            if split:
+                width = call("minimum", Const(piece, "int64"), width - r * Const(piece, "int64"))
+            loop = Loop("c", width, VECTOR, tuple(body(outer, variables, c)))
+            statements = (*first, loop)
+        for place in range(len(ordered) - 1, -1, -1):
+            statements = (Loop(f"k{place}", self.size(ordered[place]), SERIAL, statements),)
+        extent = pieces if split else rows
+        if split or rows > 1:
+            statements = (Loop("r", self.size(extent), PARALLEL, statements),)
+        work = numel(tuple(ordered)) * min(inner, piece if split else inner)
+        self.finish(statements, extent, work)
+
+    def _decoded(self, r: Expr, sizes: Sequence[int]) -> list[Expr]:
+        result: list[Expr] = [ZERO] * len(sizes)
+        rest = r
+        for place in range(len(sizes) - 1, -1, -1):
+            if place == 0:
+                result[0] = rest
+            else:
+                size = self.size(sizes[place])
+                result[place] = call("mod", rest, size)
+                rest = call("floordiv", rest, size)
+        return result
+
+    def place(self, axes: Sequence[Axis], indices: Sequence[Expr], walker: int) -> Expr:
+        """Where a walker is, from the index of each axis."""
+        total: Expr = ZERO
+        for axis, index in zip(axes, indices):
+            if axis.steps[walker] != 0:
+                total = total + index * self.size(axis.steps[walker])
+        return total
+
+    def finish(self, body: Sequence[Stmt], extent: int, work: int = 1) -> None:
+        """Adds the nest whose expressions were made since the last one."""
+        slots = list(self.names)
+        buffers = tuple(
+            Buffer(self.names[s], self.program.values[s].dtype.name, self._access(s)) for s in slots
+        )
+        kernel = Kernel("kernel", buffers, tuple(self.params), tuple(body))
+        self.nests.append(Nest(kernel, slots, set(self.stored), self.words, extent, work))
+        self._begin()
+
+    def _access(self, slot: int) -> str:
+        if slot not in self.stored:
+            return "in"
+        return "inout" if slot in self.loaded else "out"
+
+    # ---- common nests ------------------------------------------------------------------------------
+
+    def copy(self, source: Value, target: Value) -> None:
+        """Adds the nest that fills `target` with the elements of `source`, converted."""
+        axes = axes_of(target.shape, broadcast_steps(target.shape, source.shape))
+        self.each(axes, lambda at: [self.store(target, at[-1], self.load(source, at[0]))])
+
+    def fill(self, target: Value, number: float) -> None:
+        """Adds the nest that sets all elements of `target`."""
+        constant = Const(number, target.dtype.name)
+        self.loops((), (), target.numel, lambda o, k, c: [self.store(target, c, constant)])
+
+    def each(self, axes: list[Axis], body: Callable[[list[Expr]], Sequence[Stmt]]) -> None:
+        """Adds the nest over all positions of `axes`.
+
+        body: function of where each walker is, and last the row-major position.
+        """
+        flat = contiguous_strides(tuple(a.size for a in axes))
+        axes = [Axis(a.size, (*a.steps, s)) for a, s in zip(axes, flat)] or [Axis(1, (0,))]
+        walkers = range(len(axes[0].steps))
+        outer = axes[:-1]
+        inner = axes[-1]
+
+        def statements(shared, ordered, c) -> Sequence[Stmt]:
+            return body([self.place(axes, [*shared, c], w) for w in walkers])
+
+        self.loops([a.size for a in outer], (), inner.size, statements)
