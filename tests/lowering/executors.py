@@ -29,7 +29,6 @@ def run(program, executor: str) -> tuple[list[np.ndarray], list[CompiledPlan]]:
     try:
         return [np.array(arithmetic_value(t.detach())) for t in program()], plans
     finally:
-        current_tape().flush("test")
         CompiledPlan.__init__ = make
         config.executor = before
         memo.clear()

@@ -81,7 +81,7 @@ class Axis:
 
 
 def axes_of(shape: Sequence[int], *strides: Sequence[int]) -> list[Axis]:
-    """Axes without those of size 1; neighbours that every walker crosses as one are joined."""
+    """Axes without those of size 1, at least one; neighbours every walker crosses as one are joined."""
     found: list[Axis] = []
     for size, *steps in zip(shape, *strides):
         if size == 1:
@@ -90,7 +90,7 @@ def axes_of(shape: Sequence[int], *strides: Sequence[int]) -> list[Axis]:
             found[-1] = Axis(found[-1].size * size, tuple(steps))
         else:
             found.append(Axis(size, tuple(steps)))
-    return found
+    return found or [Axis(1, (0,) * len(strides))]
 
 
 def split_at(shape: Sequence[int], axis: int) -> tuple[int, int, int]:
@@ -294,7 +294,7 @@ class Maker:
         body: function of where each walker is, and last the row-major position.
         """
         flat = contiguous_strides(tuple(a.size for a in axes))
-        axes = [Axis(a.size, (*a.steps, s)) for a, s in zip(axes, flat)] or [Axis(1, (0,))]
+        axes = [Axis(a.size, (*a.steps, s)) for a, s in zip(axes, flat)]
         walkers = range(len(axes[0].steps))
         outer = axes[:-1]
         inner = axes[-1]

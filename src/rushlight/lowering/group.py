@@ -198,7 +198,7 @@ class NestBuilder:
 
     def _permuted(self, value: Value, operand: Value, position: Position) -> Position:
         axes = position.axes()
-        inner = [ZERO] * len(axes)
+        inner: list[Expr] = [ZERO] * len(axes)
         for place, axis in enumerate(value.params[0]):
             inner[axis] = axes[place]
         return Position(operand.shape, inner, None, 0, None, self.size)
@@ -263,22 +263,21 @@ class NestBuilder:
     def _stage(self, members, stage: int, r: Expr, width: Expr, columns: int) -> list[Stmt]:
         full = [m for m in members if m.stage == stage and m.role == FULL]
         reduced = [m for m in members if m.stage == stage and m.role == REDUCED]
-        c = Var(self.fresh("c"))
-        if columns == 1 and not reduced:
-            c = ZERO
+        name = self.fresh("c")
+        c: Expr = ZERO if columns == 1 and not reduced else Var(name)
 
         def position(member: Member) -> Position:
             return self._row_position(member, r, c, width)
 
         statements: list[Stmt] = []
         if reduced:
-            statements += self._reduce_loops(full, reduced, c, width, position, stage)
+            statements += self._reduce_loops(full, reduced, name, width, position, stage)
         elif full:
             body = self._full_members(full, stage, position)
             if columns == 1:
                 statements += body
             else:
-                statements.append(Loop(c.name, width, VECTOR, tuple(body)))
+                statements.append(Loop(name, width, VECTOR, tuple(body)))
         for member in full:
             self.bound.pop(member.value.slot, None)
         for member in members:
@@ -319,7 +318,7 @@ class NestBuilder:
         """The outer axes' indices from the row number."""
         significant = [a for a, n in enumerate(shape) if n != 1]
         result: list[Expr] = [ZERO] * len(shape)
-        rest = r
+        rest: Expr = r
         for axis in reversed(significant):
             if axis == significant[0]:
                 result[axis] = rest
@@ -342,7 +341,7 @@ class NestBuilder:
                 statements.append(Store(self.buffer(slot), place.flat(), self.bound[slot]))
         return statements
 
-    def _reduce_loops(self, full, reduced, c, width, position, stage) -> list[Stmt]:
+    def _reduce_loops(self, full, reduced, variable, width, position, stage) -> list[Stmt]:
         """One loop for the reductions of each lane count; the first also makes the full members."""
         statements: list[Stmt] = []
         by_lanes: dict[int, list[Member]] = {}
@@ -353,7 +352,7 @@ class NestBuilder:
             if statements:
                 body = [s for s in body if not isinstance(s, Store)]
             accumulators = [self._accumulator(m, position(m)) for m in together]
-            statements.append(Reduce(c.name, width, lanes, tuple(body), tuple(accumulators)))
+            statements.append(Reduce(variable, width, lanes, tuple(body), tuple(accumulators)))
             for member, accumulator in zip(together, accumulators):
                 statements += self._finish_reduction(member, accumulator)
         return statements
@@ -470,7 +469,7 @@ class NestBuilder:
         index: list[Expr] = [ZERO] * len(shape)
         for axis, expr in zip(outer, self._decoded(r, tuple(shape[a] for a in outer))):
             index[axis] = expr
-        place = r
+        place: Expr = r
         if inner is not None:
             index[inner] = Var("c")
             place = r * self.size(shape[inner]) + Var("c")
@@ -549,7 +548,9 @@ def _applied(value: Value, row, operands: list[Expr]) -> Expr:
     if value.primitive.name == "cast":
         return Cast(operands[0], value.dtype.name)
     if value.primitive.name == "where":
-        return row(operands[0], _as(operands[1], value.dtype.name), _as(operands[2], value.dtype.name))
+        return row(
+            operands[0], _as(operands[1], value.dtype.name), _as(operands[2], value.dtype.name)
+        )
     wide = [Cast(e, "float32") if e.dtype in HALF else e for e in operands]
     result = row(*wide, *value.params)
     return _as(result, value.dtype.name)

@@ -57,7 +57,9 @@ def product_of(value: Value, program: Program) -> Product:
     m, n = value.shape[-2:]
     k = x.shape[-2] if transpose_x else x.shape[-1]
     batch = tuple(value.shape[:-2])
-    offsets = tuple(zip(_batch_offsets(batch, x), _batch_offsets(batch, y), itertools.count(0, m * n)))
+    offsets = tuple(
+        zip(_batch_offsets(batch, x), _batch_offsets(batch, y), itertools.count(0, m * n))
+    )
     return Product(
         value.dtype.name, x.slot, y.slot, value.slot, m, n, k,
         _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets,

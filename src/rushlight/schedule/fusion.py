@@ -327,6 +327,9 @@ class Scheduler:
             group.refused.append((value.slot, "reads members at other positions"))
             return False
         found = allowed[max(allowed)]
+        if not self._shares(value, found, group):
+            group.refused.append((value.slot, "has nothing in common with its members"))
+            return False
         stage = 0
         for slot, _ in found:
             member = group.members.get(slot)
@@ -342,6 +345,18 @@ class Scheduler:
         group.members[value.slot] = Member(value, role, stage, found)
         group_of[value.slot] = position
         return True
+
+    def _shares(self, value: Value, found, group: Group) -> bool:
+        """Whether one pass over the domain saves reading something twice.
+
+        Unrelated values stay apart: kernels with one purpose are met again and compiled once.
+        """
+        if group.has_reduction or value.primitive.kind == "reduction":
+            return True
+        known = set(group.members)
+        for member in group.members.values():
+            known.update(slot for slot, kind in member.reads if kind != SCALAR)
+        return not known or any(slot in known for slot, _ in found)
 
     def _fits(self, found, group: Group) -> bool:
         for slot, kind in found:

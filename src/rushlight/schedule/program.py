@@ -39,7 +39,9 @@ class Value:
         return "output" if self.source == OUTPUT else "leaf"
 
     def __repr__(self) -> str:
-        name = getattr(self.primitive, "name", "partial") if self.source == OPERATION else self.source
+        name = (
+            getattr(self.primitive, "name", "partial") if self.source == OPERATION else self.source
+        )
         inputs = ", ".join(f"%{i}" for i in self.inputs)
         shape = "x".join(map(str, self.shape)) or "scalar"
         return f"%{self.slot} = {name}({inputs}) : {self.dtype.name}[{shape}]"

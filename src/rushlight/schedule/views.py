@@ -1,4 +1,4 @@
-"""Operands that a contraction reads where they lie: transposed, split into heads, broadcast.  Level 5."""
+"""Operands a contraction reads where they lie: transposed, split, broadcast.  Level 5."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ def strided_operand(program: Program, slot: int) -> StridedOperand:
         chain.append(current)
         current = program.values[current.inputs[0]]
     shape = tuple(current.shape)
-    strides: tuple[int, ...] | None = contiguous_strides(shape)
+    strides = contiguous_strides(shape)
     for link in reversed(chain):
-        strides = _through(link, shape, strides)
-        shape = tuple(link.shape)
-        if strides is None:
+        shown = _through(link, shape, strides)
+        if shown is None:
             whole = program.values[slot]
             return StridedOperand(slot, tuple(whole.shape), contiguous_strides(whole.shape))
+        shape, strides = tuple(link.shape), shown
     return StridedOperand(current.slot, shape, strides)
 
 
