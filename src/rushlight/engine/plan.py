@@ -6,6 +6,8 @@ such pair and replayed.  It holds no buffers.  Level 9.
 
 from __future__ import annotations
 
+from typing import Any
+
 from rushlight.tape.primitive import Primitive
 
 
@@ -30,7 +32,7 @@ class Plan:
         self.instructions = instructions
         self.live = live
         self.dropped = dropped
-        self.compiled = None  # what another executor made of this plan
+        self.compiled: Any = None  # what another executor made of this plan
 
 
 def is_operation(node) -> bool:

@@ -51,15 +51,19 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
         m, n, k, *product.a_strides, *product.b_strides, n,
         blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n,
     ]  # fmt: skip
-    arguments = [(word, None, False) for word in words]
+    arguments: list[tuple[int, int | None, bool]] = [(word, None, False) for word in words]
     written = {product.c, workspace.slot}
     steps = []
     if mode in PACKED:
         steps.append(
             NativeStep(
-                library[spec.name + "_pack"], buffers, {workspace.slot}, arguments,
-                batches * blocks.panels, max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64)),
-            )  # fmt: skip
+                library[spec.name + "_pack"],
+                buffers,
+                {workspace.slot},
+                arguments,
+                batches * blocks.panels,
+                max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64)),
+            )
         )
     tiles = batches * blocks.tiles_m * blocks.tiles_n
     grain = max(1, _SMALLEST_SHARE * tiles // (batches * m * n * k))

@@ -68,8 +68,13 @@ class Word:
 
 @dataclass
 class Nest:
-    """A kernel and its arguments: buffer slots (same order as kernel.buffers) and those written, words,
-    the extent of the parallel loop (1 without one), and about how many elements one iteration of it handles."""
+    """A kernel and its arguments.
+
+    buffers: slots in the order of kernel.buffers; written: those it writes.
+    words: the values of kernel.params.
+    extent: iterations of the parallel loop (1 without one).
+    row_elements: about how many elements one iteration of it handles.
+    """
 
     kernel: Kernel
     buffers: list[int]

@@ -1,7 +1,7 @@
 """How the elements of a fused expression reach the buffers it reads.  Level 5.
 
-A kernel runs over a domain: a shape whose last `tail` axes form one inner loop.  Walking from a root
-down through operations that are computed in place, each buffer read is of one kind:
+A kernel runs over a domain: a shape whose last `tail` axes form one inner loop.  Walking from a
+root down through operations that are computed in place, each buffer read is of one kind:
 
     same    the element at the domain's own position
     row     one element for each position of the outer axes

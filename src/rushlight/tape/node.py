@@ -22,11 +22,15 @@ class Node:
     inputs: nodes it was computed from; emptied when the value is materialised.
     address: start of the segment's range plus the slot; NO_ADDRESS before it is on any tape.
     value: None while pending, then a row-major ndarray, or FlushFailed.
+    pointer: address of the value's memory once machine code asked for it; unset before.
     home: (storage, version) the value stood for when it belonged to a storage, else None; lets
         backward notice that a saved value was overwritten in place.
     """
 
-    __slots__ = ("step", "inputs", "address", "shape", "dtype", "value", "home", "__weakref__")
+    __slots__ = (
+        "step", "inputs", "address", "shape", "dtype", "value", "home", "pointer",
+        "__weakref__",
+    )  # fmt: skip
 
     step: Any
     inputs: tuple[Node, ...]
