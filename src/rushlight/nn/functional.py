@@ -101,6 +101,10 @@ from rushlight.ops.fractional_pool import (
     fractional_max_pool3d,
     fractional_max_pool3d_with_indices,
 )
+from rushlight.ops.grid import (
+    affine_grid,
+    grid_sample,
+)
 from rushlight.ops.linear_loss import (
     linear_cross_entropy,
 )
@@ -166,6 +170,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -204,6 +209,7 @@ __all__ = [
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",
