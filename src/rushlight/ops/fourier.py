@@ -13,8 +13,8 @@ import numpy as np
 from rushlight.base.dtypes import get_default_dtype, narrow
 from rushlight.base.shapes import wrap_axis
 from rushlight.ops.creation import made
-from rushlight.ops.promotion import check_tensor, to_dtype
 from rushlight.ops.joining import flip, roll
+from rushlight.ops.promotion import check_tensor, to_dtype
 from rushlight.ops.shaping import narrow as part_of
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.movement import concatenate, expand
@@ -138,7 +138,7 @@ def _last(axes) -> int:
 
 
 def rfftn(input, s=None, dim=None, norm=None) -> Tensor:
-    """The non-negative frequencies (of the last axis) of a real signal.  Source: torch.fft.rfftn."""
+    """The last axis's non-negative frequencies of a real signal.  Source: torch.fft.rfftn."""
     x = _real("rfftn", input)
     axes, sizes = _axes_and_sizes("rfftn", x, s, dim)
     last = _last(axes)
@@ -172,7 +172,7 @@ def rfft(input, n=None, dim=-1, norm=None) -> Tensor:
 
 
 def irfft(input, n=None, dim=-1, norm=None) -> Tensor:
-    """The real signal of n points of which `input` is the half spectrum.  Source: torch.fft.irfft."""
+    """The real signal of n points with this half spectrum.  Source: torch.fft.irfft."""
     return irfftn(input, None if n is None else (n,), (dim,), norm)
 
 

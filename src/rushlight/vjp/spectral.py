@@ -1,4 +1,4 @@
-"""VJP row of the discrete Fourier transform: its adjoint is the transform of the other sign.  Level 4."""
+"""VJP row of the Fourier transform, whose adjoint is the one of the other sign.  Level 4."""
 
 from __future__ import annotations
 
