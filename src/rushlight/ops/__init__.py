@@ -26,6 +26,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     extremum,
     fractional_pool,
     grid,
+    histogram,
     indexing,
     interop,
     joining,
