@@ -7,8 +7,10 @@ the coordinate, carry the gradient of the places.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import math
+import operator
 import warnings
 from collections.abc import Sequence
 
@@ -81,13 +83,16 @@ class _Image:
 
     def read(self, coordinates: Sequence[Tensor]) -> Tensor:
         """Pixels, 0 where they lie outside.  Shapes: -> (N, C, places)."""
-        inside = None
-        flat = None
-        for x, size in zip(coordinates, self.sizes):
-            here = e.ge(x, x._scalar(0.0)) & e.le(x, x._scalar(float(size - 1)))
-            inside = here if inside is None else inside & here
-            kept = e.where(here, x, x._scalar(0.0))  # NaN is outside too
-            flat = kept if flat is None else flat * size + kept
+        within = [
+            e.ge(x, x._scalar(0.0)) & e.le(x, x._scalar(float(size - 1)))
+            for x, size in zip(coordinates, self.sizes)
+        ]
+        inside = functools.reduce(operator.and_, within)
+        # A coordinate outside, or NaN, must not reach the index.
+        kept = [e.where(here, x, x._scalar(0.0)) for here, x in zip(within, coordinates)]
+        flat = kept[0]
+        for x, size in zip(kept[1:], self.sizes[1:]):
+            flat = flat * size + x
         places = flat.shape[-1]
         shape = (self.batch, self.channels, places)
         index = p.expand(p.reshape(e.cast(flat, int64), (self.batch, 1, places)), shape)
@@ -116,11 +121,11 @@ def _linear(image: _Image, coordinates: Sequence[Tensor]) -> Tensor:
     for x in coordinates:
         low = constant(e.floor(x))
         corners.append([(low, (low + 1) - x), (low + 1, x - low)])
-    total = None
-    for corner in itertools.product(*corners):
-        part = image.weighted(image.read([at for at, _ in corner]), [w for _, w in corner])
-        total = part if total is None else total + part
-    return total
+    parts = [
+        image.weighted(image.read([at for at, _ in corner]), [weight for _, weight in corner])
+        for corner in itertools.product(*corners)
+    ]
+    return functools.reduce(e.add, parts)
 
 
 def _cubic_weights(t: Tensor) -> list[Tensor]:
@@ -141,11 +146,11 @@ def _cubic(image: _Image, coordinates: Sequence[Tensor]) -> Tensor:
         low = constant(e.floor(x))
         weights = _cubic_weights(x - low)
         around.append([(low + (i - 1), weight) for i, weight in enumerate(weights)])
-    total = None
-    for pixel in itertools.product(*around):
-        part = image.weighted(image.read_padded([at for at, _ in pixel]), [w for _, w in pixel])
-        total = part if total is None else total + part
-    return total
+    parts = [
+        image.weighted(image.read_padded([at for at, _ in pixel]), [weight for _, weight in pixel])
+        for pixel in itertools.product(*around)
+    ]
+    return functools.reduce(e.add, parts)
 
 
 def _check(input: Tensor, grid: Tensor, mode: str) -> None:
