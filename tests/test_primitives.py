@@ -22,7 +22,16 @@ from rushlight.vjp import rows as _derivatives  # noqa: F401 - fills the table
 
 torch = pytest.importorskip("torch")
 
-FAMILIES = ("elementwise", "reduction", "contraction", "source", "movement", "indexing", "ordering")
+FAMILIES = (
+    "elementwise",
+    "reduction",
+    "contraction",
+    "source",
+    "movement",
+    "indexing",
+    "ordering",
+    "spectral",
+)
 DEFAULT_TOLERANCE = {
     "float64": 1e-12,
     "float32": 2e-6,

@@ -86,9 +86,13 @@ _LAZY_MODULES = (
     "backends",
     "cuda",
     "datasets",
+    "fft",
+    "masked",
     "nn",
     "optim",
     "serialization",
+    "signal",
+    "special",
     "utils",
 )
 # Names whose module is imported at the first access.

@@ -9,6 +9,8 @@ from rushlight import base as base
 from rushlight import cuda as cuda
 from rushlight import datasets as datasets
 from rushlight import engine as engine
+from rushlight import fft as fft
+from rushlight import masked as masked
 from rushlight import nn as nn
 from rushlight import ops as ops
 from rushlight import optim as optim
@@ -17,6 +19,8 @@ from rushlight import random as random
 from rushlight import reference as reference
 from rushlight import rng as rng
 from rushlight import serialization as serialization
+from rushlight import signal as signal
+from rushlight import special as special
 from rushlight import tape as tape
 from rushlight import utils as utils
 from rushlight import version as version
@@ -143,9 +147,11 @@ from rushlight.ops.complex import view_as_real as view_as_real
 from rushlight.ops.conv import conv1d as conv1d
 from rushlight.ops.conv import conv2d as conv2d
 from rushlight.ops.conv import conv3d as conv3d
+from rushlight.ops.conv import conv_tbc as conv_tbc
 from rushlight.ops.conv import conv_transpose1d as conv_transpose1d
 from rushlight.ops.conv import conv_transpose2d as conv_transpose2d
 from rushlight.ops.conv import conv_transpose3d as conv_transpose3d
+from rushlight.ops.conv import convolution as convolution
 from rushlight.ops.conversion import can_cast as can_cast
 from rushlight.ops.conversion import clone as clone
 from rushlight.ops.conversion import fill as fill
@@ -179,6 +185,7 @@ from rushlight.ops.distances import cosine_similarity as cosine_similarity
 from rushlight.ops.distances import pdist as pdist
 from rushlight.ops.einsum import einsum as einsum
 from rushlight.ops.einsum import tensordot as tensordot
+from rushlight.ops.embedding import embedding_of_top as embedding
 from rushlight.ops.extremum import aminmax as aminmax
 from rushlight.ops.extremum import argmax as argmax
 from rushlight.ops.extremum import argmin as argmin
@@ -190,6 +197,15 @@ from rushlight.ops.extremum import min as min
 from rushlight.ops.extremum import minimum as minimum
 from rushlight.ops.generator import Generator as Generator
 from rushlight.ops.generator import default_generator as default_generator
+from rushlight.ops.grid import affine_grid_generator as affine_grid_generator
+from rushlight.ops.grid import grid_sampler as grid_sampler
+from rushlight.ops.grid import grid_sampler as grid_sampler_2d
+from rushlight.ops.grid import grid_sampler as grid_sampler_3d
+from rushlight.ops.histogram import histogram as histogram
+from rushlight.ops.histogram import histogramdd as histogramdd
+from rushlight.ops.histogram import tril_indices as tril_indices
+from rushlight.ops.histogram import triu_indices as triu_indices
+from rushlight.ops.histogram import unravel_index as unravel_index
 from rushlight.ops.joining import block_diag as block_diag
 from rushlight.ops.joining import cartesian_prod as cartesian_prod
 from rushlight.ops.joining import cat as cat
@@ -394,12 +410,16 @@ from rushlight.ops.shaping import transpose as swapdims
 from rushlight.ops.shaping import transpose as transpose
 from rushlight.ops.shaping import unflatten as unflatten
 from rushlight.ops.shaping import unsqueeze as unsqueeze
+from rushlight.ops.special import i0 as i0
+from rushlight.ops.special import mvlgamma as mvlgamma
+from rushlight.ops.special import polygamma as polygamma
 from rushlight.ops.splitting import as_strided as as_strided
 from rushlight.ops.splitting import as_strided_scatter as as_strided_scatter
 from rushlight.ops.splitting import chunk as chunk
 from rushlight.ops.splitting import chunk as unsafe_chunk
 from rushlight.ops.splitting import dsplit as dsplit
 from rushlight.ops.splitting import hsplit as hsplit
+from rushlight.ops.splitting import resize_as_ as resize_as_
 from rushlight.ops.splitting import split as split
 from rushlight.ops.splitting import split as unsafe_split
 from rushlight.ops.splitting import split_with_sizes as split_with_sizes
@@ -471,6 +491,7 @@ def feature_dropout(input: Tensor, p: builtins.float, train: builtins.bool) -> T
 def feature_dropout_(input: Tensor, p: builtins.float, train: builtins.bool) -> Tensor: ...
 float: Any
 half: Any
+def index_put_(input: Any, indices: Any, values: Any, accumulate: Any = ...) -> Tensor: ...
 int: Any
 def log_softmax(input: Any, dim: Any, dtype: Any = ...) -> Tensor: ...
 long: Any

@@ -29,11 +29,22 @@ CASES = {
     "vander": lambda t: (t.vander(t.tensor([1, 2, 3])), t.vander(t.tensor([2.0]), 3, True)),
     "windows": lambda t: (t.hann_window(5), t.hamming_window(4, False), t.blackman_window(6)),
     "kaiser": lambda t: t.kaiser_window(6, True, beta=8.0),
-    "strides": lambda t: (t.empty_strided((2, 3), (1, 2)).stride(), t.empty_permuted((2, 3), (1, 0)).stride()),
-    "to": lambda t: (t.ones(2).to(t.int32), t.ones(2).to("cpu", t.float64), t.ones(1).to(t.ones(1).half())),
+    "strides": lambda t: (
+        t.empty_strided((2, 3), (1, 2)).stride(),
+        t.empty_permuted((2, 3), (1, 0)).stride(),
+    ),
+    "to": lambda t: (
+        t.ones(2).to(t.int32),
+        t.ones(2).to("cpu", t.float64),
+        t.ones(1).to(t.ones(1).half()),
+    ),
     "float to integer": lambda t: (t.tensor([-1.9, 2.9]).int(), t.tensor([300.0]).to(t.uint8)),
     "to bool": lambda t: t.tensor([0.0, 0.5, float("nan")]).bool(),
-    "type": lambda t: (t.ones(1).type(), t.ones(1).type("torch.DoubleTensor"), t.ones(1).type(t.int64)),
+    "type": lambda t: (
+        t.ones(1).type(),
+        t.ones(1).type("torch.DoubleTensor"),
+        t.ones(1).type(t.int64),
+    ),
     "complex to float": lambda t: t.tensor([1 + 2j]).real,
     "facts": lambda t: (t.ones(2, 3).numel(), t.ones(1).half().element_size(), t.ones(2).nbytes),
     "size": lambda t: (t.ones(2, 3).size(-1), tuple(t.ones(2, 3).size())),
@@ -47,7 +58,7 @@ CASES = {
     "finfo": lambda t: (t.finfo(t.bfloat16).eps, t.finfo(t.float16).max, t.iinfo(t.int8).min),
     "finfo of integers": lambda t: t.finfo(t.int32),
     "can_cast": lambda t: (t.can_cast(t.float32, t.int32), t.can_cast(t.int32, t.float32)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -39,7 +39,9 @@ CASES = {
     "outer": lambda t: t.outer(ramp(t, 2), ramp(t, 3)),
     "inner": lambda t: t.inner(ramp(t, 2, 3), ramp(t, 4, 3)),
     "addmm": lambda t: t.addmm(ramp(t, 4), ramp(t, 2, 3), ramp(t, 3, 4), beta=2, alpha=0.5),
-    "addmm beta 0 forgets NaN": lambda t: t.addmm(ramp(t, 4) / 0, ramp(t, 2, 3), ramp(t, 3, 4), beta=0),
+    "addmm beta 0 forgets NaN": lambda t: t.addmm(
+        ramp(t, 4) / 0, ramp(t, 2, 3), ramp(t, 3, 4), beta=0
+    ),
     "addmv": lambda t: t.addmv(ramp(t, 2), ramp(t, 2, 3), ramp(t, 3)),
     "addr": lambda t: t.addr(ramp(t, 2, 3), ramp(t, 2), ramp(t, 3), alpha=2),
     "baddbmm": lambda t: t.baddbmm(ramp(t, 2, 1), ramp(t, 2, 2, 3), ramp(t, 2, 3, 1)),
@@ -50,9 +52,11 @@ CASES = {
     "linear": lambda t: t.nn.functional.linear(ramp(t, 5, 2, 3), ramp(t, 4, 3), ramp(t, 4)),
     "bilinear": lambda t: t.nn.functional.bilinear(ramp(t, 2, 3), ramp(t, 2, 4), ramp(t, 5, 3, 4)),
     "tensordot": lambda t: t.tensordot(ramp(t, 2, 3, 4), ramp(t, 3, 4, 5)),
-    "tensordot of axes": lambda t: t.tensordot(ramp(t, 2, 3, 4), ramp(t, 4, 5, 2), dims=([0, 2], [2, 0])),
+    "tensordot of axes": lambda t: t.tensordot(
+        ramp(t, 2, 3, 4), ramp(t, 4, 5, 2), dims=([0, 2], [2, 0])
+    ),
     "kernel of a sublist": lambda t: t.einsum(ramp(t, 2, 3), [0, 1], ramp(t, 3, 4), [1, 2], [0, 2]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -61,13 +65,26 @@ def test_the_family_agrees_with_torch(name: str) -> None:
 
 
 EQUATIONS = {
-    "ij,jk->ik": ((2, 3), (3, 4)), "ij,jk": ((2, 3), (3, 4)), "ii->i": ((3, 3),), "ii": ((3, 3),),
-    "ij->ji": ((2, 3),), "ij->": ((2, 3),), "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
-    "...ij,...jk->...ik": ((2, 1, 3, 4), (5, 4, 2)), "i,j->ij": ((2,), (3,)), "i,i->i": ((3,), (3,)),
-    "ij,j,i->": ((2, 3), (3,), (2,)), "bqd,bkd->bqk": ((2, 3, 4), (2, 5, 4)), "...->...": ((2, 3),),
-    "ba": ((2, 3),), "ij,ij->j": ((2, 3), (2, 3)), "iij->j": ((2, 2, 3),), "ij,kl": ((2, 3), (2, 2)),
-    "ij,jk->iz": ((2, 3), (3, 4)), "ij,jk->ik": ((2, 3), (3, 4)), "ij": ((3,),),
-}  # fmt: skip
+    "ij,jk->ik": ((2, 3), (3, 4)),
+    "ij,jk": ((2, 3), (3, 4)),
+    "ii->i": ((3, 3),),
+    "ii": ((3, 3),),
+    "ij->ji": ((2, 3),),
+    "ij->": ((2, 3),),
+    "bij,bjk->bik": ((2, 3, 4), (2, 4, 5)),
+    "...ij,...jk->...ik": ((2, 1, 3, 4), (5, 4, 2)),
+    "i,j->ij": ((2,), (3,)),
+    "i,i->i": ((3,), (3,)),
+    "ij,j,i->": ((2, 3), (3,), (2,)),
+    "bqd,bkd->bqk": ((2, 3, 4), (2, 5, 4)),
+    "...->...": ((2, 3),),
+    "ba": ((2, 3),),
+    "ij,ij->j": ((2, 3), (2, 3)),
+    "iij->j": ((2, 2, 3),),
+    "ij,kl": ((2, 3), (2, 2)),
+    "ij,jk->iz": ((2, 3), (3, 4)),
+    "ij": ((3,),),
+}
 
 
 @pytest.mark.parametrize("equation", EQUATIONS)

@@ -20,10 +20,10 @@ INPUTS = {
 }
 
 UNARY = (
-    "abs acos acosh angle asin asinh atan atanh bitwise_not ceil conj cos cosh deg2rad digamma erf "
-    "erfc erfinv exp exp2 expm1 floor frac isfinite isinf isnan isneginf isposinf isreal lgamma log "
-    "log10 log1p log2 logical_not logit nan_to_num neg positive rad2deg reciprocal relu round rsqrt "
-    "sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc"
+    "abs acos acosh angle asin asinh atan atanh bitwise_not ceil conj cos cosh deg2rad digamma "
+    "erf erfc erfinv exp exp2 expm1 floor frac isfinite isinf isnan isneginf isposinf isreal "
+    "lgamma log log10 log1p log2 logical_not logit nan_to_num neg positive rad2deg reciprocal "
+    "relu round rsqrt sgn sigmoid sign signbit sin sinc sinh sqrt square tan tanh trunc"
 ).split()
 
 
@@ -37,7 +37,7 @@ def test_functions_of_one_tensor_agree_with_torch(name: str, given: str) -> None
 
 PAIRS = {
     "floats": lambda t: (t.tensor([[1.0, -2.0, 3.5]]), t.tensor([[2.0], [-0.5]])),
-    "edges": lambda t: (t.tensor([NAN, INF, -INF, 0.0, -0.0]), t.tensor([1.0, INF, 2.0, 0.0, NAN])),
+    "edges": lambda t: (t.tensor([NAN, INF, 0, -0.0]), t.tensor([1.0, INF, 0, NAN])),
     "integers": lambda t: (t.tensor([7, -7, 0]), t.tensor([2, 3, -4])),
     "integer and float": lambda t: (t.tensor([1, 2]), t.tensor([0.5, 2.5])),
     "tensor and number": lambda t: (t.tensor([1.5, -2.0]), 2),

@@ -89,6 +89,9 @@ STEP = st.tuples(
 )
 
 
+REFUSED = "backward refused"
+
+
 def run(module, start, steps):
     """Run a program; the log of what each step gave."""
     values = module.tensor(np.arange(1, 7, dtype=np.float64).reshape(2, 3).tolist(),
@@ -123,16 +126,16 @@ def run(module, start, steps):
                 else:
                     total(tensors).backward(retain_graph=True)
         except (RuntimeError, ValueError, IndexError, TypeError, ArithmeticError) as error:
-            log.append(type(error).__name__)
             if kind == "backward":
-                return log
+                return [*log, REFUSED]
+            log.append(type(error).__name__)
             continue
         log.append([facts(t) for t in tensors])
     try:
         total(tensors).backward()
         log.append(None if leaf.grad is None else rounded(leaf.grad))
-    except RuntimeError as error:
-        log.append(type(error).__name__)
+    except RuntimeError:
+        log.append(REFUSED)
     return log
 
 
@@ -166,4 +169,9 @@ def facts(tensor):
 )
 def test_random_programs_of_views_and_writes_agree_with_pytorch(start, steps):
     with np.errstate(all="ignore"):
-        assert run(rl, start, steps) == run(torch, start, steps)
+        ours, theirs = run(rl, start, steps), run(torch, start, steps)
+    if theirs[-1] == REFUSED:
+        # PyTorch visits operations whose result was overwritten since, with a gradient of zeros,
+        # and may find there that a saved value has changed; here the walk does not go there.
+        ours, theirs = ours[: len(theirs) - 1], theirs[:-1]
+    assert ours == theirs

@@ -159,7 +159,7 @@ def rrelu(input, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = Fa
     if lower > upper:
         raise RuntimeError(f"lower bound should be less than upper bound: {lower} > {upper}")
     if not training:
-        return p.where(p.ge(input, _zero(input)), input, _times(input, (lower + upper) / 2))
+        return p.where(p.gt(input, _zero(input)), input, _times(input, (lower + upper) / 2))
     slopes = leak_slopes(input, lower, upper, generator)
     return to_dtype(p.mul(to_dtype(input, slopes._node.dtype), slopes), input._node.dtype)
 

@@ -81,7 +81,7 @@ def _define_average(rank: int):
 
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = f"Mean of each window.  Source: torch.nn.functional.{name}."
-    return spelled(function=rank == 1)(pool)
+    return spelled(function=rank == 1, out=True)(pool)
 
 
 avg_pool1d = _define_average(1)

@@ -10,7 +10,7 @@ from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives.contraction import convolution as convolution_primitive
 from rushlight.primitives.elementwise import add
-from rushlight.primitives.movement import reshape
+from rushlight.primitives.movement import permute, reshape
 from rushlight.tensor.tensor import Tensor
 from rushlight.vjp.contraction import flip_spatial, swap_channels
 
@@ -232,3 +232,33 @@ conv3d = _define_conv(3)
 conv_transpose1d = _define_transposed(1)
 conv_transpose2d = _define_transposed(2)
 conv_transpose3d = _define_transposed(3)
+
+
+@spelled()
+def convolution(
+    input, weight, bias, stride, padding, dilation, transposed, output_padding, groups
+) -> Tensor:
+    """Any convolution, the rank given by the weight.  Source: torch.convolution."""
+    check_tensor("convolution", weight, "weight")
+    rank = len(weight._node.shape) - 2
+    if not 1 <= rank <= 3:
+        raise RuntimeError(f"convolution: weight should have 3 to 5 dimensions, got {rank + 2}")
+    if transposed:
+        return _transposed(
+            "convolution", rank, input, weight, bias, stride, padding, output_padding, groups,
+            dilation,
+        )  # fmt: skip
+    return _convolve(
+        "convolution", rank, input, weight, bias, stride, tuple(padding), dilation, groups
+    )
+
+
+@spelled()
+def conv_tbc(input, weight, bias, pad=0) -> Tensor:
+    """1-d convolution of (time, batch, channels).  Shapes: weight (kernel, C, O).
+
+    Source: torch.conv_tbc.
+    """
+    check_tensor("conv_tbc", input)
+    found = conv1d(permute(input, (1, 2, 0)), permute(weight, (2, 1, 0)), bias, 1, pad)
+    return permute(found, (2, 0, 1))

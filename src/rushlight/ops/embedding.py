@@ -8,7 +8,7 @@ from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import filled, value_of
 from rushlight.ops.promotion import check_tensor
-from rushlight.ops.spelling import spelled
+from rushlight.ops.spelling import PUBLIC, spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
@@ -239,3 +239,14 @@ def _largest(rows: Tensor, bags, sizes) -> Tensor:
     best = reduce_max(e.where(mask, seen, lowest), (1,), False)
     empty = tensor_from_numpy(np.ascontiguousarray((sizes == 0)[:, None]), bool_)
     return e.where(empty, best._scalar(0), best)
+
+
+def embedding_of_top(
+    weight, indices, padding_idx=-1, scale_grad_by_freq=False, sparse=False
+) -> Tensor:
+    """As `nn.functional.embedding`, the weight first; -1 for no padding row."""
+    row = None if padding_idx == -1 else padding_idx
+    return embedding(indices, weight, row, scale_grad_by_freq=scale_grad_by_freq, sparse=sparse)
+
+
+PUBLIC["embedding"] = embedding_of_top

@@ -279,12 +279,18 @@ def _define_adaptive_max(rank: int):
     pool.__doc__ = (
         f"Largest elements of windows that give `output_size`.  Source: torch.nn.functional.{name}."
     )
-    return spelled(function=rank == 1)(pool)
+
+    def with_indices(input, output_size, return_indices=True):
+        return _adaptive_max(name, rank, input, output_size, True)
+
+    with_indices.__name__ = with_indices.__qualname__ = f"{name}_with_indices"
+    with_indices.__doc__ = f"As {name}, with the flat positions."
+    return spelled(function=rank == 1)(pool), with_indices
 
 
-adaptive_max_pool1d = _define_adaptive_max(1)
-adaptive_max_pool2d = _define_adaptive_max(2)
-adaptive_max_pool3d = _define_adaptive_max(3)
+adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _define_adaptive_max(1)
+adaptive_max_pool2d, adaptive_max_pool2d_with_indices = _define_adaptive_max(2)
+adaptive_max_pool3d, adaptive_max_pool3d_with_indices = _define_adaptive_max(3)
 
 
 def _define_unpool(rank: int):

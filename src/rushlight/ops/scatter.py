@@ -11,7 +11,7 @@ from rushlight.ops.indexing import Gathering, fitted_source, integer_indices, nu
 from rushlight.ops.promotion import check_tensor, is_number
 from rushlight.ops.selection import index_operand, positions, trimmed
 from rushlight.ops.shaping import axis_of
-from rushlight.ops.spelling import spelled
+from rushlight.ops.spelling import PUBLIC, spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
@@ -378,3 +378,6 @@ def masked_scatter(input, mask, source) -> Tensor:
         return p.copy(x)
     values = pi.take(p.reshape(source, (numel(source._node.shape),)), positions(order), 0)
     return e.where(mask, values, x)
+
+
+PUBLIC["index_put_"] = Tensor.index_put_

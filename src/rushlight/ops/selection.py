@@ -185,7 +185,7 @@ def nonzero_static(input, *, size, fill_value=-1) -> Tensor:
 # ---- sets ----------------------------------------------------------------------------------------
 
 
-def _from_array(array, dtype) -> Tensor:
+def from_array(array, dtype) -> Tensor:
     return tensor_from_numpy(np.array(narrow(array, dtype), order="C"), dtype)
 
 
@@ -221,7 +221,7 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
             raise RuntimeError("There are 0 sized dimensions, and they aren't being flattened")
         values, inverse, counts = _unique_rows(rows)
         values = np.moveaxis(values.reshape((-1, *shape[1:])), 0, axis)
-    made = _from_array(values, input._node.dtype)
+    made = from_array(values, input._node.dtype)
     return _chosen([made, positions(inverse), positions(counts)], flags)
 
 
@@ -251,7 +251,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     values = np.moveaxis(rows[new].reshape((-1, *shape[1:])), 0, axis)
     inverse = group.reshape(array.shape) if dim is None else group
     counts = np.bincount(group, minlength=int(new.sum()))
-    made = _from_array(values, input._node.dtype)
+    made = from_array(values, input._node.dtype)
     return _chosen(
         [made, positions(inverse), positions(counts)], (True, return_inverse, return_counts)
     )
@@ -287,7 +287,7 @@ def bincount(input, weights=None, minlength=0) -> Tensor:
     if weights._node.shape != input._node.shape:
         raise RuntimeError("weights should be 1-d and have the same length as input")
     found = np.bincount(array.astype(np.int64), arithmetic_value(weights), minlength)
-    return _from_array(found, float32 if weights._node.dtype is float32 else float64)
+    return from_array(found, float32 if weights._node.dtype is float32 else float64)
 
 
 def _histogram_range(name: str, array, low, high):
@@ -316,7 +316,7 @@ def histc(input, bins=100, min=0, max=0) -> Tensor:
     flat = flat[(flat >= low) & (flat <= high)]
     place = ((flat - low) * (bins / (high - low))).astype(np.int64)
     counts = np.bincount(np.minimum(place, bins - 1), minlength=bins)
-    return _from_array(counts.astype(np.float64), input._node.dtype)
+    return from_array(counts.astype(np.float64), input._node.dtype)
 
 
 # ---- searching -----------------------------------------------------------------------------------

@@ -373,7 +373,7 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
     return self.as_strided_(new, contiguous_strides(new), self.storage_offset())
 
 
-@attach_method("resize_as_")
+@spelled(method=True)
 def resize_as_(self, the_template, *, memory_format=None) -> Tensor:
     """`resize_` to another tensor's shape.  Source: torch.Tensor.resize_as_."""
     return resize_(self, tuple(the_template._node.shape))

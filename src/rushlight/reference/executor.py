@@ -21,6 +21,7 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
     ordering,
     reduction,
     source,
+    spectral,
 )
 from rushlight.tape.memo import OutputKind
 

@@ -133,6 +133,6 @@ def polygamma(x, order: int):
         shifted = np.where(low, shifted + 1, shifted)
     pole = shifted <= 0
     total = total + factor * hurwitz_zeta(order + 1.0, np.where(pole, 1.0, shifted))
-    total = np.where(finite & (y == np.floor(y)) & (y <= 0), np.inf, total)
+    total = np.where(finite & (y == np.floor(y)) & (y <= 0), factor * np.inf, total)
     total = np.where(np.isposinf(y), 0.0, np.where(np.isnan(y) | np.isneginf(y), np.nan, total))
     return total.astype(x.dtype)
