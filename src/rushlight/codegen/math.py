@@ -50,7 +50,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
 }
 
 # Largest error in units in the last place: (float32, float64).  float32 is measured over an even
-# sample of 64 million bit patterns, float64 over random arguments; the bounds are those with a margin.
+# sample of 64 million bit patterns, float64 over random arguments; the bounds have a margin.
 MAX_ULP: dict[str, tuple[float, float]] = {
     "exp": (1.0, 1.0),
     "exp2": (1.0, 1.0),

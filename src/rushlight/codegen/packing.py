@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from rushlight.codegen.emit import Emitter, Value
 
-
 _SEGMENT_BYTES = 16  # x86 shuffles are cheap inside 128-bit segments and between whole ones
 
 
