@@ -46,7 +46,7 @@ TILE_FLOPS = 1 << 18
 # Elements to pack worth another thread's attention, likewise.
 PACK_ELEMENTS = 1 << 14
 # Up to here a B that runs along k is transposed in registers, again for each core's rows.
-LINE_ROWS = 4
+LINE_ROWS = 8
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -269,8 +269,8 @@ def _tiles(spec: GemmSpec, target: Target) -> TileSet:
     tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
     if spec.b_mode != B_LINES:
         return tiles
-    # Two vectors of columns: their transposed blocks fill the registers.
-    return TileSet(min(tiles.rows, LINE_ROWS), 2, tiles.lanes)
+    # One vector of columns: a transposed block of them fills half of 32 registers.
+    return TileSet(min(tiles.rows, LINE_ROWS), 1, tiles.lanes)
 
 
 def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
