@@ -280,6 +280,8 @@ def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
         return [full]
     if spec.edge == EDGE_NARROW:
         return [narrow]
+    if tiles.vectors == 1:
+        return [full, narrow]
     return [full, narrow, Tile(0, tiles.vectors, masked=True)]
 
 
