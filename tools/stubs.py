@@ -161,11 +161,9 @@ def public_name(name: str, value: Any) -> str:
 
 def package_stub() -> str:
     """`__init__.pyi`."""
-    lines = [
-        public_name(name, value)
-        for name, value in sorted(vars(rushlight).items())
-        if not name.startswith("_") and name not in ("annotations", "PUBLIC", "rushlight")
-    ]
+    names = [name for name in dir(rushlight) if not name.startswith("_") and name != "rushlight"]
+    # `getattr` imports what the package imports at the first access.
+    lines = [public_name(name, getattr(rushlight, name)) for name in names]
     imports = sorted(line for line in lines if line.startswith("from "))
     rest = [line for line in lines if not line.startswith("from ")]
     parts = [HEADER, "# ruff: noqa", "import builtins", "from typing import Any", *imports]

@@ -1,10 +1,15 @@
 """rushlight: PyTorch's programming model in pure Python.
 
-The public names; this file computes nothing.  Level 13.
+The public names; this file computes nothing.  Tensors and their operations are imported here; the
+library above them (`nn`, `optim`, ...) when a program first names it (PEP 562), because a program
+should pay at its start only for what it uses.  Level 13.
 """
 
-import rushlight.engine.realize  # noqa: F401 - installs execution under the tape
-from rushlight import autograd, backends, cuda, nn, optim, serialization, utils, version
+import importlib as _importlib
+import sys as _sys
+
+import rushlight.engine.realize  # installs execution under the tape
+from rushlight import version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
     DType as dtype,
@@ -52,10 +57,9 @@ from rushlight.base.dtypes import (
 from rushlight.base.dtypes import (
     int64 as long,
 )
-from rushlight.ops.generator import Generator, default_generator
 from rushlight.base.stats import stats as _stats
-from rushlight.ops.spelling import PUBLIC
-from rushlight.tensor.flush import synchronize
+from rushlight.ops.generator import Generator, default_generator
+from rushlight.ops.spelling import PUBLIC as _PUBLIC
 from rushlight.random import (
     get_rng_state,
     initial_seed,
@@ -63,7 +67,7 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
-from rushlight.serialization import load, save
+from rushlight.tensor.flush import synchronize
 from rushlight.tensor.grad_mode import (
     enable_grad,
     inference_mode,
@@ -74,7 +78,40 @@ from rushlight.tensor.grad_mode import (
 )
 from rushlight.tensor.tensor import Size, Tensor
 from rushlight.version import __version__
-from rushlight.vjp import rows  # noqa: F401 - fills the table of derivatives
+from rushlight.vjp import rows  # fills the table of derivatives
+
+# Imported at the first access.
+_LAZY_MODULES = (
+    "autograd",
+    "backends",
+    "cuda",
+    "datasets",
+    "fft",
+    "masked",
+    "nn",
+    "optim",
+    "serialization",
+    "signal",
+    "special",
+    "utils",
+)
+# Names whose module is imported at the first access.
+_LAZY_NAMES = {"load": "serialization", "save": "serialization"}
 
 stats = _stats.snapshot
-globals().update(PUBLIC)
+globals().update(_PUBLIC)
+
+
+def __getattr__(name: str) -> object:
+    if name in _LAZY_MODULES:
+        return _importlib.import_module(f"rushlight.{name}")  # which also sets the attribute
+    if name in _LAZY_NAMES:
+        value = getattr(_importlib.import_module(f"rushlight.{_LAZY_NAMES[name]}"), name)
+        globals()[name] = value
+        return value
+    message = f"module 'rushlight' has no attribute {name!r}"
+    raise AttributeError(message, name=name, obj=_sys.modules[__name__])
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY_MODULES, *_LAZY_NAMES})

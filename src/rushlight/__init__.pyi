@@ -7,6 +7,7 @@ from rushlight import autograd as autograd
 from rushlight import backends as backends
 from rushlight import base as base
 from rushlight import cuda as cuda
+from rushlight import datasets as datasets
 from rushlight import engine as engine
 from rushlight import nn as nn
 from rushlight import ops as ops
@@ -165,6 +166,7 @@ from rushlight.ops.creation import ones as ones
 from rushlight.ops.creation import scalar_tensor_ as scalar_tensor
 from rushlight.ops.creation import tensor as tensor
 from rushlight.ops.creation import zeros as zeros
+from rushlight.ops.ctc import ctc_loss as ctc_loss
 from rushlight.ops.diagonals import diag as diag
 from rushlight.ops.diagonals import diag_embed as diag_embed
 from rushlight.ops.diagonals import diagflat as diagflat
@@ -227,6 +229,7 @@ from rushlight.ops.matmul import mm as mm
 from rushlight.ops.matmul import outer as ger
 from rushlight.ops.matmul import outer as outer
 from rushlight.ops.matmul import vdot as vdot
+from rushlight.ops.memory import frombuffer as frombuffer
 from rushlight.ops.ordering import argsort as argsort
 from rushlight.ops.ordering import kthvalue as kthvalue
 from rushlight.ops.ordering import msort as msort

@@ -40,6 +40,8 @@ LIBRARY: tuple[str, ...] = (
     "linalg",
     "fft",
     "special",
+    "masked",
+    "signal",
     "cuda",
     "backends",
     "version",

@@ -116,6 +116,15 @@ def test_gradient_edges_stand_for_tensors():
     assert gradient.tolist() == [2, 4]
 
 
+def test_variable_is_the_old_name_of_a_tensor():
+    def body(module):
+        variable = module.autograd.Variable(module.ones(2), requires_grad=True)
+        (variable * 3).sum().backward()
+        return isinstance(variable, module.autograd.Variable), variable.grad.tolist()
+
+    assert same(body) == (True, [3, 3])
+
+
 # ---- hooks ---------------------------------------------------------------------------------------
 
 

@@ -287,3 +287,12 @@ def test_random_writes_on_both_sides_agree_with_pytorch(data):
                 tensors.append(tensor.detach())
         results.append([a.tolist() for a in arrays] + [t.tolist() for t in tensors + pending])
     assert results[0] == results[1]
+
+
+def test_an_address_stays_good_through_writes():
+    tensor = rl.zeros(4)
+    address = tensor.data_ptr()
+    tensor.add_(1)
+    tensor[1:].mul_(2)
+    assert tensor.data_ptr() == address
+    assert tensor[1:].data_ptr() == address + 4

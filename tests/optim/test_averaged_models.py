@@ -63,7 +63,7 @@ def test_an_averaged_model_equals_pytorchs(average, use_buffers):
 
 def test_bad_options_are_refused():
     swa = rushlight.optim.swa_utils
-    with pytest.raises(ValueError, match="Invalid decay value 1.5"):
+    with pytest.raises(ValueError, match=r"Invalid decay value 1\.5"):
         swa.get_ema_avg_fn(1.5)
     with pytest.raises(AssertionError, match="Only one of avg_fn and multi_avg_fn"):
         swa.AveragedModel(network(rushlight), avg_fn=max, multi_avg_fn=max)

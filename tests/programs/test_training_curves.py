@@ -50,7 +50,8 @@ def multilayer_perceptron(lib):
 def convolutional_network(lib):
     nn = lib.nn
     return nn.Sequential(
-        # No bias: normalisation makes its gradient pure rounding, which Adam blows up to full steps.
+        # No bias: normalisation makes its gradient pure rounding, which Adam blows up to full
+        # steps.
         nn.Conv2d(1, 8, 3, padding=1, bias=False),
         nn.BatchNorm2d(8),
         nn.ReLU(),

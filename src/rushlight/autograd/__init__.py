@@ -1,19 +1,16 @@
 """Automatic differentiation under its public names, as `torch.autograd`.  Level: autograd (12)."""
 
-from rushlight.autograd import anomaly_mode, function, functional, graph
+from rushlight.autograd import anomaly_mode, function, functional, grad_mode, graph
 from rushlight.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.differentiation import backward, grad
 from rushlight.autograd.function import Function
+from rushlight.autograd.grad_mode import enable_grad, inference_mode, no_grad, set_grad_enabled
 from rushlight.autograd.gradcheck import gradcheck, gradgradcheck
-from rushlight.tensor.grad_mode import (
-    enable_grad,
-    inference_mode,
-    no_grad,
-    set_grad_enabled,
-)
+from rushlight.autograd.variable import Variable
 
 __all__ = [
     "Function",
+    "Variable",
     "anomaly_mode",
     "backward",
     "detect_anomaly",
@@ -21,6 +18,7 @@ __all__ = [
     "function",
     "functional",
     "grad",
+    "grad_mode",
     "gradcheck",
     "gradgradcheck",
     "graph",

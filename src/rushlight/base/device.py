@@ -8,7 +8,8 @@ KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
 
 
 class device:  # noqa: N801 - PyTorch's name
-    """A device type and an optional index: `device("cpu")`, `device("cuda", 1)`, `device("cuda:1")`.
+    """A device type and an optional index: `device("cpu")`, `device("cuda", 1)`,
+    `device("cuda:1")`.
 
     Raises: RuntimeError for an unknown type or a malformed index.
     """
@@ -78,6 +79,4 @@ def resolve_device(value) -> device:
             "Torch not compiled with CUDA enabled: rushlight executes on the CPU only; "
             "use device='cpu', or test cuda.is_available() first"
         )
-    raise RuntimeError(
-        f"device: {found} cannot execute here; rushlight runs on device='cpu' only"
-    )
+    raise RuntimeError(f"device: {found} cannot execute here; rushlight runs on device='cpu' only")

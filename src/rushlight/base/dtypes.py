@@ -114,9 +114,9 @@ def dtype_of_numpy(numpy_type: np.dtype) -> DType:
     found = _FROM_NUMPY.get(numpy_type.newbyteorder("="))
     if found is None:
         raise TypeError(
-            f"can't convert np.ndarray of type numpy.{numpy_type.type.__name__}. The only supported types "
-            "are: float64, float32, float16, complex64, complex128, int64, int32, int16, int8, "
-            "uint8, and bool."
+            f"can't convert np.ndarray of type numpy.{numpy_type.type.__name__}. "
+            "The only supported types are: float64, float32, float16, complex64, complex128, "
+            "int64, int32, int16, int8, uint8, and bool."
         )
     return found
 

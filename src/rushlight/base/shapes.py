@@ -140,9 +140,7 @@ def view_strides(shape: Shape, strides: Shape, new_shape: Shape) -> Shape | None
     run_stride = strides[-1]
     for axis in range(len(shape) - 1, -1, -1):
         run_size *= shape[axis]
-        joins = axis > 0 and (
-            shape[axis - 1] == 1 or strides[axis - 1] == run_size * run_stride
-        )
+        joins = axis > 0 and (shape[axis - 1] == 1 or strides[axis - 1] == run_size * run_stride)
         if joins:
             continue
         filled = 1
@@ -165,9 +163,7 @@ def has_overlap(shape: Sequence[int], strides: Sequence[int]) -> bool:
     if numel(shape) < 2:
         return False
     reach = 0
-    for stride, size in sorted(
-        (abs(s), n) for s, n in zip(strides, shape) if n > 1
-    ):
+    for stride, size in sorted((abs(s), n) for s, n in zip(strides, shape) if n > 1):
         if stride <= reach:
             return True
         reach += stride * (size - 1)

@@ -65,7 +65,7 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 
 
 def device_count() -> int:
-    """Number of usable CUDA devices: 0, whatever this machine has; `rushlight doctor` names them."""
+    """Number of usable CUDA devices: 0, whatever this machine has (`rushlight doctor` says)."""
     return 0
 
 

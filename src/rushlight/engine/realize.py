@@ -1,8 +1,8 @@
 """Flush: find the live values, get the plan, run it, let go of the rest.
 
-Installed as `Tape.execute`.  A node is alive when something other than the tape and its consumers on
-the tape refers to it: a tensor, or a saved value of the autograd graph.  CPython's reference counts
-say so; what the tape itself accounts for is known for each memo position.  Level 9.
+Installed as `Tape.execute`.  A node is alive when something other than the tape and its consumers
+on the tape refers to it: a tensor, or a saved value of the autograd graph.  CPython's reference
+counts say so; what the tape itself accounts for is known for each memo position.  Level 9.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Neural networks: parameters, modules, functions, initialization.  Level 12."""
 
-from rushlight.nn import functional, init, modules, parameter, utils
+from rushlight.nn import functional, init, modules, parallel, parameter, utils
 from rushlight.nn.modules import *  # noqa: F403 - the families list their own names
 from rushlight.nn.modules import __all__ as _module_names
+from rushlight.nn.parallel import DataParallel
 from rushlight.nn.parameter import (
     Buffer,
     Parameter,
@@ -12,12 +13,14 @@ from rushlight.nn.parameter import (
 
 __all__ = [
     "Buffer",
+    "DataParallel",
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",
     "functional",
     "init",
     "modules",
+    "parallel",
     "parameter",
     "utils",
     *_module_names,

@@ -61,6 +61,9 @@ from rushlight.ops.conv import (
     conv_transpose2d,
     conv_transpose3d,
 )
+from rushlight.ops.ctc import (
+    ctc_loss,
+)
 from rushlight.ops.distance_loss import (
     cosine_embedding_loss,
     hinge_embedding_loss,
@@ -91,6 +94,16 @@ from rushlight.ops.embedding import (
     embedding,
     embedding_bag,
     one_hot,
+)
+from rushlight.ops.fractional_pool import (
+    fractional_max_pool2d,
+    fractional_max_pool2d_with_indices,
+    fractional_max_pool3d,
+    fractional_max_pool3d_with_indices,
+)
+from rushlight.ops.grid import (
+    affine_grid,
+    grid_sample,
 )
 from rushlight.ops.linear_loss import (
     linear_cross_entropy,
@@ -157,6 +170,7 @@ __all__ = [
     "adaptive_max_pool1d",
     "adaptive_max_pool2d",
     "adaptive_max_pool3d",
+    "affine_grid",
     "alpha_dropout",
     "avg_pool1d",
     "avg_pool2d",
@@ -177,6 +191,7 @@ __all__ = [
     "cosine_embedding_loss",
     "cosine_similarity",
     "cross_entropy",
+    "ctc_loss",
     "dropout",
     "dropout1d",
     "dropout2d",
@@ -187,9 +202,14 @@ __all__ = [
     "embedding_bag",
     "feature_alpha_dropout",
     "fold",
+    "fractional_max_pool2d",
+    "fractional_max_pool2d_with_indices",
+    "fractional_max_pool3d",
+    "fractional_max_pool3d_with_indices",
     "gaussian_nll_loss",
     "gelu",
     "glu",
+    "grid_sample",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",

@@ -27,7 +27,7 @@ def _alias(cls: type, data: Tensor | None, requires_grad: bool) -> Tensor:
         data = empty(0)
     if not isinstance(data, Tensor):
         raise TypeError(f"{cls.__name__}: expected a Tensor as data, got {type(data).__name__}")
-    made = object.__new__(cls)
+    made: Any = object.__new__(cls)
     become(made, alias_without_grad(data))
     require_gradient(made, requires_grad)
     return made
@@ -130,7 +130,7 @@ class UninitializedBuffer(UninitializedTensorMixin, Tensor):
         dtype: Any = None,
         persistent: bool = True,
     ) -> Any:
-        made = _alias(cls, empty(0, device=device, dtype=dtype), requires_grad)
+        made: Any = _alias(cls, empty(0, device=device, dtype=dtype), requires_grad)
         made.persistent = persistent
         return made
 

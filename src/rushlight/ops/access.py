@@ -1,4 +1,7 @@
-"""Reading tensors and steering autograd: item, tolist, detach, backward, requires_grad.  Level 11."""
+"""Reading tensors and steering autograd: item, tolist, detach, backward, requires_grad.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
 from rushlight.tensor import autodiff
 from rushlight.tensor.graph import AccumulateGrad, OutputOf
-from rushlight.tensor.storage import alias_without_grad, replace_data
+from rushlight.tensor.storage import alias_without_grad, refresh, replace_data
 from rushlight.tensor.tensor import Tensor
 
 
@@ -103,8 +106,15 @@ def retain_grad(self) -> None:
     autodiff.retain_gradient(self)
 
 
+def _edge_of(self):
+    """What backward continues with, after writes to the storage were taken in."""
+    if self._base is not None and self._storage.stamp != self._seen:
+        refresh(self)
+    return self._grad_fn
+
+
 def _get_requires_grad(self) -> bool:
-    return self._grad_fn is not None
+    return _edge_of(self) is not None
 
 
 def _set_requires_grad(self, value) -> None:
@@ -112,14 +122,15 @@ def _set_requires_grad(self, value) -> None:
 
 
 def _get_grad_fn(self):
-    edge = self._grad_fn
+    edge = _edge_of(self)
     if type(edge) is AccumulateGrad:
         return None
     return edge.node if type(edge) is OutputOf else edge
 
 
 def _get_is_leaf(self) -> bool:
-    return self._grad_fn is None or type(self._grad_fn) is AccumulateGrad
+    edge = _edge_of(self)
+    return edge is None or type(edge) is AccumulateGrad
 
 
 def _get_retains_grad(self) -> bool:

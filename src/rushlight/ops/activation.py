@@ -41,8 +41,8 @@ def activation(*, inexact: bool = True, top: bool = False):
             if len(args) > positional:  # PyTorch's `inplace` is the last positional argument
                 *args, inplace = args
             if inexact and not input._node.dtype.is_inexact:
-                raise RuntimeError(
-                    f'"{name}" not implemented for \'{input._node.dtype.name}\': the input must be '
+                raise NotImplementedError(
+                    f"\"{name}\" not implemented for '{input._node.dtype.name}': the input must be "
                     "floating"
                 )
             if inplace:
@@ -108,7 +108,10 @@ def hardtanh(input, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
 
 @activation()
 def leaky_relu(input, negative_slope: float = 0.01) -> Tensor:
-    """input where positive, else negative_slope * input.  Source: torch.nn.functional.leaky_relu."""
+    """input where positive, else negative_slope * input.
+
+    Source: torch.nn.functional.leaky_relu.
+    """
     return p.where(p.gt(input, _zero(input)), input, _times(input, negative_slope))
 
 
@@ -126,8 +129,7 @@ def prelu(input, weight) -> Tensor:
         )
     if input._node.dtype is not weight._node.dtype:
         raise RuntimeError(
-            f"prelu: Type promoting not supported. Got {input._node.dtype} and "
-            f"{weight._node.dtype}"
+            f"prelu: Type promoting not supported. Got {input._node.dtype} and {weight._node.dtype}"
         )
     if count != 1:
         if rank == 0:
@@ -202,7 +204,7 @@ def celu(input, alpha: float = 1.0) -> Tensor:
 def threshold(input, threshold: float, value: float) -> Tensor:
     """input where above `threshold`, else `value`.  Source: torch.nn.functional.threshold."""
     if input._node.dtype is bool_:
-        raise RuntimeError("\"threshold_cpu\" not implemented for 'Bool'")
+        raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
     return p.where(p.le(input, input._scalar(threshold)), input._scalar(value), input)
 
 
@@ -220,7 +222,9 @@ def gelu(input, approximate: str = "none") -> Tensor:
     """
     check_tensor("gelu", input)
     if not input._node.dtype.is_floating_point:
-        raise RuntimeError(f"\"GeluKernelImpl\" not implemented for '{input._node.dtype.name}'")
+        raise NotImplementedError(
+            f"\"GeluKernelImpl\" not implemented for '{input._node.dtype.name}'"
+        )
     x = widened(input)
     half = _times(x, 0.5)
     if approximate == "none":
@@ -271,7 +275,7 @@ def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
 
 def _refuse_integers(name: str, x: Tensor) -> None:
     if not x._node.dtype.is_inexact:
-        raise RuntimeError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
 
 
 def logsigmoid(input) -> Tensor:
@@ -302,9 +306,7 @@ def softshrink(input, lambd: float = 0.5) -> Tensor:
     check_tensor("softshrink", input)
     _refuse_integers("softshrink_cpu", input)
     if lambd < 0:
-        raise RuntimeError(
-            f"lambda must be greater or equal to 0, but found to be {lambd}."
-        )
+        raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
     bound = input._scalar(lambd)
     inner = p.where(p.lt(input, input._scalar(-lambd)), p.add(input, bound), _keep_nan(input))
     return p.where(p.gt(input, bound), p.sub(input, bound), inner)
@@ -320,9 +322,7 @@ def hardshrink(input, lambd: float = 0.5) -> Tensor:
     """x outside [-lambd, lambd], else 0.  Source: torch.nn.functional.hardshrink."""
     check_tensor("hardshrink", input)
     _refuse_integers("hardshrink_cpu", input)
-    inside = p.bitwise_and(
-        p.ge(input, input._scalar(-lambd)), p.le(input, input._scalar(lambd))
-    )
+    inside = p.bitwise_and(p.ge(input, input._scalar(-lambd)), p.le(input, input._scalar(lambd)))
     return p.where(inside, _zero(input), input)
 
 
@@ -356,15 +356,11 @@ def glu(input, dim: int = -1) -> Tensor:
     """
     check_tensor("glu", input)
     if input.ndim == 0:
-        raise RuntimeError(
-            "glu does not support scalars because halving size must be even"
-        )
+        raise RuntimeError("glu does not support scalars because halving size must be even")
     axis = wrap_axis(dim, input.ndim)
     size = input._node.shape[axis]
     if size % 2:
-        raise RuntimeError(
-            f"Halving dimension must be even, but dimension {dim} is size {size}"
-        )
+        raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     half = size // 2
     return p.mul(narrow(input, axis, 0, half), p.sigmoid(narrow(input, axis, half, half)))
 
@@ -384,7 +380,7 @@ def _softmax_input(name: str, input, dtype) -> Tensor:
     if dtype is not None:
         return to_dtype(input, dtype)
     if not input._node.dtype.is_floating_point:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"\"{name}_lastdim_kernel_impl\" not implemented for '{input._node.dtype.name}': give "
             "dtype= to convert the input"
         )

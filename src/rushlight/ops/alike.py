@@ -1,4 +1,7 @@
-"""Making tensors after the example of others: `zeros_like`, `new_zeros` and their kin.  Level 11."""
+"""Making tensors after the example of others: `zeros_like`, `new_zeros` and their kin.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,9 @@ def _like(name: str, value: int, what: str):
         return made(name, filled(input._node.shape, value, dtype), dtype, **keywords)
 
     make.__name__ = make.__qualname__ = name
-    make.__doc__ = f"A tensor of the input's shape and dtype filled with {what}.  Source: torch.{name}."
+    make.__doc__ = (
+        f"A tensor of the input's shape and dtype filled with {what}.  Source: torch.{name}."
+    )
     return spelled()(make)
 
 
@@ -147,4 +152,3 @@ def empty_permuted(size, physical_layout, *, dtype=None, **keywords) -> Tensor:
         strides[axis] = stride
     dtype = dtype or get_default_dtype()
     return made("empty_permuted", strided_memory(shape, strides, dtype), dtype, **keywords)
-

@@ -7,9 +7,10 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 from __future__ import annotations
 
 from rushlight.base.dtypes import bool_
-from rushlight.ops.promotion import is_number, promote, result_dtype, to_dtype
+from rushlight.ops.promotion import is_number, promote, refuse, result_dtype, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
+from rushlight.primitives.movement import copy
 from rushlight.tensor.apply import apply2
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
@@ -36,7 +37,10 @@ def add(input, other, *, alpha=1) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True, aliases=("subtract",))
 def sub(input, other, *, alpha=1) -> Tensor:
-    """input - alpha * other.  Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub."""
+    """input - alpha * other.
+
+    Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub.
+    """
     x, y = promote("sub", input, other)
     if x._node.dtype is bool_:
         raise RuntimeError(
@@ -87,19 +91,25 @@ def true_divide(input, other) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def floor_divide(input, other) -> Tensor:
     """The quotient rounded down.  Source: torch.floor_divide."""
-    return p.floor_divide(*promote("floor_divide", input, other))
+    x, y = promote("floor_divide", input, other)
+    refuse("div_floor", x, bool_=True, complex_=True)
+    return p.floor_divide(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
 def remainder(input, other) -> Tensor:
     """The rest of division with the divisor's sign, as Python's %.  Source: torch.remainder."""
-    return p.remainder(*promote("remainder", input, other))
+    x, y = promote("remainder", input, other)
+    refuse("remainder", x, bool_=True, complex_=True)
+    return p.remainder(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
 def fmod(input, other) -> Tensor:
     """The rest of division with the dividend's sign, as C's fmod.  Source: torch.fmod."""
-    return p.fmod(*promote("fmod", input, other))
+    x, y = promote("fmod", input, other)
+    refuse("fmod", x, bool_=True, complex_=True)
+    return p.fmod(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -112,6 +122,7 @@ def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
     if is_number(exponent) and isinstance(input, Tensor):
         return _power_of_number(input, exponent)
     x, y = promote("pow", input, exponent)
+    refuse("pow", x, bool_=True)
     return p.power(x, y)
 
 
@@ -125,7 +136,7 @@ def _power_of_number(x: Tensor, exponent) -> Tensor:
         if exponent == 2:
             return p.mul(x, x)
         if exponent == 1:
-            return p.copy(x)
+            return copy(x)
         if exponent == 3:
             return p.mul(p.mul(x, x), x)
         if exponent == 0.5:
@@ -162,7 +173,7 @@ def _bitwise(name: str, primitive):
     def combine(input, other) -> Tensor:
         x, y = promote(name, input, other)
         if x._node.dtype.is_inexact:
-            raise RuntimeError(
+            raise NotImplementedError(
                 f"{name} is not implemented for {x._node.dtype}: operands must be integer or bool"
             )
         return primitive(x, y)

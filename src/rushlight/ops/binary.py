@@ -13,11 +13,13 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.promotion import (
     as_inexact,
     check_tensor,
+    check_tensors,
     constant,
     is_number,
     promote,
     result_dtype,
     to_dtype,
+    widened,
 )
 from rushlight.ops.return_types import return_type
 from rushlight.ops.scan import log_add_exp
@@ -47,15 +49,21 @@ def lerp(input, end, weight) -> Tensor:
     if isinstance(weight, Tensor):
         if weight._node.dtype is not input._node.dtype:
             raise RuntimeError(
-                f"expected dtype {input._node.dtype} for `weight` but got dtype {weight._node.dtype}"
+                f"expected dtype {input._node.dtype} for `weight`"
+                f" but got dtype {weight._node.dtype}"
             )
     else:
         weight = input._scalar(weight)
     if not input._node.dtype.is_inexact:
-        raise RuntimeError(f"\"lerp_kernel\" not implemented for '{input._node.dtype.name}'")
-    step = e.sub(end, input)
+        raise NotImplementedError(f"\"lerp_kernel\" not implemented for '{input._node.dtype.name}'")
+    return interpolated(input, end, weight)
+
+
+def interpolated(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
+    """start + weight * (end - start), computed from the nearer end."""
+    step = e.sub(end, start)
     size = constant(e.absolute(weight))
-    from_start = e.add(input, e.mul(weight, step))
+    from_start = e.add(start, e.mul(weight, step))
     from_end = e.sub(end, e.mul(step, e.sub(weight._scalar(1.0), weight)))
     return e.where(e.lt(size, size._scalar(0.5)), from_start, from_end)
 
@@ -63,7 +71,8 @@ def lerp(input, end, weight) -> Tensor:
 def _check_value(name: str, value, dtype) -> None:
     if isinstance(value, (float, complex)) and not dtype.is_inexact:
         raise RuntimeError(
-            f"For integral input tensors, argument value must not be a floating point number: {name}"
+            "For integral input tensors, argument value must not be a floating point number:"
+            f" {name}"
         )
 
 
@@ -101,10 +110,15 @@ def addcdiv(input, tensor1, tensor2, *, value=1) -> Tensor:
 # ---- floating pairs ------------------------------------------------------------------------------
 
 
+_TENSORS_ONLY = ("atan2", "hypot", "nextafter")
+
+
 def _real_pair(name: str, input, other, *, floating: bool = True) -> tuple[Tensor, Tensor]:
     x, y = promote(name, input, other, floating=floating)
+    if name in _TENSORS_ONLY:
+        check_tensors(name, input, other)
     if x._node.dtype.is_complex:
-        raise RuntimeError(f"{name} is not implemented for complex tensors")
+        raise NotImplementedError(f"{name} is not implemented for complex tensors")
     return x, y
 
 
@@ -126,7 +140,7 @@ def nextafter(input, other) -> Tensor:
     """The next floating number after input towards other.  Source: torch.nextafter."""
     x, y = _real_pair("nextafter", input, other, floating=False)
     if not x._node.dtype.is_inexact:
-        raise RuntimeError(f"\"nextafter_cpu\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"nextafter_cpu\" not implemented for '{x._node.dtype.name}'")
     return e.nextafter(x, y)
 
 
@@ -135,14 +149,15 @@ def hypot(input, other) -> Tensor:
     """sqrt(input**2 + other**2) without overflow.  Source: torch.hypot."""
     x, y = _real_pair("hypot", input, other, floating=False)
     if not x._node.dtype.is_inexact:
-        raise RuntimeError(f"\"hypot_cpu\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"hypot_cpu\" not implemented for '{x._node.dtype.name}'")
     return to_dtype(e.absolute(e.make_complex(x, y)), x._node.dtype)
 
 
 def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
+    check_tensors(name, input, other)
     x, y = promote(name, input, other)
     if not x._node.dtype.is_inexact:
-        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
     return x, y
 
 
@@ -150,15 +165,17 @@ def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
 def logaddexp(input, other) -> Tensor:
     """log(exp(input) + exp(other)) without overflow.  Source: torch.logaddexp."""
     x, y = _inexact_pair("logaddexp", input, other)
-    return log_add_exp(x, y)
+    return to_dtype(log_add_exp(widened(x), widened(y)), x._node.dtype)
 
 
 @spelled(method=True, out=True)
 def logaddexp2(input, other) -> Tensor:
     """log2(2**input + 2**other) without overflow.  Source: torch.logaddexp2."""
     x, y = _inexact_pair("logaddexp2", input, other)
+    own = x._node.dtype
+    x, y = widened(x), widened(y)
     factor = x._scalar(math.log(2))
-    return e.div(log_add_exp(e.mul(x, factor), e.mul(y, factor)), factor)
+    return to_dtype(e.div(log_add_exp(e.mul(x, factor), e.mul(y, factor)), factor), own)
 
 
 def product_with_log(name: str, input, other, log, lowest: float) -> Tensor:
@@ -241,9 +258,10 @@ def frexp(input):
 
 
 def _integer_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
+    check_tensors(name, input, other)
     x, y = promote(name, input, other)
     if x._node.dtype.is_inexact or x._node.dtype.name == "bool":
-        raise RuntimeError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{x._node.dtype.name}'")
     return x, y
 
 
@@ -261,4 +279,3 @@ def lcm(input, other) -> Tensor:
     none = e.eq(divisor, divisor._scalar(0))
     safe = e.where(none, divisor._scalar(1), divisor)
     return e.absolute(e.mul(e.floor_divide(x, safe), y))
-

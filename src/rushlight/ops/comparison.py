@@ -87,7 +87,7 @@ def signbit(input) -> Tensor:
     """Whether the sign bit is set, as it is for -0.  Source: torch.signbit."""
     check_tensor("signbit", input)
     if input._node.dtype.is_complex:
-        raise RuntimeError("signbit is not implemented for complex tensors.")
+        raise NotImplementedError("signbit is not implemented for complex tensors.")
     if input._node.dtype is bool_:
         return _never(input)
     if not input._node.dtype.is_inexact:
@@ -98,7 +98,10 @@ def signbit(input) -> Tensor:
 @spelled(method=True)
 def isclose(input, other, rtol: float = 1e-05, atol: float = 1e-08, equal_nan: bool = False
             ) -> Tensor:  # fmt: skip
-    """|input - other| <= atol + rtol * |other|, equal infinities included.  Source: torch.isclose."""
+    """|input - other| <= atol + rtol * |other|, equal infinities included.
+
+    Source: torch.isclose.
+    """
     check_tensor("isclose", input)
     check_tensor("isclose", other, "other")
     if input._node.dtype is not other._node.dtype:
@@ -181,7 +184,7 @@ def bitwise_not(input) -> Tensor:
     """Each bit inverted; the logical complement of bool.  Source: torch.bitwise_not."""
     check_tensor("bitwise_not", input)
     if input._node.dtype.is_inexact:
-        raise RuntimeError(
+        raise NotImplementedError(
             f"\"bitwise_not_cpu\" not implemented for '{input._node.dtype.name}'"
         )
     return e.bitwise_not(input)
@@ -211,7 +214,6 @@ def choose(condition, input, other) -> Tensor:
         return e.where(condition, to_dtype(input, dtype), to_dtype(other, dtype))
     x, y = promote("where", input, other)
     return e.where(condition, x, y)
-
 
 
 @spelled(out=True)

@@ -60,14 +60,16 @@ def imag(input) -> Tensor:
     """The imaginary parts.  Raises: RuntimeError for real tensors.  Source: torch.imag."""
     check_tensor("imag", input)
     if not input._node.dtype.is_complex:
-        raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+        raise NotImplementedError("imag is not implemented for tensors with non-complex dtypes.")
     return e.imag(input)
 
 
 def _set_part(self, value, *, is_real: bool) -> None:
     if not self._node.dtype.is_complex:
         if not is_real:
-            raise RuntimeError("imag is not implemented for tensors with non-complex dtypes.")
+            raise NotImplementedError(
+                "imag is not implemented for tensors with non-complex dtypes."
+            )
         self.copy_(value)
         return
     dtype = self._node.dtype.to_real()
@@ -137,13 +139,7 @@ def angle(input) -> Tensor:
 def sgn(input) -> Tensor:
     """The sign; for complex numbers x / |x|, and 0 at 0.  Source: torch.sgn."""
     check_tensor("sgn", input)
-    if not input._node.dtype.is_complex:
-        return e.sign(input)
-    size = e.absolute(input)
-    zero = e.eq(size, size._scalar(0.0))
-    safe = e.where(zero, size._scalar(1.0), size)
-    divisor = e.make_complex(safe, e.mul(safe, safe._scalar(0.0)))
-    return e.where(zero, input._scalar(0.0), e.div(input, divisor))
+    return e.sign(input)
 
 
 @spelled()

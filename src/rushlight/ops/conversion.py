@@ -1,4 +1,7 @@
-"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.  Level 11."""
+"""Conversion of dtype and device, copies, and facts about a tensor's elements and memory.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -112,6 +115,18 @@ def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     return self
 
 
+@attach_method("is_pinned")
+def is_pinned(self, device=None) -> bool:
+    """Whether the memory is page-locked for an accelerator: there is none."""
+    return False
+
+
+@attach_method("pin_memory")
+def pin_memory(self, device=None) -> Tensor:
+    """Raises: RuntimeError, as PyTorch on a machine without an accelerator."""
+    raise RuntimeError("Cannot access accelerator device when none is available.")
+
+
 def _get_is_cpu(self) -> bool:
     return True
 
@@ -174,7 +189,8 @@ def copy_(self, other, non_blocking=False) -> Tensor:
         raise TypeError(
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
-    return write_result(self, to_dtype(other, self._node.dtype))
+    source = to_dtype(other, self._node.dtype)
+    return write_result(self, copied(source) if source is other else source)
 
 
 @spelled(function=True)
@@ -203,15 +219,15 @@ def fill(input, value) -> Tensor:
 @attach_method("fill_")
 def fill_(self, value) -> Tensor:
     """Overwrite every element with one value."""
-    check_writable(self)
-    return write_result(self, fill(self, value))
+    check_writable(self, uniform=True)
+    return write_result(self, fill(self, value), uniform=True)
 
 
 @attach_method("zero_")
 def zero_(self) -> Tensor:
     """Overwrite every element with 0."""
-    check_writable(self)
-    return write_result(self, filled(self._node.shape, 0, self._node.dtype))
+    check_writable(self, uniform=True)
+    return write_result(self, filled(self._node.shape, 0, self._node.dtype), uniform=True)
 
 
 # ---- facts ---------------------------------------------------------------------------------------
@@ -258,8 +274,10 @@ def get_device(self) -> int:
 
 @attach_method("data_ptr")
 def data_ptr(self) -> int:
-    """Address of the first element.  Hands the memory out, as `numpy()` does."""
-    return pin(self).ctypes.data if count(self._node.shape) else 0
+    """Address of the first element.  Hands the memory out for good: an address holds nothing."""
+    array = pin(self)
+    self._storage.lent = False
+    return array.ctypes.data if count(self._node.shape) else 0
 
 
 def _get_itemsize(self) -> int:
@@ -345,4 +363,3 @@ def result_type(tensor1, tensor2) -> DType:
 def can_cast(from_, to) -> bool:
     """Whether PyTorch converts one dtype to the other implicitly.  Source: torch.can_cast."""
     return dtype_can_cast(from_, to)
-

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from rushlight.base.device import resolve_device
@@ -127,7 +129,7 @@ def _from_sequence(data, wide: bool) -> tuple[np.ndarray, DType]:
     _collect(data, shape, 0, elements)
     if not elements:
         return np.empty(shape, get_default_dtype().numpy), get_default_dtype()
-    dtype = None
+    dtype: Any = None
     plain = []
     for kind in {type(e) for e in elements}:
         if not issubclass(kind, Tensor) and not issubclass(kind, np.generic):
@@ -298,7 +300,10 @@ PUBLIC["scalar_tensor"] = PUBLIC.pop("scalar_tensor_")
 
 @spelled()
 def as_tensor(data, dtype=None, device=None) -> Tensor:
-    """`data` as a tensor, sharing its memory where dtype and kind allow.  Source: torch.as_tensor."""
+    """`data` as a tensor, sharing its memory where dtype and kind allow.
+
+    Source: torch.as_tensor.
+    """
     resolve_device(device)
     if isinstance(data, Tensor):
         return to_dtype(data, dtype or data._node.dtype)

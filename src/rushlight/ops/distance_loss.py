@@ -1,4 +1,7 @@
-"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.  Level 11."""
+"""Losses of `nn.functional` on distances and on orders: regression, margins, triplets.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -47,7 +50,9 @@ def _weighted(values: Tensor, weight, reduction: str) -> Tensor:
     return p.div(reduce_sum(values, axes, False), reduce_sum(weight, axes, False))
 
 
-def mse_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None) -> Tensor:
+def mse_loss(
+    input, target, size_average=None, reduce=None, reduction="mean", weight=None
+) -> Tensor:
     """(input - target) squared.  Source: torch.nn.functional.mse_loss."""
     reduction = reduction_of(size_average, reduce, reduction)
     x, y = _pair("mse_loss", input, target)
@@ -127,9 +132,7 @@ def hinge_embedding_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     zero = input._scalar(0)
     x, y = promote("hinge_embedding_loss", input, target)
-    apart = p.where(
-        p.ne(y, y._scalar(1)), p.relu(p.sub(x._scalar(margin), x)), zero
-    )
+    apart = p.where(p.ne(y, y._scalar(1)), p.relu(p.sub(x._scalar(margin), x)), zero)
     close = p.where(p.ne(y, y._scalar(-1)), x, zero)
     return reduced(p.add(apart, close), reduction)
 
@@ -162,9 +165,7 @@ def cosine_embedding_loss(
 
 def _check_cosine(input1, input2, target) -> None:
     if target.ndim > 1:
-        raise RuntimeError(
-            "0D or 1D target tensor expected, multi-target not supported"
-        )
+        raise RuntimeError("0D or 1D target tensor expected, multi-target not supported")
     if not (input1.ndim == input2.ndim == target.ndim + 1):
         raise RuntimeError(
             f"{target.ndim}D target tensor expects {target.ndim + 1}D input tensors, but found "

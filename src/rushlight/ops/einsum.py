@@ -95,7 +95,9 @@ def _parse(equation: str, operands) -> tuple[list[list[str]], list[str]]:
     terms = left.split(",")
     if len(terms) != len(operands):
         more = "more" if len(terms) < len(operands) else "fewer"
-        raise RuntimeError(f"einsum(): {more} operands were provided than specified in the equation")
+        raise RuntimeError(
+            f"einsum(): {more} operands were provided than specified in the equation"
+        )
     inputs = [_labels(t, x.ndim, i) for i, (t, x) in enumerate(zip(terms, operands))]
     everything = [label for labels in inputs for label in labels]
     hidden = sorted({label for label in everything if label[0] == _ELLIPSIS}, reverse=True)
@@ -186,9 +188,7 @@ def _contract(x, x_labels, y, y_labels, kept: set) -> tuple[Tensor, list[str]]:
     n = numel([y_size[label] for label in columns])
     count = numel(batch_shape)
     if batch:
-        product = matmul(
-            reshape(left, (count, m, k)), reshape(right, (count, k, n)), False, False
-        )
+        product = matmul(reshape(left, (count, m, k)), reshape(right, (count, k, n)), False, False)
     else:
         product = matmul(reshape(left, (m, k)), reshape(right, (k, n)), False, False)
     shape = (*batch_shape, *(x_size[r] for r in rows), *(y_size[c] for c in columns))
@@ -246,7 +246,8 @@ def tensordot(a, b, dims=2, out=None) -> Tensor:
             raise RuntimeError(f"tensordot expects dims >= 0, but got dims={dims}")
         if dims > min(a.ndim, b.ndim):
             raise RuntimeError(
-                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}, {a.ndim}, {b.ndim}"
+                f"tensordot expects dims < ndim_a or ndim_b, but got dims={dims}, {a.ndim},"
+                f" {b.ndim}"
             )
         first, second = tuple(range(a.ndim - dims, a.ndim)), tuple(range(dims))
     else:
@@ -267,8 +268,8 @@ def tensordot(a, b, dims=2, out=None) -> Tensor:
     for i, j in zip(first, second):
         if a._node.shape[i] != b._node.shape[j] and 1 not in (a._node.shape[i], b._node.shape[j]):
             raise RuntimeError(
-                f"contracted dimensions need to match, but first has size {a._node.shape[i]} in dim "
-                f"{i} and second has size {b._node.shape[j]} in dim {j}"
+                f"contracted dimensions need to match, but first has size {a._node.shape[i]}"
+                f" in dim {i} and second has size {b._node.shape[j]} in dim {j}"
             )
         b_labels[j] = a_labels[i]
     kept = [label for n, label in enumerate(a_labels) if n not in first]

@@ -6,7 +6,7 @@ import operator
 
 from rushlight.base.dtypes import bool_
 from rushlight.base.shapes import numel, reduced_shape, wrap_axis
-from rushlight.ops.promotion import check_tensor, constant, promote
+from rushlight.ops.promotion import check_tensor, check_tensors, constant, promote
 from rushlight.ops.reduction import amax, amin, numpy_names
 from rushlight.ops.return_types import return_type
 from rushlight.ops.spelling import spelled
@@ -38,7 +38,7 @@ def _refuse(name: str, x: Tensor, axis: int) -> None:
 def _along(name: str, search, x: Tensor, dim, keepdim: bool):
     """(values, indices) of the extremum along an axis."""
     if x._node.dtype.is_complex:
-        raise RuntimeError(f"{name} not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"{name} not implemented for '{x._node.dtype.name}'")
     axis = wrap_axis(dim, x.ndim)
     if x.ndim == 0:
         line = reshape(x, (1,))
@@ -93,9 +93,10 @@ def _axis_arguments(name: str, args: tuple, kwargs: dict) -> tuple[int, bool]:
 
 def _pairwise(name: str, primitive, what: str):
     def compute(input, other) -> Tensor:
+        check_tensors(name, input, other)
         x, y = promote(name, input, other)
         if x._node.dtype.is_complex:
-            raise RuntimeError(f"{name} not implemented for complex tensors.")
+            raise NotImplementedError(f"{name} not implemented for complex tensors.")
         return primitive(x, y)
 
     compute.__name__ = compute.__qualname__ = name
@@ -111,9 +112,10 @@ minimum = _pairwise("minimum", e.minimum, "minimum")
 
 def _ignoring_nan(name: str, wins, what: str):
     def compute(input, other) -> Tensor:
+        check_tensors(name, input, other)
         x, y = promote(name, input, other)
         if x._node.dtype.is_complex:
-            raise RuntimeError(f"{name} not implemented for complex tensors.")
+            raise NotImplementedError(f"{name} not implemented for complex tensors.")
         better = wins(x, y)
         if x._node.dtype.is_inexact:
             better = e.bitwise_or(better, e.ne(y, y))
@@ -137,7 +139,9 @@ def _index(name: str, search, what: str):
     def find(input, dim=None, keepdim=False) -> Tensor:
         check_tensor(name, input)
         if input._node.dtype is bool_ or input._node.dtype.is_complex:
-            raise RuntimeError(f"\"{name}_cpu\" not implemented for '{input._node.dtype.name}'")
+            raise NotImplementedError(
+                f"\"{name}_cpu\" not implemented for '{input._node.dtype.name}'"
+            )
         x = constant(input)
         if dim is None:
             if numel(x._node.shape) == 0:
@@ -182,7 +186,7 @@ def aminmax(input, *, dim=None, keepdim=False):
         if axes:
             _refuse("aminmax", input, axes[0])
     if input._node.dtype.is_complex:
-        raise RuntimeError("aminmax not implemented for complex tensors")
+        raise NotImplementedError("aminmax not implemented for complex tensors")
     result = return_type("aminmax", "min", "max")
     keepdim = bool(keepdim)
     return result(p.reduce_min(input, axes, keepdim), p.reduce_max(input, axes, keepdim))

@@ -221,7 +221,10 @@ def resolve(x: Tensor, items: tuple) -> Window:
             window.add(1, stride, 1)
             window.trivial = False
         elif isinstance(item, Tensor):
-            _check_mask(item, shape, axis, items)
+            if _is_mask(item):
+                _check_mask(item, shape, axis)
+            else:
+                _check_known(item, shape[axis], axis)
             window.tensors.append((len(window.sizes), item))
             for _ in range(_axes_taken(item)):
                 window.add(shape[axis], strides[axis], plain[axis])
@@ -249,15 +252,28 @@ def _flag(value: bool) -> Tensor:
     return tensor_from_numpy(np.zeros(1 if value else 0, np.int64), int64)
 
 
-def _check_mask(item: Tensor, shape, axis: int, items) -> None:
-    if not _is_mask(item):
-        return
+def _check_mask(item: Tensor, shape, axis: int) -> None:
     own = item._node.shape
     if own != tuple(shape[axis : axis + len(own)]):
         raise IndexError(
             f"The shape of the mask {list(own)} at index {axis} does not match the shape of the "
             f"indexed tensor {list(shape)} at index {axis}"
         )
+
+
+# Index tensors of at most so many elements are checked at once if their values are there; longer
+# and pending ones are checked when the tape is executed.
+_CHECKED_AT_ONCE = 64
+
+
+def _check_known(item: Tensor, size: int, axis: int) -> None:
+    array = item._node.value
+    if not isinstance(array, np.ndarray) or not 0 < array.size <= _CHECKED_AT_ONCE:
+        return
+    low, high = int(array.min()), int(array.max())
+    if low < -size or high >= size:
+        wrong = high if high >= size else low
+        raise IndexError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
 
 def positions_of_mask(mask: Tensor) -> list[Tensor]:
@@ -402,7 +418,8 @@ def setitem(self, index, value) -> None:
         target = unread_view(self, window.sizes, window.strides, window.offset)
     if not window.tensors:
         check_writable(target)
-        write(target, _assigned(value, target))
+        found = _assigned(value, target)
+        write(target, pm.copy(found) if found is value else found)
         return
     if not window.trivial:
         target = window.view(self)

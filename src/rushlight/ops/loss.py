@@ -65,9 +65,7 @@ def cross_entropy(
         reduction = reduction_of(size_average, reduce, reduction)
     check_tensor("cross_entropy", input)
     if not 0.0 <= label_smoothing <= 1.0:
-        raise RuntimeError(
-            f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}"
-        )
+        raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
     axis = 0 if input.ndim <= 1 else 1
     log_probabilities = log_softmax(input, axis)
     if target._node.dtype.is_floating_point:
@@ -76,7 +74,9 @@ def cross_entropy(
                 f"cross_entropy: probabilities need the input's shape {list(input._node.shape)}, "
                 f"got {list(target._node.shape)}"
             )
-        return _probability_loss(log_probabilities, target, weight, reduction, label_smoothing, axis)
+        return _probability_loss(
+            log_probabilities, target, weight, reduction, label_smoothing, axis
+        )
     plain = nll_loss(log_probabilities, target, weight, None, ignore_index, None, reduction)
     if label_smoothing == 0.0:
         return plain
@@ -210,7 +210,7 @@ def _nll_axis(input, target) -> int:
         )
     if labels != (*shape[:axis], *shape[axis + 1 :]):
         raise RuntimeError(
-            f"Expected target size {list((*shape[:axis], *shape[axis + 1 :]))}, got {list(labels)}"
+            f"Expected target size {[*shape[:axis], *shape[axis + 1 :]]}, got {list(labels)}"
         )
     return axis
 

@@ -178,4 +178,3 @@ def _top_cross(input, other, dim=None) -> Tensor:
 
 _top_cross.__name__ = _top_cross.__qualname__ = "cross"
 spelled(method=True, out=True)(_top_cross)
-

@@ -1,7 +1,7 @@
 """Matrix products: matmul and its family, linear, bilinear.  Level 11.
 
-Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that a
-Linear is two records and no copy.
+Everything is the primitive `matmul`, whose flags say that an operand is stored transposed, so that
+a Linear is two records and no copy.
 """
 
 from __future__ import annotations
@@ -134,9 +134,7 @@ def dot(input, other) -> Tensor:
     check_tensor("dot", input)
     check_tensor("dot", other, "tensor")
     if input.ndim != 1 or other.ndim != 1:
-        raise RuntimeError(
-            f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors"
-        )
+        raise RuntimeError(f"1D tensors expected, but got {input.ndim}D and {other.ndim}D tensors")
     if input._node.dtype is not other._node.dtype:
         raise RuntimeError(
             f"dot : expected both vectors to have same dtype, but found {input._node.dtype} and "
@@ -275,9 +273,7 @@ def multi_dot(tensors) -> Tensor:
     for position, x in enumerate(tensors):
         edge = position in (0, len(tensors) - 1)
         if x.ndim != 2 and not (edge and x.ndim == 1):
-            raise RuntimeError(
-                f"multi_dot(): tensor {position} must be 2D but got {x.ndim}D"
-            )
+            raise RuntimeError(f"multi_dot(): tensor {position} must be 2D but got {x.ndim}D")
     if first:
         tensors[0] = mv.reshape(tensors[0], (1, *tensors[0]._node.shape))
     if last:

@@ -46,7 +46,7 @@ def _affine(x: Tensor, weight, bias, shape: tuple[int, ...] | None = None) -> Te
 def _require_inexact(name: str, x) -> None:
     check_tensor(name, x)
     if not x._node.dtype.is_floating_point:
-        raise RuntimeError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
+        raise NotImplementedError(f"\"{name}\" not implemented for '{x._node.dtype.name}'")
 
 
 # ---- over the last axes --------------------------------------------------------------------------
@@ -220,7 +220,9 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
     _require_inexact("group_norm", input)
     shape = input._node.shape
     if len(shape) < 2:
-        raise RuntimeError(f"Expected at least 2 dimensions for input tensor but received {len(shape)}")
+        raise RuntimeError(
+            f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
+        )
     batch, channels = shape[:2]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(

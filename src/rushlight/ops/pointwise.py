@@ -6,18 +6,21 @@ import math
 
 from rushlight.base.limits import finfo
 from rushlight.ops.arithmetic import pow
-from rushlight.ops.promotion import as_inexact, check_tensor, result_dtype, to_dtype
+from rushlight.ops.promotion import as_inexact, check_tensor, refuse, result_dtype, to_dtype
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
 from rushlight.tensor.tensor import Tensor
 
 
-def _inexact_function(name: str, primitive, what: str, aliases: tuple = ()):
-    """A function whose integer operands become floating."""
+def _inexact_function(name: str, primitive, what: str, aliases: tuple = (), *, real=False):
+    """A function whose integer operands become floating.  real: not defined for complex ones."""
 
     def compute(input) -> Tensor:
-        return primitive(as_inexact(name, input))
+        x = as_inexact(name, input)
+        if real:
+            refuse(name, x, complex_=True)
+        return primitive(x)
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (
@@ -50,11 +53,13 @@ asinh = _inexact_function("asinh", p.asinh, "Inverse hyperbolic sine", ("arcsinh
 acosh = _inexact_function("acosh", p.acosh, "Inverse hyperbolic cosine", ("arccosh",))
 atanh = _inexact_function("atanh", p.atanh, "Inverse hyperbolic tangent", ("arctanh",))
 sigmoid = _inexact_function("sigmoid", p.sigmoid, "1 / (1 + exp(-input))")
-erf = _inexact_function("erf", p.erf, "Error function")
-erfc = _inexact_function("erfc", p.erfc, "1 - erf(input)")
-erfinv = _inexact_function("erfinv", p.erfinv, "Inverse of the error function")
-lgamma = _inexact_function("lgamma", p.lgamma, "Logarithm of the absolute value of gamma")
-digamma = _inexact_function("digamma", p.digamma, "Derivative of lgamma")
+erf = _inexact_function("erf", p.erf, "Error function", real=True)
+erfc = _inexact_function("erfc", p.erfc, "1 - erf(input)", real=True)
+erfinv = _inexact_function("erfinv", p.erfinv, "Inverse of the error function", real=True)
+lgamma = _inexact_function(
+    "lgamma", p.lgamma, "Logarithm of the absolute value of gamma", real=True
+)
+digamma = _inexact_function("digamma", p.digamma, "Derivative of lgamma", real=True)
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("negative",))
@@ -73,6 +78,7 @@ def neg(input) -> Tensor:
 def abs(input) -> Tensor:  # noqa: A001 - PyTorch's name
     """Absolute value; of complex numbers a real result.  Source: torch.abs."""
     check_tensor("abs", input)
+    refuse("abs", input, bool_=True)
     return p.absolute(input)
 
 
@@ -82,8 +88,9 @@ def relu(input) -> Tensor:
     check_tensor("relu", input)
     if input._node.dtype.name == "bool":
         raise RuntimeError("Boolean inputs not supported for relu")
+    if input._node.dtype.is_complex:
+        raise NotImplementedError("clamp is not supported for complex types")
     return p.relu(input)
-
 
 
 @spelled(method=True)
@@ -107,7 +114,7 @@ def sign(input) -> Tensor:
     """-1, 0 or 1.  Raises: RuntimeError for complex tensors.  Source: torch.sign."""
     check_tensor("sign", input)
     if input._node.dtype.is_complex:
-        raise RuntimeError(
+        raise NotImplementedError(
             "Unlike NumPy, torch.sign doesn't support complex numbers. Use torch.sgn instead"
         )
     return p.sign(input)
@@ -120,8 +127,7 @@ def _rounding(name: str, primitive, what: str, aliases: tuple = ()):
     def compute(input) -> Tensor:
         check_tensor(name, input)
         dtype = input._node.dtype
-        if dtype.is_complex or dtype.name == "bool":
-            raise RuntimeError(f"{name} is not supported for {dtype.name} inputs")
+        refuse(name, input, bool_=True, complex_=True)
         return primitive(input) if dtype.is_inexact else copy(input)
 
     compute.__name__ = compute.__qualname__ = name
@@ -139,11 +145,12 @@ def round(input, *, decimals: int = 0) -> Tensor:  # noqa: A001 - PyTorch's name
     """Rounded to `decimals` places, halves to even.  Source: torch.round."""
     check_tensor("round", input)
     dtype = input._node.dtype
-    if dtype.is_complex or dtype.name == "bool":
-        raise RuntimeError(f"round is not supported for {dtype.name} inputs")
+    refuse("round", input, bool_=True, complex_=True)
     if not dtype.is_inexact:
         if decimals:
-            raise RuntimeError(f"\"round_cpu\" not implemented for '{dtype.name}' with decimals")
+            raise NotImplementedError(
+                f"\"round_cpu\" not implemented for '{dtype.name}' with decimals"
+            )
         return copy(input)
     if decimals == 0:
         return p.round_even(input)
@@ -163,7 +170,9 @@ def frac(input) -> Tensor:
     """input - trunc(input).  Source: torch.frac."""
     check_tensor("frac", input)
     if not input._node.dtype.is_floating_point:
-        raise RuntimeError(f"\"frac_vml_cpu\" not implemented for '{input._node.dtype.name}'")
+        raise NotImplementedError(
+            f"\"frac_vml_cpu\" not implemented for '{input._node.dtype.name}'"
+        )
     return p.sub(input, p.trunc(input))
 
 
@@ -198,7 +207,7 @@ def clamp(input, min=None, max=None) -> Tensor:  # noqa: A002 - PyTorch's names
         raise TypeError("clamp(): min and max must both be numbers or both be tensors")
     dtype = result_dtype(input, *bounds)
     if dtype.is_complex:
-        raise RuntimeError("clamp is not supported for complex types")
+        raise NotImplementedError("clamp is not supported for complex types")
     x = to_dtype(input, dtype)
     if min is not None:
         x = _raised(x, to_dtype(min, dtype))
@@ -248,6 +257,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None) -> Tensor:
 def logit(input, eps=None) -> Tensor:
     """log(x / (1 - x)), x first limited to [eps, 1 - eps] if eps is given.  Source: torch.logit."""
     x = as_inexact("logit", input)
+    refuse("logit", x, complex_=True)
     if eps is not None:
         low, high = x._scalar(eps), x._scalar(1 - eps)
         # No gradient where the limits act.

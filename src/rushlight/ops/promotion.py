@@ -1,4 +1,7 @@
-"""From arguments to operands: tensors and numbers of one dtype, by PyTorch's promotion.  Level 11."""
+"""From arguments to operands: tensors and numbers of one dtype, by PyTorch's promotion.
+
+Level 11.
+"""
 
 from __future__ import annotations
 
@@ -82,6 +85,22 @@ def check_tensor(name: str, value, position: str = "input") -> None:
             f"{name}(): argument '{position}' (position 1) must be Tensor, not "
             f"{type(value).__name__}"
         )
+
+
+def check_tensors(name: str, x, y) -> None:
+    """Raise PyTorch's TypeError unless both are tensors, for functions that take no numbers."""
+    check_tensor(name, x)
+    if not isinstance(y, Tensor):
+        raise TypeError(
+            f"{name}(): argument 'other' (position 2) must be Tensor, not {type(y).__name__}"
+        )
+
+
+def refuse(name: str, x: Tensor, *, bool_: bool = False, complex_: bool = False) -> None:
+    """Raise PyTorch's NotImplementedError for bool or complex operands."""
+    dtype = x._node.dtype
+    if (bool_ and dtype.name == "bool") or (complex_ and dtype.is_complex):
+        raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.name}'")
 
 
 def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]:

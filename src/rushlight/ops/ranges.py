@@ -60,7 +60,7 @@ def arange(*bounds, out=None, dtype=None, **keywords) -> Tensor:
     if dtype is None:
         dtype = _range_dtype(start, end, step) if out is None else out.dtype
     if dtype is bool_:
-        raise RuntimeError('"arange" not implemented for \'Bool\'')
+        raise RuntimeError("\"arange\" not implemented for 'Bool'")
     count = _arange_count(start, end, step, dtype)
     if dtype is int64 and start == 0 and step == 1:
         return made("arange", apply_source(iota, (count,)), dtype, out=out, **keywords)
@@ -237,7 +237,8 @@ def _cosine_sum(coefficients):
 @spelled()
 def hann_window(window_length, periodic=True, **keywords) -> Tensor:
     """Hann window.  Source: torch.hann_window."""
-    return window("hann_window", window_length, _cosine_sum((0.5, 0.5)), periodic=periodic, **keywords)
+    terms = _cosine_sum((0.5, 0.5))
+    return window("hann_window", window_length, terms, periodic=periodic, **keywords)
 
 
 @spelled()
@@ -272,4 +273,3 @@ def kaiser_window(window_length, periodic=True, beta=12.0, **keywords) -> Tensor
         return np.i0(beta * np.sqrt(1 - (2 * n / last - 1) ** 2)) / np.i0(beta)
 
     return window("kaiser_window", window_length, weights, periodic=periodic, **keywords)
-

@@ -101,7 +101,9 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
 def nanmean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Mean of the elements that are not NaN.  Source: torch.nanmean."""
     check_tensor("nanmean", input)
-    if not input._node.dtype.is_floating_point and not input._node.dtype.is_complex:
+    if input._node.dtype.is_complex:
+        raise RuntimeError("nansum on CPU does not support complex inputs")
+    if not input._node.dtype.is_floating_point:
         raise RuntimeError(
             f"nanmean(): expected input to have floating point or complex dtype but got "
             f"{input._node.dtype}"
@@ -158,19 +160,20 @@ def count_nonzero(input, dim=None) -> Tensor:
 def _refuse_empty(name: str, x: Tensor, axes: tuple[int, ...]) -> None:
     for axis in axes:
         if x._node.shape[axis] == 0:
-            raise IndexError(
-                f"{name}(): Expected reduction dim {axis} to have non-zero size."
-            )
+            raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
 
 
 def _extremum(name: str, primitive, what: str):
     def reduce(input, dim=(), keepdim=False) -> Tensor:
         check_tensor(name, input)
         if input._node.dtype.is_complex:
-            raise RuntimeError(f"{name} not implemented for '{input._node.dtype.name}'")
+            raise NotImplementedError(f"{name} not implemented for '{input._node.dtype.name}'")
         axes = wrap_axes(dim, input.ndim)
-        if not axes and input.ndim == 0:
-            return primitive(input, (), bool(keepdim))
+        if numel(input._node.shape) == 0 and dim in ((), []):
+            raise RuntimeError(
+                f"{name}(): Expected reduction dim to be specified for input.numel() == 0. Specify "
+                "the reduction dim with the 'dim' argument."
+            )
         _refuse_empty(name, input, axes)
         return primitive(input, axes, bool(keepdim))
 

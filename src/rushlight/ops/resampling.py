@@ -7,6 +7,7 @@ depend on sizes only and enter as constants.
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 
@@ -31,7 +32,7 @@ def _weighted(x: Tensor, axis: int, tables, weights) -> Tensor:
     """The sum over k of x at tables[k] times weights[k], along an axis."""
     dtype = x._node.dtype
     after = (1,) * (len(x._node.shape) - axis - 1)
-    total = None
+    total: Any = None
     for table, weight in zip(tables, weights):
         column = narrow(weight.reshape((-1, *after)), dtype)
         factor = tensor_from_numpy(np.array(column, order="C"), dtype)

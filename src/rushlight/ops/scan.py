@@ -6,7 +6,7 @@ from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, mul, ne, sub
 from rushlight.ops.extremum import selected
 from rushlight.ops.joining import cat
-from rushlight.ops.promotion import as_inexact, check_tensor, constant, is_number, to_dtype
+from rushlight.ops.promotion import as_inexact, check_tensor, constant, is_number, refuse, to_dtype
 from rushlight.ops.reduction import accumulating_dtype, numpy_names
 from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
@@ -50,13 +50,15 @@ def _running_extremum(name: str, primitive, what: str):
 
     def compute(input, dim):
         check_tensor(name, input)
+        refuse(name, input, complex_=True)
         axis = wrap_axis(dim, input.ndim)
         if input.ndim == 0:
             return result(reshape(input, ()), reshape(apply_source(iota, (1,)), ()))
         x = constant(input)
         size = x._node.shape[axis]
         best = primitive(x, axis)
-        # Where an element equals the running extremum, it is the latest to reach it; a NaN always is.
+        # Where an element equals the running extremum, it is the latest to reach it; a NaN always
+        # is.
         reached = e.bitwise_or(e.eq(x, best), e.ne(x, x))
         along = (size,) + (1,) * (x.ndim - axis - 1)
         places = expand(reshape(apply_source(iota, (size,)), along), x._node.shape)
@@ -98,7 +100,11 @@ def _complex_log_add(x: Tensor, y: Tensor) -> Tensor:
 def logcumsumexp(input, dim) -> Tensor:
     """log of the running sum of exp, without overflow.  Source: torch.logcumsumexp."""
     check_tensor("logcumsumexp", input)
-    return _on_axis(as_inexact("logcumsumexp", input), dim, _log_scan)
+    if not input._node.dtype.is_inexact:
+        raise NotImplementedError(
+            f"\"logcumsumexp_out_cpu\" not implemented for '{input._node.dtype.name}'"
+        )
+    return _on_axis(input, dim, _log_scan)
 
 
 def _log_scan(x: Tensor, axis: int) -> Tensor:
@@ -178,6 +184,9 @@ def trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
 
 @spelled()
 def cumulative_trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
-    """Running area under a line through points, along `dim`.  Source: torch.cumulative_trapezoid."""
+    """Running area under a line through points, along `dim`.
+
+    Source: torch.cumulative_trapezoid.
+    """
     areas, axis = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis)

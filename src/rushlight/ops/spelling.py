@@ -87,8 +87,11 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     return before
 
 
-def write_result(target: Tensor, result: Tensor) -> Tensor:
-    """Write an operation's result into `target`.  Raises: RuntimeError as PyTorch."""
+def write_result(target: Tensor, result: Tensor, *, uniform: bool = False) -> Tensor:
+    """Write an operation's result into `target`.  Raises: RuntimeError as PyTorch.
+
+    uniform: the result has one value everywhere; see `storage.check_writable`.
+    """
     source = result._node
     shape = target._node.shape
     dtype = target._node.dtype
@@ -105,7 +108,7 @@ def write_result(target: Tensor, result: Tensor) -> Tensor:
                 f"{list(source.shape)}"
             )
         result = expand(result, shape)
-    return write(target, result)
+    return write(target, result, uniform=uniform)
 
 
 def write_out(out: Tensor, result: Tensor) -> Tensor:

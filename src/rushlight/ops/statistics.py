@@ -9,11 +9,12 @@ import numpy as np
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel, reduced_shape, wrap_axes, wrap_axis
 from rushlight.ops.arithmetic import mul, sub, true_divide
+from rushlight.ops.binary import interpolated
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.extremum import selected, without_axis
 from rushlight.ops.magnitude import root
 from rushlight.ops.pointwise import clamp
-from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
+from rushlight.ops.promotion import as_inexact, check_tensor, constant, refuse, to_dtype, widened
 from rushlight.ops.reduction import count_along, numpy_names
 from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
@@ -110,7 +111,8 @@ def _middle(x: Tensor, axis: int, ignore_nan: bool) -> Tensor:
     present = reduce_sum(e.cast(e.eq(x, x), int64), (axis,), True)
     if ignore_nan:
         zero = present._scalar(0)
-        place = e.floor_divide(e.maximum(e.sub(present, present._scalar(1)), zero), present._scalar(2))
+        last = e.maximum(e.sub(present, present._scalar(1)), zero)
+        place = e.floor_divide(last, present._scalar(2))
     else:
         whole = e.eq(present, present._scalar(size))
         place = e.where(whole, present._scalar((size - 1) // 2), present)
@@ -122,6 +124,7 @@ def _median(name: str, ignore_nan: bool):
 
     def compute(input, dim=None, keepdim=False):
         check_tensor(name, input)
+        refuse(name, input, bool_=True, complex_=True)
         if dim is None:
             line = _as_line(input)
             if line._node.shape[0] == 0:
@@ -158,6 +161,7 @@ def mode(input, dim: int = -1, keepdim=False):
     Source: torch.mode.
     """
     check_tensor("mode", input)
+    refuse("mode", input, complex_=True)
     axis = wrap_axis(dim, input.ndim)
     x = input if input.ndim else reshape(input, (1,))
     if x._node.shape[axis] == 0:
@@ -223,7 +227,8 @@ def _quantile(name: str, ignore_nan: bool):
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (
-        "q-th quantiles over `dim`" + (", NaN left out" if ignore_nan else "")
+        "q-th quantiles over `dim`"
+        + (", NaN left out" if ignore_nan else "")
         + f"; several q come first in the result.  Source: torch.{name}."
     )
     return spelled(method=True, out=True)(numpy_names(compute))
@@ -268,7 +273,7 @@ def _interpolated(ordered: Tensor, place: Tensor, interpolation: str) -> Tensor:
     weight = e.sub(place, below)
     if interpolation == "midpoint":
         weight = weight._scalar(0.5)
-    return e.add(low, e.mul(weight, e.sub(high, low)))
+    return interpolated(low, high, weight)
 
 
 quantile = _quantile("quantile", False)

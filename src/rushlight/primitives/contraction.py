@@ -27,8 +27,8 @@ def _matmul_result(x, y, transpose_x, transpose_y):
     return (*broadcast_shapes(x.shape[:-2], y.shape[:-2]), m, n), x.dtype
 
 
-# (..., m, k) @ (..., k, n) -> (..., m, n); batch axes broadcast.  A flag says that the operand's last
-# two axes are stored the other way round.
+# (..., m, k) @ (..., k, n) -> (..., m, n); batch axes broadcast.  A flag says that the operand's
+# last two axes are stored the other way round.
 matmul = Primitive(
     "matmul",
     "contraction",
@@ -49,9 +49,7 @@ def convolution_size(size, kernel, stride, low, high, dilation, kernel_dilation)
 
 def _convolution_result(x, w, stride, padding, dilation, kernel_dilation, groups):
     if x.dtype is not w.dtype:
-        raise RuntimeError(
-            f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same"
-        )
+        raise RuntimeError(f"Input type ({x.dtype}) and weight type ({w.dtype}) should be the same")
     if x.shape[1] != w.shape[1] * groups:
         raise InternalError(f"convolution of {x.shape} with {w.shape} in {groups} groups")
     sizes = [

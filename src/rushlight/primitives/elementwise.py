@@ -1,8 +1,8 @@
 """Primitives that act on each element.  Level 2.
 
-Operands of one primitive have the same dtype (spellings promote first) and broadcast.  The domain of
-each primitive is stated by the group it is defined in; a violation here is rushlight's own mistake
-unless a message says otherwise.
+Operands of one primitive have the same dtype (spellings promote first) and broadcast.  The domain
+of each primitive is stated by the group it is defined in; a violation here is rushlight's own
+mistake unless a message says otherwise.
 """
 
 from __future__ import annotations

@@ -69,9 +69,7 @@ expand = _movement("expand", 1, _expanded, ("shape",))
 # x, offset -> the window of x's elements.
 strided_read = _movement("strided_read", 2, _window, ("size", "strides"), grad_name="AsStrided")
 # base, source, offset -> base with the window replaced by source; the window has no overlap.
-strided_write = _movement(
-    "strided_write", 3, _written, ("size", "strides"), grad_name="CopySlices"
-)
+strided_write = _movement("strided_write", 3, _written, ("size", "strides"), grad_name="CopySlices")
 # source, offset -> zeros of `shape` to whose window source is added; the window may overlap.
 strided_add = _movement(
     "strided_add", 2, _accumulated, ("size", "strides", "shape"), grad_name="AsStridedBackward"

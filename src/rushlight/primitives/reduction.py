@@ -1,8 +1,8 @@
 """Primitives that reduce or accumulate along axes.  Level 2.
 
 `axes` is a sorted tuple of distinct non-negative axes; results keep the operand's dtype, which the
-spelling has chosen.  Reducing over no elements gives the identity; where there is none, the spelling
-has refused.
+spelling has chosen.  Reducing over no elements gives the identity; where there is none, the
+spelling has refused.
 """
 
 from __future__ import annotations

@@ -1,1 +1,4 @@
-"""The meaning of each primitive: one NumPy rule each, and the executor that applies them.  Level 3."""
+"""The meaning of each primitive: one NumPy rule each, and the executor that applies them.
+
+Level 3.
+"""

@@ -28,9 +28,7 @@ def _spread(x, dilation):
 
 def _pad(x, padding):
     """Zeros around the spatial axes; a negative amount removes elements."""
-    crop = [
-        slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape[2:], padding)
-    ]
+    crop = [slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape[2:], padding)]
     x = x[(slice(None), slice(None), *crop)]
     amounts = [(max(low, 0), max(high, 0)) for low, high in padding]
     if any(a != (0, 0) for a in amounts):

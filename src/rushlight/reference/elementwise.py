@@ -127,7 +127,11 @@ def _float_to_integer(x, dtype: DType):
 
 
 def _log2(x):
-    return np.log(x) / math.log(2) if np.iscomplexobj(x) else np.log2(x)
+    if not np.iscomplexobj(x):
+        return np.log2(x)
+    natural = np.log(x)
+    # Part by part: a complex quotient would turn infinity into NaN.
+    return _make_complex(natural.real / math.log(2), natural.imag / math.log(2))
 
 
 def _exp2(x):

@@ -1,4 +1,5 @@
-"""Runs a plan primitive by primitive with NumPy: slow, obvious, the judge of everything else.  Level 3.
+"""Runs a plan primitive by primitive with NumPy: slow, obvious, the judge of everything else.
+Level 3.
 
 Values travel in arithmetic form (16-bit floats widened to float32, and rounded after every
 primitive); what a node keeps is the storage form, row-major and owned by that node alone.
@@ -20,6 +21,7 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
     ordering,
     reduction,
     source,
+    spectral,
 )
 from rushlight.tape.memo import OutputKind
 

@@ -21,9 +21,7 @@ def _check(index, size, axis) -> None:
     low, high = int(index.min()), int(index.max())
     if low < -size or high >= size:
         wrong = high if high >= size else low
-        raise IndexError(
-            f"index {wrong} is out of bounds for dimension {axis} with size {size}"
-        )
+        raise IndexError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
 
 def _ravel_index(*arguments):
@@ -40,18 +38,31 @@ def _take(x, index, axis):
     return np.take(x, index, axis=axis)
 
 
-def _combine_at(result, where, source, mode) -> None:
-    if mode == "set":
-        result[where] = source
-    else:
-        _COMBINE[mode].at(result, where, source)
-
-
 def _put(x, index, source, axis, mode):
     _check(index, x.shape[axis], axis)
     result = np.array(x, order="C")
-    _combine_at(result, (slice(None),) * axis + (index,), source, mode)
+    where = (slice(None),) * axis + (index,)
+    if mode == "set":
+        result[where] = source
+    elif mode == "add" and x.dtype.kind in "fc":
+        _add_rows(np.moveaxis(result, axis, 0), index, np.moveaxis(source, axis, 0))
+    else:
+        _COMBINE[mode].at(result, where, source)
     return result
+
+
+def _add_rows(rows, index, source) -> None:
+    """rows[index] += source with repetitions: sorted by row, then one sum for each row."""
+    if index.size == 0:
+        return
+    index = np.where(index < 0, index + rows.shape[0], index)
+    order = np.argsort(index, kind="stable")
+    ordered = index[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    if starts.size == index.size:
+        rows[index] += source
+    else:
+        rows[ordered[starts]] += np.add.reduceat(source[order], starts, axis=0)
 
 
 def _positions(index, shape, axis):
@@ -69,8 +80,26 @@ def _gather(x, index, axis):
 def _scatter(x, index, source, axis, mode):
     _check(index, x.shape[axis], axis)
     result = np.array(x, order="C")
-    _combine_at(result, _positions(index, x.shape, axis), source, mode)
+    where = _positions(index, x.shape, axis)
+    if mode == "set":
+        result[where] = source
+    elif index.shape[axis] == 1:
+        # Every index names another place: no repetition to look after.
+        result[where] = _COMBINE[mode](result[where], source)
+    elif mode == "add" and x.dtype.kind == "f":
+        _add_flat(result, where, source)
+    else:
+        _COMBINE[mode].at(result, where, source)
     return result
+
+
+def _add_flat(result, where, source) -> None:
+    """Addition at repeated places by counting; sums are formed in double precision."""
+    where = tuple(np.where(i < 0, i + n, i) for i, n in zip(where, result.shape))
+    flat = np.ravel_multi_index(np.broadcast_arrays(*where), result.shape).reshape(-1)
+    if flat.size:
+        total = np.bincount(flat, source.reshape(-1), result.size)
+        result += total.reshape(result.shape).astype(result.dtype)
 
 
 define(p.ravel_index, __name__, _ravel_index)

@@ -37,18 +37,50 @@ def _strided_write(base, source, offset, size, strides):
     return result
 
 
+# Overlapping windows are added one slice after another up to this many slices.
+_MOST_SLICES = 4096
+
+
 def _strided_add(source, offset, size, strides, shape):
     result = np.zeros(shape, source.dtype)
+    if 0 in size:
+        return result
     flat = result.reshape(-1)
+    loops = _axes_that_overlap(size, strides)
+    counts = [size[axis] for axis in loops]
+    if np.prod(counts, dtype=np.int64) > _MOST_SLICES:
+        _add_by_index(flat, source, offset, size, strides)
+        return result
+    kept = [axis for axis in range(len(size)) if axis not in loops]
+    kept_size = [size[axis] for axis in kept]
+    kept_strides = [strides[axis] for axis in kept]
+    for place in np.ndindex(*counts):
+        at = int(offset)
+        index: list = [slice(None)] * len(size)
+        for axis, position in zip(loops, place):
+            at += position * strides[axis]
+            index[axis] = position
+        _window(flat, at, kept_size, kept_strides)[...] += source[tuple(index)]
+    return result
+
+
+def _axes_that_overlap(size, strides) -> list[int]:
+    """Short axes without which no two indices of the window name one element."""
+    kept = [axis for axis in range(len(size)) if size[axis] > 1]
+    loops: list[int] = []
+    while not _is_injective([size[a] for a in kept], [strides[a] for a in kept]):
+        shortest = min(kept, key=lambda axis: size[axis])
+        kept.remove(shortest)
+        loops.append(shortest)
+    return loops
+
+
+def _add_by_index(flat, source, offset, size, strides) -> None:
     index = np.full(size, int(offset), np.int64)
     for axis, stride in enumerate(strides):
         along = np.arange(size[axis]) * stride
         index += along.reshape((-1,) + (1,) * (len(size) - axis - 1))
-    if _is_injective(size, strides):
-        flat[index] = source
-    else:
-        np.add.at(flat, index, source)
-    return result
+    np.add.at(flat, index, source)
 
 
 def _is_injective(size, strides) -> bool:

@@ -1,7 +1,7 @@
 """Special functions that NumPy lacks, in float64.  Level 3.
 
-erf, erfc and lgamma come from Python's math module; erfinv is Giles' approximation refined by Newton
-steps; digamma is the recurrence up to 10, then the asymptotic series.
+erf, erfc and lgamma come from Python's math module; erfinv is Giles' approximation refined by
+Newton steps; digamma is the recurrence up to 10, then the asymptotic series.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def digamma(x):
         series = (series + coefficient) * square
     total = total + np.log(z) - 0.5 / z - series
     whole = y == np.floor(y)
-    cotangent = math.pi / np.tan(math.pi * (y - np.floor(y)))
+    cotangent = math.pi / np.tan(math.pi * (y - np.rint(y)))
     total = np.where(reflected, total - cotangent, total)
     total = np.where(reflected & whole, np.nan, total)
     return np.where(y == 0, np.copysign(np.inf, -y), total).astype(x.dtype)
@@ -133,6 +133,6 @@ def polygamma(x, order: int):
         shifted = np.where(low, shifted + 1, shifted)
     pole = shifted <= 0
     total = total + factor * hurwitz_zeta(order + 1.0, np.where(pole, 1.0, shifted))
-    total = np.where(finite & (y == np.floor(y)) & (y <= 0), np.inf, total)
+    total = np.where(finite & (y == np.floor(y)) & (y <= 0), factor * np.inf, total)
     total = np.where(np.isposinf(y), 0.0, np.where(np.isnan(y) | np.isneginf(y), np.nan, total))
     return total.astype(x.dtype)

@@ -1,5 +1,6 @@
-"""The table of NumPy rules.  A rule takes arrays in arithmetic form (16-bit floats as float32), then
-the parameters, and returns an array that the executor converts to the result's dtype.  Level 3."""
+"""The table of NumPy rules.  A rule takes arrays in arithmetic form (16-bit floats as float32),
+then the parameters, and returns an array that the executor converts to the result's dtype.  Level
+3."""
 
 from __future__ import annotations
 

@@ -1,1 +1,4 @@
-"""What was recorded: nodes, the primitives they apply, and the memo of earlier recordings.  Level 1."""
+"""What was recorded: nodes, the primitives they apply, and the memo of earlier recordings.
+
+Level 1.
+"""

@@ -1,9 +1,9 @@
 """The memo: a trie over recorded operations, each step expecting the key recorded next.
 
-A step's key is (primitive, operand slots…, parameters); a leaf's key is its specification.  Following
-the trie replaces shape inference, checks and source-line capture: they ran when the step was made.
-Leaf values and Python numbers are not part of any key (numbers enter as scalar leaves), so that
-the same code on new data follows the same path.  Level 1.
+A step's key is (primitive, operand slots…, parameters); a leaf's key is its specification.
+Following the trie replaces shape inference, checks and source-line capture: they ran when the step
+was made. Leaf values and Python numbers are not part of any key (numbers enter as scalar leaves),
+so that the same code on new data follows the same path.  Level 1.
 """
 
 from __future__ import annotations
@@ -162,8 +162,7 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     if primitive.multiple:
         step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
         step.outputs = tuple(
-            _output_step(step, index, shape, dtype)
-            for index, (shape, dtype) in enumerate(inferred)
+            _output_step(step, index, shape, dtype) for index, (shape, dtype) in enumerate(inferred)
         )
         new_bytes = sum(numel(s.shape) * s.dtype.itemsize for s in step.outputs)
     else:

@@ -1,9 +1,10 @@
 """Primitive: a name, a calling convention and a result rule; and the tables of its other concerns.
 
-A primitive takes operands first (tensors), then static parameters (hashable, compared exactly by the
-memo).  Calling one records it: `mul(x, y)`, `reduce_sum(x, axes, keepdim)`.  How recording happens is
-decided by the operand, which implements `_apply` (see `tensor/apply.py`), so this module imports
-nothing above it.  Each further concern (meaning, derivative, lowering) is a `RuleTable`.  Level 1.
+A primitive takes operands first (tensors), then static parameters (hashable, compared exactly by
+the memo).  Calling one records it: `mul(x, y)`, `reduce_sum(x, axes, keepdim)`.  How recording
+happens is decided by the operand, which implements `_apply` (see `tensor/apply.py`), so this module
+imports nothing above it.  Each further concern (meaning, derivative, lowering) is a `RuleTable`.
+Level 1.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Tape: the operations one thread has recorded since its last flush.
 
-The hit path of recording is written out in `tensor/apply.py`; here are its slow turns: a leaf's first
-use, a miss of the memo, and the flush, which is a transaction.  Executing is injected by `engine/`
-(`Tape.execute`), since the tape lies below it.  Level 1.
+The hit path of recording is written out in `tensor/apply.py`; here are its slow turns: a leaf's
+first use, a miss of the memo, and the flush, which is a transaction.  Executing is injected by
+`engine/` (`Tape.execute`), since the tape lies below it.  Level 1.
 """
 
 from __future__ import annotations

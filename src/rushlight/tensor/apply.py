@@ -7,6 +7,8 @@ GradNode.  Everything else (shapes, checks, lines) happened when the memo step w
 
 from __future__ import annotations
 
+from typing import Any
+
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import local
@@ -167,6 +169,7 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
     tape.step = step
     node = _record(tape, step, inputs)
     grad = _gradient_node(tape, step, operands, inputs, node)
+    result: Any
     if primitive.multiple:
         result = []
         for index, output_step in enumerate(step.outputs):
@@ -199,7 +202,8 @@ def _gradient_node(tape, step, operands, inputs, node) -> GradNode | None:
     if not tape.grad_enabled or step.vjp is None:
         return None
     edges = tuple([x._grad_fn for x in operands])
-    if not any([edge is not None for edge in edges]):
+    # A list: on the hot path, for few operands, it is faster than a generator.
+    if not any([edge is not None for edge in edges]):  # noqa: C419
         return None
     grad = _new_grad(GradNode)
     grad.step = step

@@ -1,8 +1,8 @@
 """Backward: walk the graph from roots to leaves, applying VJP rules to tensors.
 
-Cotangents are tensors and the rules record primitives like any other code, with gradients only under
-`create_graph`, so double backward needs nothing of its own.  No recursion: graphs may be deep.
-Level 10.
+Cotangents are tensors and the rules record primitives like any other code, with gradients only
+under `create_graph`, so double backward needs nothing of its own.  No recursion: graphs may be
+deep. Level 10.
 """
 
 from __future__ import annotations
@@ -78,9 +78,7 @@ def require_gradient(tensor: Tensor, requires: bool) -> None:
         tensor._grad_fn = None
         return
     if not tensor._node.dtype.is_inexact:
-        raise RuntimeError(
-            "only Tensors of floating point and complex dtype can require gradients"
-        )
+        raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     if edge is None:
         tensor._grad_fn = AccumulateGrad(tensor)
         # A view that becomes a leaf is where gradients end: it is nobody's view for autograd.
@@ -169,7 +167,7 @@ def run_backward(
     finally:
         tape.grad_enabled = enabled
     tape.armed = True
-    if inputs is None or accumulate:
+    if inputs is None or accumulate or wanted is None:
         return []
     return [wanted[id(target_of(e)[0])][target_of(e)[1]] for e in inputs]
 
@@ -239,8 +237,7 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
         if saved[-1] is not None:
             out = _saved_tensor(saved[-1], node, node)
     wanted = [
-        edge is not None and (needed is None or id(target_of(edge)[0]) in needed)
-        for edge in edges
+        edge is not None and (needed is None or id(target_of(edge)[0]) in needed) for edge in edges
     ]
     if step.primitive.multiple:
         cotangent = [given.get(index) for index in range(len(step.outputs))]
@@ -338,9 +335,7 @@ def _run_pre_hook(hook, index, given):
 
 def _check_hook_result(changed, former: Tensor) -> None:
     if not isinstance(changed, Tensor):
-        raise RuntimeError(
-            f"hook returned a {type(changed).__name__}; expected a Tensor or None"
-        )
+        raise RuntimeError(f"hook returned a {type(changed).__name__}; expected a Tensor or None")
     if changed._node.shape != former._node.shape:
         raise RuntimeError(
             f"hook has changed the size of value: from {list(former._node.shape)} to "
@@ -402,8 +397,7 @@ def starting_cotangent(tensor: Tensor, gradient, create_graph: bool) -> Tensor:
             raise RuntimeError("grad can be implicitly created only for scalar outputs")
         if node.dtype.is_complex:
             raise RuntimeError(
-                "grad can be implicitly created only for real scalar outputs but got "
-                f"{node.dtype}"
+                f"grad can be implicitly created only for real scalar outputs but got {node.dtype}"
             )
         one = scalar_tensor(1, node.dtype)
         return expand(one, node.shape) if node.shape else one

@@ -58,7 +58,7 @@ class GraphNode:
     def with_extra(self) -> Extra:
         """The node's `Extra`, made at first need."""
         if self.extra is None:
-            self.extra = Extra()
+            self.extra = Extra()  # type: ignore[misc]
         return self.extra
 
     @property

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import bfloat16, dtype_of_numpy, get_default_dtype, widen
+from rushlight.base.dtypes import DType, bfloat16, dtype_of_numpy, get_default_dtype, widen
 from rushlight.tape.tape import leaf_node, materialise
 from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
 from rushlight.tensor.pickling import tensor_on_storage
@@ -85,17 +85,28 @@ def from_numpy(array: np.ndarray) -> Tensor:
         raise TypeError(f"expected np.ndarray (got {_type_name(array)})")
     dtype = dtype_of_numpy(array.dtype)
     _check_layout(array)
-    if not array.flags.writeable:
-        warnings.warn(
-            "The given NumPy array is not writable: writing to the tensor will raise an error. "
-            "Copy the array to protect its data or make it writable before converting it.",
-            UserWarning,
-            stacklevel=2,
-        )
+    _warn_if_read_only(array, "NumPy array")
     strides = tuple(step // array.itemsize for step in array.strides)
     flat = _covering_buffer(array, strides)
     storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
     return tensor_on_storage(storage, 0, array.shape, strides, False)
+
+
+def tensor_on_buffer(flat: np.ndarray, dtype: DType, origin: str) -> Tensor:
+    """A 1-d tensor on memory from outside; `origin` names it in the warning if it is read-only."""
+    _warn_if_read_only(flat, origin)
+    storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
+    return tensor_on_storage(storage, 0, flat.shape, (1,), False)
+
+
+def _warn_if_read_only(array: np.ndarray, origin: str) -> None:
+    if not array.flags.writeable:
+        warnings.warn(
+            f"The given {origin} is not writable: writing to the tensor will raise an error. Copy "
+            f"the {origin} to protect its data or make it writable before converting it.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def _type_name(value: object) -> str:

@@ -1,10 +1,10 @@
 """Storage, views and in-place writes: mutable tensors as pure values.
 
 A Storage holds the current content as one node and a version.  A write makes a new content node and
-bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its base (so
-that gradients flow through the write) or from the content.  A storage whose memory was handed out
-(`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that memory at
-once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its
+base (so that gradients flow through the write) or from the content.  A storage whose memory was
+handed out (`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that
+memory at once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
 """
 
 from __future__ import annotations
@@ -134,10 +134,14 @@ def storage_with_history(tensor: Tensor) -> Tensor:
 def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view of any window of the tensor's storage (`as_strided`)."""
 
-    def read(base: Tensor) -> Tensor:
-        found = read_strided(storage_with_history(base), shape, strides, offset)
-        return reshape(found, shape) if found is base else found
+    def read(_: Tensor) -> Tensor:
+        # As PyTorch: gradients reach what the tensor itself shows, until a write through the base.
+        whole = _flat_with_history(tensor) if tensor._layout is not None else tensor
+        found = read_strided(whole, shape, strides, offset)
+        return reshape(found, shape) if found is whole else found
 
+    if storage_of(tensor).stamp != tensor._seen:
+        refresh(tensor)
     return make_view(root_of(tensor), shape, strides, offset, read)
 
 
@@ -384,8 +388,11 @@ def take_back(storage: Storage) -> bool:
 # ---- writes --------------------------------------------------------------------------------------
 
 
-def check_writable(tensor: Tensor) -> None:
-    """Raise PyTorch's errors for tensors that cannot be written in place."""
+def check_writable(tensor: Tensor, *, uniform: bool = False) -> None:
+    """Raise PyTorch's errors for tensors that cannot be written in place.
+
+    uniform: one value goes everywhere, so that elements sharing memory do no harm.
+    """
     edge = tensor._grad_fn
     if local.tape.grad_enabled and edge is not None:
         if type(edge) is AccumulateGrad:
@@ -397,20 +404,23 @@ def check_writable(tensor: Tensor) -> None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
-    if tensor._layout is not None and has_overlap(tensor._node.shape, tensor._layout[0]):
+    if uniform or tensor._layout is None:
+        return
+    if has_overlap(tensor._node.shape, tensor._layout[0]):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."
         )
 
 
-def write(tensor: Tensor, new: Tensor) -> Tensor:
+def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
 
     new: the result of an operation, of `tensor`'s shape and dtype; nobody else may go on using it
         as a tensor (copy it first).
+    uniform: `new` has one value everywhere; see `check_writable`.
     """
-    check_writable(tensor)
+    check_writable(tensor, uniform=uniform)
     storage = storage_of(tensor)
     if storage.pinned is not None:
         take_back(storage)
@@ -420,8 +430,8 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
         _write_pinned(tensor, new)
         return tensor
     node = new._node
-    if new._storage is not None or node.home is not None:
-        # The value already stands for a tensor with aliases of its own.
+    if new._storage is not None or node.home is not None or type(new._grad_fn) is AccumulateGrad:
+        # The value already stands for a tensor of its own: one with aliases, or a leaf.
         new = copy(new)
         node = new._node
     tape = local.tape
@@ -432,6 +442,7 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
         tape.undo.append((storage, old))
         tape.armed = True
     base = root_of(tensor)
+    outdated = base is not tensor and tensor._seen != storage.stamp
     follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
     if base is tensor or not follows:
         _replace(storage, tensor, new)
@@ -441,7 +452,8 @@ def write(tensor: Tensor, new: Tensor) -> Tensor:
         _replace_through_base(storage, base, tensor, new)
     node.home = (storage, storage.version)
     tensor._node = node
-    tensor._seen = storage.stamp
+    # A view that was out of date takes its history from its base again, at the next read.
+    tensor._seen = ALWAYS_STALE if outdated and not follows else storage.stamp
     if storage.pinned is not None:
         _copy_out(storage)
         tensor._seen = ALWAYS_STALE

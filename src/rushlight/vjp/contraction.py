@@ -69,7 +69,6 @@ def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups)
 def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
     """Correlate x with g, batch and channels exchanged."""
     batch, channels, *sizes = x.shape
-    outputs = w.shape[0]
     spatial = tuple(range(3, 3 + len(stride)))
     # (N, G, C/G, *) -> (C/G, G * N, *): each group sees its own channels.
     grouped = permute(
@@ -78,7 +77,7 @@ def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups
     seen = reshape(grouped, (channels // groups, groups * batch, *sizes))
     kernel = permute(g, (1, 0, *range(2, 2 + len(stride))))  # (O, N, *output)
     pads = []
-    for n, k, (low, high), s, d, kd, size in zip(
+    for n, k, (low, _), s, d, kd, size in zip(
         sizes, w.shape[2:], padding, stride, dilation, kernel_dilation, g.shape[2:]
     ):
         spread = (n - 1) * d + 1 if n else 0

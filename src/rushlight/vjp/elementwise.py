@@ -42,6 +42,18 @@ def _absolute_vjp(g, out, x):
     return p.mul(g, p.sign(x))
 
 
+def _sign_vjp(g, out, x):
+    """Of a real number 0; a complex sign turns with the part of g across it, over |x|."""
+    if not x.dtype.is_complex:
+        return _zeros(g)
+    along = p.real(p.mul(g, p.conj(out)))
+    across = p.sub(g, p.mul(out, p.make_complex(along, _zeros(along))))
+    size = p.absolute(x)
+    zero = p.eq(size, size._scalar(0.0))
+    safe = p.where(zero, size._scalar(1.0), size)
+    return p.where(zero, g._scalar(0.0), p.div(across, p.make_complex(safe, _zeros(safe))))
+
+
 def _real_vjp(g, out, x):
     return p.make_complex(g, _zeros(g)) if x.dtype.is_complex else g
 
@@ -161,7 +173,7 @@ def _cast_vjp(g, out, x, dtype):
 
 define(p.neg, __name__, wrt(lambda g, out, x: p.neg(g)))
 define(p.conj, __name__, wrt(lambda g, out, x: conjugate(g)))
-define(p.sign, __name__, wrt(lambda g, out, x: _zeros(g)))
+define(p.sign, __name__, wrt(_sign_vjp, 0, OUT))
 define(p.absolute, __name__, wrt(_absolute_vjp, 0))
 nondifferentiable(p.logical_not, __name__)
 define(p.real, __name__, wrt(_real_vjp))
@@ -348,4 +360,3 @@ def _where_second_vjp(g, out, condition, x, y):
 
 
 define(p.where, __name__, None, wrt(_where_first_vjp, 0), wrt(_where_second_vjp, 0))
-

@@ -53,9 +53,7 @@ def _pack_vjp(wanted, g, out, operands):
 
 def _unpack_vjp(wanted, g, out, operands, shapes):
     like = next(part for part in g if part is not None)
-    parts = [
-        filled(like, 0.0, shape) if part is None else part for part, shape in zip(g, shapes)
-    ]
+    parts = [filled(like, 0.0, shape) if part is None else part for part, shape in zip(g, shapes)]
     return [p.pack(parts)]
 
 

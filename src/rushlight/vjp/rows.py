@@ -8,4 +8,5 @@ from rushlight.vjp import (  # noqa: F401
     ordering,
     reduction,
     source,
+    spectral,
 )

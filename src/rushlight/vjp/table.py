@@ -66,9 +66,7 @@ class Vjp:
 
     def _bits(self, mask: int) -> int:
         bits = 0
-        for position in self._reads(
-            [p for p in range(len(self.rules or ())) if mask >> p & 1], ()
-        ):
+        for position in self._reads([p for p in range(len(self.rules or ())) if mask >> p & 1], ()):
             bits |= 4 if position == OUT else 1 << position
         return bits
 

@@ -43,6 +43,7 @@ from rushlight.nn.modules.batchnorm import (
     LazyBatchNorm1d,
     LazyBatchNorm2d,
     LazyBatchNorm3d,
+    SyncBatchNorm,
 )
 from rushlight.nn.modules.channelshuffle import ChannelShuffle
 from rushlight.nn.modules.container import (
@@ -354,6 +355,7 @@ __all__ = [
     "Softplus",
     "Softshrink",
     "Softsign",
+    "SyncBatchNorm",
     "Tanh",
     "Tanhshrink",
     "Threshold",

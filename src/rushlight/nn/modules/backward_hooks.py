@@ -46,8 +46,8 @@ class BackwardHooks:
         self.hooks = hooks
         self.pre_hooks = pre_hooks
         self.grad_outputs: Gradients | None = None
-        self.input_places: list[int] | None = None
-        self.output_places: list[int] | None = None
+        self.input_places: Any = None  # list[int], or None before the inputs are seen
+        self.output_places: Any = None
         self.input_count = 0
         self.output_count = 0
 

@@ -51,6 +51,9 @@ class _ModuleSequence(Module):
     def __iter__(self) -> Iterator[Module]:
         return iter(self._modules.values())
 
+    def __getitem__(self, index: int | slice) -> Any:
+        raise NotImplementedError
+
     def _key_at(self, index: Any) -> str:
         return list(self._modules)[_position(index, len(self))]
 
@@ -214,11 +217,12 @@ def _named_items(given: Any, owner: str) -> Iterable[tuple[str, Any]]:
             raise TypeError(
                 f"{owner} update sequence element #{i} should be Iterable; is {type(pair).__name__}"
             )
-        if len(pair) != 2:
+        entry: Any = pair
+        if len(entry) != 2:
             raise ValueError(
-                f"{owner} update sequence element #{i} has length {len(pair)}; 2 is required"
+                f"{owner} update sequence element #{i} has length {len(entry)}; 2 is required"
             )
-        pairs.append((pair[0], pair[1]))
+        pairs.append((entry[0], entry[1]))
     return pairs
 
 

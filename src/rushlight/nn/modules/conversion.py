@@ -36,7 +36,7 @@ class ModuleConversion(MemberRegistry):
                     # The old gradient may not fit the new value's dtype: set it afresh.
                     parameter.grad = fn(grad).requires_grad_(grad.requires_grad)
         for name, buffer in self._buffers.items():
-            if is_lazy(buffer):
+            if buffer is not None and is_lazy(buffer):
                 buffer.data = fn(buffer)  # stays uninitialized
             elif buffer is not None:
                 self._buffers[name] = fn(buffer)
@@ -101,7 +101,7 @@ class ModuleConversion(MemberRegistry):
 
     def share_memory(self) -> Any:
         """Move all members into memory that other processes can share."""
-        return self._apply(lambda tensor: tensor.share_memory_())
+        return self._apply(lambda tensor: tensor.share_memory_())  # type: ignore[attr-defined]
 
 
 def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool]:

@@ -91,9 +91,10 @@ class LazyLinear(LazyModuleMixin, Linear):
         if self.has_uninitialized_params():
             with no_grad():
                 self.in_features = input.shape[-1]
-                self.weight.materialize((self.out_features, self.in_features))
+                lazy: list[Any] = [self.weight, self.bias]
+                lazy[0].materialize((self.out_features, self.in_features))
                 if self.bias is not None:
-                    self.bias.materialize((self.out_features,))
+                    lazy[1].materialize((self.out_features,))
                 self.reset_parameters()
         if self.in_features == 0:
             # The weight came from a loaded state.

@@ -46,10 +46,12 @@ MIXED_BACKWARD_HOOKS = (
 class _HookTables:
     """The hooks that run around calls: of one module, or (once) of all modules."""
 
+    _is_full_backward_hook: bool | None
+
     def __init__(self) -> None:
         self._backward_pre_hooks: OrderedDict[int, Callable] = OrderedDict()
         self._backward_hooks: OrderedDict[int, Callable] = OrderedDict()
-        self._is_full_backward_hook: bool | None = None
+        self._is_full_backward_hook = None
         self._forward_hooks: OrderedDict[int, Callable] = OrderedDict()
         self._forward_hooks_with_kwargs: OrderedDict[int, bool] = OrderedDict()
         self._forward_hooks_always_called: OrderedDict[int, bool] = OrderedDict()
@@ -143,6 +145,7 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
     """
 
     training: bool = True
+    _is_full_backward_hook: bool | None
     call_super_init: bool = False
     dump_patches: bool = False
 
@@ -300,7 +303,7 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
 
         What it returns takes the place of `grad_input`.
         """
-        if self._is_full_backward_hook is False:
+        if self._is_full_backward_hook is False:  # type: ignore[has-type]
             raise RuntimeError(MIXED_BACKWARD_HOOKS)
         self._is_full_backward_hook = True
         return _add_hook(self._backward_hooks, hook, prepend)

@@ -49,8 +49,8 @@ class CrossMapLRN2d(LocalResponseNorm):
 
 def _shape_tuple(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
     if isinstance(normalized_shape, numbers.Integral):
-        return (normalized_shape,)
-    return tuple(normalized_shape)
+        return (int(normalized_shape),)
+    return tuple(normalized_shape)  # type: ignore[arg-type]
 
 
 class _AffineNorm(Module):

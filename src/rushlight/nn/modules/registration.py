@@ -141,12 +141,21 @@ class MemberRegistry:
         self.add_module(name, module)
 
     def __getattr__(self, name: str) -> Any:
-        # Called only after the ordinary lookup failed, so instance attributes cost nothing extra.
+        # Called only after the ordinary lookup failed, so plain attributes cost nothing extra.
+        # Written out, not a loop over tables: layers read their parameters here at every call.
         members = self.__dict__
-        for registry_name in ("_parameters", "_buffers", "_modules"):
-            registry = members.get(registry_name)
-            if registry is not None and name in registry:
-                return registry[name]
+        if "_parameters" in members:
+            found = members["_parameters"]
+            if name in found:
+                return found[name]
+        if "_buffers" in members:
+            found = members["_buffers"]
+            if name in found:
+                return found[name]
+        if "_modules" in members:
+            found = members["_modules"]
+            if name in found:
+                return found[name]
         raise AttributeError(f"'{type(self).__name__}' object has no attribute '{name}'")
 
     def __setattr__(self, name: str, value: Any) -> None:

@@ -68,15 +68,15 @@ class RNNBase(Module):
     def _check_sizes(self, dropout: Any, proj_size: int) -> None:
         """Raises: TypeError or ValueError for arguments that no recurrent layer can have."""
         if (
-            not isinstance(dropout, numbers.Real)
+            not isinstance(dropout, numbers.Number)
             or isinstance(dropout, bool)
-            or not 0 <= dropout <= 1
+            or not 0 <= dropout <= 1  # type: ignore[operator]
         ):
             raise ValueError(
                 "dropout should be a number in range [0, 1] representing the probability of an "
                 "element being zeroed"
             )
-        if dropout > 0 and self.num_layers == 1:
+        if dropout > 0 and self.num_layers == 1:  # type: ignore[operator]
             warnings.warn(
                 "dropout option adds dropout after all but last recurrent layer, so non-zero "
                 f"dropout expects num_layers greater than 1, but got dropout={dropout} and "

@@ -122,7 +122,7 @@ def _deepcopy(self: Module, memo: dict) -> Module:
     # The class is this module's own: its copy needs one too, or both would share the properties.
     if id(self) in memo:
         return memo[id(self)]
-    original = type(self).__bases__[0]
+    original: Any = type(self).__bases__[0]
     twin = original.__new__(original)
     memo[id(self)] = twin
     twin.__dict__ = copy.deepcopy(self.__dict__, memo)

@@ -140,7 +140,7 @@ class SpectralNorm:
                 raise RuntimeError(
                     f"Cannot register two spectral_norm hooks on the same parameter {self.name}"
                 )
-        weight = module._parameters.pop(self.name)
+        weight: Any = module._parameters.pop(self.name)
         with no_grad():
             rows, columns = _as_matrix(weight, self.dim).shape
             u = _random_direction(weight, rows, self.eps)

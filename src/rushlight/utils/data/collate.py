@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import dtype_of_numpy, float64
+from rushlight.base.dtypes import dtype_of_numpy, float64, int64
 from rushlight.ops.creation import tensor
 from rushlight.ops.joining import stack
 from rushlight.tensor.interop import from_numpy
@@ -154,11 +154,13 @@ def collate_numpy_scalar_fn(
 
 def collate_float_fn(batch: Sequence[float], *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """A 1-d float64 tensor: Python's floats are doubles."""
-    return tensor(list(batch), dtype=float64)
+    return tensor_from_numpy(np.array(batch, dtype=np.float64), float64)
 
 
 def collate_int_fn(batch: Sequence[int], *, collate_fn_map: CollateMap | None = None) -> Tensor:
     """A 1-d tensor of integers or booleans."""
+    if all(type(number) is int for number in batch):
+        return tensor_from_numpy(np.array(batch, dtype=np.int64), int64)
     return tensor(list(batch))
 
 

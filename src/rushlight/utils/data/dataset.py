@@ -153,7 +153,7 @@ class ChainDataset(IterableDataset):
             yield from dataset
 
     def __len__(self) -> int:
-        return sum(len(dataset) for dataset in self._parts())  # type: ignore[arg-type]
+        return sum(len(dataset) for dataset in self._parts())  # type: ignore
 
 
 class Subset(Dataset[T_co]):

@@ -90,7 +90,7 @@ def receive(connection: Connection) -> Any:
     buffers = [np.empty(size, np.uint8) for size in sizes]
     for buffer in buffers:
         if _RAW:
-            _read(connection.fileno(), memoryview(buffer))
+            _read(connection.fileno(), buffer.data)
         elif buffer.size:
             connection.recv_bytes_into(buffer)
     return pickle.loads(body, buffers=buffers)

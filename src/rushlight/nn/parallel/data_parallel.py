@@ -1,0 +1,38 @@
+"""`DataParallel`: splits batches over GPUs; without any it calls its module, as PyTorch's.
+
+Level 12.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rushlight.nn.modules.module import Module
+
+
+class DataParallel(Module):
+    """Wraps a module under the name `module`, so that its state's keys begin with `module.`.
+
+    Raises: RuntimeError if devices are asked for: there is none to split a batch over.
+    """
+
+    def __init__(
+        self,
+        module: Module,
+        device_ids: Sequence[Any] | None = None,
+        output_device: Any = None,
+        dim: int = 0,
+    ) -> None:
+        super().__init__()
+        if device_ids:
+            raise RuntimeError(
+                f"DataParallel: device_ids={list(device_ids)} asks for GPUs, and rushlight runs "
+                "on the CPU only; leave device_ids out"
+            )
+        self.module = module
+        self.device_ids: list[Any] = []
+        self.dim = dim
+
+    def forward(self, *inputs: Any, **kwargs: Any) -> Any:
+        return self.module(*inputs, **kwargs)

@@ -1,0 +1,270 @@
+"""Special functions composed of primitives: gamma and error functions' relatives, Bessel's I, zeta.
+
+Each states the formula it uses.  Orthogonal polynomials are in `polynomials.py`.  Level 11.
+"""
+
+from __future__ import annotations
+
+import math
+
+from rushlight.ops.binary import product_with_log
+from rushlight.ops.promotion import as_inexact, promote, refuse
+from rushlight.ops.spelling import attach_method, spelled
+from rushlight.primitives import elementwise as e
+from rushlight.tensor.tensor import Tensor
+
+
+def _times(x: Tensor, factor: float) -> Tensor:
+    return e.mul(x, x._scalar(factor))
+
+
+def _plus(x: Tensor, term: float) -> Tensor:
+    return e.add(x, x._scalar(term))
+
+
+def _real(name: str, x) -> Tensor:
+    found = as_inexact(name, x)
+    refuse(name, found, complex_=True)
+    return found
+
+
+# ---- gamma ---------------------------------------------------------------------------------------
+
+
+@spelled(out=True)
+def polygamma(n, input) -> Tensor:
+    """The n-th derivative of digamma.  Raises: RuntimeError for a negative n.
+
+    Source: torch.polygamma.
+    """
+    x = _real("polygamma", input)
+    if n < 0:
+        raise RuntimeError("polygamma(n, x) does not support negative n.")
+    return e.digamma(x) if n == 0 else e.polygamma(x, int(n))
+
+
+@attach_method("polygamma")
+def _polygamma_method(self, n) -> Tensor:
+    """The n-th derivative of digamma."""
+    return polygamma(n, self)
+
+
+@attach_method("polygamma_")
+def _polygamma_in_place(self, n) -> Tensor:
+    """The n-th derivative of digamma, in place."""
+    return self.copy_(polygamma(n, self.clone()))
+
+
+@spelled(method=True, inplace=True, out=True)
+def mvlgamma(input, p: int) -> Tensor:
+    """Logarithm of the multivariate gamma function of dimension p.
+
+    p (p - 1) / 4 log(pi) + the sum of lgamma(x - i / 2).  Source: torch.mvlgamma.
+    """
+    x = _real("mvlgamma", input)
+    if p < 1:
+        raise RuntimeError("p has to be greater than or equal to 1")
+    total = e.lgamma(x)
+    for i in range(1, p):
+        total = e.add(total, e.lgamma(_plus(x, -i / 2)))
+    return _plus(total, p * (p - 1) / 4 * math.log(math.pi))
+
+
+_ZETA_TERMS = 24
+# B(2k) / (2k)! of the Euler-Maclaurin sum.
+_EULER_MACLAURIN = (
+    1 / 12, -1 / 720, 1 / 30240, -1 / 1209600, 1 / 47900160, -691 / 1307674368000,
+    1 / 74724249600,
+)  # fmt: skip
+
+
+def zeta(input, other) -> Tensor:
+    """Hurwitz's zeta function: the sum over k >= 0 of (k + other) ** -input.
+
+    24 terms, the rest by Euler-Maclaurin; negative `other` below -24 loses digits.
+    Source: torch.special.zeta.
+    """
+    s, q = promote("zeta", input, other, floating=True)
+    refuse("zeta", s, complex_=True)
+    exponent = e.neg(s)
+    total = e.power(q, exponent)
+    for k in range(1, _ZETA_TERMS):
+        total = e.add(total, e.power(_plus(q, k), exponent))
+    start = _plus(q, _ZETA_TERMS)
+    power = e.power(start, exponent)
+    tail = e.add(e.div(e.mul(power, start), _plus(s, -1)), _times(power, 0.5))
+    rising = s
+    power = e.div(power, start)
+    square = e.mul(start, start)
+    for k, coefficient in enumerate(_EULER_MACLAURIN):
+        tail = e.add(tail, _times(e.mul(rising, power), coefficient))
+        rising = e.mul(rising, e.mul(_plus(s, 2 * k + 1), _plus(s, 2 * k + 2)))
+        power = e.div(power, square)
+    found = e.add(total, tail)
+    nan, infinity = s._scalar(math.nan), s._scalar(math.inf)
+    pole = e.bitwise_and(e.le(q, q._scalar(0.0)), e.eq(q, e.floor(q)))
+    undefined = e.bitwise_and(e.lt(q, q._scalar(0.0)), e.ne(s, e.floor(s)))
+    found = e.where(pole, infinity, e.where(undefined, nan, found))
+    one = s._scalar(1.0)
+    return e.where(e.eq(s, one), infinity, e.where(e.lt(s, one), nan, found))
+
+
+# ---- error function ------------------------------------------------------------------------------
+
+
+def entr(input) -> Tensor:
+    """-x log(x), 0 at 0, -inf below.  Source: torch.special.entr."""
+    x = _real("entr", input)
+    zero = x._scalar(0.0)
+    positive = e.gt(x, zero)
+    safe = e.where(positive, x, x._scalar(1.0))
+    found = e.where(positive, e.neg(e.mul(x, e.log(safe))), zero)
+    found = e.where(e.lt(x, zero), x._scalar(-math.inf), found)
+    return e.where(e.ne(x, x), x, found)
+
+
+def ndtr(input) -> Tensor:
+    """Distribution function of the normal distribution.  Source: torch.special.ndtr."""
+    x = _real("ndtr", input)
+    return _times(e.erfc(_times(x, -math.sqrt(0.5))), 0.5)
+
+
+def ndtri(input) -> Tensor:
+    """Inverse of ndtr.  Source: torch.special.ndtri."""
+    x = _real("ndtri", input)
+    return _times(e.erfinv(_plus(_times(x, 2.0), -1.0)), math.sqrt(2.0))
+
+
+def log_ndtr(input) -> Tensor:
+    """log(ndtr(x)), accurate in both tails.  Source: torch.special.log_ndtr."""
+    x = _real("log_ndtr", input)
+    scaled = _times(x, math.sqrt(0.5))
+    low = e.lt(x, x._scalar(-1.0))
+    below = e.where(low, scaled, scaled._scalar(-1.0))
+    above = e.where(low, scaled._scalar(0.0), scaled)
+    tail = e.sub(e.log(_times(erfcx(e.neg(below)), 0.5)), e.mul(below, below))
+    body = e.log1p(_times(e.erfc(above), -0.5))
+    return e.where(low, tail, body)
+
+
+# Where exp(x**2) * erfc(x) gives way to the asymptotic series, whose 16th term is then 1e-16.
+_ERFCX_FAR = 8.0
+
+
+def erfcx(input) -> Tensor:
+    """exp(x**2) * erfc(x).  Far out 1 / (x sqrt(pi)) times 1 - 1/(2x²) + 3/(2x²)² - …
+
+    Source: torch.special.erfcx.
+    """
+    x = _real("erfcx", input)
+    far = e.gt(x, x._scalar(_ERFCX_FAR))
+    near = e.where(far, x._scalar(0.0), x)
+    body = e.mul(e.exp(e.mul(near, near)), e.erfc(near))
+    distant = e.where(far, x, x._scalar(_ERFCX_FAR))
+    step = e.div(distant._scalar(-0.5), e.mul(distant, distant))
+    series = distant._scalar(1.0)
+    for k in range(16, 0, -1):
+        series = _plus(_times(e.mul(series, step), 2 * k - 1), 1.0)
+    tail = _times(e.div(series, distant), 1 / math.sqrt(math.pi))
+    return e.where(far, tail, body)
+
+
+def xlog1py(input, other) -> Tensor:
+    """input * log1p(other), 0 where input is 0.  Source: torch.special.xlog1py."""
+    return product_with_log("xlog1py", input, other, e.log1p, -1.0)
+
+
+# ---- Bessel's I ----------------------------------------------------------------------------------
+
+# Chebyshev coefficients, computed with 60 digits from the power series at 40 nodes: of
+# exp(-x) I0(x) and exp(-x) I1(x) / x in x / 4 - 1 on [0, 8], and of exp(-x) sqrt(x) I(x) in
+# 16 / x - 1 beyond.
+_I0_NEAR = (
+    0.33839763720473803, -0.30468267234319835, 0.17162090152220874, -0.09490109704804757,
+    0.049305284239670615, -0.02373741480589936, 0.010546460394594892, -0.004324309995050557,
+    0.0016394756169412772, -0.000576375574538357, 0.00018850288509606462, -5.754195010060359e-05,
+    1.6448448070760514e-05, -4.416738358581363e-06, 1.1173875390790844e-06, -2.670793846526465e-07,
+    6.046995024988622e-08, -1.3000250276284931e-08, 2.659822861961203e-09, -5.189788376824822e-10,
+    9.675837353562145e-11, -1.7268830769809044e-11, 2.954936295651578e-12, -4.858891067271998e-13,
+    7.622513731320169e-14, -1.1640688413194767e-14, 1.5321077739827161e-15,
+)  # fmt: skip
+_I1_NEAR = (
+    0.12629359322181682, -0.17641651835783403, 0.10264365868984707, -0.05294598120809494,
+    0.024726449030626475, -0.010564084894626164, 0.004156422944312849, -0.0015135724506312343,
+    0.0005122859561685456, -0.0001617608158258066, 4.7815651075616694e-05, -1.327316365591913e-05,
+    3.470251308124173e-06, -8.568720265333951e-07, 2.0032947532777623e-07, -4.4450590938605044e-08,
+    9.381537408037488e-09, -1.887249834187088e-09, 3.6255858870681836e-10, -6.663457285949193e-11,
+    1.1736300820075486e-11, -1.984251651876434e-12, 3.2231439739405233e-13, -5.0523474293129316e-14,
+    7.3524519805801e-15, -1.0519363158323358e-15,
+)  # fmt: skip
+_I0_FAR = (
+    0.40224520550705445, 0.003369116478255735, 6.889758346913938e-05, 2.8913705208799548e-06,
+    2.0489185891779672e-07, 2.2666689991623914e-08, 3.3962319987562717e-09, 4.940602149616779e-10,
+    1.1889124754138615e-11, -3.1499114427901985e-11, -1.3215739613769984e-11,
+    -1.794120407794253e-12, 7.181904376762916e-13, 3.851696739332056e-13, 1.54005280750269e-14,
+    -4.107825191113079e-14, -9.642980858259876e-15, 3.774758283725532e-15, 1.4259426972529354e-15,
+)  # fmt: skip
+_I1_FAR = (
+    0.38928811750914005, -0.009761097491361432, -0.00011058893876264992, -3.882564808838085e-06,
+    -2.512236238174509e-07, -2.6314688383877185e-08, -3.835380418468204e-09,
+    -5.589743778955381e-10, -1.897498234926243e-11, 3.2526070725680255e-11, 1.4125900449357687e-11,
+    2.0356605290317023e-12, -7.197086676624665e-13, -4.084510507595951e-13, -2.1015134077373434e-14,
+    4.3146042294495146e-14, 1.0336176359260208e-14, -3.8524738954492935e-15,
+    -2.228772721935002e-15,
+)  # fmt: skip
+
+
+def chebyshev_sum(t: Tensor, coefficients) -> Tensor:
+    """The sum of coefficients times Chebyshev polynomials of t, by Clenshaw's recurrence."""
+    twice = _times(t, 2.0)
+    later, last = t._scalar(0.0), t._scalar(0.0)
+    for coefficient in reversed(coefficients[1:]):
+        later, last = _plus(e.sub(e.mul(twice, later), last), coefficient), later
+    return _plus(e.sub(e.mul(t, later), last), coefficients[0])
+
+
+def _scaled_bessel(size: Tensor, near, far) -> tuple[Tensor, Tensor, Tensor]:
+    """(x > 8, exp(-x) I(x) up to 8 without I1's factor x, the same beyond) of x >= 0."""
+    beyond = e.gt(size, size._scalar(8.0))
+    inside = e.where(beyond, size._scalar(0.0), size)
+    outside = e.where(beyond, size, size._scalar(8.0))
+    first = chebyshev_sum(_plus(_times(inside, 0.25), -1.0), near)
+    position = _plus(e.div(outside._scalar(16.0), outside), -1.0)
+    return beyond, first, e.mul(chebyshev_sum(position, far), e.rsqrt(outside))
+
+
+def i0e(input) -> Tensor:
+    """exp(-|x|) I0(x).  Source: torch.special.i0e."""
+    x = _real("i0e", input)
+    beyond, near, far = _scaled_bessel(e.absolute(x), _I0_NEAR, _I0_FAR)
+    return e.where(beyond, far, near)
+
+
+def i1e(input) -> Tensor:
+    """exp(-|x|) I1(x).  Source: torch.special.i1e."""
+    x = _real("i1e", input)
+    beyond, near, far = _scaled_bessel(e.absolute(x), _I1_NEAR, _I1_FAR)
+    return e.where(beyond, e.mul(far, e.sign(x)), e.mul(near, x))
+
+
+@spelled(method=True, inplace=True, out=True)
+def i0(input) -> Tensor:
+    """Modified Bessel function of the first kind of order 0.  Source: torch.i0."""
+    x = _real("i0", input)
+    return e.mul(e.exp(e.absolute(x)), i0e(x))
+
+
+def i1(input) -> Tensor:
+    """Modified Bessel function of the first kind of order 1.  Source: torch.special.i1."""
+    x = _real("i1", input)
+    return e.mul(e.exp(e.absolute(x)), i1e(x))
+
+
+def spherical_bessel_j0(input) -> Tensor:
+    """sin(x) / x, 1 at 0, 0 at infinity.  Source: torch.special.spherical_bessel_j0."""
+    x = _real("spherical_bessel_j0", input)
+    zero = e.eq(x, x._scalar(0.0))
+    infinite = e.eq(e.absolute(x), x._scalar(math.inf))
+    safe = e.where(e.bitwise_or(zero, infinite), x._scalar(1.0), x)
+    found = e.where(zero, x._scalar(1.0), e.div(e.sin(safe), safe))
+    return e.where(infinite, x._scalar(0.0), found)

@@ -1,0 +1,51 @@
+"""PyTorch's `torch.special`: names for the spellings of `ops`; computes nothing.  Level 12."""
+
+from rushlight.ops import activation, binary, complex, pointwise, polynomials, reduction, special
+from rushlight.ops.spelling import with_out
+
+digamma = psi = pointwise.digamma
+erf = pointwise.erf
+erfc = pointwise.erfc
+erfinv = pointwise.erfinv
+exp2 = pointwise.exp2
+expit = pointwise.sigmoid
+expm1 = pointwise.expm1
+gammaln = pointwise.lgamma
+i0 = special.i0
+log1p = pointwise.log1p
+log_softmax = activation.log_softmax_of_top
+logit = pointwise.logit
+logsumexp = reduction.logsumexp
+multigammaln = special.mvlgamma
+polygamma = special.polygamma
+round = pointwise.round  # noqa: A001 - PyTorch's name
+sinc = complex.sinc
+softmax = activation.softmax_of_top
+xlogy = binary.xlogy
+
+entr = with_out(special.entr)
+erfcx = with_out(special.erfcx)
+i0e = with_out(special.i0e)
+i1 = with_out(special.i1)
+i1e = with_out(special.i1e)
+log_ndtr = with_out(special.log_ndtr)
+modified_bessel_i0 = with_out(special.i0)
+modified_bessel_i1 = with_out(special.i1)
+ndtr = with_out(special.ndtr)
+ndtri = with_out(special.ndtri)
+spherical_bessel_j0 = with_out(special.spherical_bessel_j0)
+xlog1py = with_out(special.xlog1py)
+zeta = with_out(special.zeta)
+
+chebyshev_polynomial_t = with_out(polynomials.chebyshev_polynomial_t)
+chebyshev_polynomial_u = with_out(polynomials.chebyshev_polynomial_u)
+chebyshev_polynomial_v = with_out(polynomials.chebyshev_polynomial_v)
+chebyshev_polynomial_w = with_out(polynomials.chebyshev_polynomial_w)
+hermite_polynomial_h = with_out(polynomials.hermite_polynomial_h)
+hermite_polynomial_he = with_out(polynomials.hermite_polynomial_he)
+laguerre_polynomial_l = with_out(polynomials.laguerre_polynomial_l)
+legendre_polynomial_p = with_out(polynomials.legendre_polynomial_p)
+shifted_chebyshev_polynomial_t = with_out(polynomials.shifted_chebyshev_polynomial_t)
+shifted_chebyshev_polynomial_u = with_out(polynomials.shifted_chebyshev_polynomial_u)
+shifted_chebyshev_polynomial_v = with_out(polynomials.shifted_chebyshev_polynomial_v)
+shifted_chebyshev_polynomial_w = with_out(polynomials.shifted_chebyshev_polynomial_w)
