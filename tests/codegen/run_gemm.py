@@ -51,8 +51,10 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     common = [ctypes.addressof(pointers), arguments.ctypes.data]
     steps = []
     if mode in PACKED:
-        steps.append([library["gemm_pack"], *common, batches * blocks.panels, 4])
-    steps.append([library["gemm"], *common, batches * blocks.tiles_m * blocks.tiles_n, 1])
+        steps.append([library["gemm_pack"], *common, batches * blocks.panels, blocks.pack_grain])
+    steps.append(
+        [library["gemm"], *common, batches * blocks.tiles_m * blocks.tiles_n, blocks.grain]
+    )
     table = np.array(steps, np.int64)
 
     def go():

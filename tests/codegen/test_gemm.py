@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rushlight.base.target import neon_target
-from rushlight.codegen.gemm import GemmSpec, choose_b_mode, gemm_text
+from rushlight.codegen.gemm import GemmSpec, choose_b_mode, choose_blocks, gemm_text
 from rushlight.codegen.microkernel import K_BLOCK
 from rushlight.loopnest.ir import Buffer, Load, Op, Param, Var, call
 from rushlight.runtime.jit import compile_text
@@ -152,3 +152,11 @@ def test_b_with_no_unit_stride_is_refused():
 def test_neon_code_compiles(mode):
     target = neon_target()
     assert len(compile_text(gemm_text(GemmSpec("gemm", "float32", mode, 8), target), target)) > 0
+
+
+def test_small_products_stay_on_one_thread_and_large_ones_are_shared_out():
+    spec = GemmSpec("gemm", "float32", "direct", 12)
+    small = choose_blocks(32, 16, 10, 1, spec, HOST, 8)
+    assert small.tiles_m * small.tiles_n <= small.grain
+    large = choose_blocks(512, 512, 512, 1, spec, HOST, 2)
+    assert large.tiles_m * large.tiles_n >= 8 and large.grain == 1

@@ -316,3 +316,17 @@ def test_nothing_is_contracted_across_operations():
 
 def test_constant_index_folds():
     assert Const(2, "int64") * 3 == Const(6, "int64")
+
+
+@pytest.mark.parametrize("name", sorted(set(OPS) - {"where", "fma"}))
+def test_every_operation_compiles_for_neon(name):
+    from rushlight.base.target import neon_target
+    from rushlight.codegen.llvm import module_text
+    from rushlight.runtime.jit import compile_text
+
+    dtype = operand_dtypes(name)[0]
+    inputs = [(f"x{k}", dtype) for k in range(OPS[name][0])]
+    value = call(name, *(Load(b, i, dtype) for b, _ in inputs))
+    kernel = elementwise(value, inputs, value.dtype)
+    target = neon_target()
+    assert compile_text(module_text([kernel], target), target)

@@ -1,5 +1,6 @@
 """Object code survives on disk only where it is private, whole and made for this machine."""
 
+import ctypes
 import os
 
 import pytest
@@ -121,3 +122,15 @@ def test_key_depends_on_text_and_machine():
     host = host_target()
     keys = {kernel_key("a", host), kernel_key("b", host), kernel_key("a", without_avx512(host))}
     assert len(keys) == 3
+
+
+def test_longest_unused_library_is_dropped_but_runs_while_it_is_held():
+    texts = [TEXT.replace("42", str(number)) for number in range(3)]
+    cache = KernelCache(limit_bytes=1)
+    first = get(cache, texts[0])
+    for text in texts[1:]:
+        get(cache, text)
+    assert cache.evictions == 2
+    assert ctypes.CFUNCTYPE(ctypes.c_int64)(first["answer"])() == 0
+    get(cache, texts[0])
+    assert cache.compiles == 4

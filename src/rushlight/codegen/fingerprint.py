@@ -10,9 +10,11 @@ from pathlib import Path
 
 @functools.cache
 def codegen_fingerprint() -> str:
-    """A digest of this folder's source files."""
+    """A digest of the source files of this folder and of the loop nest's."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).resolve().parent.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
+    here = Path(__file__).resolve().parent
+    for folder in (here, here.parent / "loopnest"):
+        for path in sorted(folder.glob("*.py")):
+            digest.update(path.name.encode())
+            digest.update(path.read_bytes())
     return digest.hexdigest()

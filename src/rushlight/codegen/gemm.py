@@ -41,8 +41,12 @@ EDGE_NONE, EDGE_NARROW, EDGE_ANY = "none", "narrow", "any"
 PACKED = (B_ROWS, B_COLUMNS)
 # Up to here B is read in place: copying it costs more than its larger stride does.
 DIRECT_ROWS = 96
+# Work of one tile worth another thread's attention: about a microsecond of a wide vector unit.
+TILE_FLOPS = 1 << 18
+# Elements to pack worth another thread's attention, likewise.
+PACK_ELEMENTS = 1 << 14
 # Up to here a B that runs along k is transposed in registers, again for each core's rows.
-LINE_ROWS = 4
+LINE_ROWS = 8
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -265,8 +269,8 @@ def _tiles(spec: GemmSpec, target: Target) -> TileSet:
     tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
     if spec.b_mode != B_LINES:
         return tiles
-    # Two vectors of columns: their transposed blocks fill the registers.
-    return TileSet(min(tiles.rows, LINE_ROWS), 2, tiles.lanes)
+    # One vector of columns: a transposed block of them fills half of 32 registers.
+    return TileSet(min(tiles.rows, LINE_ROWS), 1, tiles.lanes)
 
 
 def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
@@ -276,6 +280,8 @@ def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
         return [full]
     if spec.edge == EDGE_NARROW:
         return [narrow]
+    if tiles.vectors == 1:
+        return [full, narrow]
     return [full, narrow, Tile(0, tiles.vectors, masked=True)]
 
 
@@ -323,6 +329,8 @@ class GemmBlocks:
     tiles_n: int
     panels: int
     workspace: int
+    grain: int = 1  # least tiles, and least panels to pack, worth handing to another thread
+    pack_grain: int = 1
 
 
 def choose_core_rows(m: int, target: Target) -> int:
@@ -370,7 +378,10 @@ def choose_blocks(
     limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
     tile_m = _even_tile(m, limit, tiles.rows)
     tile_n = _even_tile(n, n, tiles.columns)
-    wanted = 4 * threads if threads > 1 else 1
+    work = 2 * batches * m * n * k
+    wanted = 1
+    if threads > 1:
+        wanted = min(4 * threads, work // TILE_FLOPS)
     while batches * _ceil(m, tile_m) * _ceil(n, tile_n) < wanted:
         wide = tile_n > 2 * tiles.columns
         if tile_m > 4 * tiles.rows and (tile_m >= tile_n // 2 or not wide):
@@ -389,7 +400,13 @@ def choose_blocks(
     workspace = 0
     if spec.b_mode in PACKED:
         workspace = batches * panels * k * tiles.columns + tiles.columns
-    return GemmBlocks(tile_m, tile_n, _ceil(m, tile_m), _ceil(n, tile_n), panels, workspace)
+    tiles_m, tiles_n = _ceil(m, tile_m), _ceil(n, tile_n)
+    # Below two tiles' worth of work everything stays on the calling thread.
+    grain = max(1, batches * tiles_m * tiles_n * TILE_FLOPS // max(1, work))
+    pack_grain = _ceil(PACK_ELEMENTS, max(1, k) * tiles.columns)
+    return GemmBlocks(
+        tile_m, tile_n, tiles_m, tiles_n, panels, workspace, grain, pack_grain
+    )  # fmt: skip
 
 
 def _ceil(x: int, y: int) -> int:

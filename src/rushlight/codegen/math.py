@@ -50,7 +50,7 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
 }
 
 # Largest error in units in the last place: (float32, float64).  float32 is measured over an even
-# sample of all bit patterns, float64 over random arguments; the bounds are those with a margin.
+# sample of 64 million bit patterns, float64 over random arguments; the bounds have a margin.
 MAX_ULP: dict[str, tuple[float, float]] = {
     "exp": (1.0, 1.0),
     "exp2": (1.0, 1.0),
@@ -71,7 +71,7 @@ MAX_ULP: dict[str, tuple[float, float]] = {
     "pow": (0.6, 1.0),
     "sin": (1.6, 1.0),
     "cos": (1.6, 1.0),
-    "tan": (3.0, 2.0),
+    "tan": (3.3, 2.0),
     "asin": (2.5, 2.5),
     "acos": (1.5, 1.5),
     "atan": (1.5, 1.5),

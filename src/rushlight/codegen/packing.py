@@ -9,23 +9,68 @@ from __future__ import annotations
 
 from rushlight.codegen.emit import Emitter, Value
 
+_SEGMENT_BYTES = 16  # x86 shuffles are cheap inside 128-bit segments and between whole ones
+
 
 def transpose(b: Emitter, rows: list[Value]) -> list[Value]:
-    """A square block held as row vectors, transposed by log2(lanes) rounds of interleaving."""
+    """A square block held as row vectors: unpacks inside 128-bit segments, then whole segments.
+
+    Each shuffle is one three-operand instruction without an index register, where plain rounds of
+    interleaving become permutes that need one and overwrite an operand.
+    """
     lanes = len(rows)
-    half = lanes // 2
-    low = [x for i in range(half) for x in (i, lanes + i)]
-    high = [x for i in range(half, lanes) for x in (i, lanes + i)]
-    current = rows
-    rounds = lanes.bit_length() - 1
-    for _ in range(rounds):
-        mixed = []
-        for i in range(half):
-            first, second = current[i], current[i + half]
-            mixed.append(b.shuffle(first, second, low))
-            mixed.append(b.shuffle(first, second, high))
-        current = mixed
-    return current
+    if lanes == 1:
+        return rows
+    width = min(_SEGMENT_BYTES * 8 // (32 if rows[0].type == "float" else 64), lanes)
+    current = list(rows)
+    distance = 1
+    while distance < width:
+        for i in range(lanes):
+            if i & distance == 0:
+                pair = current[i], current[i + distance]
+                current[i] = b.shuffle(*pair, _unpacked(lanes, width, distance, 0))
+                current[i + distance] = b.shuffle(*pair, _unpacked(lanes, width, distance, 1))
+        distance *= 2
+    # Row i now holds, in segment s, one column of rows i - i % width to i - i % width + width - 1.
+    order = [_reversed_bits(c, width) for c in range(width)]
+    result: list[Value] = [rows[0]] * lanes
+    for c in range(width):
+        column = [current[base + order[c]] for base in range(0, lanes, width)]
+        for segment, value in enumerate(_transpose_segments(b, column, width)):
+            result[segment * width + c] = value
+    return result
+
+
+def _unpacked(lanes: int, width: int, distance: int, upper: int) -> list[int]:
+    """Lanes of an unpack with units of ``distance`` elements inside segments of ``width``."""
+    picked = []
+    for segment in range(0, lanes, width):
+        start = segment + upper * width // 2
+        for unit in range(0, width // 2, distance):
+            for source in (0, lanes):
+                picked += [source + start + unit + x for x in range(distance)]
+    return picked
+
+
+def _reversed_bits(number: int, width: int) -> int:
+    bits = width.bit_length() - 1
+    return int(format(number, f"0{bits}b")[::-1], 2) if bits else 0
+
+
+def _transpose_segments(b: Emitter, vectors: list[Value], width: int) -> list[Value]:
+    """Segment s of every vector, gathered into the s-th result."""
+    if len(vectors) == 1:
+        return vectors
+    lanes = vectors[0].width
+    halves = []
+    for parity in (0, 1):
+        # The segments of one parity, of both vectors of a pair.
+        starts = range(parity * width, 2 * lanes, 2 * width)
+        picked = [start + x for start in starts for x in range(width)]
+        pairs = zip(vectors[::2], vectors[1::2])
+        chosen = [b.shuffle(first, second, picked) for first, second in pairs]
+        halves.append(_transpose_segments(b, chosen, width))
+    return [halves[s % 2][s // 2] for s in range(len(vectors))]
 
 
 def lane_mask(b: Emitter, count: Value, lanes: int) -> Value:

@@ -36,7 +36,7 @@ Env = dict[str, np.ndarray]
 
 def _constant(value: float | int | bool, dtype: str) -> np.ndarray:
     if dtype == "bfloat16":
-        return cast(np.float32(value), "float32", "bfloat16")
+        return cast(np.asarray(value, np.float32), "float32", "bfloat16")
     return np.asarray(value).astype(numpy_dtype(dtype))
 
 

@@ -16,6 +16,7 @@ import os
 import stat
 import tempfile
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -29,6 +30,7 @@ _DIGEST_BYTES = 32
 _HEADER_BYTES = len(_MAGIC) + _DIGEST_BYTES + 8
 _SUFFIX = ".obj"
 DEFAULT_LIMIT_BYTES = 256 << 20
+LOADED_LIMIT_BYTES = 128 << 20
 # Eviction lists the directory, which costs; it runs once in this many stores.
 _STORES_BETWEEN_SWEEPS = 64
 
@@ -179,12 +181,19 @@ def _checked_payload(data: bytes) -> bytes | None:
 
 
 class KernelCache:
-    """Loaded libraries by key, backed by a DiskCache; compiles what neither has."""
+    """Loaded libraries by key, backed by a DiskCache; compiles what neither has.
 
-    def __init__(self, disk: DiskCache | None = None) -> None:
+    Beyond ``limit_bytes`` of code the longest unused libraries are dropped.  Their code is freed
+    when the last plan that holds them goes, so whoever calls an address keeps its Library.
+    """
+
+    def __init__(
+        self, disk: DiskCache | None = None, limit_bytes: int = LOADED_LIMIT_BYTES
+    ) -> None:
         self.disk = disk
-        self.compiles = 0
-        self._libraries: dict[str, Library] = {}
+        self.limit_bytes = limit_bytes
+        self.compiles = self.evictions = self.loaded_bytes = 0
+        self._libraries: OrderedDict[str, tuple[Library, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def get(
@@ -201,9 +210,10 @@ class KernelCache:
         """
         key = kernel_key(identity, target)
         with self._lock:
-            library = self._libraries.get(key)
-            if library is not None:
-                return library
+            found = self._libraries.get(key)
+            if found is not None:
+                self._libraries.move_to_end(key)
+                return found[0]
             object_code = self.disk.load(key) if self.disk is not None else None
             if object_code is None:
                 object_code = compile_text(make_text(), target)
@@ -211,5 +221,13 @@ class KernelCache:
                 if self.disk is not None:
                     self.disk.store(key, object_code)
             library = Library(object_code, names)
-            self._libraries[key] = library
+            self._keep(key, library, len(object_code))
             return library
+
+    def _keep(self, key: str, library: Library, code_bytes: int) -> None:
+        self._libraries[key] = (library, code_bytes)
+        self.loaded_bytes += code_bytes
+        while self.loaded_bytes > self.limit_bytes and len(self._libraries) > 1:
+            _, (_, dropped) = self._libraries.popitem(last=False)
+            self.loaded_bytes -= dropped
+            self.evictions += 1

@@ -1,0 +1,81 @@
+"""A plan in machine form: tables that one native call walks, filled from slots at each run.
+
+A KernelCall names its buffers and scalars by slot.  Buffers, scalars and threads may change from
+run to run; which kernels run, in what order and over what extents may not.  A NativePlan is not
+reentrant: whoever runs it holds the lock of the engine.  Level 8.
+"""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from rushlight.runtime.pool_text import STEP_WORDS
+from rushlight.runtime.threads import WorkerPool, pool
+
+
+@dataclass(frozen=True)
+class KernelCall:
+    """One kernel of a plan.
+
+    ``function`` is its address; ``buffers`` are slots of the plan's addresses, ``words`` slots of
+    its parameter words; ``extent`` is that of the parallel loop (1 without one), and ``grain`` the
+    least part of it worth handing to another thread.
+    """
+
+    name: str
+    function: int
+    buffers: tuple[int, ...]
+    words: tuple[int, ...]
+    extent: int
+    grain: int
+
+
+def float_word(value: float) -> int:
+    """The parameter word of a floating scalar."""
+    return int(struct.unpack("<q", struct.pack("<d", value))[0])
+
+
+class NativePlan:
+    """Kernel calls in order, ready to run on any addresses and words."""
+
+    def __init__(self, calls: Sequence[KernelCall], workers: WorkerPool = pool) -> None:
+        self.calls = tuple(calls)
+        self._workers = workers
+        self._buffer_slots = np.array([s for c in calls for s in c.buffers], np.int64)
+        self._word_slots = np.array([s for c in calls for s in c.words], np.int64)
+        self._pointers = np.zeros(max(1, len(self._buffer_slots)), np.int64)
+        self._words = np.zeros(max(1, len(self._word_slots)), np.int64)
+        self._steps = np.zeros((max(1, len(calls)), STEP_WORDS), np.int64)
+        self._steps_address = self._steps.ctypes.data
+        pointers, words = self._pointers.ctypes.data, self._words.ctypes.data
+        for row, call in zip(self._steps, self.calls):
+            row[:] = call.function, pointers, words, call.extent, call.grain
+            pointers += 8 * len(call.buffers)
+            words += 8 * len(call.words)
+
+    def _fill(self, addresses: np.ndarray, words: np.ndarray) -> None:
+        # Mode "clip" because "raise" would gather into a copy first; slots are checked by no one.
+        if len(self._buffer_slots):
+            np.take(addresses, self._buffer_slots, out=self._pointers, mode="clip")
+        if len(self._word_slots):
+            np.take(words, self._word_slots, out=self._words, mode="clip")
+
+    def run(self, addresses: np.ndarray, words: np.ndarray) -> None:
+        """Runs all kernels; ``addresses`` and ``words`` are int64 arrays indexed by slot."""
+        self._fill(addresses, words)
+        self._workers.run_steps(self._steps_address, len(self.calls))
+
+    def run_timed(self, addresses: np.ndarray, words: np.ndarray) -> list[float]:
+        """As run, one kernel at a time; gives the seconds of each, for reports."""
+        self._fill(addresses, words)
+        seconds = []
+        for position in range(len(self.calls)):
+            start = time.perf_counter()
+            self._workers.run_steps(self._steps_address + position * 8 * STEP_WORDS, 1)
+            seconds.append(time.perf_counter() - start)
+        return seconds
