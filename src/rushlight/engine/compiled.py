@@ -1,4 +1,4 @@
-"""Run plans as machine code: a plan's groups become native steps, the rest calls of reference rules.
+"""Run plans as machine code: groups become native steps, the rest calls of reference rules.
 
 A `CompiledPlan` is made once for each plan.  Consecutive native steps are one native call over a
 table of (function, buffers, parameters, extent, grain); buffers of values that nobody keeps lie in
@@ -21,46 +21,39 @@ from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import build_nests, can_lower
 from rushlight.lowering.matmul import is_product, product_of, product_operands
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
-from rushlight.runtime.threads import pool
+from rushlight.runtime.launch import KernelCall, NativePlan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
 
 
 class NativeRun:
-    """Consecutive native steps and where their arguments come from."""
+    """Consecutive native steps: a `NativePlan` and the numbers it takes."""
 
-    __slots__ = ("steps", "pointers", "pointer_slots", "words", "floats", "scalar_places", "count",
-                 "table")  # fmt: skip
+    __slots__ = ("native", "words", "floats", "scalar_places", "libraries")
 
     def __init__(self, steps: list[NativeStep]) -> None:
-        self.count = len(steps)
-        slots: list[int] = []
+        # Code stays loaded while its library is referred to.
+        self.libraries = {step.library for step in steps}
         words: list[int] = []
         self.scalar_places: list[tuple[int, int, bool]] = []
-        starts = []
+        calls = []
         for step in steps:
-            starts.append((len(slots), len(words)))
-            slots += step.buffers
+            places = tuple(range(len(words), len(words) + len(step.words)))
             for number, slot, floating in step.words:
                 if slot is not None:
                     self.scalar_places.append((len(words), slot, floating))
                 words.append(number)
-        self.pointer_slots = np.array(slots, np.int64)
-        self.pointers = np.zeros(max(len(slots), 1), np.int64)
+            address = step.library[step.function]
+            buffers = tuple(step.buffers)
+            call = KernelCall(step.function, address, buffers, places, step.extent, step.grain)
+            calls.append(call)
         self.words = np.array(words or [0], np.int64)
         self.floats = self.words.view(np.float64)
-        pointers, numbers = self.pointers.ctypes.data, self.words.ctypes.data
-        table: list[int] = []
-        for step, (first_slot, first_word) in zip(steps, starts):
-            table += [step.address, pointers + 8 * first_slot, numbers + 8 * first_word]
-            table += [step.extent, step.grain]
-        self.steps = np.array(table, np.int64)
-        self.table = self.steps.ctypes.data
+        self.native = NativePlan(calls)
 
     def run(self, addresses: np.ndarray, nodes) -> None:
-        """Fill in pointers and numbers, and call the machine code once."""
-        np.take(addresses, self.pointer_slots, out=self.pointers[: len(self.pointer_slots)])
+        """Fill in the numbers, and call the machine code once."""
         words, floats = self.words, self.floats
         for place, slot, floating in self.scalar_places:
             node = nodes[slot]
@@ -70,21 +63,19 @@ class NativeRun:
                 floats[place] = widen(np.asarray(node.value), node.dtype)
             else:
                 floats[place] = node.value
-        pool.run_steps(self.table, self.count)
+        self.native.run(addresses, words)
 
 
 class CompiledPlan:
     """parts: NativeRun or reference instruction, in order."""
 
     __slots__ = ("parts", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
-                 "shapes", "constants", "checks", "flags")  # fmt: skip
+                 "shapes", "constants", "checks", "flags", "addresses", "base")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         self.plan = plan
         program = without_packing(program_of(plan, nodes), can_lower)
-        self.schedule: Schedule = make_schedule(
-            program, can_lower, is_product, product_operands
-        )
+        self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
         instructions = {i.slot: i for i in plan.instructions}
         self.parts: list = []
         native: list[NativeStep] = []

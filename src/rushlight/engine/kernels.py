@@ -25,10 +25,10 @@ def library_of_text(identity: str, names: list[str], make_text: Callable[[], str
     return _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
 
 
-def kernel_address(kernel: Kernel) -> int:
-    """The address of a loop nest's machine code."""
+def kernel_library(kernel: Kernel) -> tuple[Library, str]:
+    """The loaded module of a loop nest, and the name of its function."""
     printed = repr(kernel)
     name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
     named = Kernel(name, kernel.buffers, kernel.params, kernel.body)
     library = library_of_text(printed, [name], lambda: module_text([named], host_target()))
-    return library[name]
+    return library, name

@@ -57,7 +57,8 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
     if mode in PACKED:
         steps.append(
             NativeStep(
-                library[spec.name + "_pack"],
+                library,
+                spec.name + "_pack",
                 buffers,
                 {workspace.slot},
                 arguments,
@@ -67,5 +68,5 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
         )
     tiles = batches * blocks.tiles_m * blocks.tiles_n
     grain = max(1, _SMALLEST_SHARE * tiles // (batches * m * n * k))
-    steps.append(NativeStep(library[spec.name], buffers, written, arguments, tiles, grain))
+    steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain))
     return steps

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rushlight.engine.kernels import kernel_address
+from rushlight.engine.kernels import kernel_library
 from rushlight.lowering.group import Nest
+from rushlight.runtime.jit import Library
 
 # Elements that one thread takes at least of a kernel's parallel loop.
 _SMALLEST_SHARE = 1 << 15
@@ -15,12 +16,14 @@ _SMALLEST_SHARE = 1 << 15
 class NativeStep:
     """A function of the common signature and its arguments.
 
+    library: the module that holds it; its code stays loaded as long as somebody refers to it.
     buffers: slots in the order of the pointers; written: which of them it writes.
     words: (number, None, False), or (0, slot of a scalar leaf, whether it is floating).
     extent, grain: iterations of its parallel loop, and how many a thread takes at least.
     """
 
-    address: int
+    library: Library
+    function: str
     buffers: list[int]
     written: set[int]
     words: list[tuple[int, int | None, bool]]
@@ -35,5 +38,5 @@ def step_of_nest(nest: Nest) -> NativeStep:
         floating = param.dtype in ("float32", "float64")
         words.append((word.value or 0, word.slot, floating))
     grain = max(1, _SMALLEST_SHARE // max(nest.row_elements, 1))
-    address = kernel_address(nest.kernel)
-    return NativeStep(address, nest.buffers, nest.written, words, nest.extent, grain)
+    library, name = kernel_library(nest.kernel)
+    return NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)

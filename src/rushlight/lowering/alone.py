@@ -181,13 +181,17 @@ class Maker:
 
     def checked(self, index: Value, size: int) -> None:
         """Adds the nest that sets a flag where an element of `index` is out of bounds."""
-        flags = self.checks.add(self.program)
+        self.flagged(index, lambda c: self.bounded(index, c, size)[1])
+
+    def flagged(self, operand: Value, wrong: Callable[[Expr], Expr]) -> None:
+        """Adds the nest that sets a flag where `wrong`, of the place in an operand, is true."""
+        flag = self.checks.add(self.program)
         slot = self.checks.slot
         assert slot is not None
-        wrong = self.bounded(index, Var("c"), size)[1]
+        accumulator = Accumulator(("a",), "or", wrong(Var("c")))
         lanes = reduce_lanes("bool")
-        reduce = Reduce("c", self.size(index.numel), lanes, (), (Accumulator(("a",), "or", wrong),))
-        store = self.store(self.program.values[slot], self.size(flags), Var("a", "bool"))
+        reduce = Reduce("c", self.size(operand.numel), lanes, (), (accumulator,))
+        store = self.store(self.program.values[slot], self.size(flag), Var("a", "bool"))
         self.finish((reduce, store), 1)
 
     def bounded(self, index: Value, position: Expr, size: int) -> tuple[Expr, Expr]:

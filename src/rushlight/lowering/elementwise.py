@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rushlight.loopnest.ir import Cast, Const, call
-from rushlight.lowering.table import OPAQUE, define
+from rushlight.lowering.alone import axes_of, broadcast_steps
+from rushlight.lowering.table import OPAQUE, Alone, define
 from rushlight.primitives import elementwise as p
 
 
@@ -63,6 +64,60 @@ def _where(condition, x, y):
     return call("where", condition, x, y)
 
 
+def _floor_divide(x, y):
+    """The quotient as PyTorch rounds it: from the exact remainder, to the nearest integer."""
+    zero, one = Const(0, x.dtype), Const(1, x.dtype)
+    rest = call("fmod", x, y)
+    signs_differ = call("xor", call("lt", y, zero), call("lt", rest, zero))
+    adjust = call("and", call("ne", rest, zero), signs_differ)
+    quotient = call("div", call("sub", x, rest), y)
+    quotient = call("where", adjust, call("sub", quotient, one), quotient)
+    floor = call("floor", quotient)
+    high = call("gt", call("sub", quotient, floor), Const(0.5, x.dtype))
+    rounded = call("where", high, call("add", floor, one), floor)
+    whole = call("div", x, y)
+    signed = call("where", call("eq", quotient, zero), call("copysign", zero, whole), rounded)
+    return call("where", call("eq", y, zero), whole, signed)
+
+
+def _is_floating(dtype) -> bool:
+    return dtype.is_floating_point
+
+
+def _checked_division(operation: str):
+    """Integers: a divisor of 0 is an error, which the reference rule then raises."""
+
+    def rule(maker, value):
+        x, y = maker.operand(value, 0), maker.operand(value, 1)
+        maker.flagged(y, lambda c: call("eq", maker.load(y, c), Const(0, y.dtype.name)))
+        steps = [broadcast_steps(value.shape, operand.shape) for operand in (x, y)]
+
+        def body(at):
+            quotient = call(operation, maker.load(x, at[0]), maker.load(y, at[1]))
+            return [maker.store(value, at[-1], quotient)]
+
+        maker.each(axes_of(value.shape, *steps), body)
+
+    return rule
+
+
+def _nothing(maker, value) -> None:
+    """No kernel of its own."""
+
+
+def _always(value, operands) -> bool:
+    return True
+
+
+def _of_bools(value, operands) -> bool:
+    return value.dtype.name == "bool"
+
+
+def _define_division(primitive, integers: str, floats) -> None:
+    row = Alone(_checked_division(integers), _of_bools, floats, _is_floating)
+    define(primitive, __name__, row)
+
+
 _UNARY = {
     p.neg: _neg, p.absolute: _absolute, p.sign: _sign, p.logical_not: _logical_not, p.relu: _relu,
     p.bitwise_not: _operation("not"), p.floor: _rounding("floor"), p.ceil: _rounding("ceil"),
@@ -77,9 +132,12 @@ for _primitive in (
     p.ne, p.lt, p.le, p.gt, p.ge,
 ):  # fmt: skip
     define(_primitive, __name__, _operation(_primitive.name))
-define(p.power, __name__, _operation("pow"))
-define(p.fmod, __name__, _operation("fmod"))
-define(p.remainder, __name__, _operation("mod"))
+_define_division(p.floor_divide, "floordiv", _floor_divide)
+_define_division(p.remainder, "mod", _operation("mod"))
+_define_division(p.fmod, "fmod", _operation("fmod"))
+define(p.power, __name__, Alone(_nothing, _always, _operation("pow"), _is_floating))
+define(p.shift_left, __name__, _operation("shl"))
+define(p.shift_right, __name__, _operation("shr"))
 define(p.add, __name__, _of_bool("add", "or"))
 define(p.mul, __name__, _of_bool("mul", "and"))
 define(p.sub, __name__, _operation("sub"))
@@ -89,7 +147,6 @@ define(p.bitwise_xor, __name__, _operation("xor"))
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
 for _primitive in (
-    p.conj, p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.floor_divide, p.nextafter,
-    p.shift_left, p.shift_right,
+    p.conj, p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.nextafter,
 ):  # fmt: skip
     define(_primitive, __name__, OPAQUE)

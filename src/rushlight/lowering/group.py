@@ -34,7 +34,7 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.lowering.position import ZERO, Position
-from rushlight.lowering.table import OPAQUE, STRUCTURAL, Alone
+from rushlight.lowering.table import scalar_rule
 from rushlight.schedule.access import Unreachable, reads
 from rushlight.schedule.fusion import (
     COLUMNS,
@@ -86,8 +86,7 @@ class Nest:
 
 def can_lower(value: Value, program: Program) -> bool:
     """Whether an operation can be part of a generated kernel."""
-    row = value.primitive.lowering
-    if row is None or row is OPAQUE or isinstance(row, Alone):
+    if scalar_rule(value.primitive, value.dtype) is None:
         return False
     if value.dtype.is_complex or value.numel == 0:
         return False
@@ -192,8 +191,8 @@ class NestBuilder:
             return self.element(operand.slot, self._permuted(value, operand, position))
         if name == "strided_read":
             return self.element(operand.slot, self._window(value, operand, position))
-        row = value.primitive.lowering
-        if row is STRUCTURAL or row is OPAQUE or isinstance(row, str):
+        row = scalar_rule(value.primitive, value.dtype)
+        if row is None or isinstance(row, str):
             raise InternalError(f"{value} is not computed in place")
         operands = []
         for slot in value.inputs:
@@ -498,7 +497,11 @@ class NestBuilder:
         accumulator = self._accumulator(member, position)
         operation = accumulator.op
         if len(accumulator.names) == 2:
-            raise InternalError("argmax along an outer axis is not lowered")
+            (axis,) = axes
+            lanes = reduce_lanes(accumulator.value.dtype) if lanes_inside else 1
+            name, extent = variables[axis].name, self.size(shape[axis])
+            reduce = Reduce(name, extent, lanes, (), (accumulator,))
+            return [reduce, Var(accumulator.names[1], "int64")]
         current: Expr = accumulator.value
         nest: list[Stmt] = []
         for depth, axis in enumerate(reversed(axes)):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.dtypes import DType
 from rushlight.tape.primitive import Primitive, RuleTable
 
 rules = RuleTable("lowering")
@@ -24,17 +25,30 @@ class Alone:
 
     rule: function of a `Maker` (see `lowering/alone.py`) and the value that adds the nests.
     refuses: function of the value and its operands to whether the reference rule is needed.
+    scalar: a scalar rule for values of the dtypes that `fuses` says yes to, if there are any.
     """
 
-    __slots__ = ("rule", "refuses")
+    __slots__ = ("rule", "refuses", "scalar", "fuses")
 
     def __init__(
         self,
         rule: Callable[[Any, Any], None],
         refuses: Callable[[Any, list], bool] = lambda value, operands: False,
+        scalar: Callable[..., Any] | None = None,
+        fuses: Callable[[DType], bool] = lambda dtype: True,
     ) -> None:
         self.rule = rule
         self.refuses = refuses
+        self.scalar = scalar
+        self.fuses = fuses
+
+
+def scalar_rule(primitive: Primitive, dtype: DType) -> Any:
+    """The row by which an operation is part of a kernel; None if it cannot be."""
+    row = primitive.lowering
+    if isinstance(row, Alone):
+        return row.scalar if row.scalar is not None and row.fuses(dtype) else None
+    return None if row is OPAQUE else row
 
 
 def define(primitive: Primitive, module: str, row) -> None:
