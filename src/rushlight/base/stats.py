@@ -12,6 +12,8 @@ _COUNTERS = (
     "operations_executed",
     "operations_dropped",
     "bytes_materialised",
+    "kernels_compiled",
+    "fallbacks",
 )
 
 
@@ -25,6 +27,8 @@ class Stats:
     plans_made, plans_replayed: flushes that met a new, or a known, live set.
     operations_executed, operations_dropped: operations run, or skipped because nothing needed them.
     bytes_materialised: bytes of the values that flushes kept.
+    kernels_compiled: kernels made by the compiler (found neither in memory nor on disk).
+    fallbacks: operations of compiled plans that were computed by the reference rules.
     """
 
     __slots__ = (*_COUNTERS, "flush_reasons")

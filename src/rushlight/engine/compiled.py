@@ -7,12 +7,15 @@ one arena shared by all plans, those that are kept get memory of their own at ea
 
 from __future__ import annotations
 
+import sys
 import warnings
 
 import numpy as np
 
+from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
+from rushlight.base.stats import stats
 from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.engine.products import product_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
@@ -102,6 +105,18 @@ class CompiledPlan:
         self.addresses = np.zeros(max(program.values) + 1, np.int64)
         self.base = -1
         self._place(program, native_slots, uses)
+        if config.debug >= 1:
+            self._report()
+
+    def _report(self) -> None:
+        """One line: how much became machine code, and what did not."""
+        kernels = sum(len(p.native.calls) for p in self.parts if isinstance(p, NativeRun))
+        missed = ", ".join(sorted(set(self.fallbacks))) or "none"
+        print(
+            f"rushlight: plan of {len(self.plan.instructions)} operations: {kernels} kernels, "
+            f"by reference rules: {missed}",
+            file=sys.stderr,
+        )
 
     def _steps_of(self, group, position: int, program) -> list[NativeStep] | None:
         """The native steps of a group; None if the reference rule is to be called."""
@@ -183,7 +198,9 @@ class CompiledPlan:
             for part in self.parts:
                 if isinstance(part, NativeRun):
                     part.run(addresses, nodes)
-                elif not self._refer(part, nodes, arrays, addresses):
+                    continue
+                stats.fallbacks += 1
+                if not self._refer(part, nodes, arrays, addresses):
                     # Nothing was handed out yet: the reference executor sorts out what failed.
                     return run_plan(self.plan, nodes)
         if self.flags.any():  # an index is out of bounds: the reference executor says which

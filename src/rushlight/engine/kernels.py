@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 
+from rushlight.base.stats import stats
 from rushlight.codegen.fingerprint import codegen_fingerprint
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.ir import Kernel
@@ -15,14 +16,12 @@ from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_direc
 _cache = KernelCache(DiskCache(default_directory()))
 
 
-def compiles() -> int:
-    """Kernels compiled by this process (not found in memory or on disk)."""
-    return _cache.compiles
-
-
 def library_of_text(identity: str, names: list[str], make_text: Callable[[], str]) -> Library:
     """The loaded module of an identity; its text is made only when it must be compiled."""
-    return _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
+    before = _cache.compiles
+    library = _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
+    stats.kernels_compiled += _cache.compiles - before
+    return library
 
 
 def kernel_library(kernel: Kernel) -> tuple[Library, str]:

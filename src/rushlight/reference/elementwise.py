@@ -101,7 +101,8 @@ def _shift_left(x, y):
 def _shift_right(x, y):
     bits = x.dtype.itemsize * 8
     inside = (y >= 0) & (y < bits)
-    return np.right_shift(x, np.where(inside, y, bits - 1))
+    beyond = np.where(x < 0, -1, 0).astype(x.dtype)
+    return np.where(inside, np.right_shift(x, np.where(inside, y, 0)), beyond)
 
 
 def _make_complex(x, y):
