@@ -49,7 +49,7 @@ def test_concatenate_with_an_empty_operand() -> None:
     def program():
         return [movement.concatenate([filled((0, 3)), filled((2, 3))], 0)]
 
-    compare(program, native=False)
+    compare(program)
 
 
 WINDOWS = [

@@ -37,6 +37,7 @@ from rushlight.lowering.group import FLAT_PIECE, HALF, Nest, Word
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.table import Alone
 from rushlight.schedule.program import OPERATION, SCALAR_LEAF, Program, Value
+from rushlight.tape.primitive import VARIADIC
 
 # Columns that one thread takes of loops that run many times over them.
 COLUMN_PIECE = 64
@@ -63,7 +64,10 @@ def nests_alone(value: Value, program: Program, checks: Checks) -> list[Nest] | 
         return None
     row = value.primitive.lowering
     operands = [program.values[slot] for slot in value.inputs]
-    if any(v.dtype.is_complex or v.numel == 0 for v in (value, *operands)):
+    if any(v.dtype.is_complex for v in (value, *operands)) or value.numel == 0:
+        return None
+    # Nothing is joined of an empty operand; elsewhere emptiness has rules of its own.
+    if value.primitive.arity != VARIADIC and any(v.numel == 0 for v in operands):
         return None
     if row.refuses(value, operands):
         return None

@@ -144,9 +144,10 @@ define(p.sub, __name__, _operation("sub"))
 define(p.bitwise_and, __name__, _operation("and"))
 define(p.bitwise_or, __name__, _operation("or"))
 define(p.bitwise_xor, __name__, _operation("xor"))
+define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
 for _primitive in (
-    p.conj, p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.nextafter,
+    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.nextafter,
 ):  # fmt: skip
     define(_primitive, __name__, OPAQUE)

@@ -32,6 +32,8 @@ def _pack(maker: Maker, value: Value) -> None:
 def _place_rows(maker: Maker, value: Value, operand: Value, rows, start: int, width: int) -> None:
     """Rows of `width` elements, from `start` on in the rows of the result."""
     count, whole = rows
+    if width == 0:
+        return
 
     def body(shared, ordered, c):
         place = shared[0] * maker.size(whole) + maker.size(start) + c
