@@ -47,7 +47,7 @@ def test_concatenate_computed_and_long_operands() -> None:
 
 def test_concatenate_with_an_empty_operand() -> None:
     def program():
-        return [movement.concatenate([filled((0, 3)), filled((2, 3))], 0)]
+        return [movement.concatenate([rl.zeros(0, 3), filled((2, 3))], 0)]
 
     compare(program)
 
