@@ -5,14 +5,19 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.base.config import config
+from rushlight.engine import compiled
 from rushlight.engine.compiled import CompiledPlan
+from rushlight.loopnest.verify import verify_kernel
 from rushlight.ops.creation import arithmetic_value
 from rushlight.tape.memo import memo
 from rushlight.tape.tape import current_tape
 
 
 def run(program, executor: str) -> tuple[list[np.ndarray], list[CompiledPlan]]:
-    """The arrays of the tensors that `program` returns, and the compiled plans that were made."""
+    """The arrays of the tensors that `program` returns, and the compiled plans that were made.
+
+    Every kernel is checked against the rules of the loop nest.
+    """
     before = config.executor
     plans: list[CompiledPlan] = []
     make = CompiledPlan.__init__
@@ -21,15 +26,23 @@ def run(program, executor: str) -> tuple[list[np.ndarray], list[CompiledPlan]]:
         make(self, plan, nodes)
         plans.append(self)
 
+    step_of_nest = compiled.step_of_nest
+
+    def verified(nest):
+        verify_kernel(nest.kernel)
+        return step_of_nest(nest)
+
     current_tape().flush("test")
     memo.clear()
     current_tape().drop()
     config.executor = executor
     CompiledPlan.__init__ = remember
+    compiled.step_of_nest = verified
     try:
         return [np.array(arithmetic_value(t.detach())) for t in program()], plans
     finally:
         CompiledPlan.__init__ = make
+        compiled.step_of_nest = step_of_nest
         config.executor = before
         memo.clear()
         current_tape().drop()

@@ -238,3 +238,15 @@ def test_strides_of_the_test_windows_fit() -> None:
     for size, strides, offset in WINDOWS + OVERLAPPING:
         reach = [offset + sum(s * i for s, i in zip(strides, at)) for at in np.ndindex(*size)]
         assert 0 <= min(reach) and max(reach) < 60
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_number_fills_a_tensor_of_every_dtype(dtype) -> None:
+    def program():
+        x = rl.zeros(9, 8, dtype=getattr(rl, dtype))
+        x.fill_(3)
+        y = rl.zeros(5, 7, dtype=getattr(rl, dtype))
+        y[1:3, ::2] = 2
+        return [x, y]
+
+    compare(program)

@@ -16,7 +16,7 @@ from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.stats import stats
-from rushlight.engine.arena import ARENA, ArenaPlanner
+from rushlight.engine.arena import ARENA, POOL, ArenaPlanner
 from rushlight.engine.products import product_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
@@ -182,7 +182,7 @@ class CompiledPlan:
         addresses = self._addresses()
         arrays: dict[int, np.ndarray] = {}
         for slot, shape, dtype in self.kept:
-            array = np.empty(shape, dtype)
+            array = POOL.array(shape, dtype)
             arrays[slot] = array
             addresses[slot] = array.__array_interface__["data"][0]
         for slot in self.read:

@@ -179,7 +179,7 @@ class Maker:
             self.params.append(param)
             self.words.append(Word(None, value.slot))
             self.scalars[value.slot] = param
-        return param
+        return param if param.dtype == value.dtype.name else Cast(param, value.dtype.name)
 
     # ---- indices from memory ---------------------------------------------------------------------
 

@@ -136,7 +136,7 @@ class NestBuilder:
             self.params.append(param)
             self.words.append(Word(None, value.slot))
             self.scalars[value.slot] = param
-        return param
+        return _as(param, value.dtype.name)
 
     def fresh(self, stem: str) -> str:
         """A name not used before in this kernel."""

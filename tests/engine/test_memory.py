@@ -1,0 +1,57 @@
+"""The arena's offsets and the pool's blocks."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+
+from rushlight.engine.arena import ArenaPlanner, BufferPool
+
+
+def test_values_that_live_together_never_overlap():
+    generator = random.Random(0)
+    for _ in range(200):
+        planner = ArenaPlanner()
+        placed = []
+        for first in range(30):
+            size = generator.choice([1, 64, 65, 1000, 4096])
+            last = first + generator.randrange(8)
+            placed.append((planner.place(size, first, last), size, first, last))
+        for i, (x, x_size, x_first, x_last) in enumerate(placed):
+            for y, y_size, y_first, y_last in placed[:i]:
+                together = x_first <= y_last and y_first <= x_last
+                assert not together or x + x_size <= y or y + y_size <= x
+        assert planner.total >= max(offset + size for offset, size, _, _ in placed)
+
+
+def test_a_place_is_used_again_once_its_value_has_ended():
+    planner = ArenaPlanner()
+    for time in range(100):
+        planner.place(1000, time, time)
+    assert planner.total <= 2048
+
+
+def test_the_pool_reuses_a_block_only_when_no_array_shows_it():
+    pool = BufferPool()
+    dtype = np.dtype(np.float32)
+    first = pool.array((512, 512), dtype)
+    address = first.ctypes.data
+    second = pool.array((512, 512), dtype)
+    assert second.ctypes.data != address
+    part = first[:3]
+    del first
+    assert pool.array((512, 512), dtype).ctypes.data != address
+    del part
+    assert pool.array((512, 512), dtype).ctypes.data == address
+
+
+def test_the_pool_is_bounded():
+    pool = BufferPool()
+    dtype = np.dtype(np.float32)
+    for _ in range(50):
+        kept = [pool.array((512, 512), dtype) for _ in range(3)]
+        del kept
+    assert sum(len(blocks) for blocks in pool._blocks.values()) <= 4
+    pool.trim()
+    assert sum(len(blocks) for blocks in pool._blocks.values()) == 0
