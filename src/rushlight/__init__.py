@@ -87,6 +87,7 @@ _LAZY_MODULES = (
     "cuda",
     "datasets",
     "fft",
+    "linalg",
     "masked",
     "nn",
     "optim",
