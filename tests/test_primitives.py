@@ -31,6 +31,7 @@ FAMILIES = (
     "indexing",
     "ordering",
     "spectral",
+    "linalg",
 )
 DEFAULT_TOLERANCE = {
     "float64": 1e-12,

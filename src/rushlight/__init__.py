@@ -7,6 +7,7 @@ should pay at its start only for what it uses.  Level 13.
 
 import importlib as _importlib
 import sys as _sys
+from math import e, inf, nan, pi
 
 import rushlight.engine.realize  # installs execution under the tape
 from rushlight import version
@@ -67,6 +68,20 @@ from rushlight.random import (
     seed,
     set_rng_state,
 )
+from rushlight.settings import (
+    are_deterministic_algorithms_enabled,
+    compile,
+    get_default_device,
+    get_float32_matmul_precision,
+    get_num_interop_threads,
+    get_num_threads,
+    is_deterministic_algorithms_warn_only_enabled,
+    set_default_device,
+    set_float32_matmul_precision,
+    set_num_interop_threads,
+    set_num_threads,
+    use_deterministic_algorithms,
+)
 from rushlight.tensor.flush import synchronize
 from rushlight.tensor.grad_mode import (
     enable_grad,
@@ -87,6 +102,7 @@ _LAZY_MODULES = (
     "cuda",
     "datasets",
     "fft",
+    "linalg",
     "masked",
     "nn",
     "optim",
@@ -98,6 +114,7 @@ _LAZY_MODULES = (
 # Names whose module is imported at the first access.
 _LAZY_NAMES = {"load": "serialization", "save": "serialization"}
 
+newaxis = None
 stats = _stats.snapshot
 globals().update(_PUBLIC)
 

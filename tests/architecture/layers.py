@@ -45,6 +45,7 @@ LIBRARY: tuple[str, ...] = (
     "cuda",
     "backends",
     "version",
+    "settings",
     "testing",
     "nn",
     "optim",

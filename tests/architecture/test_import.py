@@ -5,41 +5,47 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 BUDGET = 0.15  # seconds beyond NumPy's own import, bytecode compiled
-MOST_ROUNDS = 12
+NUMPY_IMPORT = 0.1  # seconds, where the budget was written
+MOST_ROUNDS = 8
 LATER = ("autograd", "backends", "cuda", "datasets", "nn", "optim", "serialization", "utils")
 
 
 def in_a_process(code: str, *options: str) -> str:
     """What `code` prints in a fresh interpreter that has nothing imported."""
-    command = [sys.executable, *options, "-c", f"import sys; sys.path.insert(0, {str(SOURCE)!r})"]
-    command[-1] += f"\n{code}"
+    text = f"import sys; sys.path.insert(0, {str(SOURCE)!r})\n{code}"
+    command = [sys.executable, *options, "-c", text]
     result = subprocess.run(command, capture_output=True, text=True)
     assert (result.returncode, result.stderr) == (0, "")
     return result.stdout
 
 
 def test_importing_costs_less_than_its_budget_beyond_numpy(tmp_path: Path) -> None:
-    # Both imports are timed in one process, so that a busy machine slows both; the best of some
-    # processes counts, since noise only adds.  The first one compiles the bytecode.
-    code = (
-        "import time; import numpy; start = time.perf_counter(); import rushlight;"
-        " print(time.perf_counter() - start)"
-    )
-    bytecode = ("-X", f"pycache_prefix={tmp_path}")
-    compiling = f"import sys; sys.dont_write_bytecode = False; {code}"
-    in_a_process(compiling, *bytecode)
-    best = float("inf")
-    for _ in range(MOST_ROUNDS):
-        best = min(best, float(in_a_process(compiling, *bytecode)))
-        if best < BUDGET:
+    # Processor time, because other processes only make a program wait; the best of some processes,
+    # because noise only adds; and in proportion where NumPy's own import says that this machine, or
+    # this moment, is slower than the one the budget was written for.
+    code = """
+import sys, time
+sys.dont_write_bytecode = False
+started = time.process_time()
+import numpy
+between = time.process_time()
+import rushlight
+print(between - started, time.process_time() - between)
+"""
+    numpy_best = own_best = float("inf")
+    for attempt in range(MOST_ROUNDS):
+        words = in_a_process(code, "-X", f"pycache_prefix={tmp_path}").split()
+        if attempt == 0:
+            continue  # this one compiled the bytecode
+        numpy_best, own_best = min(numpy_best, float(words[0])), min(own_best, float(words[1]))
+        if own_best <= BUDGET:
             return
-        time.sleep(0.5)
-    raise AssertionError(f"import rushlight takes {best:.3f} s beyond numpy, budget {BUDGET} s")
+    allowed = BUDGET * max(1.0, numpy_best / NUMPY_IMPORT)
+    assert own_best <= allowed, f"{own_best:.3f} s beyond numpy, numpy alone {numpy_best:.3f} s"
 
 
 def test_importing_loads_neither_the_code_generator_nor_the_library() -> None:

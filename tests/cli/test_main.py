@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -59,3 +60,16 @@ def test_drawings_stand_side_by_side_with_their_captions() -> None:
     one = np.array([[1.0], [0.0]])
     text = draw_side_by_side([one, one], ["first", "b"])
     assert text.splitlines() == ["@@      @@", "", "first   b"]
+
+
+def test_a_reader_that_goes_away_is_no_error(tmp_path: Path) -> None:
+    command = f"{sys.executable} -m rushlight --help; {sys.executable} -m rushlight demo --epochs 3"
+    result = subprocess.run(
+        ["bash", "-c", f"({command}) | head -n 1"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert result.stdout.startswith("usage: rushlight")
+    assert result.stderr == ""

@@ -12,7 +12,7 @@ from rushlight.primitives.movement import concatenate, expand, reshape
 from rushlight.tensor import autodiff
 from rushlight.tensor.autodiff import run_backward, starting_cotangent
 from rushlight.tensor.graph import GraphNode, OutputOf
-from rushlight.tensor.hooks import current_edge
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 
@@ -78,13 +78,8 @@ def backward(
     tensors = _as_sequence(tensors)
     if isinstance(grad_tensors, Tensor):
         grad_tensors = [grad_tensors]
-    for tensor in tensors:
-        if isinstance(tensor, Tensor):
-            current_edge(tensor)
     if inputs is not None:
         inputs = _as_sequence(inputs)
-        for tensor in inputs:
-            current_edge(tensor)
     autodiff.backward(
         tensors,
         _cotangents(grad_tensors, len(tensors)),

@@ -23,8 +23,7 @@ from rushlight.tape.tape import current_tape
 from rushlight.tensor.autodiff import AnomalyMode, CustomNode, target_of, type_name
 from rushlight.tensor.grad_mode import no_grad, set_grad_enabled
 from rushlight.tensor.graph import AccumulateGrad, OutputOf
-from rushlight.tensor.hooks import current_edge
-from rushlight.tensor.storage import alias_without_grad
+from rushlight.tensor.storage import alias_without_grad, current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 _FREED = (

@@ -22,3 +22,7 @@ class FlushFailed:
 def describe_shape(shape) -> str:
     """`[2, 3]`, the way PyTorch prints sizes in messages."""
     return "[" + ", ".join(map(str, shape)) + "]"
+
+
+class LinAlgError(RuntimeError):
+    """A matrix that an algorithm cannot take: singular, not positive definite, not converging."""

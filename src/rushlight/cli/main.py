@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 
@@ -19,6 +20,7 @@ COMMANDS: dict[str, str] = {
     "demo": "train a small network on real handwritten digits",
 }
 STOPPED = 130
+READER_GONE = 141
 
 
 def build_parser(chosen: str | None) -> argparse.ArgumentParser:
@@ -29,7 +31,7 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"rushlight {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose.capitalize() + ".")
+        command = commands.add_parser(name, help=purpose, description=_sentence(purpose))
         if name == chosen:
             # Only the chosen command is loaded: `run` must not wait for the progress bars of
             # `demo`, whose library takes longer to import than rushlight itself.
@@ -37,6 +39,10 @@ def build_parser(chosen: str | None) -> argparse.ArgumentParser:
             module.add_arguments(command)
             command.set_defaults(run=module.run)
     return parser
+
+
+def _sentence(words: str) -> str:
+    return f"{words[0].upper()}{words[1:]}."
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +59,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print(f"rushlight {options.command}: stopped", file=sys.stderr)
         return STOPPED
+    except BrokenPipeError:
+        # The reader of our output, such as `head`, has gone.  What Python would still write when
+        # it ends goes nowhere, instead of raising once more.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return READER_GONE
 
 
 def _options(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:

@@ -10,7 +10,7 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
 from rushlight.tensor import autodiff
 from rushlight.tensor.graph import AccumulateGrad, OutputOf
-from rushlight.tensor.storage import alias_without_grad, refresh, replace_data
+from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
 from rushlight.tensor.tensor import Tensor
 
 
@@ -101,20 +101,13 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
 @attach_method("retain_grad")
 def retain_grad(self) -> None:
     """Keep `.grad` although this is not a leaf."""
-    if self._grad_fn is None:
+    if current_edge(self) is None:
         raise RuntimeError("can't retain_grad on Tensor that has requires_grad=False")
     autodiff.retain_gradient(self)
 
 
-def _edge_of(self):
-    """What backward continues with, after writes to the storage were taken in."""
-    if self._base is not None and self._storage.stamp != self._seen:
-        refresh(self)
-    return self._grad_fn
-
-
 def _get_requires_grad(self) -> bool:
-    return _edge_of(self) is not None
+    return current_edge(self) is not None
 
 
 def _set_requires_grad(self, value) -> None:
@@ -122,14 +115,14 @@ def _set_requires_grad(self, value) -> None:
 
 
 def _get_grad_fn(self):
-    edge = _edge_of(self)
+    edge = current_edge(self)
     if type(edge) is AccumulateGrad:
         return None
     return edge.node if type(edge) is OutputOf else edge
 
 
 def _get_is_leaf(self) -> bool:
-    edge = _edge_of(self)
+    edge = current_edge(self)
     return edge is None or type(edge) is AccumulateGrad
 
 

@@ -20,6 +20,7 @@ from rushlight.ops.spelling import attach_method
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as pm
 from rushlight.primitives.elementwise import cast, where
+from rushlight.tensor.graph import named
 from rushlight.tensor.storage import check_writable, make_view, unread_view, write
 from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, tensor_from_numpy
 
@@ -30,9 +31,11 @@ class Window:
     """The view that the basic part of an index describes, and the index tensors left over.
 
     tensors: (axis of the view, tensor) pairs; a mask covers as many axes as it has.
+    label: what autograd calls the view: the last of the steps that PyTorch would take.
     """
 
     __slots__ = (
+        "label",
         "offset",
         "sizes",
         "strides",
@@ -50,6 +53,7 @@ class Window:
         self.value_offset = 0
         self.tensors: list[tuple[int, Tensor]] = []
         self.trivial = True
+        self.label = "AliasBackward0"
 
     def add(self, size: int, stride: int, value_stride: int) -> None:
         self.sizes.append(size)
@@ -58,9 +62,10 @@ class Window:
 
     def view(self, x: Tensor) -> Tensor:
         """The window as a view of x."""
-        return strided_view(
+        found = strided_view(
             x, self.sizes, self.strides, self.offset, self.value_strides, self.value_offset
         )
+        return named(found, self.label)
 
 
 def strided_view(x: Tensor, sizes, strides, offset, value_strides, value_offset) -> Tensor:
@@ -206,6 +211,7 @@ def resolve(x: Tensor, items: tuple) -> Window:
     strides = strides_of(x)
     plain = contiguous_strides(shape)
     window = Window(x.storage_offset())
+    checks: list[tuple[Tensor, int]] = []
     axis = 0
     for item in items:
         if item is ...:
@@ -220,11 +226,9 @@ def resolve(x: Tensor, items: tuple) -> Window:
                 window.tensors.append((len(window.sizes), _flag(item)))
             window.add(1, stride, 1)
             window.trivial = False
+            window.label = "UnsqueezeBackward0"
         elif isinstance(item, Tensor):
-            if _is_mask(item):
-                _check_mask(item, shape, axis)
-            else:
-                _check_known(item, shape[axis], axis)
+            checks.append((item, axis))
             window.tensors.append((len(window.sizes), item))
             for _ in range(_axes_taken(item)):
                 window.add(shape[axis], strides[axis], plain[axis])
@@ -234,16 +238,24 @@ def resolve(x: Tensor, items: tuple) -> Window:
             window.offset += start * strides[axis]
             window.value_offset += start * plain[axis]
             window.add(count, strides[axis] * step, plain[axis] * step)
-            window.trivial = window.trivial and count == shape[axis]
+            if count != shape[axis]:
+                window.trivial = False
+                window.label = "SliceBackward0"
             axis += 1
         else:
             position = checked_position(item, shape[axis], axis)
             window.offset += position * strides[axis]
             window.value_offset += position * plain[axis]
             window.trivial = False
+            window.label = "SelectBackward0"
             axis += 1
     for rest in range(axis, rank):
         window.add(shape[rest], strides[rest], plain[rest])
+    for item, at in checks:
+        if _is_mask(item):
+            _check_mask(item, shape, at)
+        else:
+            _check_known(item, shape[at], at)
     return window
 
 
@@ -386,14 +398,18 @@ def getitem(self, index):
     kind = type(index)
     shape = self._node.shape
     if kind is int and shape:
-        return select_view(self, 0, checked_position(index, shape[0], 0))
+        found = select_view(self, 0, checked_position(index, shape[0], 0))
+        return named(found, "SelectBackward0")
     if kind is slice and shape:
-        return slice_view(self, 0, *slice_range(index, shape[0]))
+        start, count, step = slice_range(index, shape[0])
+        found = slice_view(self, 0, start, count, step)
+        return named(found, "AliasBackward0" if count == shape[0] else "SliceBackward0")
     window = resolve(self, items_of(index))
     if not window.tensors:
         return window.view(self)
     x = self if window.trivial else window.view(self)
-    return Gathering(tuple(window.sizes), integer_indices(window.tensors)).read(x)
+    gathering = Gathering(tuple(window.sizes), integer_indices(window.tensors))
+    return named(gathering.read(x), "IndexBackward0")
 
 
 # ---- assignment ----------------------------------------------------------------------------------
@@ -412,7 +428,12 @@ def setitem(self, index, value) -> None:
                 f"can't assign a {type(value).__name__} to a tensor of {self._node.dtype}"
             )
         value = tensor(value)
-    window = resolve(self, items_of(index))
+    if index is False:
+        if is_number(value):
+            number_as(value, self._node.dtype)
+        return
+    # A lone True assigns to the whole tensor, converting the value as basic indices do.
+    window = resolve(self, items_of(None if index is True else index))
     target = self
     if not window.trivial:
         target = unread_view(self, window.sizes, window.strides, window.offset)

@@ -24,6 +24,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.primitives.elementwise import mul
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -59,7 +60,7 @@ def cat(tensors, dim=0, *, axis=None) -> Tensor:
     tensors = _sequence_of_tensors("cat", tensors)
     dim = dim if axis is None else axis
     if not tensors:
-        raise RuntimeError("torch.cat(): expected a non-empty list of Tensors")
+        raise ValueError("torch.cat(): expected a non-empty list of Tensors")
     for place, x in enumerate(tensors):
         if not x._node.shape:
             raise RuntimeError(
@@ -107,7 +108,8 @@ def stack(tensors, dim=0) -> Tensor:
     tensors = _common_dtype(tensors)
     lifted = (*shape[:axis], 1, *shape[axis:])
     parts = [p.reshape(x, lifted) for x in tensors]
-    return p.concatenate(parts, axis) if len(parts) > 1 else parts[0]
+    found = p.concatenate(parts, axis) if len(parts) > 1 else parts[0]
+    return named(found, "StackBackward0")
 
 
 @spelled(out=True)
@@ -179,9 +181,9 @@ def block_diag(*tensors) -> Tensor:
 
 
 @spelled(method=True, function=False)
-def repeat(input, *repeats, **named) -> Tensor:
+def repeat(input, *repeats, **keywords) -> Tensor:
     """The tensor repeated along each axis.  Raises: RuntimeError.  Source: torch.Tensor.repeat."""
-    counts = sizes_from(repeats, named.get("repeats"))
+    counts = sizes_from(repeats, keywords.get("repeats"))
     shape = input._node.shape
     if len(counts) < len(shape):
         raise RuntimeError(
@@ -195,14 +197,14 @@ def repeat(input, *repeats, **named) -> Tensor:
     shape = (1,) * (len(counts) - len(shape)) + shape
     final = tuple([c * n for c, n in zip(counts, shape)])
     if final == input._node.shape:
-        return p.copy(input)
+        return named(p.copy(input), "RepeatBackward0")
     spread: list[int] = []
     wide: list[int] = []
     for c, n in zip(counts, shape):
         spread += [1, n]
         wide += [c, n]
     x = p.reshape(input, tuple(spread))
-    return p.reshape(p.expand(x, tuple(wide)), final)
+    return named(p.reshape(p.expand(x, tuple(wide)), final), "RepeatBackward0")
 
 
 def tile(input, dims) -> Tensor:
@@ -277,13 +279,14 @@ def flipped(input: Tensor, axes) -> Tensor:
     """The elements in the opposite order along some axes."""
     shape = input._node.shape
     if not axes:
-        return p.copy(input)
+        return named(p.copy(input), "FlipBackward0")
     strides = list(contiguous_strides(shape))
     offset = 0
     for axis in axes:
         offset += (shape[axis] - 1) * strides[axis]
         strides[axis] = -strides[axis]
-    return p.strided_read(input, input._scalar(offset, int64), shape, tuple(strides))
+    found = p.strided_read(input, input._scalar(offset, int64), shape, tuple(strides))
+    return named(found, "FlipBackward0")
 
 
 def flip(input, dims) -> Tensor:
@@ -331,7 +334,7 @@ def roll(input, shifts, dims=None) -> Tensor:
         if len(shifts) != 1:
             raise RuntimeError(f"shifts and dimensions must align. shifts: {len(shifts)}, dims:0")
         flat = p.reshape(input, (numel(shape),))
-        return p.reshape(_rolled(flat, shifts[0], 0), shape)
+        return named(p.reshape(_rolled(flat, shifts[0], 0), shape), "RollBackward0")
     dims = sizes_from((dims,) if isinstance(dims, (tuple, list)) else (int(dims),))
     if len(dims) != len(shifts):
         raise RuntimeError(
@@ -341,7 +344,7 @@ def roll(input, shifts, dims=None) -> Tensor:
         axis = axis_of(input, dim)
         if not shape:
             raise IndexError(f"roll: a 0-d tensor has no dimension {dim}")
-        input = _rolled(input, shift, axis)
+        input = named(_rolled(input, shift, axis), "RollBackward0")
     return input if input._node.value is None else p.copy(input)
 
 

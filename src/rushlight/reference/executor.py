@@ -17,6 +17,7 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
     contraction,
     elementwise,
     indexing,
+    linalg,
     movement,
     ordering,
     reduction,

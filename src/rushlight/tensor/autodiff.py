@@ -21,7 +21,7 @@ from rushlight.tensor.graph import (
     OutputOf,
     Overwrite,
 )
-from rushlight.tensor.storage import write
+from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
 
@@ -433,17 +433,18 @@ def backward(
         retain_graph = create_graph
     roots: list[Any] = []
     for tensor, gradient in zip(tensors, gradients):
-        if tensor._grad_fn is None:
+        edge = current_edge(tensor)
+        if edge is None:
             raise RuntimeError(
                 f"element {len(roots)} of tensors does not require grad and does not have a grad_fn"
             )
-        roots.append((tensor._grad_fn, starting_cotangent(tensor, gradient, create_graph)))
+        roots.append((edge, starting_cotangent(tensor, gradient, create_graph)))
     edges = None
     if inputs is not None:
         if not inputs:
             raise RuntimeError("`inputs` argument to `backward()` cannot be empty.")
         for tensor in inputs:
-            if tensor._grad_fn is None:
+            if current_edge(tensor) is None:
                 raise RuntimeError("One of the differentiated Tensors does not require grad")
             if type(tensor._grad_fn) is not AccumulateGrad:
                 retain_gradient(tensor)

@@ -51,6 +51,7 @@ def assign_value(tensor: Tensor, new: Tensor) -> None:
     storage.value = node
     storage.version += 1
     storage.stamp += 1
+    storage.written = storage.stamp
     node.home = (storage, storage.version)
     tensor._node = node
     tensor._seen = storage.stamp

@@ -15,10 +15,10 @@ RELEASED = ()
 
 
 class Extra:
-    """What few nodes have: hooks, a name of their own, tensors that retain their gradient."""
+    """What few nodes have: hooks, and tensors that retain their gradient."""
 
     __slots__ = (
-        "pre_hooks", "post_hooks", "accumulate_hooks", "name", "retained", "metadata", "line",
+        "pre_hooks", "post_hooks", "accumulate_hooks", "retained", "metadata", "line",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -26,7 +26,6 @@ class Extra:
         self.pre_hooks: OrderedDict[int, Any] = OrderedDict()
         self.post_hooks: OrderedDict[int, Any] = OrderedDict()
         self.accumulate_hooks: OrderedDict[int, Any] = OrderedDict()
-        self.name: str | None = None
         self.retained: dict[int, Any] = {}
         self.metadata: dict[str, Any] = {}
         self.line: tuple[str, int] | None = None
@@ -78,19 +77,37 @@ class GradNode(GraphNode):
     saved: nodes of the operands and, last, of the result, None where the VJP does not read them;
         None if it reads nothing, RELEASED after a backward that did not retain the graph.
     extra: `Extra` or None.
+    label: the name of the operation the user called, where it is not the primitive's; recording
+        leaves the slot empty, so that it costs nothing (see `named`).
     """
 
-    __slots__ = ("step", "edges", "saved", "extra", "__weakref__")
+    __slots__ = ("step", "edges", "saved", "extra", "label", "__weakref__")
 
     step: Any
     edges: tuple[Any, ...]
     saved: Any
     extra: Extra | None
+    label: str
 
     def name(self) -> str:
-        if self.extra is not None and self.extra.name is not None:
-            return self.extra.name
-        return self.step.primitive.grad_name
+        try:
+            return self.label
+        except AttributeError:
+            return self.step.primitive.grad_name
+
+
+def named(out, label: str):
+    """Give the node of an operation's result PyTorch's name for that operation; returns `out`.
+
+    Only for results the operation made: not for an operand it handed back.
+    """
+    node = out._grad_fn
+    if node is not None:
+        if type(node) is GradNode:
+            node.label = label
+        elif type(node) is OutputOf:
+            node.node.label = label
+    return out
 
 
 class AccumulateGrad(GraphNode):

@@ -12,16 +12,8 @@ from typing import Any
 from rushlight.base.hooks import RemovableHandle
 from rushlight.tensor.autodiff import target_of
 from rushlight.tensor.graph import AccumulateGrad, GraphNode
-from rushlight.tensor.storage import refresh
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
-
-
-def current_edge(tensor: Tensor) -> Any:
-    """What backward continues with at the tensor, after writes to its memory are noticed."""
-    storage = tensor._storage
-    if storage is not None and storage.stamp != tensor._seen and storage.pinned is None:
-        refresh(tensor)
-    return tensor._grad_fn
 
 
 def _check_callable(hook: Any) -> None:

@@ -22,6 +22,8 @@ from rushlight.tape.tape import leaf_node, local, materialise
 from rushlight.tensor.graph import AccumulateGrad, Overwrite
 from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
 
+# Values of `_seen` that no stamp equals: a view that never took its value from the storage, and
+# (`stale_since`) a tensor on memory shared with the outside, which may change unseen.
 ALWAYS_STALE = -1
 
 
@@ -31,16 +33,20 @@ class Storage:
     value: node whose row-major elements are the content (its shape does not matter).
     version: number of in-place writes, as autograd and the user see it.
     stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
+    written: the stamp of the last write; a tensor seen before it must read its history again too.
     pinned: the flat ndarray shared with the outside, or None.
     lent: whether `pinned` is memory of ours, to be taken back when nobody outside holds it.
     """
 
-    __slots__ = ("value", "version", "stamp", "dtype", "size", "pinned", "lent", "__weakref__")
+    __slots__ = (
+        "value", "version", "stamp", "written", "dtype", "size", "pinned", "lent", "__weakref__",
+    )  # fmt: skip
 
     def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
         self.value = value
         self.version = 0
         self.stamp = 0
+        self.written = 0
         self.dtype = dtype
         self.size = size
         self.pinned = pinned
@@ -50,11 +56,24 @@ class Storage:
         """Take back writes that failed: every tensor reads `value` again."""
         self.value = value
         self.stamp += 1
+        self.written = self.stamp
 
     def touch(self) -> None:
         """Note a write."""
         self.version += 1
         self.stamp += 1
+        self.written = self.stamp
+
+
+def stale_since(stamp: int) -> int:
+    """`_seen` of a tensor whose history is that of `stamp` and whose value must be read again."""
+    return -2 - stamp
+
+
+def has_present_history(tensor: Tensor) -> bool:
+    """Whether nothing was written since the tensor took its history from its base."""
+    seen = tensor._seen
+    return (seen if seen >= 0 else -2 - seen) >= tensor._storage.written
 
 
 def storage_of(tensor: Tensor) -> Storage:
@@ -102,7 +121,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
         node = view._node
         if node.home is None:
             node.home = (storage, storage.version)
-        view._seen = storage.stamp
+        view._seen = storage.stamp if storage.pinned is None else stale_since(storage.stamp)
     view._storage = storage
     view._layout = layout_for(storage, shape, strides, offset)
     if local.tape.grad_enabled:
@@ -274,9 +293,9 @@ def refresh(tensor: Tensor) -> None:
     """Make a stale tensor's node show its storage's present content."""
     storage = tensor._storage
     if storage.pinned is not None and not take_back(storage):
-        tensor._node = _snapshot(tensor)
+        _refresh_shared(tensor)
         return
-    if tensor._base is not None:
+    if tensor._base is not None and not has_present_history(tensor):
         fresh = _read_with_history(root_of(tensor), tensor)
         tensor._grad_fn = fresh._grad_fn
     else:
@@ -285,6 +304,25 @@ def refresh(tensor: Tensor) -> None:
     if tensor._node.home is None:
         tensor._node.home = (storage, storage.version)
     tensor._seen = storage.stamp
+
+
+def current_edge(tensor: Tensor):
+    """What backward continues with at the tensor, after writes to its memory are noticed."""
+    if tensor._base is not None and not has_present_history(tensor):
+        refresh(tensor)
+    return tensor._grad_fn
+
+
+def _refresh_shared(tensor: Tensor) -> None:
+    """The same for memory shared with the outside: a snapshot, since it may change unseen."""
+    storage = tensor._storage
+    node = _snapshot(tensor)
+    root = root_of(tensor)
+    # What is written outside is not part of any history, only what was written here.
+    if root is not tensor and root._grad_fn is not None and not has_present_history(tensor):
+        tensor._grad_fn = _read_with_history(root, tensor)._grad_fn
+    tensor._node = node
+    tensor._seen = stale_since(storage.stamp)
 
 
 def _read_with_history(base: Tensor, view: Tensor) -> Tensor:
@@ -367,7 +405,7 @@ def pin(tensor: Tensor):
         storage.pinned = np.array(array.reshape(-1))
         storage.lent = True
         storage.stamp += 1
-    tensor._seen = ALWAYS_STALE
+        tensor._seen = stale_since(storage.stamp)
     return pinned_window(tensor)
 
 
@@ -424,26 +462,27 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     storage = storage_of(tensor)
     if storage.pinned is not None:
         take_back(storage)
-    if storage.pinned is not None and tensor._grad_fn is None and new._grad_fn is None:
+    tape = local.tape
+    base = root_of(tensor)
+    outdated = base is not tensor and not has_present_history(tensor)
+    follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
+    if storage.pinned is not None and not follows:
         if new._storage is not None and new._storage.stamp != new._seen:
             refresh(new)  # a tensor, not a result: `copy_` of one that is out of date
         _write_pinned(tensor, new)
+        tensor._seen = ALWAYS_STALE if outdated else stale_since(storage.stamp)
         return tensor
     node = new._node
     if new._storage is not None or node.home is not None or type(new._grad_fn) is AccumulateGrad:
         # The value already stands for a tensor of its own: one with aliases, or a leaf.
         new = copy(new)
         node = new._node
-    tape = local.tape
     if storage.pinned is not None:
         storage.value = leaf_node(np.array(storage.pinned), storage.dtype)
     old = storage.value
     if old.value is not None:
         tape.undo.append((storage, old))
         tape.armed = True
-    base = root_of(tensor)
-    outdated = base is not tensor and tensor._seen != storage.stamp
-    follows = tape.grad_enabled and (new._grad_fn is not None or base._grad_fn is not None)
     if base is tensor or not follows:
         _replace(storage, tensor, new)
         if follows:
@@ -456,7 +495,7 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     tensor._seen = ALWAYS_STALE if outdated and not follows else storage.stamp
     if storage.pinned is not None:
         _copy_out(storage)
-        tensor._seen = ALWAYS_STALE
+        tensor._seen = base._seen = stale_since(storage.stamp)
     return tensor
 
 

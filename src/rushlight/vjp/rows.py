@@ -4,6 +4,7 @@ from rushlight.vjp import (  # noqa: F401
     contraction,
     elementwise,
     indexing,
+    linalg,
     movement,
     ordering,
     reduction,
