@@ -49,7 +49,7 @@ def test_concatenate_with_an_empty_operand() -> None:
     def program():
         return [movement.concatenate([rl.zeros(0, 3), filled((2, 3))], 0)]
 
-    compare(program)
+    compare(program, native=False)  # the empty operand itself comes from its rule
 
 
 WINDOWS = [

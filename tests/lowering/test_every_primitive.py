@@ -54,6 +54,8 @@ def test_what_no_kernel_computes() -> None:
             def program(arrays=arrays, params=params, dtype=dtype, row=row):
                 return call(row, [ours(a, dtype) for a in arrays], params)
 
+            if any(result.numel() == 0 for result in program()):
+                continue
             for plan in run(program, "compiled")[1]:
                 found.update(plan.fallbacks)
     assert found == REFERENCE_ALONE
