@@ -9,7 +9,8 @@ _TABLE = {
     # name: (default, parser, meaning)
     "RUSHLIGHT_DEBUG": (0, int, "1: a line for each flush with its reason and each memo miss"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
-    "RUSHLIGHT_EXECUTOR": ("reference", str, "which executor runs a flushed tape: reference or compiled"),
+    "RUSHLIGHT_EXECUTOR": ("reference", str, "what runs a flushed tape: reference or compiled"),
+    "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
     "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of results recorded before a flush; 0: an eighth "
                               "of the machine's memory"),

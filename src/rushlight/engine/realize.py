@@ -7,12 +7,14 @@ counts say so; what the tape itself accounts for is known for each memo position
 
 from __future__ import annotations
 
+import functools
+import importlib
 import sys
 import time
+from types import ModuleType
 
 from rushlight.base.config import config
 from rushlight.base.stats import stats
-from rushlight.engine.compiled import CompiledPlan
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.tape.memo import BUFFER, Step, leaf_spec
@@ -56,8 +58,14 @@ def _run(plan: Plan, nodes: list) -> BaseException | None:
     if config.executor == "reference":
         return run_plan(plan, nodes)
     if plan.compiled is None:
-        plan.compiled = CompiledPlan(plan, nodes)
+        plan.compiled = _compiler().CompiledPlan(plan, nodes)
     return plan.compiled.run(nodes)
+
+
+@functools.cache
+def _compiler() -> ModuleType:
+    """The compiler, loaded at the first compile: LLVM alone would double the time of an import."""
+    return importlib.import_module("rushlight.engine.compiled")
 
 
 def _plan_for(nodes: list, step: Step) -> Plan:

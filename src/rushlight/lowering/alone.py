@@ -85,7 +85,7 @@ class Axis:
 
 
 def axes_of(shape: Sequence[int], *strides: Sequence[int]) -> list[Axis]:
-    """Axes without those of size 1, at least one; neighbours every walker crosses as one are joined."""
+    """Axes without those of size 1, at least one; neighbors that all cross as one are joined."""
     found: list[Axis] = []
     for size, *steps in zip(shape, *strides):
         if size == 1:
@@ -284,7 +284,7 @@ class Maker:
             return "in"
         return "inout" if slot in self.loaded else "out"
 
-    # ---- common nests ------------------------------------------------------------------------------
+    # ---- common nests ----------------------------------------------------------------------------
 
     def copy(self, source: Value, target: Value) -> None:
         """Adds the nest that fills `target` with the elements of `source`, converted."""

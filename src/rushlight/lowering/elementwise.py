@@ -148,6 +148,6 @@ define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
 for _primitive in (
-    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.nextafter,
+    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.polygamma, p.gcd, p.nextafter,
 ):  # fmt: skip
     define(_primitive, __name__, OPAQUE)

@@ -57,7 +57,9 @@ def _take(maker: Maker, value: Value) -> None:
     def rows(shared, ordered, c):
         width = maker.size(inner)
         element = maker.load(x, (shared[0] * maker.size(size) + chosen["row"]) * width + c)
-        return [maker.store(value, (shared[0] * maker.size(count) + shared[1]) * width + c, element)]
+        return [
+            maker.store(value, (shared[0] * maker.size(count) + shared[1]) * width + c, element)
+        ]
 
     maker.loops((outer, count), (), inner, rows, before)
 

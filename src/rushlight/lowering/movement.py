@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.loopnest.ir import Cast, call
 from rushlight.lowering.alone import Axis, Maker, axes_of, split_at
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.table import OPAQUE, STRUCTURAL, Alone, define
-from rushlight.loopnest.ir import Cast, call
 from rushlight.primitives import movement as p
 from rushlight.schedule.program import Value
 

@@ -1,4 +1,4 @@
-"""Lowerings of the reductions: names of the loop nest's accumulators, and running results.  Level 6."""
+"""Lowerings of the reductions: names of accumulators, and running results.  Level 6."""
 
 from __future__ import annotations
 

@@ -4,8 +4,10 @@ from rushlight.lowering import (  # noqa: F401
     contraction,
     elementwise,
     indexing,
+    linalg,
     movement,
     ordering,
     reduction,
     source,
+    spectral,
 )

@@ -26,7 +26,6 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
 )
 from rushlight.tape.memo import OutputKind
 
-
 # What a rule may raise because of the data it meets.
 DATA_ERRORS = (IndexError, RuntimeError, ValueError, MemoryError, ArithmeticError)
 

@@ -1,9 +1,9 @@
 """Form the groups of a program: each group becomes one kernel, or one call of the reference rule.
 
 First the roots are chosen: values that get a buffer.  Everything else is computed in place, inside
-the kernels that use it.  Then the roots are gathered, in order, into groups over one domain: a group
-reads its own members only at the position where they are computed (elementwise) or at the row they
-were reduced over, so each row passes through all its stages while it is in cache.  Level 5.
+the kernels that use it.  Then the roots are gathered, in order, into groups over one domain: a
+group reads its own members only at the position where they are computed (elementwise) or at the row
+they were reduced over, so each row passes through all its stages while in cache.  Level 5.
 """
 
 from __future__ import annotations
@@ -170,14 +170,15 @@ class Scheduler:
                 self.roots.add(value.slot)
                 for slot in value.inputs:
                     self._want_buffer(slot)
-            elif value.live or value.primitive.kind == "reduction":
-                self.roots.add(value.slot)
-            elif len(self.program.users[value.slot]) > 1 and not self._is_trivial(value):
+            elif value.live or value.primitive.kind == "reduction" or self._is_shared(value):
                 self.roots.add(value.slot)
 
     def _want_buffer(self, slot: int) -> None:
         if self.program.values[slot].source in (OPERATION, OUTPUT):
             self.roots.add(slot)
+
+    def _is_shared(self, value: Value) -> bool:
+        return len(self.program.users[value.slot]) > 1 and not self._is_trivial(value)
 
     def _is_trivial(self, value: Value) -> bool:
         """Cheaper to repeat than to store: moved or converted buffers, and numbers."""
@@ -194,7 +195,7 @@ class Scheduler:
         return True
 
     def _make_reachable(self) -> None:
-        """Give buffers to operands until every root can be computed with an inner loop of one axis."""
+        """Give buffers to operands until an inner loop of one axis can compute every root."""
         pending = [v for v in self.program.order if v.slot in self.roots]
         while pending:
             value = pending.pop()

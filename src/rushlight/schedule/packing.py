@@ -1,11 +1,12 @@
 """Take flat tensors apart again: what was packed, computed on, and unpacked needs no packing.
 
-An optimizer packs its parameters into one flat tensor, computes elementwise, and unpacks the result.
+An optimizer packs its parameters into one flat tensor, computes elementwise, and unpacks what
+results.
 Here  unpack(f(pack(a1, a2), pack(b1, b2), s))  becomes  f(a1, b1, s), f(a2, b2, s):  nothing is
 copied, and one kernel structure serves every parameter.  Unpacking anything else reads a segment of
 the flat buffer.  Level 5.
 
-In and out: a program; values keep their slots, shapes and dtypes, and nobody else's operands change.
+In and out: a program; values keep their slots, shapes and dtypes; no other operands change.
 """
 
 from __future__ import annotations
@@ -129,9 +130,7 @@ class _Rewrite:
                 slot if part is None else part[index].slot
                 for slot, part in zip(value.inputs, operands)
             )
-            parts.append(
-                self._make(value, shapes, index, value.primitive, value.params, inputs)
-            )
+            parts.append(self._make(value, shapes, index, value.primitive, value.params, inputs))
         return parts
 
     def _of_buffer(self, flat: Value, shapes: tuple) -> list[Value]:
