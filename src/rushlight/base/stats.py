@@ -42,6 +42,8 @@ class Stats:
     operations_executed: int
     operations_dropped: int
     bytes_materialised: int
+    kernels_compiled: int
+    fallbacks: int
 
     def __init__(self) -> None:
         self.reset()

@@ -229,7 +229,7 @@ class CompiledPlan:
 
     def _refer(self, instruction, nodes, arrays, addresses) -> bool:
         """Run one operation by its reference rule; False if it raised."""
-        operands = []
+        operands: list = []
         for slot in instruction.inputs:
             value = arrays.get(slot)
             if value is None:

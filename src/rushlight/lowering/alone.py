@@ -229,7 +229,9 @@ class Maker:
             pieces = -(-inner // piece)
         split = rows == 1 and inner > 1
         r = Var("r")
-        outer = [ZERO] * len(shared) if split else self._decoded(r if rows > 1 else ZERO, shared)
+        outer: list[Expr] = [ZERO] * len(shared)
+        if not split:
+            outer = self._decoded(r if rows > 1 else ZERO, shared)
         c = r * Const(piece, "int64") + Var("c") if split else Var("c")
         variables: list[Expr] = [Var(f"k{i}") for i in range(len(ordered))]
         first = tuple(before(outer, variables))

@@ -114,9 +114,10 @@ class _Rewrite:
             operand = self.values[slot]
             if operand.shape == shape and not self._outputs(pack, shapes, index):
                 parts.append(operand)
+            elif operand.shape != shape:
+                parts.append(self._make(pack, shapes, index, reshape, (shape,), (slot,)))
             else:
-                made = (reshape, (shape,)) if operand.shape != shape else (copy, ())
-                parts.append(self._make(pack, shapes, index, *made, (slot,)))
+                parts.append(self._make(pack, shapes, index, copy, (), (slot,)))
         return parts
 
     def _of_elementwise(self, value: Value, shapes: tuple) -> list[Value]:
