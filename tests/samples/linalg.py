@@ -69,8 +69,9 @@ def _packed_lu(a):
 _SINGULAR = Error((((2, 2), "float32"), ((2, 1), "float32")), (True,), LinAlgError, "singular")
 
 ROWS = (
-    Row("cholesky", lambda a, check: torch.linalg.cholesky(a), _SQUARES, ((True,),), _DTYPES, operands=_definite,
-        tolerance=_TOLERANCE, reason=_REASON, finite_differences=False, second_order=False,
+    Row("cholesky", lambda a, check: torch.linalg.cholesky(a), _SQUARES, ((True,),), _DTYPES,
+        operands=_definite, tolerance=_TOLERANCE, reason=_REASON, finite_differences=False,
+        second_order=False,
         errors=(Error((((2, 2), "float32"),), (True,), LinAlgError, "not positive-definite"),)),
     Row("solve", lambda a, b, check: torch.linalg.solve(a, b), _SYSTEMS, ((True,),), _DTYPES,
         operands=_regular, differentiable=(0, 1), tolerance=_TOLERANCE, reason=_REASON,

@@ -1,7 +1,7 @@
 """VJP rows of the factorisations.  Level 4.
 
-Factors are computed again from the operand, which gives the same bits.  Source of the formulas: Giles
-2008, "Collected matrix derivative results", and, for complex matrices, PyTorch's notes.
+Factors are computed again from the operand, which gives the same bits.  Source of the formulas:
+Giles 2008, "Collected matrix derivative results", and, for complex matrices, PyTorch's notes.
 """
 
 from __future__ import annotations
