@@ -17,7 +17,7 @@ from rushlight.ops.dropout import dropout
 from rushlight.ops.joining import cat, repeat_interleave
 from rushlight.ops.matmul import linear
 from rushlight.ops.padding import padded
-from rushlight.ops.promotion import check_tensor
+from rushlight.ops.promotion import check_tensor, to_dtype, widened
 from rushlight.ops.shaping import expand, narrow, reshape
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
@@ -85,6 +85,9 @@ def scaled_dot_product_attention(
         heads = query._node.shape[-3]
         key = repeat_interleave(key, heads // key._node.shape[-3], -3)
         value = repeat_interleave(value, heads // value._node.shape[-3], -3)
+    dtype = query._node.dtype
+    # 16-bit operands are computed with in float32, and rounded once at the end.
+    query, key, value = widened(query), widened(key), widened(value)
     features = query._node.shape[-1]
     factor = 1 / math.sqrt(features) if scale is None else scale
     scores = matmul(e.mul(query, query._scalar(factor)), key, False, True)  # (..., L, S)
@@ -98,7 +101,7 @@ def scaled_dot_product_attention(
         weights = softmax(scores, -1)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    found = matmul(weights, value, False, False)
+    found = to_dtype(matmul(weights, value, False, False), dtype)
     return named(found, "ScaledDotProductFlashAttentionForCpuBackward0")
 
 
