@@ -89,6 +89,6 @@ ROWS = (
     Row("svd", _svd, (((3, 3),), ((2, 4, 3),), ((2, 4),)),
         ((False,),), _DTYPES, operands=_regular, tolerance=_TOLERANCE, reason=_REASON,
         second_order=False),
-    Row("lu", _packed_lu, _SQUARES, dtypes=_DTYPES, operands=_regular, tolerance=_TOLERANCE,
-        reason=_REASON),
+    Row("lu", _packed_lu, (*_SQUARES, ((2, 4),), ((4, 2),)), dtypes=_DTYPES,
+        operands=_regular, tolerance=_TOLERANCE, reason=_REASON),
 )  # fmt: skip
