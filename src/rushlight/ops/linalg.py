@@ -400,7 +400,8 @@ def _publish() -> None:
     for function, name in (
         (_top_qr, "qr"), (_top_svd, "svd"), (_top_cholesky, "cholesky"),
         (_top_lu, "lu"), (_top_lu_solve, "lu_solve"), (lu_unpack, "lu_unpack"),
-        (inv, "inverse"), (det, "det"), (slogdet, "slogdet"), (logdet, "logdet"), (cholesky_inverse, "cholesky_inverse"),
+        (inv, "inverse"), (det, "det"), (slogdet, "slogdet"), (logdet, "logdet"),
+        (cholesky_inverse, "cholesky_inverse"),
         (cholesky_solve, "cholesky_solve"), (triangular_solve, "triangular_solve"),
     ):  # fmt: skip
         public = with_out(function)
