@@ -248,6 +248,9 @@ from rushlight.ops.matmul import outer as ger
 from rushlight.ops.matmul import outer as outer
 from rushlight.ops.matmul import vdot as vdot
 from rushlight.ops.memory import frombuffer as frombuffer
+from rushlight.ops.norm import native_batch_norm as native_batch_norm
+from rushlight.ops.norm import native_group_norm as native_group_norm
+from rushlight.ops.norm import native_layer_norm as native_layer_norm
 from rushlight.ops.ordering import argsort as argsort
 from rushlight.ops.ordering import kthvalue as kthvalue
 from rushlight.ops.ordering import msort as msort
@@ -360,6 +363,7 @@ from rushlight.ops.scan import cumprod as cumprod
 from rushlight.ops.scan import cumsum as cumsum
 from rushlight.ops.scan import cumulative_trapezoid as cumulative_trapezoid
 from rushlight.ops.scan import diff as diff
+from rushlight.ops.scan import gradient as gradient
 from rushlight.ops.scan import logcumsumexp as logcumsumexp
 from rushlight.ops.scan import trapezoid as trapezoid
 from rushlight.ops.scan import trapezoid as trapz
@@ -413,6 +417,8 @@ from rushlight.ops.shaping import transpose as transpose
 from rushlight.ops.shaping import unflatten as unflatten
 from rushlight.ops.shaping import unsqueeze as unsqueeze
 from rushlight.ops.special import i0 as i0
+from rushlight.ops.special import igamma as igamma
+from rushlight.ops.special import igammac as igammac
 from rushlight.ops.special import mvlgamma as mvlgamma
 from rushlight.ops.special import polygamma as polygamma
 from rushlight.ops.splitting import as_strided as as_strided
@@ -517,6 +523,7 @@ def inverse(A: Any) -> Tensor: ...
 def log_softmax(input: Any, dim: Any, dtype: Any = ...) -> Tensor: ...
 def logdet(input: Any) -> Tensor: ...
 long: Any
+def lu(A: Any, pivot: Any = ..., get_infos: Any = ...) -> Any: ...
 def lu_solve(b: Any, LU_data: Any, LU_pivots: Any) -> Tensor: ...
 def lu_unpack(LU_data: Any, LU_pivots: Any, unpack_data: Any = ..., unpack_pivots: Any = ...) -> Any: ...
 def matrix_exp(A: Any) -> Tensor: ...

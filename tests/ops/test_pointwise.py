@@ -52,7 +52,8 @@ PAIRS = {
 
 BINARY = (
     "add sub mul div true_divide floor_divide remainder fmod pow maximum minimum fmax fmin atan2 "
-    "copysign hypot logaddexp logaddexp2 xlogy eq ne lt le gt ge logical_and logical_or logical_xor "
+    "copysign hypot logaddexp logaddexp2 xlogy eq ne lt le gt ge logical_and logical_or "
+    "logical_xor "
     "bitwise_and bitwise_or bitwise_xor gcd lcm heaviside float_power ldexp"
 ).split()
 

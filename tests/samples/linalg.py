@@ -69,8 +69,9 @@ def _packed_lu(a):
 _SINGULAR = Error((((2, 2), "float32"), ((2, 1), "float32")), (True,), LinAlgError, "singular")
 
 ROWS = (
-    Row("cholesky", lambda a, check: torch.linalg.cholesky(a), _SQUARES, ((True,),), _DTYPES, operands=_definite,
-        tolerance=_TOLERANCE, reason=_REASON, finite_differences=False, second_order=False,
+    Row("cholesky", lambda a, check: torch.linalg.cholesky(a), _SQUARES, ((True,),), _DTYPES,
+        operands=_definite, tolerance=_TOLERANCE, reason=_REASON, finite_differences=False,
+        second_order=False,
         errors=(Error((((2, 2), "float32"),), (True,), LinAlgError, "not positive-definite"),)),
     Row("solve", lambda a, b, check: torch.linalg.solve(a, b), _SYSTEMS, ((True,),), _DTYPES,
         operands=_regular, differentiable=(0, 1), tolerance=_TOLERANCE, reason=_REASON,
@@ -88,6 +89,6 @@ ROWS = (
     Row("svd", _svd, (((3, 3),), ((2, 4, 3),), ((2, 4),)),
         ((False,),), _DTYPES, operands=_regular, tolerance=_TOLERANCE, reason=_REASON,
         second_order=False),
-    Row("lu", _packed_lu, _SQUARES, dtypes=_DTYPES, operands=_regular, tolerance=_TOLERANCE,
-        reason=_REASON),
+    Row("lu", _packed_lu, (*_SQUARES, ((2, 4),), ((4, 2),)), dtypes=_DTYPES,
+        operands=_regular, tolerance=_TOLERANCE, reason=_REASON),
 )  # fmt: skip

@@ -21,6 +21,7 @@ from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import scatter
 from rushlight.primitives.reduction import argmax, reduce_max, reduce_sum
 from rushlight.tensor.apply import apply1
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -82,7 +83,7 @@ def relu(input, inplace: bool = False) -> Tensor:
 @activation(inexact=False)
 def relu6(input) -> Tensor:
     """min(max(input, 0), 6).  Source: torch.nn.functional.relu6."""
-    return _clamped(input, 0, 6)
+    return named(_clamped(input, 0, 6), "HardtanhBackward0")
 
 
 def _clamped(x: Tensor, low, high) -> Tensor:
@@ -103,7 +104,7 @@ def hardtanh(input, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
         raise RuntimeError("cannot do hardtanh on an unsigned type with negative limits")
     if not dtype.is_inexact:
         min_val, max_val = int(min_val), int(max_val)
-    return _clamped(input, min_val, max_val)
+    return named(_clamped(input, min_val, max_val), "HardtanhBackward0")
 
 
 @activation()
@@ -112,7 +113,8 @@ def leaky_relu(input, negative_slope: float = 0.01) -> Tensor:
 
     Source: torch.nn.functional.leaky_relu.
     """
-    return p.where(p.gt(input, _zero(input)), input, _times(input, negative_slope))
+    found = p.where(p.gt(input, _zero(input)), input, _times(input, negative_slope))
+    return named(found, "LeakyReluBackward0")
 
 
 def prelu(input, weight) -> Tensor:
@@ -143,7 +145,8 @@ def prelu(input, weight) -> Tensor:
         weight = mv.reshape(weight, (1, count) + (1,) * (rank - 2))
     elif weight._node.shape:
         weight = mv.reshape(weight, ())
-    return p.where(p.gt(input, _zero(input)), input, p.mul(weight, input))
+    found = p.where(p.gt(input, _zero(input)), input, p.mul(weight, input))
+    return named(found, "PreluKernelBackward0")
 
 
 spelled(method=True)(prelu)
@@ -159,9 +162,11 @@ def rrelu(input, lower: float = 1 / 8, upper: float = 1 / 3, training: bool = Fa
     if lower > upper:
         raise RuntimeError(f"lower bound should be less than upper bound: {lower} > {upper}")
     if not training:
-        return p.where(p.gt(input, _zero(input)), input, _times(input, (lower + upper) / 2))
+        found = p.where(p.gt(input, _zero(input)), input, _times(input, (lower + upper) / 2))
+        return named(found, "LeakyReluBackward0")
     slopes = leak_slopes(input, lower, upper, generator)
-    return to_dtype(p.mul(to_dtype(input, slopes._node.dtype), slopes), input._node.dtype)
+    found = to_dtype(p.mul(to_dtype(input, slopes._node.dtype), slopes), input._node.dtype)
+    return named(found, "RreluWithNoiseBackward0")
 
 
 @activation()
@@ -179,7 +184,8 @@ def _exponential_tail(x: Tensor, alpha: float, scale: float, input_scale: float)
     if input_scale != 1.0:
         below = _times(below, input_scale)
     above = x if scale == 1.0 else _times(x, scale)
-    return p.where(positive, above, _times(p.expm1(below), alpha * scale))
+    found = p.where(positive, above, _times(p.expm1(below), alpha * scale))
+    return named(found, "EluBackward0")
 
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -197,7 +203,7 @@ def celu(input, alpha: float = 1.0) -> Tensor:
     """input where positive, else alpha * (exp(input / alpha) - 1).  Source: torch.celu."""
     if alpha == 0:
         raise RuntimeError("ZeroDivisionError: alpha cannot be 0 for CELU")
-    return _exponential_tail(input, alpha, 1.0, 1 / alpha)
+    return named(_exponential_tail(input, alpha, 1.0, 1 / alpha), "CeluBackward0")
 
 
 @activation(inexact=False)
@@ -205,7 +211,8 @@ def threshold(input, threshold: float, value: float) -> Tensor:
     """input where above `threshold`, else `value`.  Source: torch.nn.functional.threshold."""
     if input._node.dtype is bool_:
         raise NotImplementedError("\"threshold_cpu\" not implemented for 'Bool'")
-    return p.where(p.le(input, input._scalar(threshold)), input._scalar(value), input)
+    found = p.where(p.le(input, input._scalar(threshold)), input._scalar(value), input)
+    return named(found, "ThresholdBackward0")
 
 
 PUBLIC["threshold"] = threshold
@@ -237,7 +244,7 @@ def gelu(input, approximate: str = "none") -> Tensor:
         raise RuntimeError(
             f"approximate argument must be either none or tanh, got {approximate!r}."
         )
-    return to_dtype(found, input._node.dtype)
+    return named(to_dtype(found, input._node.dtype), "GeluBackward0")
 
 
 def _one_plus(x: Tensor) -> Tensor:
@@ -247,13 +254,13 @@ def _one_plus(x: Tensor) -> Tensor:
 @activation()
 def silu(input) -> Tensor:
     """x * sigmoid(x).  Source: torch.nn.functional.silu."""
-    return p.mul(input, p.sigmoid(input))
+    return named(p.mul(input, p.sigmoid(input)), "SiluBackward0")
 
 
 @activation()
 def mish(input) -> Tensor:
     """x * tanh(softplus(x)).  Source: torch.nn.functional.mish."""
-    return p.mul(input, p.tanh(p.neg(logsigmoid(p.neg(input)))))
+    return named(p.mul(input, p.tanh(p.neg(logsigmoid(p.neg(input))))), "MishBackward0")
 
 
 def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -270,7 +277,7 @@ def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
     found = p.log1p(p.exp(inner))
     if beta != 1:
         found = p.div(found, found._scalar(beta))
-    return p.where(beyond, input, found)
+    return named(p.where(beyond, input, found), "SoftplusBackward0")
 
 
 def _refuse_integers(name: str, x: Tensor) -> None:
@@ -286,7 +293,8 @@ def logsigmoid(input) -> Tensor:
     negative = p.lt(input, zero)
     # min(x, 0) - log1p(exp(-|x|)), its derivative at 0 being 1/2 as that of log(sigmoid).
     magnitude = p.where(negative, input, p.neg(input))
-    return p.sub(p.where(negative, input, zero), p.log1p(p.exp(magnitude)))
+    found = p.sub(p.where(negative, input, zero), p.log1p(p.exp(magnitude)))
+    return named(found, "LogSigmoidBackward0")
 
 
 def softsign(input) -> Tensor:
@@ -309,7 +317,7 @@ def softshrink(input, lambd: float = 0.5) -> Tensor:
         raise RuntimeError(f"lambda must be greater or equal to 0, but found to be {lambd}.")
     bound = input._scalar(lambd)
     inner = p.where(p.lt(input, input._scalar(-lambd)), p.add(input, bound), _keep_nan(input))
-    return p.where(p.gt(input, bound), p.sub(input, bound), inner)
+    return named(p.where(p.gt(input, bound), p.sub(input, bound), inner), "SoftshrinkBackward0")
 
 
 def _keep_nan(x: Tensor) -> Tensor:
@@ -323,20 +331,21 @@ def hardshrink(input, lambd: float = 0.5) -> Tensor:
     check_tensor("hardshrink", input)
     _refuse_integers("hardshrink_cpu", input)
     inside = p.bitwise_and(p.ge(input, input._scalar(-lambd)), p.le(input, input._scalar(lambd)))
-    return p.where(inside, _zero(input), input)
+    return named(p.where(inside, _zero(input), input), "HardshrinkBackward0")
 
 
 @activation()
 def hardswish(input) -> Tensor:
     """x * relu6(x + 3) / 6.  Source: Howard et al. 2019; torch.nn.functional.hardswish."""
     gate = _clamped(p.add(input, input._scalar(3.0)), 0.0, 6.0)
-    return _times(p.mul(input, gate), 1 / 6)
+    return named(_times(p.mul(input, gate), 1 / 6), "HardswishBackward0")
 
 
 @activation()
 def hardsigmoid(input) -> Tensor:
     """relu6(x + 3) / 6.  Source: torch.nn.functional.hardsigmoid."""
-    return _times(_clamped(p.add(input, input._scalar(3.0)), 0.0, 6.0), 1 / 6)
+    found = _times(_clamped(p.add(input, input._scalar(3.0)), 0.0, 6.0), 1 / 6)
+    return named(found, "HardsigmoidBackward0")
 
 
 def tanh(input) -> Tensor:
@@ -362,7 +371,8 @@ def glu(input, dim: int = -1) -> Tensor:
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     half = size // 2
-    return p.mul(narrow(input, axis, 0, half), p.sigmoid(narrow(input, axis, half, half)))
+    found = p.mul(narrow(input, axis, 0, half), p.sigmoid(narrow(input, axis, half, half)))
+    return named(found, "GluBackward0")
 
 
 # ---- softmax -------------------------------------------------------------------------------------
@@ -405,7 +415,7 @@ def softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     wide = widened(x)
     weights = p.exp(_shifted(wide, axes))
     found = p.div(weights, reduce_sum(weights, axes, True))
-    return to_dtype(found, x._node.dtype)
+    return named(to_dtype(found, x._node.dtype), "SoftmaxBackward0")
 
 
 def log_softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
@@ -420,7 +430,7 @@ def log_softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     axes = (axis,) if x._node.shape else ()
     shifted = _shifted(widened(x), axes)
     found = p.sub(shifted, p.log(reduce_sum(p.exp(shifted), axes, True)))
-    return to_dtype(found, x._node.dtype)
+    return named(to_dtype(found, x._node.dtype), "LogSoftmaxBackward0")
 
 
 def softmin(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:

@@ -12,6 +12,7 @@ from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
 from rushlight.tensor.apply import apply2
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 
@@ -123,7 +124,7 @@ def pow(input, exponent) -> Tensor:  # noqa: A001 - PyTorch's name
         return _power_of_number(input, exponent)
     x, y = promote("pow", input, exponent)
     refuse("pow", x, bool_=True)
-    return p.power(x, y)
+    return named(p.power(x, y), "PowBackward1" if isinstance(input, Tensor) else "PowBackward2")
 
 
 def _power_of_number(x: Tensor, exponent) -> Tensor:
@@ -134,16 +135,16 @@ def _power_of_number(x: Tensor, exponent) -> Tensor:
     if dtype.is_inexact:
         # Small exponents as products: exact, and their derivatives need no logarithm.
         if exponent == 2:
-            return p.mul(x, x)
+            return named(p.mul(x, x), "PowBackward0")
         if exponent == 1:
-            return copy(x)
+            return named(copy(x), "PowBackward0")
         if exponent == 3:
-            return p.mul(p.mul(x, x), x)
+            return named(p.mul(p.mul(x, x), x), "PowBackward0")
         if exponent == 0.5:
-            return p.sqrt(x)
+            return named(p.sqrt(x), "PowBackward0")
         if exponent == -1:
-            return p.reciprocal(x)
-    return p.power(x, x._scalar(exponent))
+            return named(p.reciprocal(x), "PowBackward0")
+    return named(p.power(x, x._scalar(exponent)), "PowBackward0")
 
 
 def _comparison(name: str, primitive, python_name: str, aliases: tuple = ()):
@@ -215,13 +216,16 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
     return operator
 
 
-def _fast_reflected(primitive, function, symbol: str):
-    """`number op x`."""
+def _fast_reflected(primitive, function, symbol: str, label: str):
+    """`number op x`.
+
+    label: what autograd calls it, as PyTorch turns some of these into other operations.
+    """
 
     def operator(self, other):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
-            return apply2(primitive, scalar_tensor(other, dtype), self)
+            return named(apply2(primitive, scalar_tensor(other, dtype), self), label)
         if is_number(other) or isinstance(other, Tensor):
             return function(other, self)
         return NotImplemented
@@ -251,15 +255,15 @@ def _plain_operator(function):
 
 def _attach_operators() -> None:
     table = (
-        ("add", p.add, add, "+", False),
-        ("sub", p.sub, sub, "-", True),
-        ("mul", p.mul, mul, "*", False),
-        ("truediv", p.div, true_divide, "/", True),
+        ("add", p.add, add, "+", False, "AddBackward0"),
+        ("sub", p.sub, sub, "-", True, "RsubBackward1"),
+        ("mul", p.mul, mul, "*", False, "MulBackward0"),
+        ("truediv", p.div, true_divide, "/", True, "MulBackward0"),
     )
-    for name, primitive, function, symbol, inexact_only in table:
+    for name, primitive, function, symbol, inexact_only, reflected in table:
         fast = _fast_operator(primitive, function, symbol, inexact_only=inexact_only)
         setattr(Tensor, f"__{name}__", fast)
-        setattr(Tensor, f"__r{name}__", _fast_reflected(primitive, function, symbol))
+        setattr(Tensor, f"__r{name}__", _fast_reflected(primitive, function, symbol, reflected))
         setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
     for name, function, symbol in (
         ("floordiv", floor_divide, "//"),

@@ -5,6 +5,7 @@ Letters in shapes: B batch, H heads, L query positions, S key positions, E featu
 
 from __future__ import annotations
 
+import functools
 import math
 
 import numpy as np
@@ -16,18 +17,24 @@ from rushlight.ops.dropout import dropout
 from rushlight.ops.joining import cat, repeat_interleave
 from rushlight.ops.matmul import linear
 from rushlight.ops.padding import padded
-from rushlight.ops.promotion import check_tensor
+from rushlight.ops.promotion import check_tensor, to_dtype, widened
 from rushlight.ops.shaping import expand, narrow, reshape
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+
+
+@functools.lru_cache(maxsize=64)
+def _triangle(rows: int, columns: int) -> np.ndarray:
+    return np.tri(rows, columns, dtype=np.bool_)
 
 
 def _causal_mask(rows: int, columns: int) -> Tensor:
     """True where position i may look at position j <= i."""
-    return tensor_from_numpy(np.tri(rows, columns, dtype=np.bool_), bool_)
+    return tensor_from_numpy(_triangle(rows, columns), bool_)
 
 
 def _as_bias(mask: Tensor, like: Tensor) -> Tensor:
@@ -78,17 +85,24 @@ def scaled_dot_product_attention(
         heads = query._node.shape[-3]
         key = repeat_interleave(key, heads // key._node.shape[-3], -3)
         value = repeat_interleave(value, heads // value._node.shape[-3], -3)
+    dtype = query._node.dtype
+    # 16-bit operands are computed with in float32, and rounded once at the end.
+    query, key, value = widened(query), widened(key), widened(value)
     features = query._node.shape[-1]
     factor = 1 / math.sqrt(features) if scale is None else scale
     scores = matmul(e.mul(query, query._scalar(factor)), key, False, True)  # (..., L, S)
     if is_causal:
-        attn_mask = _causal_mask(query._node.shape[-2], key._node.shape[-2])
+        # Every row sees at least the first position, so plain softmax is safe.
+        mask = _causal_mask(query._node.shape[-2], key._node.shape[-2])
+        scores = e.where(mask, scores, scores._scalar(float("-inf")))
     if attn_mask is not None:
-        scores = e.add(scores, _as_bias(attn_mask, scores))
-    weights = _safe_softmax(scores) if attn_mask is not None else softmax(scores, -1)
+        weights = _safe_softmax(e.add(scores, _as_bias(attn_mask, scores)))
+    else:
+        weights = softmax(scores, -1)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
-    return matmul(weights, value, False, False)
+    found = to_dtype(matmul(weights, value, False, False), dtype)
+    return named(found, "ScaledDotProductFlashAttentionForCpuBackward0")
 
 
 def _safe_softmax(scores: Tensor) -> Tensor:

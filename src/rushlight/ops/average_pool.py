@@ -7,13 +7,21 @@ import numpy as np
 from rushlight.base.dtypes import narrow
 from rushlight.base.shapes import numel
 from rushlight.ops.arithmetic import div
-from rushlight.ops.pool import PoolWindows, adaptive_bounds, adaptive_sizes, batched, unbatched
+from rushlight.ops.pool import (
+    PoolWindows,
+    adaptive_bounds,
+    adaptive_sizes,
+    batched,
+    pool_windows,
+    unbatched,
+)
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -47,7 +55,7 @@ def _average(
     x, was_batched = batched(name, input, rank)
     if not x._node.dtype.is_inexact and x._node.dtype.name != "int64":
         raise RuntimeError(f'"{name}" not implemented for {x._node.dtype}')
-    windows = PoolWindows(name, rank, x._node.shape, kernel, stride, padding, 1, ceil_mode)
+    windows = pool_windows(name, rank, x._node.shape, kernel, stride, padding, 1, ceil_mode)
     seen = windows.read(x, 0)
     total = reduce_sum(seen, tuple(range(2 + rank, 2 + 2 * rank)), False)
     if divisor_override is not None:
@@ -64,7 +72,8 @@ def _average(
         found = e.div(total, by)
     else:
         found = div(total, by, rounding_mode="trunc")
-    return unbatched(found, was_batched)
+    label = "SqueezeBackward1" if rank == 1 else f"AvgPool{rank}DBackward0"
+    return named(unbatched(found, was_batched), label)
 
 
 def _define_average(rank: int):
@@ -132,11 +141,23 @@ def _adaptive_average(name: str, rank: int, input, output_size) -> Tensor:
     return unbatched(x, was_batched)
 
 
+def _adaptive_label(rank: int, output: tuple[int, ...]) -> str:
+    """PyTorch takes a mean where one window covers everything."""
+    if rank == 1:
+        return "SqueezeBackward1"
+    if numel(output) == 1:
+        return "MeanBackward1"
+    return f"AdaptiveAvgPool{rank}DBackward0"
+
+
 def _define_adaptive(rank: int):
     name = f"adaptive_avg_pool{rank}d"
 
     def pool(input, output_size) -> Tensor:
-        return _adaptive_average(name, rank, input, output_size)
+        found = _adaptive_average(name, rank, input, output_size)
+        if found is input:
+            return found
+        return named(found, _adaptive_label(rank, found._node.shape[-rank:]))
 
     pool.__name__ = pool.__qualname__ = name
     pool.__doc__ = f"Means of windows that give `output_size`.  Source: torch.nn.functional.{name}."

@@ -25,13 +25,14 @@ from rushlight.ops.return_types import return_type
 from rushlight.ops.scan import log_add_exp
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
 @spelled(method=False)
 def rsub(input, other, *, alpha=1) -> Tensor:
     """other - alpha * input.  Source: torch.rsub."""
-    return subtract(other, input, alpha=alpha)
+    return named(subtract(other, input, alpha=alpha), "RsubBackward1")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -46,6 +47,7 @@ def lerp(input, end, weight) -> Tensor:
         raise RuntimeError(
             f"expected dtype {input._node.dtype} for `end` but got dtype {end._node.dtype}"
         )
+    label = "LerpBackward1"
     if isinstance(weight, Tensor):
         if weight._node.dtype is not input._node.dtype:
             raise RuntimeError(
@@ -53,10 +55,11 @@ def lerp(input, end, weight) -> Tensor:
                 f" but got dtype {weight._node.dtype}"
             )
     else:
+        label = "LerpBackward0"
         weight = input._scalar(weight)
     if not input._node.dtype.is_inexact:
         raise NotImplementedError(f"\"lerp_kernel\" not implemented for '{input._node.dtype.name}'")
-    return interpolated(input, end, weight)
+    return named(interpolated(input, end, weight), label)
 
 
 def interpolated(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
@@ -85,7 +88,7 @@ def addcmul(input, tensor1, tensor2, *, value=1) -> Tensor:
     product = e.mul(to_dtype(tensor1, dtype), to_dtype(tensor2, dtype))
     if value != 1:
         product = e.mul(product, product._scalar(value))
-    return e.add(to_dtype(input, dtype), product)
+    return named(e.add(to_dtype(input, dtype), product), "AddcmulBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -104,7 +107,8 @@ def addcdiv(input, tensor1, tensor2, *, value=1) -> Tensor:
     x = to_dtype(tensor1, dtype)
     if value != 1:
         x = e.mul(x, x._scalar(value))
-    return e.add(to_dtype(input, dtype), e.div(x, to_dtype(tensor2, dtype)))
+    found = e.add(to_dtype(input, dtype), e.div(x, to_dtype(tensor2, dtype)))
+    return named(found, "AddcdivBackward0")
 
 
 # ---- floating pairs ------------------------------------------------------------------------------
@@ -150,7 +154,7 @@ def hypot(input, other) -> Tensor:
     x, y = _real_pair("hypot", input, other, floating=False)
     if not x._node.dtype.is_inexact:
         raise NotImplementedError(f"\"hypot_cpu\" not implemented for '{x._node.dtype.name}'")
-    return to_dtype(e.absolute(e.make_complex(x, y)), x._node.dtype)
+    return named(to_dtype(e.absolute(e.make_complex(x, y)), x._node.dtype), "HypotBackward0")
 
 
 def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
@@ -165,7 +169,8 @@ def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:
 def logaddexp(input, other) -> Tensor:
     """log(exp(input) + exp(other)) without overflow.  Source: torch.logaddexp."""
     x, y = _inexact_pair("logaddexp", input, other)
-    return to_dtype(log_add_exp(widened(x), widened(y)), x._node.dtype)
+    found = to_dtype(log_add_exp(widened(x), widened(y)), x._node.dtype)
+    return named(found, "LogaddexpBackward0")
 
 
 @spelled(method=True, out=True)
@@ -187,7 +192,8 @@ def product_with_log(name: str, input, other, log, lowest: float) -> Tensor:
     infinite = e.bitwise_or(e.le(y, y._scalar(lowest)), e.eq(y, y._scalar(math.inf)))
     zero = e.bitwise_and(e.eq(x, x._scalar(0.0)), infinite)
     # log(lowest + 1) is 0 in both cases.
-    return e.mul(x, log(e.where(zero, y._scalar(lowest + 1), y)))
+    found = e.mul(x, log(e.where(zero, y._scalar(lowest + 1), y)))
+    return named(found, f"{name.capitalize()}Backward0")
 
 
 @spelled(method=True, inplace=True, out=True)

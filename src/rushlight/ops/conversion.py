@@ -19,6 +19,7 @@ from rushlight.primitives.elementwise import cast
 from rushlight.primitives.elementwise import where as choose
 from rushlight.primitives.movement import copy as copied
 from rushlight.tensor.autodiff import type_name
+from rushlight.tensor.graph import named
 from rushlight.tensor.storage import check_writable, pin
 from rushlight.tensor.tensor import Size, Tensor, strides_of
 
@@ -190,7 +191,8 @@ def copy_(self, other, non_blocking=False) -> Tensor:
             f"copy_(): argument 'other' (position 1) must be Tensor, not {type(other).__name__}"
         )
     source = to_dtype(other, self._node.dtype)
-    return write_result(self, copied(source) if source is other else source)
+    fresh = copied(source) if source is other else source
+    return write_result(self, named(fresh, "torch::autograd::CopyBackwards"))
 
 
 @spelled(function=True)
@@ -213,7 +215,8 @@ def fill(input, value) -> Tensor:
     if input._grad_fn is None:
         return filled(input._node.shape, value, input._node.dtype)
     # Chosen everywhere: the result stands in the graph, with a gradient of 0.
-    return choose(input._scalar(True, dtypes.bool_), input._scalar(value), input)
+    found = choose(input._scalar(True, dtypes.bool_), input._scalar(value), input)
+    return named(found, "FillBackward2")
 
 
 @attach_method("fill_")
@@ -227,7 +230,8 @@ def fill_(self, value) -> Tensor:
 def zero_(self) -> Tensor:
     """Overwrite every element with 0."""
     check_writable(self, uniform=True)
-    return write_result(self, filled(self._node.shape, 0, self._node.dtype), uniform=True)
+    zeros = filled(self._node.shape, 0, self._node.dtype)
+    return write_result(self, zeros, uniform=True)
 
 
 # ---- facts ---------------------------------------------------------------------------------------

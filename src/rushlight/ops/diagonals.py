@@ -13,6 +13,7 @@ from rushlight.ops.spelling import spelled, write_result
 from rushlight.primitives import movement as p
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -24,7 +25,7 @@ def diag(input, diagonal=0) -> Tensor:
     if rank == 1:
         return diag_embed(input, diagonal)
     if rank == 2:
-        return p.copy(_diagonal(input, diagonal))
+        return named(p.copy(_diagonal(input, diagonal)), "DiagonalBackward0_copy")
     raise RuntimeError(
         f"diag(): Supports 1D or 2D tensors. Got {rank}D; see torch.diagonal for more axes"
     )
@@ -72,7 +73,7 @@ def trace(input) -> Tensor:
     along = diagonal(input)
     if not along._node.dtype.is_inexact:
         along = cast(along, int64)
-    return reduce_sum(along, (0,), False)
+    return named(reduce_sum(along, (0,), False), "TraceBackward0")
 
 
 # ---- a copy with one part replaced ---------------------------------------------------------------

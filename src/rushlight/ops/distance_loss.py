@@ -19,6 +19,7 @@ from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, scatter, take
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -57,7 +58,8 @@ def mse_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     x, y = _pair("mse_loss", input, target)
     difference = p.sub(x, y)
-    return _weighted(p.mul(difference, difference), weight, reduction)
+    found = _weighted(p.mul(difference, difference), weight, reduction)
+    return found if weight is not None else named(found, "MseLossBackward0")
 
 
 def l1_loss(input, target, size_average=None, reduce=None, reduction="mean", weight=None) -> Tensor:
@@ -83,7 +85,8 @@ def smooth_l1_loss(
         return reduced(size, reduction)
     near = p.lt(size, size._scalar(beta))
     square = p.mul(p.mul(size, size), size._scalar(0.5 / beta))
-    return reduced(p.where(near, square, p.sub(size, size._scalar(0.5 * beta))), reduction)
+    values = p.where(near, square, p.sub(size, size._scalar(0.5 * beta)))
+    return named(reduced(values, reduction), "SmoothL1LossBackward0")
 
 
 def huber_loss(input, target, reduction="mean", delta: float = 1.0, weight=None) -> Tensor:
@@ -99,7 +102,8 @@ def huber_loss(input, target, reduction="mean", delta: float = 1.0, weight=None)
     near = p.le(size, size._scalar(delta))
     square = p.mul(p.mul(size, size), size._scalar(0.5))
     line = p.mul(p.sub(size, size._scalar(0.5 * delta)), size._scalar(delta))
-    return _weighted(p.where(near, square, line), weight, reduction)
+    found = _weighted(p.where(near, square, line), weight, reduction)
+    return found if weight is not None else named(found, "HuberLossBackward0")
 
 
 # ---- margins -------------------------------------------------------------------------------------

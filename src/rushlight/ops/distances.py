@@ -15,6 +15,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives.movement import expand, reshape
 from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -52,7 +53,8 @@ def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
     check_tensor("pairwise_distance", x2, "x2")
     difference = as_inexact("pairwise_distance", sub(x1, x2))
     difference = e.add(difference, difference._scalar(eps))
-    return power_norm(difference, float(p), len(difference._node.shape) - 1, bool(keepdim))
+    found = power_norm(difference, float(p), len(difference._node.shape) - 1, bool(keepdim))
+    return named(found, "NormBackward1")
 
 
 @spelled()
@@ -78,7 +80,7 @@ def cosine_similarity(x1, x2, dim=1, eps=1e-8) -> Tensor:
         x = expand(x, shape) if x._node.shape != shape else x
         size = power_norm(x, 2, axis, True)
         parts.append(e.div(x, e.maximum(size, size._scalar(eps))))
-    return reduce_sum(e.mul(*parts), (axis,), False)
+    return named(reduce_sum(e.mul(*parts), (axis,), False), "SumBackward1")
 
 
 def _check_cdist(x1, x2, order: float) -> None:
@@ -115,7 +117,8 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
     x = reshape(x, (*m[:-1], 1, m[-1]))
     y = reshape(y, (*n[:-2], 1, *n[-2:]))
     difference = e.sub(x, y)
-    return power_norm(difference, order, len(difference._node.shape) - 1, False)
+    found = power_norm(difference, order, len(difference._node.shape) - 1, False)
+    return named(found, "CdistBackward0")
 
 
 @spelled()
@@ -130,4 +133,4 @@ def pdist(input, p=2.0) -> Tensor:
         raise RuntimeError("pdist only supports non-negative p values")
     first, second = np.triu_indices(input._node.shape[0], 1)
     x, y = [pi.take(input, positions(i), 0) for i in (first, second)]
-    return power_norm(e.sub(x, y), float(p), 1, False)
+    return named(power_norm(e.sub(x, y), float(p), 1, False), "PdistBackward0")

@@ -14,6 +14,7 @@ from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.primitives.reduction import reduce_max
 from rushlight.tensor.grad_mode import no_grad
+from rushlight.tensor.graph import named
 from rushlight.tensor.storage import alias_without_grad, write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -93,7 +94,9 @@ def embedding(
         return found
     if scale_grad_by_freq:
         found = _scaled_by_frequency(found, input)
-    return found if row is None else _without_gradient_at(found, input, row)
+    if row is not None:
+        found = _without_gradient_at(found, input, row)
+    return named(found, "EmbeddingBackward0")
 
 
 @spelled(function=False)

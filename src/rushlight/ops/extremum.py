@@ -14,6 +14,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import reduction as p
 from rushlight.primitives.indexing import gather
 from rushlight.primitives.movement import reshape
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -37,6 +38,11 @@ def _refuse(name: str, x: Tensor, axis: int) -> None:
 
 def _along(name: str, search, x: Tensor, dim, keepdim: bool):
     """(values, indices) of the extremum along an axis."""
+    values, indices = _unnamed_along(name, search, x, dim, keepdim)
+    return named(values, f"{name.capitalize()}Backward0"), indices
+
+
+def _unnamed_along(name: str, search, x: Tensor, dim, keepdim: bool):
     if x._node.dtype.is_complex:
         raise NotImplementedError(f"{name} not implemented for '{x._node.dtype.name}'")
     axis = wrap_axis(dim, x.ndim)
@@ -66,7 +72,7 @@ def _overloaded(name: str, reduce, search, pairwise, what: str):
                     f"{name}(): Expected reduction dim to be specified for input.numel() == 0. "
                     "Specify the reduction dim with the 'dim' argument."
                 )
-            return reduce(input)
+            return named(reduce(input), f"{name.capitalize()}Backward1")
         return result(*_along(name, search, input, *_axis_arguments(name, args, kwargs)))
 
     choose.__name__ = choose.__qualname__ = name

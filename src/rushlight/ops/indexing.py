@@ -403,7 +403,7 @@ def getitem(self, index):
     if kind is slice and shape:
         start, count, step = slice_range(index, shape[0])
         found = slice_view(self, 0, start, count, step)
-        return named(found, "AliasBackward0" if count == shape[0] else "SliceBackward0")
+        return named(found, "SliceBackward0")
     window = resolve(self, items_of(index))
     if not window.tensors:
         return window.view(self)

@@ -387,12 +387,21 @@ def _top_lu_solve(b, LU_data, LU_pivots) -> Tensor:  # noqa: N803
     return lu_solve(LU_data, LU_pivots, b)
 
 
+def _top_lu(A, pivot=True, get_infos=False):  # noqa: N803
+    """(L and U in one matrix, pivots), with `info` if asked for.  Source: torch.lu."""
+    found = lu_factor(A, pivot=pivot)
+    if not get_infos:
+        return found
+    return return_type("_lu_with_info", "LU", "pivots", "info")(*found, first_zero_pivot(A))
+
+
 def _publish() -> None:
     """The functions that also stand in the top namespace and on Tensor."""
     for function, name in (
         (_top_qr, "qr"), (_top_svd, "svd"), (_top_cholesky, "cholesky"),
-        (_top_lu_solve, "lu_solve"), (lu_unpack, "lu_unpack"), (inv, "inverse"), (det, "det"),
-        (slogdet, "slogdet"), (logdet, "logdet"), (cholesky_inverse, "cholesky_inverse"),
+        (_top_lu, "lu"), (_top_lu_solve, "lu_solve"), (lu_unpack, "lu_unpack"),
+        (inv, "inverse"), (det, "det"), (slogdet, "slogdet"), (logdet, "logdet"),
+        (cholesky_inverse, "cholesky_inverse"),
         (cholesky_solve, "cholesky_solve"), (triangular_solve, "triangular_solve"),
     ):  # fmt: skip
         public = with_out(function)

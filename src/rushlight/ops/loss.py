@@ -17,6 +17,7 @@ from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, take
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -44,7 +45,7 @@ def reduced(values: Tensor, reduction: str) -> Tensor:
     total = reduce_sum(values, tuple(range(values.ndim)), False)
     if reduction == "sum":
         return total
-    return p.div(total, total._scalar(numel(values._node.shape)))
+    return named(p.div(total, total._scalar(numel(values._node.shape))), "MeanBackward0")
 
 
 # ---- class scores --------------------------------------------------------------------------------
@@ -173,17 +174,18 @@ def nll_loss(
         losses = p.mul(losses, factors)
     zero = losses._scalar(0.0)
     losses = p.where(ignored, zero, losses)
+    label = "NllLoss2DBackward0" if len(shape) == 4 else "NllLossBackward0"
     if reduction == "none":
-        return losses
+        return named(losses, label)
     axes = tuple(range(losses.ndim))
     total = reduce_sum(losses, axes, False)
     if reduction == "sum":
-        return total
+        return named(total, label)
     if weight is None:
         counted = p.cast(p.logical_not(ignored), losses._node.dtype)
     else:
         counted = p.where(ignored, zero, factors)
-    return p.div(total, reduce_sum(counted, axes, False))
+    return named(p.div(total, reduce_sum(counted, axes, False)), label)
 
 
 def _checked(index: Tensor) -> Tensor:
@@ -242,7 +244,7 @@ def binary_cross_entropy(
     )
     if weight is not None:
         values = p.mul(values, weight)
-    return reduced(values, reduction)
+    return named(reduced(values, reduction), "BinaryCrossEntropyBackward0")
 
 
 def binary_cross_entropy_with_logits(
@@ -271,7 +273,7 @@ def binary_cross_entropy_with_logits(
     values = p.sub(linear_part, log_sigmoid)
     if weight is not None:
         values = p.mul(values, weight)
-    return reduced(values, reduction)
+    return named(reduced(values, reduction), "BinaryCrossEntropyWithLogitsBackward0")
 
 
 def kl_div(

@@ -12,6 +12,7 @@ from rushlight.ops.reduction import numpy_names
 from rushlight.ops.spelling import spelled, write_out
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.reduction import reduce_max, reduce_min, reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -58,7 +59,7 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
             "the operation does not have an identity"
         )
     found = _norm(widened(x), float(ord), axes, bool(keepdim))
-    found = to_dtype(found, target)
+    found = named(to_dtype(found, target), "LinalgVectorNormBackward0")
     return found if out is None else write_out(out, found)
 
 
@@ -107,7 +108,7 @@ def norm(input, p="fro", dim=None, keepdim=False, dtype=None) -> Tensor:
 @spelled(method=True, out=True)
 def dist(input, other, p=2) -> Tensor:
     """The p-norm of input - other.  Source: torch.dist."""
-    return vector_norm(sub(input, other), p)
+    return named(vector_norm(sub(input, other), p), "DistBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)

@@ -18,6 +18,7 @@ from rushlight.primitives.elementwise import conj
 from rushlight.primitives.elementwise import mul as p_mul
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tensor.apply import apply2
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -67,7 +68,14 @@ def matmul(input, other) -> Tensor:
         kept = list(result._node.shape)
         del kept[-2 if x_rank == 1 else -1]
         result = mv.reshape(result, tuple(kept))
-    return result
+    return named(result, _product_label(x_rank, y_rank))
+
+
+def _product_label(x_rank: int, y_rank: int) -> str:
+    """What PyTorch's matmul ends in for these ranks."""
+    if x_rank <= 2 and y_rank <= 2:
+        return "SqueezeBackward4" if x_rank == 1 else "MvBackward0"
+    return "UnsafeViewBackward0"
 
 
 def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
@@ -75,7 +83,7 @@ def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
     rows = mv.reshape(x, (numel(batch), k))
     result = apply2(product, rows, y, (False, False))
     shape = tuple(batch) if drop_last else (*batch, y._node.shape[-1])
-    return mv.reshape(result, shape)
+    return named(mv.reshape(result, shape), "UnsafeViewBackward0")
 
 
 def _matmul_operator(self, other):
@@ -110,7 +118,7 @@ def bmm(input, mat2) -> Tensor:
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {k}] but got: "
             f"{list(mat2._node.shape[:2])}."
         )
-    return product(input, mat2, False, False)
+    return named(product(input, mat2, False, False), "BmmBackward0")
 
 
 def mv_(input, vec) -> Tensor:
@@ -121,7 +129,7 @@ def mv_(input, vec) -> Tensor:
     if input._node.shape[1] != n:
         raise RuntimeError(f"size mismatch, got input ({list(input._node.shape)}), vec ({n})")
     found = product(input, mv.reshape(vec, (n, 1)), False, False)
-    return mv.reshape(found, (input._node.shape[0],))
+    return named(mv.reshape(found, (input._node.shape[0],)), "MvBackward0")
 
 
 mv_.__name__ = mv_.__qualname__ = "mv"
@@ -146,7 +154,7 @@ def dot(input, other) -> Tensor:
             f"inconsistent tensor size, expected tensor [{n}] and src [{m}] to have the same "
             f"number of elements, but got {n} and {m} elements respectively"
         )
-    return reduce_sum(p_mul(input, other), (0,), False)
+    return named(reduce_sum(p_mul(input, other), (0,), False), "DotBackward0")
 
 
 @spelled(method=True, out=True)
@@ -217,13 +225,13 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2).  Source: torch.addmm."""
-    return _combined("addmm", input, mm(mat1, mat2), beta, alpha)
+    return named(_combined("addmm", input, mm(mat1, mat2), beta, alpha), "AddmmBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
 def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat @ vec).  Source: torch.addmv."""
-    return _combined("addmv", input, mv_(mat, vec), beta, alpha)
+    return named(_combined("addmv", input, mv_(mat, vec), beta, alpha), "AddmvBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -245,14 +253,15 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def baddbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * bmm(batch1, batch2).  Source: torch.baddbmm."""
-    return _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    found = _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    return named(found, "BaddbmmBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
 def addbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * the sum of the batch's products.  Source: torch.addbmm."""
     found = reduce_sum(bmm(batch1, batch2), (0,), False)
-    return _combined("addbmm", input, found, beta, alpha)
+    return named(_combined("addbmm", input, found, beta, alpha), "AddbmmBackward0")
 
 
 @spelled(out=True)
@@ -324,7 +333,9 @@ def linear(input, weight, bias=None) -> Tensor:
     weight_shape = weight._node.shape
     if len(shape) == 2 and len(weight_shape) == 2:
         found = apply2(product, input, weight, (False, True))
-        return found if bias is None else apply2(p_add, found, bias)
+        if bias is None:
+            return found
+        return named(apply2(p_add, found, bias), "AddmmBackward0")
     if not shape:
         raise RuntimeError("linear: the input must be at least 1D, but it is 0D")
     if len(weight_shape) == 1:
@@ -333,7 +344,9 @@ def linear(input, weight, bias=None) -> Tensor:
         rows = mv.reshape(input, (numel(shape[:-1]), shape[-1]))
         found = apply2(product, rows, weight, (False, True))
         found = mv.reshape(found, (*shape[:-1], weight_shape[0]))
-    return found if bias is None else p_add(found, bias)
+    if bias is None:
+        return named(found, "UnsafeViewBackward0" if len(shape) > 1 else "SqueezeBackward4")
+    return named(p_add(found, bias), "ViewBackward0")
 
 
 def bilinear(input1, input2, weight, bias=None) -> Tensor:

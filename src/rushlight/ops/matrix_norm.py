@@ -1,8 +1,9 @@
-"""Matrix norms, rank, pseudo-inverse, powers, and tensor equations, as `torch.linalg`.  Level 11."""
+"""Matrix norms, rank, pseudo-inverse, powers, tensor equations, as `torch.linalg`.  Level 11."""
 
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from rushlight.base.dtypes import bool_
 from rushlight.base.dtypes import int64 as _INDEX
@@ -30,7 +31,6 @@ from rushlight.ops.return_types import return_type
 from rushlight.ops.spelling import PUBLIC, with_out
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import linalg as p
-from rushlight.primitives.contraction import matmul
 from rushlight.primitives.movement import permute, reshape
 from rushlight.tensor.tensor import Tensor
 
@@ -69,7 +69,8 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None) -> Ten
         if ord == "nuc":
             found = sum_over(values, -1)
         else:
-            found = (amax if ord > 0 else amin)(values, -1)
+            empty = ord > 0 and values._node.shape[-1] == 0
+            found = sum_over(values, -1) if empty else (amax if ord > 0 else amin)(values, -1)
         shape = [1 if a in (rows, columns) else n for a, n in enumerate(A._node.shape)]
         found = reshape(found, tuple(shape))
     else:
@@ -213,15 +214,13 @@ def matrix_power(A, n: int) -> Tensor:  # noqa: N803
     if n == 0:
         # Chosen everywhere: in the graph, with a gradient of 0.
         return e.where(A._scalar(True, bool_), identity_for(A), A)
-    result = None
-    square = A
-    while True:
-        if n & 1:
-            result = square if result is None else matmul(result, square, False, False)
-        n >>= 1
-        if not n:
-            return result
-        square = matmul(square, square, False, False)
+    # Square for each lower bit, and multiply in A where it is set.
+    result = A
+    for bit in bin(n)[3:]:
+        result = product(result, result)
+        if bit == "1":
+            result = product(result, A)
+    return result
 
 
 _TAYLOR_TERMS = 18
@@ -264,6 +263,8 @@ def vander(x, *, N=None) -> Tensor:  # noqa: N803
     check_tensor("linalg.vander", x)
     if N is not None and N <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got N={N}, x {x.ndim}D")
+    if x.ndim == 0:
+        x = reshape(x, (1,))
     count = x._node.shape[-1] if N is None else N
     whole = not x._node.dtype.is_inexact
     x = to_dtype(x, _INDEX) if whole else x
@@ -328,6 +329,8 @@ def householder_product(A, tau) -> Tensor:  # noqa: N803
         )
     if numel(A._node.shape) == 0:
         return A.clone()
+    if tau._node.shape[-1] == 0:  # no reflection; in the graph all the same
+        return e.where(A._scalar(True, bool_), identity_of(A, m)[..., :, :n], A)
     columns = identity_of(A, m)[..., :, :n]
     k = tau._node.shape[-1]
     if k > n:

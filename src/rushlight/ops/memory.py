@@ -246,6 +246,8 @@ def map_(self: Tensor, tensor: Tensor, callable: Callable[[Any, Any], Any]) -> T
 def sum_to_size(self: Tensor, *size: Any) -> Tensor:
     """Sum over the axes along which a tensor of `size` would be expanded to this one's shape."""
     wanted = tuple(size[0]) if len(size) == 1 and isinstance(size[0], (tuple, list)) else size
+    if not wanted:  # PyTorch sums then even where there is nothing to sum over
+        return self.sum()
     given = tuple(self.shape)
     leading = len(given) - len(wanted)
     fits = leading >= 0 and all(w in (1, g) for w, g in zip(wanted, given[max(leading, 0) :]))

@@ -8,10 +8,12 @@ from __future__ import annotations
 from rushlight.base.shapes import numel, wrap_axes
 from rushlight.ops.arithmetic import add, mul, pow, true_divide
 from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
+from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.contraction import convolution
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor
 
@@ -62,7 +64,7 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-
     axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
     x = widened(input)
     found = _affine(_standardised(x, axes, eps)[0], weight, bias)
-    return to_dtype(found, input._node.dtype)
+    return named(to_dtype(found, input._node.dtype), "NativeLayerNormBackward0")
 
 
 def _last_axes(x: Tensor, normalized_shape, parameters) -> tuple[int, ...]:
@@ -151,7 +153,8 @@ def batch_norm(
         mean = mv.reshape(to_dtype(running_mean, x._node.dtype), along)
         var = mv.reshape(to_dtype(running_var, x._node.dtype), along)
         found = p.mul(p.sub(x, mean), p.rsqrt(p.add(var, var._scalar(eps))))
-    return to_dtype(_affine(found, weight, bias, along), input._node.dtype)
+    found = to_dtype(_affine(found, weight, bias, along), input._node.dtype)
+    return named(found, "NativeBatchNormBackward0")
 
 
 def _batch_statistics(x: Tensor, running_mean, running_var, momentum: float, eps: float) -> Tensor:
@@ -241,7 +244,7 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
     grouped = mv.reshape(x, (batch, num_groups, size))
     found = mv.reshape(_standardised(grouped, (2,), eps)[0], shape)
     found = _affine(found, weight, bias, (1, channels, *(1,) * (len(shape) - 2)))
-    return to_dtype(found, input._node.dtype)
+    return named(to_dtype(found, input._node.dtype), "NativeGroupNormBackward0")
 
 
 # ---- across channels -----------------------------------------------------------------------------
@@ -281,3 +284,40 @@ def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Ten
     size = input.norm(p, dim, keepdim=True).clamp_min(eps)
     found = input / size
     return found if out is None else out.copy_(found)
+
+
+# ---- with their statistics -----------------------------------------------------------------------
+
+
+@spelled()
+def native_layer_norm(input, normalized_shape, weight, bias, eps: float):
+    """(layer_norm, mean, 1 / deviation), the statistics with axes of size 1."""
+    _require_inexact("LayerNormKernelImpl", input)
+    axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
+    found, mean, var = _standardised(widened(input), axes, eps)
+    deviation = p.rsqrt(p.add(var, var._scalar(eps)))
+    return to_dtype(_affine(found, weight, bias), input._node.dtype), mean, deviation
+
+
+@spelled()
+def native_group_norm(input, weight, bias, N, C, HxW, group, eps: float):  # noqa: N803
+    """(group_norm, mean, 1 / deviation), the statistics of shape (N, group)."""
+    _require_inexact("GroupNormKernelImpl", input)
+    grouped = mv.reshape(widened(input), (N, group, (C // group) * HxW))
+    _, mean, var = _standardised(grouped, (2,), eps)
+    deviation = p.rsqrt(p.add(var, var._scalar(eps)))
+    shape = (N, group)
+    found = group_norm(input, group, weight, bias, eps)
+    return found, mv.reshape(mean, shape), mv.reshape(deviation, shape)
+
+
+@spelled()
+def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
+    """(batch_norm, mean, 1 / deviation); the statistics are empty outside training."""
+    found = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    if not training:
+        return found, input.new_zeros((0,)), input.new_zeros((0,))
+    _, mean, var = _standardised(widened(input), (0, *range(2, input.ndim)), eps)
+    channels = (input._node.shape[1],)
+    deviation = p.rsqrt(p.add(var, var._scalar(eps)))
+    return found, mv.reshape(mean, channels), mv.reshape(deviation, channels)

@@ -14,6 +14,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.primitives.ordering import argsort as argsort_primitive
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 _Sort = return_type("sort", "values", "indices")
@@ -47,7 +48,8 @@ def leading(x: Tensor, axis: int, start: int, count: int) -> Tensor:
 def sort(input, dim=-1, descending=False, *, stable=False):
     """(values, indices) in ascending order along an axis; always stable.  Source: torch.sort."""
     x, order, axis = _ordered("sort", input, dim, descending)
-    return _Sort(_like(pi.gather(x, order, axis), input), _like(order, input))
+    values = named(_like(pi.gather(x, order, axis), input), "SortBackward0")
+    return _Sort(values, _like(order, input))
 
 
 @spelled(method=True, out=True)
@@ -75,7 +77,8 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
     if not input._node.shape and k == 0:
         k = 1
     first = leading(order, axis, 0, k)
-    return _Topk(_like(pi.gather(x, first, axis), input), _like(first, input))
+    values = named(_like(pi.gather(x, first, axis), input), "TopkBackward0")
+    return _Topk(values, _like(first, input))
 
 
 @spelled(method=True, out=True)
@@ -88,8 +91,8 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     place = leading(order, axis, k - 1, 1)
     values = pi.gather(x, place, axis)
     if not input._node.shape:
-        return _Kth(p.reshape(values, ()), p.reshape(place, ()))
+        return _Kth(named(p.reshape(values, ()), "KthvalueBackward0"), p.reshape(place, ()))
     if not keepdim:
         shape = x._node.shape[:axis] + x._node.shape[axis + 1 :]
         values, place = p.reshape(values, shape), p.reshape(place, shape)
-    return _Kth(values, place)
+    return _Kth(named(values, "KthvalueBackward0"), place)

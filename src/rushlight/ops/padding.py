@@ -11,6 +11,7 @@ from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.indexing import take
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -73,7 +74,9 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     if input._node.dtype is bool_:
         value = bool(value)
     found = padded(input, pads, value)
-    return p.copy(input) if found is input else found
+    if found is input:
+        return named(p.copy(input), "CloneBackward0")
+    return named(found, "ConstantPadNdBackward0")
 
 
 def _border_index(mode: str, size: int, low: int, high: int):

@@ -10,6 +10,7 @@ from rushlight.ops.promotion import as_inexact, check_tensor, refuse, result_dty
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -173,7 +174,7 @@ def frac(input) -> Tensor:
         raise NotImplementedError(
             f"\"frac_vml_cpu\" not implemented for '{input._node.dtype.name}'"
         )
-    return p.sub(input, p.trunc(input))
+    return named(p.sub(input, p.trunc(input)), "FracBackward0")
 
 
 # ---- bounds --------------------------------------------------------------------------------------
@@ -213,19 +214,20 @@ def clamp(input, min=None, max=None) -> Tensor:  # noqa: A002 - PyTorch's names
         x = _raised(x, to_dtype(min, dtype))
     if max is not None:
         x = _lowered(x, to_dtype(max, dtype))
-    return x
+    whole = isinstance(bounds[0], Tensor)
+    return named(x, "ClampBackward0" if whole else "ClampBackward1")
 
 
 @spelled(method=True, inplace=True, out=True)
 def clamp_min(input, min) -> Tensor:  # noqa: A002 - PyTorch's name
     """max(input, min).  Source: torch.clamp_min."""
-    return clamp(input, min)
+    return named(clamp(input, min), "ClampMinBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
 def clamp_max(input, max) -> Tensor:  # noqa: A002 - PyTorch's name
     """min(input, max).  Source: torch.clamp_max."""
-    return clamp(input, None, max)
+    return named(clamp(input, None, max), "ClampMaxBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -247,7 +249,7 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None) -> Tensor:
     bottom = input._scalar(limits.min if neginf is None else neginf)
     found = p.where(p.eq(input, input._scalar(math.inf)), top, input)
     found = p.where(p.eq(input, input._scalar(-math.inf)), bottom, found)
-    return p.where(p.ne(input, input), zero, found)
+    return named(p.where(p.ne(input, input), zero, found), "NanToNumBackward0")
 
 
 # ---- logits and degrees --------------------------------------------------------------------------
@@ -262,7 +264,7 @@ def logit(input, eps=None) -> Tensor:
         low, high = x._scalar(eps), x._scalar(1 - eps)
         # No gradient where the limits act.
         x = p.where(p.lt(x, low), low, p.where(p.gt(x, high), high, x))
-    return p.log(p.div(x, p.sub(x._scalar(1.0), x)))
+    return named(p.log(p.div(x, p.sub(x._scalar(1.0), x))), "LogitBackward0")
 
 
 def _converted_angle(name: str, factor: float):

@@ -7,6 +7,8 @@ as in PyTorch.
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from rushlight.base.dtypes import int64
@@ -18,6 +20,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.indexing import gather, scatter, take
 from rushlight.primitives.reduction import argmax
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -126,6 +129,17 @@ class PoolWindows:
         return table.reshape(shape)
 
 
+def pool_windows(name, rank, shape, kernel, stride, padding, dilation, ceil_mode) -> PoolWindows:
+    """The checked numbers, remembered for arguments seen before."""
+    given = [tuple(v) if isinstance(v, list) else v for v in (kernel, stride, padding, dilation)]
+    return _known_windows(name, rank, tuple(shape), *given, bool(ceil_mode))
+
+
+@functools.lru_cache(maxsize=512)
+def _known_windows(name, rank, shape, kernel, stride, padding, dilation, ceil_mode) -> PoolWindows:
+    return PoolWindows(name, rank, shape, kernel, stride, padding, dilation, ceil_mode)
+
+
 def batched(name: str, input, rank: int) -> tuple[Tensor, bool]:
     check_tensor(name, input)
     shape = input._node.shape
@@ -157,18 +171,25 @@ def _lowest(dtype):
 # ---- maximum -------------------------------------------------------------------------------------
 
 
+_MAX_LABELS = {
+    1: "SqueezeBackward1",
+    2: "MaxPool2DWithIndicesBackward0",
+    3: "MaxPool3DWithIndicesBackward0",
+}
+
+
 def _max_with_index(name, rank, input, kernel, stride, padding, dilation, ceil_mode, with_index):
     x, was_batched = batched(name, input, rank)
     dtype = x._node.dtype
     if dtype.is_complex or dtype.name == "bool":
         raise NotImplementedError(f'"{name}" not implemented for {dtype}')
-    windows = PoolWindows(name, rank, x._node.shape, kernel, stride, padding, dilation, ceil_mode)
+    windows = pool_windows(name, rank, x._node.shape, kernel, stride, padding, dilation, ceil_mode)
     seen = windows.read(x, _lowest(dtype))
     flat = p.reshape(seen, (*seen._node.shape[: 2 + rank], numel(windows.kernel)))
     index = argmax(flat, 2 + rank, True)
     best = gather(flat, index, 2 + rank)
     shape = best._node.shape[:-1]
-    values = unbatched(p.reshape(best, shape), was_batched)
+    values = named(unbatched(p.reshape(best, shape), was_batched), _MAX_LABELS[rank])
     if not with_index:
         return values
     table = tensor_from_numpy(windows.flat_positions(), int64)
@@ -263,6 +284,8 @@ def _adaptive_max(name: str, rank: int, input, output_size, with_index: bool):
     seen = take(flat, positions, 2)  # (N, C, windows, longest)
     index = argmax(seen, 3, True)
     values = unbatched(p.reshape(gather(seen, index, 3), shape), was_batched)
+    label = "SqueezeBackward1" if rank == 1 else f"AdaptiveMaxPool{rank}DBackward0"
+    values = named(values, label)
     if not with_index:
         return values
     places = gather(p.expand(positions, seen._node.shape), index, 3)

@@ -13,6 +13,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.source import iota
 from rushlight.tensor.apply import apply_source
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -178,7 +179,7 @@ def _triangle(name: str, keep):
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         rows, columns = input._node.shape[-2:]
         mask = tensor_from_numpy(keep(np.ones((rows, columns), np.bool_), int(diagonal)), bool_)
-        return p.where(mask, input, input._scalar(0))
+        return named(p.where(mask, input, input._scalar(0)), f"{name.capitalize()}Backward0")
 
     select.__name__ = select.__qualname__ = name
     select.__doc__ = f"The matrices' {name[-1]}-shaped half, the rest 0.  Source: torch.{name}."

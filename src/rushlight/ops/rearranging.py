@@ -8,6 +8,7 @@ from rushlight.ops.padding import padded
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -83,7 +84,8 @@ def unfold(input, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
     strides = patches.window(contiguous_strides(x._node.shape))
     seen = p.strided_read(x, x._scalar(0, int64), size, strides)
     columns = (lead[1] * numel(patches.kernel), numel(patches.counts))
-    return p.reshape(seen, (lead[0], *columns) if len(shape) == 4 else columns)
+    found = p.reshape(seen, (lead[0], *columns) if len(shape) == 4 else columns)
+    return named(found, "Im2ColBackward0" if len(shape) == 4 else "SqueezeBackward1")
 
 
 def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Tensor:
@@ -147,7 +149,8 @@ def pixel_shuffle(input, upscale_factor) -> Tensor:
     k = len(lead)
     x = p.reshape(input, (*lead, channels // (r * r), r, r, height, width))
     x = p.permute(x, (*range(k), k, k + 3, k + 1, k + 4, k + 2))
-    return p.reshape(x, (*lead, channels // (r * r), height * r, width * r))
+    found = p.reshape(x, (*lead, channels // (r * r), height * r, width * r))
+    return named(found, "PixelShuffleBackward0")
 
 
 @spelled()
@@ -172,7 +175,8 @@ def pixel_unshuffle(input, downscale_factor) -> Tensor:
     k = len(lead)
     x = p.reshape(input, (*lead, channels, height // r, r, width // r, r))
     x = p.permute(x, (*range(k), k, k + 2, k + 4, k + 1, k + 3))
-    return p.reshape(x, (*lead, channels * r * r, height // r, width // r))
+    found = p.reshape(x, (*lead, channels * r * r, height // r, width // r))
+    return named(found, "PixelUnshuffleBackward0")
 
 
 @spelled(aliases=("native_channel_shuffle",))

@@ -15,6 +15,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import reduction as p
 from rushlight.primitives.elementwise import cast, div
 from rushlight.primitives.movement import reshape
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -63,7 +64,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 
     target = accumulating_dtype(input, dtype)
     if input._node.dtype is not target:
         input = cast(input, target)
-    return p.reduce_sum(input, axes, bool(keepdim))
+    found = p.reduce_sum(input, axes, bool(keepdim))
+    return found if dim is None else named(found, "SumBackward1")
 
 
 @spelled(method=True, out=True)
@@ -81,7 +83,8 @@ def mean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
         )
     axes = wrap_axes(dim, input.ndim)
     total = p.reduce_sum(widened(input), axes, bool(keepdim))
-    return to_dtype(div(total, total._scalar(count_along(input, axes))), own)
+    found = to_dtype(div(total, total._scalar(count_along(input, axes))), own)
+    return named(found, "MeanBackward0" if dim is None else "MeanBackward1")
 
 
 @spelled(method=True, out=True)
@@ -93,7 +96,7 @@ def nansum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
         raise RuntimeError("nansum does not support complex inputs")
     if input._node.dtype.is_inexact:
         input = e.where(e.ne(input, input), input._scalar(0.0), input)
-    return sum(input, dim, keepdim, dtype=dtype)
+    return named(sum(input, dim, keepdim, dtype=dtype), "NansumBackward0")
 
 
 @spelled(method=True, out=True)
@@ -122,7 +125,8 @@ def prod(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     axes = tuple(range(input.ndim))
     if dim is not None:
         axes = (wrap_axis(dim, input.ndim),) if input.ndim else _checked_no_axis(dim)
-    return p.reduce_prod(to_dtype(input, accumulating_dtype(input, dtype)), axes, bool(keepdim))
+    found = p.reduce_prod(to_dtype(input, accumulating_dtype(input, dtype)), axes, bool(keepdim))
+    return found if dim is None else named(found, "ProdBackward1")
 
 
 def _checked_no_axis(dim) -> tuple[int, ...]:
@@ -208,4 +212,4 @@ def logsumexp(input, dim, keepdim=False) -> Tensor:
     total = e.log(p.reduce_sum(e.exp(e.sub(x, peak)), axes, keepdim))
     if not keepdim:
         peak = reshape(peak, total._node.shape)
-    return e.add(total, peak)
+    return named(e.add(total, peak), "LogsumexpBackward0")

@@ -16,6 +16,7 @@ from rushlight.ops.average_pool import adaptive_avg_pool1d, adaptive_avg_pool2d,
 from rushlight.ops.promotion import check_tensor
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.indexing import take
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 _AREA = {1: adaptive_avg_pool1d, 2: adaptive_avg_pool2d, 3: adaptive_avg_pool3d}
@@ -178,6 +179,14 @@ def _check_mode(mode: str, rank: int, align_corners, antialias: bool) -> None:
         raise NotImplementedError(f"Got {rank + 2}D input, which mode {mode!r} does not support")
 
 
+def _label(mode: str, rank: int, antialias: bool) -> str:
+    """What autograd calls the result: `UpsampleBilinear2DBackward0`."""
+    kind = "".join(part.capitalize() for part in mode.split("-"))
+    if kind == "NearestExact":
+        return f"UpsampleNearestExact{rank}DBackward0"
+    return f"Upsample{kind}{rank}D{'Aa' if antialias else ''}Backward0"
+
+
 def interpolate(
     input, size=None, scale_factor=None, mode="nearest", align_corners=None,
     recompute_scale_factor=None, antialias=False,
@@ -216,7 +225,7 @@ def interpolate(
             found = _cubic(found, axis, outputs, scale, bool(align_corners))
         else:
             found = _linear(found, axis, outputs, scale, bool(align_corners))
-    return found
+    return named(found, _label(mode, rank, antialias))
 
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from rushlight.base.shapes import wrap_axis
-from rushlight.ops.arithmetic import add, mul, ne, sub
+from rushlight.ops.arithmetic import add, mul, ne, sub, true_divide
 from rushlight.ops.extremum import selected
 from rushlight.ops.joining import cat
 from rushlight.ops.promotion import as_inexact, check_tensor, constant, is_number, refuse, to_dtype
@@ -17,6 +17,7 @@ from rushlight.primitives import reduction as p
 from rushlight.primitives.movement import concatenate, copy, expand, reshape
 from rushlight.primitives.source import iota
 from rushlight.tensor.apply import apply_source
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -63,7 +64,8 @@ def _running_extremum(name: str, primitive, what: str):
         along = (size,) + (1,) * (x.ndim - axis - 1)
         places = expand(reshape(apply_source(iota, (size,)), along), x._node.shape)
         index = p.cummax(e.where(reached, places, places._scalar(0)), axis)
-        return result(selected(input, index, axis, True), index)
+        values = named(selected(input, index, axis, True), f"{name.capitalize()}Backward0")
+        return result(values, index)
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (
@@ -190,3 +192,77 @@ def cumulative_trapezoid(y, x=None, *, dx=1, dim: int = -1) -> Tensor:
     """
     areas, axis = _trapezoids("cumulative_trapezoid", y, x, dx, dim)
     return cumsum(areas, axis)
+
+
+# ---- slopes --------------------------------------------------------------------------------------
+
+
+@spelled()
+def gradient(input, *, spacing=None, dim=None, edge_order: int = 1) -> tuple:
+    """Slopes along each axis by central differences; at the edges of order 1 or 2.
+
+    spacing: one distance, one for each axis, or for each axis the coordinates of its points.
+    Source: torch.gradient.
+    """
+    check_tensor("gradient", input)
+    if edge_order not in (1, 2):
+        raise RuntimeError(
+            f"torch.gradient only supports edge_order=1 and edge_order=2, got {edge_order}"
+        )
+    axes = tuple(range(input.ndim)) if dim is None else dim
+    axes = (axes,) if isinstance(axes, int) else tuple(axes)
+    axes = tuple(wrap_axis(axis, input.ndim) for axis in axes)
+    steps = [1] * len(axes) if spacing is None else spacing
+    if is_number(steps):
+        steps = [steps] * len(axes)
+    if isinstance(steps, Tensor):
+        steps = [steps]
+    if len(steps) != len(axes):
+        raise RuntimeError(
+            f"torch.gradient expected spacing to be unspecified, a scalar or a list of length "
+            f"{len(axes)}, got {len(steps)}"
+        )
+    return tuple([_slopes(input, axis, h, edge_order) for axis, h in zip(axes, steps)])
+
+
+def _slopes(x: Tensor, axis: int, step, order: int) -> Tensor:
+    size = x._node.shape[axis]
+    if size < order + 1:
+        raise RuntimeError(
+            "torch.gradient expected each dimension size to be at least edge_order+1"
+        )
+    if isinstance(step, Tensor):
+        widths = reshape(diff(step), (size - 1,) + (1,) * (x.ndim - axis - 1))
+    else:
+        widths = None
+
+    def part(start: int, length: int) -> Tensor:
+        return narrow(x, axis, start, length)
+
+    def width(start: int, length: int):
+        return step if widths is None else narrow(widths, 0, start, length)
+
+    before, after = width(0, size - 2), width(1, size - 2)
+    total = add(after, before) if widths is not None else 2 * step
+    # The parabola through three points.
+    rises = sub(part(1, size - 1), part(0, size - 1))
+    slopes = true_divide(rises, width(0, size - 1))
+    inner = true_divide(
+        add(
+            mul(narrow(slopes, axis, 0, size - 2), after),
+            mul(narrow(slopes, axis, 1, size - 2), before),
+        ),
+        total,
+    )
+    first, last = narrow(slopes, axis, 0, 1), narrow(slopes, axis, size - 2, 1)
+    if order == 2:
+        curve = sub(narrow(slopes, axis, 1, 1), first)
+        first = sub(first, true_divide(mul(curve, width(0, 1)), _sum_of(width(0, 1), width(1, 1))))
+        curve = sub(last, narrow(slopes, axis, size - 3, 1))
+        near, far = width(size - 2, 1), width(size - 3, 1)
+        last = add(last, true_divide(mul(curve, near), _sum_of(near, far)))
+    return cat((first, inner, last), axis)
+
+
+def _sum_of(x, y):
+    return add(x, y) if isinstance(x, Tensor) else x + y

@@ -15,6 +15,7 @@ from rushlight.ops.spelling import PUBLIC, spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 _MODES = {"sum": "add", "add": "add", "prod": "multiply", "multiply": "multiply",
@@ -117,14 +118,15 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
         src = value
     if reduce is not None and reduce not in ("add", "multiply"):
         raise RuntimeError("reduce argument must be either add or multiply.")
-    return _scattered("scatter", input, dim, index, src, _MODES[reduce] if reduce else "set")
+    found = _scattered("scatter", input, dim, index, src, _MODES[reduce] if reduce else "set")
+    return named(found, "ScatterBackward0" if isinstance(src, Tensor) else "ScatterBackward1")
 
 
 @spelled(method=True, inplace=True, out=True)
 def scatter_add(input, dim, index, src) -> Tensor:
     """A copy with src[i][j] added at index[i][j] along dim 0.  Source: torch.scatter_add."""
     check_tensor("scatter_add", src, "src")
-    return _scattered("scatter_add", input, dim, index, src, "add")
+    return named(_scattered("scatter_add", input, dim, index, src, "add"), "ScatterAddBackward0")
 
 
 def _check_reduce(name: str, reduce: str, allowed) -> None:
@@ -226,13 +228,14 @@ def index_add(input, dim, index, source, *, alpha=1) -> Tensor:
     check_tensor("index_add", source, "source")
     if alpha != 1:
         source = source.mul(bool(alpha) if source._node.dtype is bool_ else alpha)
-    return _put_slices("index_add", input, dim, index, source, "add")
+    return named(_put_slices("index_add", input, dim, index, source, "add"), "IndexAddBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
 def index_copy(input, dim, index, source) -> Tensor:
     """A copy with slices replaced by those of source.  Source: torch.index_copy."""
-    return _put_slices("index_copy", input, dim, index, source, "set")
+    found = _put_slices("index_copy", input, dim, index, source, "set")
+    return named(found, "IndexCopyBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -261,10 +264,11 @@ def index_fill(input, dim, index, value) -> Tensor:
     shape = x._node.shape
     # Through a mask: a position named twice counts once in the value's gradient.
     never = filled((shape[axis],), False, bool_)
-    named = pi.put(never, index, filled(index._node.shape, True, bool_), 0, "set")
-    named = p.reshape(named, (shape[axis], *(1,) * (len(shape) - axis - 1)))
-    found = e.where(named, value, x)
-    return found if input._node.shape else p.reshape(found, ())
+    hit = pi.put(never, index, filled(index._node.shape, True, bool_), 0, "set")
+    hit = p.reshape(hit, (shape[axis], *(1,) * (len(shape) - axis - 1)))
+    found = e.where(hit, value, x)
+    found = found if input._node.shape else p.reshape(found, ())
+    return named(found, "IndexFillBackward0")
 
 
 def _single_value(name: str, value, like: Tensor) -> Tensor:
@@ -343,7 +347,9 @@ def masked_fill(input, mask, value) -> Tensor:
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {mask._node.dtype}"
         )
-    return e.where(mask, _single_value("masked_fill", value, input), input)
+    found = e.where(mask, _single_value("masked_fill", value, input), input)
+    tensor_given = isinstance(value, Tensor)
+    return named(found, "MaskedFillBackward1" if tensor_given else "MaskedFillBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)

@@ -18,6 +18,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.primitives.ordering import searchsorted as searchsorted_primitive
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -56,7 +57,8 @@ def take(input, index) -> Tensor:
     check_tensor("take", input)
     if index._node.dtype is not int64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index._node.dtype}")
-    return pi.take(p.reshape(input, (numel(input._node.shape),)), index, 0)
+    line = p.reshape(input, (numel(input._node.shape),))
+    return named(pi.take(line, index, 0), "TakeBackward0")
 
 
 def _along_shapes(name: str, input: Tensor, index: Tensor, axis: int) -> None:
@@ -146,7 +148,8 @@ def masked_select(input, mask) -> Tensor:
     shape = broadcast_shapes(input._node.shape, mask._node.shape)
     x = p.expand(input, shape) if input._node.shape != shape else input
     places = np.flatnonzero(np.broadcast_to(value_of(mask), shape))
-    return pi.take(p.reshape(x, (numel(shape),)), positions(places), 0)
+    found = pi.take(p.reshape(x, (numel(shape),)), positions(places), 0)
+    return named(found, "MaskedSelectBackward0")
 
 
 @spelled(method=True, out=True)

@@ -20,6 +20,7 @@ from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.elementwise import conj
+from rushlight.tensor.graph import named
 from rushlight.tensor.storage import make_view, reinterpret
 from rushlight.tensor.tensor import Size, Tensor, strides_of
 
@@ -60,7 +61,7 @@ def reshaped(input: Tensor, new: tuple[int, ...]) -> Tensor:
     """The same elements in a shape known to fit: a view where possible."""
     strides = strides_for(input, new)
     if strides is None:
-        return p.reshape(input, new)
+        return named(p.reshape(input, new), "UnsafeViewBackward0")
     return view_as_shape(input, new, strides)
 
 
@@ -174,7 +175,15 @@ def squeeze(input, dim=None) -> Tensor:
     gone = _squeezed_axes(shape, dim)
     strides = strides_of(input)
     kept = [a for a in range(len(shape)) if a not in gone]
-    return view_as_shape(input, tuple([shape[a] for a in kept]), tuple([strides[a] for a in kept]))
+    found = view_as_shape(input, tuple([shape[a] for a in kept]), tuple([strides[a] for a in kept]))
+    return named(found, _squeeze_label(dim))
+
+
+def _squeeze_label(dim) -> str:
+    """PyTorch numbers its overloads: all axes, one, several."""
+    if dim is None:
+        return "SqueezeBackward0"
+    return "SqueezeBackward2" if isinstance(dim, (tuple, list)) else "SqueezeBackward1"
 
 
 @spelled(method=True)
@@ -185,11 +194,12 @@ def unsqueeze(input, dim) -> Tensor:
     strides = strides_of(input)
     axis = wrap_axis(dim, len(shape) + 1)
     stride = shape[axis] * strides[axis] if axis < len(shape) else 1
-    return view_as_shape(
+    found = view_as_shape(
         input,
         (*shape[:axis], 1, *shape[axis:]),
         (*strides[:axis], stride, *strides[axis:]),
     )
+    return named(found, "UnsqueezeBackward0")
 
 
 # ---- reordering axes -----------------------------------------------------------------------------
@@ -243,7 +253,7 @@ def transpose(input, dim0=None, dim1=None, *, axis0=None, axis1=None) -> Tensor:
     axes = list(range(len(input._node.shape)))
     if axes:
         axes[first], axes[second] = axes[second], axes[first]
-    return permuted(input, tuple(axes))
+    return named(permuted(input, tuple(axes)), "TransposeBackward0")
 
 
 @spelled(method=True)
@@ -252,7 +262,7 @@ def t(input) -> Tensor:
     check_tensor("t", input)
     if input.ndim > 2:
         raise RuntimeError(f"t() expects a tensor with <= 2 dimensions, but self is {input.ndim}D")
-    return permuted(input, tuple(reversed(range(input.ndim))))
+    return named(permuted(input, tuple(reversed(range(input.ndim)))), "TBackward0")
 
 
 @spelled(method=True, aliases=("moveaxis",))
@@ -443,7 +453,8 @@ def select(input, dim, index) -> Tensor:
             f"select(): index {index} out of range for tensor of size "
             f"{list(input._node.shape)} at dimension {axis}"
         )
-    return select_view(input, axis, checked_position(index, size, axis))
+    found = select_view(input, axis, checked_position(index, size, axis))
+    return named(found, "SelectBackward0")
 
 
 @spelled(method=True)
@@ -471,7 +482,7 @@ def narrow(input, dim, start, length) -> Tensor:
     start = start + size if start < 0 else start
     if start + length > size:
         raise RuntimeError(f"start ({start}) + length ({length}) exceeds dimension size ({size}).")
-    return slice_view(input, axis, start, length)
+    return named(slice_view(input, axis, start, length), "SliceBackward0")
 
 
 @spelled(method=True)
@@ -500,7 +511,8 @@ def diagonal(input, offset=0, dim1=0, dim2=1) -> Tensor:
         layouts.append(((*[strides[a] for a in kept], along), begin))
     (own, begin), (plain, value_begin) = layouts
     sizes = (*[shape[a] for a in kept], count)
-    return strided_view(input, sizes, own, input.storage_offset() + begin, plain, value_begin)
+    found = strided_view(input, sizes, own, input.storage_offset() + begin, plain, value_begin)
+    return named(found, "DiagonalBackward0")
 
 
 @spelled(method=True, function=False)
@@ -527,4 +539,5 @@ def unfold(input, dimension, size, step) -> Tensor:
     sizes = (size,)
     if shape:
         sizes = (*shape[:axis], (length - size) // step + 1, *shape[axis + 1 :], size)
-    return strided_view(input, sizes, layouts[0], input.storage_offset(), layouts[1], 0)
+    found = strided_view(input, sizes, layouts[0], input.storage_offset(), layouts[1], 0)
+    return named(found, "UnfoldBackward0")

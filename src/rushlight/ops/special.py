@@ -70,6 +70,23 @@ def mvlgamma(input, p: int) -> Tensor:
     return _plus(total, p * (p - 1) / 4 * math.log(math.pi))
 
 
+def _incomplete(name: str, primitive, what: str):
+    def compute(input, other) -> Tensor:
+        a, x = promote(name, input, other, floating=True)
+        refuse(name, a, complex_=True)
+        return primitive(a, x)
+
+    compute.__name__ = compute.__qualname__ = name
+    compute.__doc__ = (
+        f"Regularised {what} incomplete gamma function of order `input` at `other`.  "
+        f"Source: torch.{name}."
+    )
+    return spelled(method=True, inplace=True, out=True)(compute)
+
+
+igamma = _incomplete("igamma", e.igamma, "lower")
+igammac = _incomplete("igammac", e.igammac, "upper")
+
 _ZETA_TERMS = 24
 # B(2k) / (2k)! of the Euler-Maclaurin sum.
 _EULER_MACLAURIN = (

@@ -28,7 +28,7 @@ from rushlight.ops.shaping import (
 from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_out
 from rushlight.primitives import movement as p
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.graph import AccumulateGrad, named
 from rushlight.tensor.storage import (
     become_own_view,
     grow_storage,
@@ -45,10 +45,12 @@ def _with_axes(name: str, input: Tensor) -> None:
         raise RuntimeError(f"{name} expects at least a 1-dimensional tensor")
 
 
-def pieces(input: Tensor, axis: int, sizes) -> tuple[Tensor, ...]:
-    """Views of consecutive stretches of an axis."""
+def pieces(input: Tensor, axis: int, sizes, label: str = "SplitBackward0") -> tuple[Tensor, ...]:
+    """Views of consecutive stretches of an axis, which autograd calls `label`."""
     starts = [0, *accumulate(sizes)]
-    return tuple([slice_view(input, axis, start, n) for start, n in zip(starts, sizes)])
+    return tuple(
+        [named(slice_view(input, axis, start, n), label) for start, n in zip(starts, sizes)]
+    )
 
 
 @spelled(method=True, aliases=("unsafe_split_with_sizes",))
@@ -71,7 +73,7 @@ def split_with_sizes(input, split_sizes, dim=0) -> tuple[Tensor, ...]:
             "split_with_sizes expects split_sizes to sum exactly to "
             f"{size} (input tensor's size at dimension {dim}), but got split_sizes={list(sizes)}"
         )
-    return pieces(input, axis, sizes)
+    return pieces(input, axis, sizes, "SplitWithSizesBackward0")
 
 
 @spelled(method=True, aliases=("unsafe_split",))
@@ -139,11 +141,12 @@ def tensor_split(
         indices_or_sections = value_of(where).tolist()
     size = input._node.shape[axis]
     if isinstance(indices_or_sections, int):
-        return pieces(input, axis, _even_sizes(size, indices_or_sections))
+        return pieces(input, axis, _even_sizes(size, indices_or_sections), "SliceBackward0")
     bounds = [_cut_position(i, size) for i in sizes_from((tuple(indices_or_sections),))]
     starts = [0, *bounds]
     stops = [*bounds, size]
-    return tuple([slice_view(input, axis, a, max(b - a, 0)) for a, b in zip(starts, stops)])
+    views = [slice_view(input, axis, a, max(b - a, 0)) for a, b in zip(starts, stops)]
+    return tuple([named(view, "SliceBackward0") for view in views])
 
 
 def _even_sizes(size: int, sections: int) -> list[int]:
@@ -198,7 +201,8 @@ def unbind(input, dim=0) -> tuple[Tensor, ...]:
     if not input._node.shape:
         raise RuntimeError("unbind(): the input tensor cannot be 0-dimensional")
     axis = axis_of(input, dim)
-    return tuple([select_view(input, axis, i) for i in range(input._node.shape[axis])])
+    views = [select_view(input, axis, i) for i in range(input._node.shape[axis])]
+    return tuple([named(view, "UnbindBackward0") for view in views])
 
 
 @attach_method("__iter__")

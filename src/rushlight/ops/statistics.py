@@ -25,6 +25,7 @@ from rushlight.primitives.indexing import gather
 from rushlight.primitives.movement import expand, permute, reshape
 from rushlight.primitives.ordering import argsort
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 # ---- variance ------------------------------------------------------------------------------------
@@ -68,21 +69,23 @@ def _moments(name: str, x, dim, unbiased, keepdim, correction) -> tuple[Tensor, 
 @numpy_names
 def var(input, dim=None, unbiased=None, keepdim=False, *, correction=None) -> Tensor:
     """Variance over `dim`, divided by the count less `correction` (1).  Source: torch.var."""
-    return _moments("var", input, dim, unbiased, keepdim, correction)[0]
+    return named(_moments("var", input, dim, unbiased, keepdim, correction)[0], "VarBackward0")
 
 
 @spelled(method=True, out=True)
 @numpy_names
 def std(input, dim=None, unbiased=None, keepdim=False, *, correction=None) -> Tensor:
     """Standard deviation over `dim`; its slope at 0 counts as 0.  Source: torch.std."""
-    return root(_moments("std", input, dim, unbiased, keepdim, correction)[0])
+    variance = _moments("std", input, dim, unbiased, keepdim, correction)[0]
+    return named(root(variance), "StdBackward0")
 
 
 @spelled()
 @numpy_names
 def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """(variance, mean) over `dim`.  Source: torch.var_mean."""
-    return _moments("var_mean", input, dim, unbiased, keepdim, correction)
+    variance, mean = _moments("var_mean", input, dim, unbiased, keepdim, correction)
+    return named(variance, "VarMeanBackward0"), named(mean, "VarMeanBackward0")
 
 
 @spelled()
@@ -90,7 +93,7 @@ def var_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
 def std_mean(input, dim=None, unbiased=None, keepdim=False, *, correction=None):
     """(standard deviation, mean) over `dim`.  Source: torch.std_mean."""
     variance, mean = _moments("std_mean", input, dim, unbiased, keepdim, correction)
-    return root(variance), mean
+    return named(root(variance), "StdMeanBackward0"), named(mean, "StdMeanBackward0")
 
 
 # ---- order ---------------------------------------------------------------------------------------
@@ -131,14 +134,16 @@ def _median(name: str, ignore_nan: bool):
                 if not line._node.dtype.is_inexact:
                     return line.new_full((), -(2**63))
                 return line.new_full((), float("nan"))
-            return selected(line, _middle(constant(line), 0, ignore_nan), 0, False)
+            found = selected(line, _middle(constant(line), 0, ignore_nan), 0, False)
+            return named(found, f"{name.capitalize()}Backward0")
         axis = wrap_axis(dim, input.ndim)
         x = input if input.ndim else reshape(input, (1,))
         if x._node.shape[axis] == 0:
             raise IndexError(f"{name}(): Expected reduction dim {axis} to have non-zero size.")
         index = _middle(constant(x), axis, ignore_nan)
         keepdim = bool(keepdim) and input.ndim > 0
-        return result(selected(x, index, axis, keepdim), without_axis(index, axis, keepdim))
+        values = named(selected(x, index, axis, keepdim), f"{name.capitalize()}Backward1")
+        return result(values, without_axis(index, axis, keepdim))
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (

@@ -102,7 +102,7 @@ expm1 = _define("expm1", 1, _inexact_unary)
 log = _define("log", 1, _inexact_unary)
 log2 = _define("log2", 1, _inexact_unary)
 log10 = _define("log10", 1, _inexact_unary)
-log1p = _define("log1p", 1, _inexact_unary)
+log1p = _define("log1p", 1, _inexact_unary, grad_name="Log1P")
 sin = _define("sin", 1, _inexact_unary)
 cos = _define("cos", 1, _inexact_unary)
 tan = _define("tan", 1, _inexact_unary)
@@ -139,6 +139,8 @@ fmod = _define("fmod", 2, _binary)  # sign of the dividend, as C
 power = _define("power", 2, _binary, grad_name="Pow")
 maximum = _define("maximum", 2, _binary)
 minimum = _define("minimum", 2, _binary)
+igamma = _define("igamma", 2, _binary)  # lower incomplete gamma over gamma; floating
+igammac = _define("igammac", 2, _binary)  # upper
 atan2 = _define("atan2", 2, _binary)
 copysign = _define("copysign", 2, _binary)
 nextafter = _define("nextafter", 2, _binary)

@@ -1,8 +1,8 @@
 """Factorisations and solutions of systems of linear equations, for batches of matrices.  Level 2.
 
 Operands are floating or complex and have at least two axes; the spelling has checked that matrices
-are square where they must be.  `check` says whether a matrix that cannot be taken is an error (found
-when the tape is executed) or gives NaN.
+are square where they must be.  `check` says whether a matrix that cannot be taken is an error
+(found when the tape is executed) or gives NaN.
 """
 
 from __future__ import annotations
@@ -74,6 +74,6 @@ eigh = _matrix("eigh", 1, _values_and_vectors, multiple=True)
 eig = _matrix("eig", 1, _complex_values_and_vectors, multiple=True)
 # U, singular values in descending order, V^H.
 svd = _matrix("svd", 1, _singular, ("full",), multiple=True)
-# L and U in one matrix; for each row the row (counted from 1) it was exchanged with; and the rows of
-# a in the order in which they stand in L U.
+# L and U in one matrix; for each row the row (counted from 1) it was exchanged with; and the rows
+# of a in the order in which they stand in L U.
 lu = _matrix("lu", 1, _triangular_factors, multiple=True)

@@ -203,7 +203,7 @@ def _gradient_node(tape, step, operands, inputs, node) -> GradNode | None:
         return None
     edges = tuple([x._grad_fn for x in operands])
     # A list: on the hot path, for few operands, it is faster than a generator.
-    if not any([edge is not None for edge in edges]):  # noqa: C419
+    if not any([edge is not None for edge in edges]):
         return None
     grad = _new_grad(GradNode)
     grad.step = step

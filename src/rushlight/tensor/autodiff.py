@@ -23,6 +23,7 @@ from rushlight.tensor.graph import (
 )
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
+from rushlight.vjp.table import OUT
 
 
 class AnomalyMode:
@@ -231,11 +232,16 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
     operands = list(step.operands)
     out = step
     if saved is not None:
+        unchecked = step.vjp.unchecked
         for position, kept in enumerate(saved[:-1]):
             if kept is not None:
-                operands[position] = _saved_tensor(kept, edges[position], node)
+                if position not in unchecked:
+                    _check_version(kept, node)
+                operands[position] = _saved_tensor(kept, edges[position])
         if saved[-1] is not None:
-            out = _saved_tensor(saved[-1], node, node)
+            if OUT not in unchecked:
+                _check_version(saved[-1], node)
+            out = _saved_tensor(saved[-1], node)
     wanted = [
         edge is not None and (needed is None or id(target_of(edge)[0]) in needed) for edge in edges
     ]
@@ -246,7 +252,14 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
     return step.vjp.cotangents(wanted, cotangent, out, operands, step.params)
 
 
-def _saved_tensor(node, edge, owner: GradNode) -> Tensor:
+def _saved_tensor(node, edge) -> Tensor:
+    tensor = wrap(node)
+    tensor._grad_fn = edge
+    return tensor
+
+
+def _check_version(node, owner: GradNode) -> None:
+    """Raise PyTorch's error if memory that held a saved value was written to since."""
     home = node.home
     if home is not None and home[0].version != home[1]:
         raise RuntimeError(
@@ -256,9 +269,6 @@ def _saved_tensor(node, edge, owner: GradNode) -> Tensor:
             f"{home[1]} instead. Hint: {_recorded_at(owner)}; to see more, enable anomaly "
             "detection with torch.autograd.set_detect_anomaly(True)."
         )
-    tensor = wrap(node)
-    tensor._grad_fn = edge
-    return tensor
 
 
 def _recorded_at(owner: GraphNode) -> str:

@@ -66,7 +66,12 @@ class GraphNode:
         return self.with_extra().metadata
 
     def __repr__(self) -> str:
-        return f"<{self.name()} object at {id(self):#x}>"
+        return f"<{short_name(self)} object at {id(self):#x}>"
+
+
+def short_name(node: GraphNode) -> str:
+    """The name without its namespace, as printed tensors show it."""
+    return node.name().rpartition("::")[2]
 
 
 class GradNode(GraphNode):

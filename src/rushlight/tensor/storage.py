@@ -19,7 +19,7 @@ from rushlight.primitives.movement import copy, reshape, strided_read, strided_w
 from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.node import NO_ADDRESS, Node
 from rushlight.tape.tape import leaf_node, local, materialise
-from rushlight.tensor.graph import AccumulateGrad, Overwrite
+from rushlight.tensor.graph import AccumulateGrad, Overwrite, named
 from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
 
 # Values of `_seen` that no stamp equals: a view that never took its value from the storage, and
@@ -539,6 +539,7 @@ def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: T
     else:
         base_strides, base_offset = base._layout
         fresh = read_strided(content, base._node.shape, base_strides, base_offset)
+    named(fresh, "torch::autograd::CopySlices")
     base._node = fresh._node
     base._node.home = (storage, storage.version)
     base._grad_fn = _edge_after_write(base._grad_fn, fresh)

@@ -173,7 +173,7 @@ def _cast_vjp(g, out, x, dtype):
 
 define(p.neg, __name__, wrt(lambda g, out, x: p.neg(g)))
 define(p.conj, __name__, wrt(lambda g, out, x: conjugate(g)))
-define(p.sign, __name__, wrt(_sign_vjp, 0, OUT))
+define(p.sign, __name__, wrt(_sign_vjp, 0, OUT), unchecked=(0, OUT))
 define(p.absolute, __name__, wrt(_absolute_vjp, 0))
 nondifferentiable(p.logical_not, __name__)
 define(p.real, __name__, wrt(_real_vjp))
@@ -291,6 +291,16 @@ def _nextafter_vjp(g, out, x, y):
     return sum_to(p.where(p.eq(x, y), g._scalar(0.0), g), x)
 
 
+def _igamma_order_vjp(g, out, a, x):
+    raise NotImplementedError("the derivative for 'igamma' with respect to its order is unknown")
+
+
+def _igamma_density(g, a, x):
+    """The derivative of igamma for x: exp(-x) x**(a - 1) / gamma(a)."""
+    exponent = p.sub(p.mul(p.sub(a, a._scalar(1.0)), p.log(x)), p.add(x, p.lgamma(a)))
+    return p.mul(g, p.exp(exponent))
+
+
 def _zeros_for(operand_index):
     def rule(g, out, *operands):
         return filled(g, 0.0, operands[operand_index].shape)
@@ -321,6 +331,7 @@ define(
     __name__,
     wrt(lambda g, out, x, y: sum_to(p.div(g, conjugate(y)), x), 1),
     wrt(_div_by_vjp, 1, OUT),
+    unchecked=(OUT,),
 )
 define(p.floor_divide, __name__, wrt(_zeros_for(0)), wrt(_zeros_for(1)))
 define(
@@ -342,6 +353,18 @@ define(
     __name__,
     wrt(lambda g, out, x, y: sum_to(_minimum_share(g, x, y), x), 0, 1),
     wrt(lambda g, out, x, y: sum_to(_minimum_share(g, y, x), y), 0, 1),
+)
+define(
+    p.igamma,
+    __name__,
+    wrt(_igamma_order_vjp),
+    wrt(lambda g, out, a, x: sum_to(_igamma_density(g, a, x), x), 0, 1),
+)
+define(
+    p.igammac,
+    __name__,
+    wrt(_igamma_order_vjp),
+    wrt(lambda g, out, a, x: sum_to(p.neg(_igamma_density(g, a, x)), x), 0, 1),
 )
 define(p.atan2, __name__, wrt(_atan2_vjp, 0, 1), wrt(_atan2_other_vjp, 0, 1))
 define(p.nextafter, __name__, wrt(_nextafter_vjp, 0, 1), wrt(_zeros_for(1)))

@@ -1,7 +1,7 @@
 """VJP rows of the factorisations.  Level 4.
 
-Factors are computed again from the operand, which gives the same bits.  Source of the formulas: Giles
-2008, "Collected matrix derivative results", and, for complex matrices, PyTorch's notes.
+Factors are computed again from the operand, which gives the same bits.  Source of the formulas:
+Giles 2008, "Collected matrix derivative results", and, for complex matrices, PyTorch's notes.
 """
 
 from __future__ import annotations
@@ -250,26 +250,46 @@ def _svd_turn(a, u, s, vh, gu, gvh):
     return total
 
 
+def _rows(x, start, stop):
+    shape = tuple(x.shape)
+    offset = x._scalar(start * shape[-1], int64)
+    size = (*shape[:-2], stop - start, shape[-1])
+    return strided_read(x, offset, size, contiguous_strides(shape))
+
+
 def _lu_vjp(wanted, g, out, operands):
+    """A = P L U.  The part of the longer side beyond the square is a solution with L or U."""
     a = operands[0]
     m, n = a.shape[-2:]
-    if m != n:
-        raise NotImplementedError("lu: only square matrices are differentiated")
+    k = min(m, n)
     packed, _, order = p.lu(a)
     cotangent = g[0]
-    identity = _identity(a, n)
-    lower = e.add(_strictly_lower(packed), identity)
-    upper = _upper(packed)
-    middle = e.add(
-        _strictly_lower(_product(_adjoint(lower), _strictly_lower(cotangent))),
-        _upper(_product(_upper(cotangent), _adjoint(upper))),
-    )
-    left = p.triangular_solve(_adjoint(lower), middle, True, True)
-    right = _adjoint(p.triangular_solve(upper, _adjoint(left), True, False))
+    square = _rows(_columns(packed, 0, k), 0, k)
+    lower = e.add(_strictly_lower(square), _identity(a, k))
+    upper = _upper(square)
+    g_square = _rows(_columns(cotangent, 0, k), 0, k)
+    below = _product(_adjoint(lower), _strictly_lower(g_square))
+    above = _product(_upper(g_square), _adjoint(upper))
+    if n > k:
+        beyond, g_beyond = _columns(packed, k, n), _columns(cotangent, k, n)
+        below = e.sub(below, _product(g_beyond, _adjoint(beyond)))
+    if m > k:
+        beyond, g_beyond = _rows(packed, k, m), _rows(cotangent, k, m)
+        above = e.sub(above, _product(_adjoint(beyond), g_beyond))
+    middle = e.add(_strictly_lower(below), _upper(above))
+    if m > k:
+        left = p.triangular_solve(_adjoint(lower), middle, True, True)
+        joined = concatenate((left, g_beyond), len(a.shape) - 2)
+        found = _adjoint(p.triangular_solve(upper, _adjoint(joined), True, False))
+    else:
+        right = _adjoint(p.triangular_solve(upper, _adjoint(middle), True, False))
+        if n > k:
+            right = concatenate((right, g_beyond), len(a.shape) - 1)
+        found = p.triangular_solve(_adjoint(lower), right, True, True)
     # Row i of the product came from row order[i] of A.
-    counted = e.sub(cumsum(expand(order._scalar(1), (n,)), 0), order._scalar(1))
-    chosen = e.eq(reshape(counted, (n, 1)), reshape(order, (*order.shape[:-1], 1, n)))
-    return [_product(e.cast(chosen, a.dtype), right)]
+    counted = e.sub(cumsum(expand(order._scalar(1), (m,)), 0), order._scalar(1))
+    chosen = e.eq(reshape(counted, (m, 1)), reshape(order, (*order.shape[:-1], 1, m)))
+    return [_product(e.cast(chosen, a.dtype), found)]
 
 
 define(p.cholesky, __name__, wrt(_cholesky_vjp, OUT))

@@ -43,13 +43,20 @@ def wrt_reading(function: Callable, reads: Callable) -> ArgumentRule:
 
 
 class Vjp:
-    """The row of one primitive: rules by operand, None where there is no derivative."""
+    """The row of one primitive: rules by operand, None where there is no derivative.
 
-    __slots__ = ("rules", "all_operands", "_masks")
+    unchecked: reads that PyTorch's rule does not have.  Overwriting such a value is an error there
+        in no program, so it must be none here; the kept value itself never changes.
+    """
 
-    def __init__(self, argument_rules, all_operands: ArgumentRule | None = None) -> None:
+    __slots__ = ("rules", "all_operands", "unchecked", "_masks")
+
+    def __init__(
+        self, argument_rules, all_operands: ArgumentRule | None = None, unchecked: tuple = ()
+    ) -> None:
         self.rules = argument_rules
         self.all_operands = all_operands
+        self.unchecked = unchecked
         self._masks: tuple[int, ...] | None = None
 
     def saves_by_mask(self, operands: int) -> tuple[int, ...]:
@@ -102,13 +109,15 @@ class Vjp:
         return found
 
 
-def define(primitive: Primitive, module: str, *argument_rules: ArgumentRule | None) -> None:
-    """The row of a primitive with a fixed number of operands."""
+def define(
+    primitive: Primitive, module: str, *argument_rules: ArgumentRule | None, unchecked: tuple = ()
+) -> None:
+    """The row of a primitive with a fixed number of operands; unchecked: see `Vjp`."""
     if len(argument_rules) != primitive.arity:
         raise ValueError(
             f"vjp: {primitive} has {primitive.arity} operands, its row has {len(argument_rules)}"
         )
-    rules.define(primitive, Vjp(argument_rules), module)
+    rules.define(primitive, Vjp(argument_rules, unchecked=unchecked), module)
 
 
 def define_for_all(primitive: Primitive, module: str, function: Callable, *reads) -> None:
