@@ -148,6 +148,7 @@ define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
 for _primitive in (
-    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.polygamma, p.gcd, p.nextafter,
+    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.polygamma, p.gcd, p.nextafter, p.igamma,
+    p.igammac,
 ):  # fmt: skip
     define(_primitive, __name__, OPAQUE)
