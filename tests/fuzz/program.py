@@ -92,128 +92,212 @@ def axis_of(x: Any, number: int) -> int:
     return number % (2 * rank) - rank
 
 
-def is_real(x: Any) -> bool:
+# ---- when an operation applies: functions of a tensor --------------------------------------------
+
+
+def always(x: Any) -> bool:
+    return True
+
+
+def real(x: Any) -> bool:
     return x.is_floating_point()
 
 
-def has_elements(x: Any) -> bool:
+def boolean(x: Any) -> bool:
+    return x.element_size() == 1  # the only such dtype here
+
+
+def number(x: Any) -> bool:
+    return not boolean(x)
+
+
+def ranked(x: Any) -> bool:
+    return x.ndim > 0
+
+
+def matrix(x: Any) -> bool:
+    return x.ndim >= 2
+
+
+def filled(x: Any) -> bool:
     return x.numel() > 0
 
 
-# ---- computations: (library, x, a, b) -> tensor, or None where they do not apply -----------------
+def filled_number(x: Any) -> bool:
+    return filled(x) and number(x)
 
-EXACT_UNARY: dict[str, Callable[..., Any]] = {
-    "neg": lambda t, x, a, b: -x if x.dtype != t.bool else ~x,
-    "abs": lambda t, x, a, b: x.abs() if x.dtype != t.bool else None,
-    "relu": lambda t, x, a, b: x.relu() if is_real(x) else None,
-    "sign": lambda t, x, a, b: x.sign(),
-    "floor": lambda t, x, a, b: x.floor() if is_real(x) else None,
-    "round": lambda t, x, a, b: x.round() if is_real(x) else None,
-    "clamp": lambda t, x, a, b: x.clamp(a % 3 - 1, 2 + b % 2) if x.dtype != t.bool else None,
-    "shift": lambda t, x, a, b: x + (a % 5 - 2) / 4 if is_real(x) else x + a % 3,
-    "double": lambda t, x, a, b: x * 2 if x.dtype != t.bool else None,
-    "sum": lambda t, x, a, b: x.sum(axis_of(x, a), keepdim=bool(b % 2)),
-    "total": lambda t, x, a, b: x.sum(),
-    "amax": lambda t, x, a, b: x.amax(axis_of(x, a), keepdim=bool(b % 2)) if has_elements(x) else None,
-    "max": lambda t, x, a, b: x.max(axis_of(x, a))[0] if has_elements(x) and x.ndim else None,
-    "argmin": lambda t, x, a, b: x.argmin(axis_of(x, a)) if has_elements(x) and x.dtype != t.bool else None,
-    "any": lambda t, x, a, b: (x > a % 3 - 1).any(axis_of(x, b)),
-    "cumsum": lambda t, x, a, b: x.cumsum(axis_of(x, a)),
-    "sort": lambda t, x, a, b: x.sort(dim=axis_of(x, a), descending=bool(b % 2), stable=True)[0],
-    "argsort": lambda t, x, a, b: x.argsort(dim=axis_of(x, a), stable=True),
-    "compare": lambda t, x, a, b: x > a % 3 - 1,
-    "flip": lambda t, x, a, b: x.flip(axis_of(x, a)) if x.ndim else None,
-    "roll": lambda t, x, a, b: x.roll(a % 3 - 1, axis_of(x, b)) if x.ndim else None,
-    "repeat": lambda t, x, a, b: x.repeat(2, *[1] * x.ndim),
-    "triu": lambda t, x, a, b: x.triu(a % 3 - 1) if x.ndim >= 2 else None,
-    "pad": lambda t, x, a, b: t.nn.functional.pad(x, (a % 3 - 1, b % 2)) if x.ndim and x.shape[-1] > 1 else None,
-    "take": lambda t, x, a, b: x[[0, -1, 0]] if x.ndim and x.shape[0] else None,
-    "mask": lambda t, x, a, b: x[x > a % 3 - 1],
-    "nonzero": lambda t, x, a, b: x.nonzero(),
-    "where": lambda t, x, a, b: t.where(x > a % 3 - 1, x, x * 0 if x.dtype != t.bool else ~x),
-    "index_select": lambda t, x, a, b: x.index_select(0, t.tensor([a % x.shape[0], 0])) if x.ndim and x.shape[0] else None,
-    "clone": lambda t, x, a, b: x.clone(),
-    "to_double": lambda t, x, a, b: x.to(t.float64),
-    "to_float": lambda t, x, a, b: x.to(t.float32),
-    "to_int": lambda t, x, a, b: x.to(t.int64),
-    "to_half": lambda t, x, a, b: x.clamp(-8, 8).to(t.bfloat16).to(t.float64) if is_real(x) else None,
-    "unbind": lambda t, x, a, b: x.unbind(0)[a % x.shape[0]] if x.ndim and x.shape[0] else None,
-    "chunk": lambda t, x, a, b: x.chunk(2, axis_of(x, a))[0] if x.ndim and has_elements(x) else None,
+
+def has_rows(x: Any) -> bool:
+    return ranked(x) and filled(x)
+
+
+def number_rows(x: Any) -> bool:
+    return has_rows(x) and number(x)
+
+
+def long(x: Any) -> bool:
+    return ranked(x) and x.shape[-1] > 1
+
+
+def two_rows(x: Any) -> bool:
+    return ranked(x) and x.shape[0] >= 2
+
+
+def two_elements(x: Any) -> bool:
+    return x.numel() >= 2
+
+
+# ---- computations: (when it applies, function of library, x, a, b) -------------------------------
+
+
+def to_bfloat16_and_back(t: Any, x: Any, a: int, b: int) -> Any:
+    return x.clamp(-8, 8).to(t.bfloat16).to(t.float64)
+
+
+def convolved_with_its_start(t: Any, x: Any, a: int, b: int) -> Any:
+    signal = x.reshape(1, 1, -1)
+    return t.nn.functional.conv1d(signal, signal[..., :2], padding=1).reshape(-1)
+
+
+def averaged_in_pairs(t: Any, x: Any, a: int, b: int) -> Any:
+    return t.nn.functional.avg_pool1d(x.reshape(1, 1, -1), 2, 1)[0, 0]
+
+
+def normalized(t: Any, x: Any, a: int, b: int) -> Any:
+    return t.nn.functional.layer_norm(x, x.shape[-1:], eps=0.1)
+
+
+def rows_selected(t: Any, x: Any, a: int, b: int) -> Any:
+    return x.index_select(0, t.tensor([a % x.shape[0], 0]))
+
+
+def sorted_stably(t: Any, x: Any, a: int, b: int) -> Any:
+    return x.sort(dim=axis_of(x, a), descending=bool(b % 2), stable=True)[0]
+
+
+Rule = tuple[Callable[[Any], bool], Callable[..., Any]]
+
+EXACT_UNARY: dict[str, Rule] = {
+    "neg": (number, lambda t, x, a, b: -x),
+    "invert": (boolean, lambda t, x, a, b: ~x),
+    "abs": (number, lambda t, x, a, b: x.abs()),
+    "relu": (real, lambda t, x, a, b: x.relu()),
+    "sign": (always, lambda t, x, a, b: x.sign()),
+    "floor": (real, lambda t, x, a, b: x.floor()),
+    "round": (real, lambda t, x, a, b: x.round()),
+    "clamp": (number, lambda t, x, a, b: x.clamp(a % 3 - 1, 2 + b % 2)),
+    "shift": (real, lambda t, x, a, b: x + (a % 5 - 2) / 4),
+    "count": (always, lambda t, x, a, b: x + a % 3),
+    "double": (number, lambda t, x, a, b: x * 2),
+    "sum": (always, lambda t, x, a, b: x.sum(axis_of(x, a), keepdim=bool(b % 2))),
+    "total": (always, lambda t, x, a, b: x.sum()),
+    "amax": (filled, lambda t, x, a, b: x.amax(axis_of(x, a), keepdim=bool(b % 2))),
+    "max": (has_rows, lambda t, x, a, b: x.max(axis_of(x, a))[0]),
+    "argmin": (filled_number, lambda t, x, a, b: x.argmin(axis_of(x, a))),
+    "any": (always, lambda t, x, a, b: (x > a % 3 - 1).any(axis_of(x, b))),
+    "cumsum": (always, lambda t, x, a, b: x.cumsum(axis_of(x, a))),
+    "sort": (always, sorted_stably),
+    "argsort": (always, lambda t, x, a, b: x.argsort(dim=axis_of(x, a), stable=True)),
+    "topk": (number_rows, lambda t, x, a, b: x.detach().topk(1, axis_of(x, a))[0]),
+    "compare": (always, lambda t, x, a, b: x > a % 3 - 1),
+    "flip": (ranked, lambda t, x, a, b: x.flip(axis_of(x, a))),
+    "roll": (ranked, lambda t, x, a, b: x.roll(a % 3 - 1, axis_of(x, b))),
+    "repeat": (always, lambda t, x, a, b: x.repeat(2, *[1] * x.ndim)),
+    "triu": (matrix, lambda t, x, a, b: x.triu(a % 3 - 1)),
+    "pad": (long, lambda t, x, a, b: t.nn.functional.pad(x, (a % 3 - 1, b % 2))),
+    "take": (has_rows, lambda t, x, a, b: x[[0, -1, 0]]),
+    "mask": (always, lambda t, x, a, b: x[x > a % 3 - 1]),
+    "nonzero": (always, lambda t, x, a, b: x.nonzero()),
+    "where": (number, lambda t, x, a, b: t.where(x > a % 3 - 1, x, x * 0)),
+    "masked_fill": (always, lambda t, x, a, b: x.masked_fill(x > a % 3 - 1, b % 2)),
+    "index_select": (has_rows, rows_selected),
+    "clone": (always, lambda t, x, a, b: x.clone()),
+    "to_double": (always, lambda t, x, a, b: x.to(t.float64)),
+    "to_float": (always, lambda t, x, a, b: x.to(t.float32)),
+    "to_int": (always, lambda t, x, a, b: x.to(t.int64)),
+    "to_half": (real, to_bfloat16_and_back),
+    "unbind": (has_rows, lambda t, x, a, b: x.unbind(0)[a % x.shape[0]].clone()),
+    "chunk": (has_rows, lambda t, x, a, b: x.chunk(2, axis_of(x, a))[0].clone()),
+    "diff": (number_rows, lambda t, x, a, b: x.diff(dim=axis_of(x, a))),
+    "tile": (always, lambda t, x, a, b: x.tile(2)),
 }  # fmt: skip
 
-SMOOTH_UNARY: dict[str, Callable[..., Any]] = {
-    "exp": lambda t, x, a, b: (-(x * x)).exp(),
-    "log": lambda t, x, a, b: (x * x + 0.5).log(),
-    "sqrt": lambda t, x, a, b: (x * x + 0.25).sqrt(),
-    "rsqrt": lambda t, x, a, b: (x * x + 0.25).rsqrt(),
-    "sin": lambda t, x, a, b: x.sin(),
-    "cos": lambda t, x, a, b: x.cos(),
-    "tanh": lambda t, x, a, b: x.tanh(),
-    "sigmoid": lambda t, x, a, b: x.sigmoid(),
-    "erf": lambda t, x, a, b: x.erf(),
-    "atan": lambda t, x, a, b: x.atan(),
-    "gelu": lambda t, x, a, b: t.nn.functional.gelu(x),
-    "silu": lambda t, x, a, b: t.nn.functional.silu(x),
-    "softplus": lambda t, x, a, b: t.nn.functional.softplus(x),
-    "power": lambda t, x, a, b: x.tanh() ** (a % 4),
-    "scale": lambda t, x, a, b: x * (a % 7 - 3) / 3,
-    "mean": lambda t, x, a, b: x.mean(axis_of(x, a), keepdim=bool(b % 2)) if has_elements(x) else None,
-    "softmax": lambda t, x, a, b: x.softmax(axis_of(x, a)),
-    "log_softmax": lambda t, x, a, b: x.log_softmax(axis_of(x, a)),
-    "logsumexp": lambda t, x, a, b: x.logsumexp(axis_of(x, a)),
-    "prod": lambda t, x, a, b: (x.tanh() + 1.5).prod(axis_of(x, a)),
-    "cumprod": lambda t, x, a, b: (x.tanh() + 1.5).cumprod(axis_of(x, a)),
-    "var": lambda t, x, a, b: x.var(axis_of(x, a), correction=0) if has_elements(x) else None,
-    "norm": lambda t, x, a, b: (x * x + 1).norm(dim=axis_of(x, a)),
-    "layer_norm": lambda t, x, a, b: t.nn.functional.layer_norm(x, x.shape[-1:], eps=0.1) if x.ndim and has_elements(x) else None,
-    "gram": lambda t, x, a, b: x @ x.mT if x.ndim >= 2 else None,
-    "tensordot": lambda t, x, a, b: t.einsum("i...,j...->ij", x, x) if x.ndim else None,
-    "conv": lambda t, x, a, b: t.nn.functional.conv1d(x.reshape(1, 1, -1), x.reshape(-1)[:2].reshape(1, 1, -1), padding=1).reshape(-1) if x.numel() >= 2 else None,
-    "avg_pool": lambda t, x, a, b: t.nn.functional.avg_pool1d(x.reshape(1, 1, -1), 2, 1)[0, 0] if x.numel() >= 2 else None,
+SMOOTH_UNARY: dict[str, Rule] = {
+    "exp": (always, lambda t, x, a, b: (-(x * x)).exp()),
+    "log": (always, lambda t, x, a, b: (x * x + 0.5).log()),
+    "sqrt": (always, lambda t, x, a, b: (x * x + 0.25).sqrt()),
+    "rsqrt": (always, lambda t, x, a, b: (x * x + 0.25).rsqrt()),
+    "sin": (always, lambda t, x, a, b: x.sin()),
+    "cos": (always, lambda t, x, a, b: x.cos()),
+    "tanh": (always, lambda t, x, a, b: x.tanh()),
+    "sigmoid": (always, lambda t, x, a, b: x.sigmoid()),
+    "erf": (always, lambda t, x, a, b: x.erf()),
+    "atan": (always, lambda t, x, a, b: x.atan()),
+    "gelu": (always, lambda t, x, a, b: t.nn.functional.gelu(x)),
+    "silu": (always, lambda t, x, a, b: t.nn.functional.silu(x)),
+    "softplus": (always, lambda t, x, a, b: t.nn.functional.softplus(x)),
+    "power": (always, lambda t, x, a, b: x.tanh() ** (a % 4)),
+    "scale": (always, lambda t, x, a, b: x * (a % 7 - 3) / 3),
+    "mean": (filled, lambda t, x, a, b: x.mean(axis_of(x, a), keepdim=bool(b % 2))),
+    "softmax": (always, lambda t, x, a, b: x.softmax(axis_of(x, a))),
+    "log_softmax": (always, lambda t, x, a, b: x.log_softmax(axis_of(x, a))),
+    "logsumexp": (always, lambda t, x, a, b: x.logsumexp(axis_of(x, a))),
+    "prod": (always, lambda t, x, a, b: (x.tanh() + 1.5).prod(axis_of(x, a))),
+    "cumprod": (always, lambda t, x, a, b: (x.tanh() + 1.5).cumprod(axis_of(x, a))),
+    "logcumsumexp": (always, lambda t, x, a, b: x.logcumsumexp(axis_of(x, a))),
+    "var": (filled, lambda t, x, a, b: x.var(axis_of(x, a), correction=0)),
+    "norm": (always, lambda t, x, a, b: (x * x + 1).norm(dim=axis_of(x, a))),
+    "layer_norm": (has_rows, normalized),
+    "gram": (matrix, lambda t, x, a, b: x @ x.mT),
+    "contract": (ranked, lambda t, x, a, b: t.einsum("i...,j...->ij", x, x)),
+    "conv": (two_elements, convolved_with_its_start),
+    "avg_pool": (two_elements, averaged_in_pairs),
 }  # fmt: skip
 
 # Exact where both operands are; a product of exact tensors is exact while it is small.
-EXACT_BINARY: dict[str, Callable[..., Any]] = {
-    "add": lambda t, x, y, a, b: x + y,
-    "sub": lambda t, x, y, a, b: x - y if x.dtype != t.bool else x ^ y,
-    "mul": lambda t, x, y, a, b: x * y,
-    "maximum": lambda t, x, y, a, b: t.maximum(x, y),
-    "minimum": lambda t, x, y, a, b: t.minimum(x, y),
-    "less": lambda t, x, y, a, b: x < y,
-    "equal": lambda t, x, y, a, b: x == y,
-    "choose": lambda t, x, y, a, b: t.where(x > y, x, y),
-    "cat": lambda t, x, y, a, b: t.cat([x.reshape(-1), y.reshape(-1), x.reshape(-1)]),
-    "stack": lambda t, x, y, a, b: t.stack(t.broadcast_tensors(x, y), a % 2),
-    "lerp": lambda t, x, y, a, b: t.lerp(x, y, 0.5) if is_real(x) else None,
-    "addcmul": lambda t, x, y, a, b: t.addcmul(x, y, y, value=0.5) if is_real(x) else None,
+EXACT_BINARY: dict[str, Rule] = {
+    "add": (always, lambda t, x, y, a, b: x + y),
+    "sub": (number, lambda t, x, y, a, b: x - y),
+    "xor": (boolean, lambda t, x, y, a, b: x ^ y),
+    "mul": (always, lambda t, x, y, a, b: x * y),
+    "maximum": (always, lambda t, x, y, a, b: t.maximum(x, y)),
+    "minimum": (always, lambda t, x, y, a, b: t.minimum(x, y)),
+    "less": (always, lambda t, x, y, a, b: x < y),
+    "equal": (always, lambda t, x, y, a, b: x == y),
+    "choose": (always, lambda t, x, y, a, b: t.where(x > y, x, y)),
+    "cat": (always, lambda t, x, y, a, b: t.cat([x.reshape(-1), y.reshape(-1), x.reshape(-1)])),
+    "stack": (always, lambda t, x, y, a, b: t.stack(t.broadcast_tensors(x, y), a % 2)),
+    "lerp": (real, lambda t, x, y, a, b: t.lerp(x, y, 0.5)),
+    "addcmul": (real, lambda t, x, y, a, b: t.addcmul(x, y, y, value=0.5)),
 }  # fmt: skip
 KINKED_BINARY = {"maximum", "minimum", "less", "equal", "choose"}
+PRODUCTS = {"mul", "lerp", "addcmul"}
 
-SMOOTH_BINARY: dict[str, Callable[..., Any]] = {
-    "divide": lambda t, x, y, a, b: x / (y * y + 0.5),
-    "logaddexp": lambda t, x, y, a, b: t.logaddexp(x, y),
-    "atan2": lambda t, x, y, a, b: t.atan2(x, y * y + 0.5),
-    "hypot": lambda t, x, y, a, b: t.hypot(x, y * y + 0.5),
-    "outer": lambda t, x, y, a, b: t.outer(x.reshape(-1)[:6], y.reshape(-1)[:6]),
-    "dot": lambda t, x, y, a, b: (x * y).sum(),
-    "mse": lambda t, x, y, a, b: t.nn.functional.mse_loss(*t.broadcast_tensors(x, y)),
+SMOOTH_BINARY: dict[str, Rule] = {
+    "divide": (always, lambda t, x, y, a, b: x / (y * y + 0.5)),
+    "logaddexp": (always, lambda t, x, y, a, b: t.logaddexp(x, y)),
+    "atan2": (always, lambda t, x, y, a, b: t.atan2(x, y * y + 0.5)),
+    "hypot": (always, lambda t, x, y, a, b: t.hypot(x, y * y + 0.5)),
+    "outer": (always, lambda t, x, y, a, b: t.outer(x.reshape(-1)[:6], y.reshape(-1)[:6])),
+    "dot": (always, lambda t, x, y, a, b: (x * y).sum()),
+    "mse": (always, lambda t, x, y, a, b: t.nn.functional.mse_loss(*t.broadcast_tensors(x, y))),
 }  # fmt: skip
 
-VIEWS: dict[str, Callable[..., Any]] = {
-    "transpose": lambda t, x, a, b: x.transpose(axis_of(x, a), axis_of(x, b)),
-    "select": lambda t, x, a, b: x.select(axis_of(x, a), b % x.shape[axis_of(x, a)]) if x.ndim and x.shape[axis_of(x, a)] else None,
-    "slice": lambda t, x, a, b: x[a % 3 :: 1 + b % 2] if x.ndim else None,
-    "narrow": lambda t, x, a, b: x[..., a % 2 : 1 + a % 2 + b % 2] if x.ndim else None,
-    "flatten": lambda t, x, a, b: x.reshape(-1),
-    "column": lambda t, x, a, b: x.reshape(-1, 1),
-    "unsqueeze": lambda t, x, a, b: x.unsqueeze(a % (x.ndim + 1)),
-    "squeeze": lambda t, x, a, b: x.squeeze(),
-    "expand": lambda t, x, a, b: x.expand(2, *x.shape),
-    "diagonal": lambda t, x, a, b: x.diagonal(a % 3 - 1) if x.ndim >= 2 else None,
-    "unfold": lambda t, x, a, b: x.unfold(0, 2, 1 + a % 2) if x.ndim and x.shape[0] >= 2 else None,
-    "detach": lambda t, x, a, b: x.detach(),
-    "permute": lambda t, x, a, b: x.permute(tuple(range(x.ndim)[::-1])),
-    "view_as_rows": lambda t, x, a, b: x.contiguous().view(x.shape[0], -1) if x.ndim and has_elements(x) else None,
+VIEWS: dict[str, Rule] = {
+    "transpose": (always, lambda t, x, a, b: x.transpose(axis_of(x, a), axis_of(x, b))),
+    "select": (has_rows, lambda t, x, a, b: x.select(axis_of(x, a), b % x.shape[axis_of(x, a)])),
+    "slice": (ranked, lambda t, x, a, b: x[a % 3 :: 1 + b % 2]),
+    "narrow": (ranked, lambda t, x, a, b: x[..., a % 2 : 1 + a % 2 + b % 2]),
+    "flatten": (always, lambda t, x, a, b: x.reshape(-1)),
+    "column": (always, lambda t, x, a, b: x.reshape(-1, 1)),
+    "unsqueeze": (always, lambda t, x, a, b: x.unsqueeze(a % (x.ndim + 1))),
+    "squeeze": (always, lambda t, x, a, b: x.squeeze()),
+    "expand": (always, lambda t, x, a, b: x.expand(2, *x.shape)),
+    "diagonal": (matrix, lambda t, x, a, b: x.diagonal(a % 3 - 1)),
+    "unfold": (two_rows, lambda t, x, a, b: x.unfold(0, 2, 1 + a % 2)),
+    "detach": (always, lambda t, x, a, b: x.detach()),
+    "permute": (always, lambda t, x, a, b: x.permute(tuple(range(x.ndim)[::-1]))),
+    "rows": (has_rows, lambda t, x, a, b: x.contiguous().view(x.shape[0], -1)),
 }  # fmt: skip
 
 
@@ -225,19 +309,24 @@ def overlaps_itself(x: Any) -> bool:
     return len(set(places)) < len(places)
 
 
-WRITES: dict[str, Callable[..., Any]] = {
-    "add_": lambda t, x, y, a, b: x.add_(y),
-    "mul_": lambda t, x, y, a, b: x.mul_(y),
-    "copy_": lambda t, x, y, a, b: x.copy_(y),
-    "fill_": lambda t, x, y, a, b: x.fill_(a % 3),
-    "zero_": lambda t, x, y, a, b: x.zero_(),
-    "set_first": lambda t, x, y, a, b: x.__setitem__(0, a % 2) if x.ndim and x.shape[0] else None,
-    "set_tail": lambda t, x, y, a, b: x.__setitem__((..., slice(a % 2, None)), b % 3) if x.ndim else None,
-    "set_mask": lambda t, x, y, a, b: x.__setitem__(x > 0, a % 2),
-    "set_list": lambda t, x, y, a, b: x.__setitem__([0, -1], a % 2) if x.ndim and x.shape[0] else None,
-    "clamp_": lambda t, x, y, a, b: x.clamp_(-1, 2) if x.dtype != t.bool else None,
-    "relu_": lambda t, x, y, a, b: x.relu_() if is_real(x) else None,
-    "index_add_": lambda t, x, y, a, b: x.index_add_(0, t.tensor([0, 0]), t.ones_like(x[:1]).expand(2, *x.shape[1:])) if x.ndim and x.shape[0] and x.dtype != t.bool else None,
+def add_ones_twice(t: Any, x: Any, y: Any, a: int, b: int) -> None:
+    ones = t.ones_like(x[:1]).expand(2, *x.shape[1:])
+    x.index_add_(0, t.tensor([0, 0]), ones)
+
+
+WRITES: dict[str, Rule] = {
+    "add_": (always, lambda t, x, y, a, b: x.add_(y)),
+    "mul_": (always, lambda t, x, y, a, b: x.mul_(y)),
+    "copy_": (always, lambda t, x, y, a, b: x.copy_(y)),
+    "fill_": (always, lambda t, x, y, a, b: x.fill_(a % 3)),
+    "zero_": (always, lambda t, x, y, a, b: x.zero_()),
+    "set_first": (has_rows, lambda t, x, y, a, b: x.__setitem__(0, a % 2)),
+    "set_tail": (ranked, lambda t, x, y, a, b: x.__setitem__((..., slice(a % 2, None)), b % 3)),
+    "set_mask": (always, lambda t, x, y, a, b: x.__setitem__(x > 0, a % 2)),
+    "set_list": (has_rows, lambda t, x, y, a, b: x.__setitem__([0, -1], a % 2)),
+    "clamp_": (number, lambda t, x, y, a, b: x.clamp_(-1, 2)),
+    "relu_": (real, lambda t, x, y, a, b: x.relu_()),
+    "index_add_": (number_rows, add_ones_twice),
 }  # fmt: skip
 KINKED_WRITES = {"set_mask", "clamp_", "relu_"}
 
@@ -283,7 +372,7 @@ def fresh(run: Run, shape: tuple[int, ...], dtype: str, start: int) -> Any:
 def create(run: Run, shape: tuple[int, ...], dtype: str, start: int, gradient: bool) -> None:
     """Make a tensor; one that needs a gradient is a leaf of the program."""
     made = fresh(run, shape, dtype, start)
-    if gradient and is_real(made):
+    if gradient and real(made):
         made.requires_grad_()
         run.leaves.append(made)
     run.add(made, EXACT)
@@ -317,42 +406,42 @@ def _execute(run: Run, instruction: Instruction) -> Any:
     if name == "grad_of_grad":
         return grad_of_grad(run, x)
     if name in VIEWS:
-        viewed = VIEWS[name](t, x.tensor, c, d)
-        if viewed is not None:
-            run.add(viewed, x.exact, x.family)
+        applies, view = VIEWS[name]
+        if applies(x.tensor):
+            run.add(view(t, x.tensor, c, d), x.exact, x.family)
         return None
     if name in WRITES:
         return write(run, name, x, b, c, d)
-    return compute(run, name, x, b, c, d)
+    if name in EXACT_UNARY or name in SMOOTH_UNARY:
+        return compute_from_one(run, name, x, c, d)
+    return compute_from_two(run, name, x, b, c, d)
 
 
-def compute(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
-    """Record one operation that makes a tensor of its own."""
-    t = run.library
-    # Of a transposed operand PyTorch's result is transposed, ours is row-major.
-    operand = x.tensor.contiguous()
-    if name in SMOOTH_UNARY:
-        made = SMOOTH_UNARY[name](t, operand, c, d) if is_real(operand) else None
-        exact = SMOOTH
-    elif name in EXACT_UNARY:
-        made = EXACT_UNARY[name](t, operand, c, d) if x.exact else None
-        exact = EXACT
-    else:
-        y = run.partner(x, b)
-        if y is None:
-            return
-        other = y.tensor.contiguous()
-        if name in SMOOTH_BINARY:
-            made = SMOOTH_BINARY[name](t, operand, other, c, d) if is_real(operand) else None
-            exact = SMOOTH
-        else:
-            exact = x.exact and y.exact
-            jumps = name in KINKED_BINARY and not exact
-            made = None if jumps else EXACT_BINARY[name](t, operand, other, c, d)
-    if made is not None:
-        if made.is_floating_point() and made.dtype == t.float32:
-            exact = SMOOTH if name in ("mul", "addcmul", "lerp") else exact
+def compute_from_one(run: Run, name: str, x: Value, c: int, d: int) -> None:
+    """Record an operation on one tensor."""
+    exact = name in EXACT_UNARY
+    applies, function = (EXACT_UNARY if exact else SMOOTH_UNARY)[name]
+    fitting = x.exact if exact else real(x.tensor)
+    if fitting and applies(x.tensor):
+        # Of a transposed operand PyTorch's result is transposed, ours is row-major.
+        made = function(run.library, x.tensor.contiguous(), c, d)
         run.add(made, exact and run.still_exact(made))
+
+
+def compute_from_two(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
+    """Record an operation on two tensors of one dtype."""
+    y = run.partner(x, b)
+    applies, function = (EXACT_BINARY if name in EXACT_BINARY else SMOOTH_BINARY)[name]
+    if y is None or not applies(x.tensor):
+        return
+    both = x.exact and y.exact
+    if (name in KINKED_BINARY and not both) or (name in SMOOTH_BINARY and not real(x.tensor)):
+        return
+    made = function(run.library, x.tensor.contiguous(), y.tensor.contiguous(), c, d)
+    exact = both and name in EXACT_BINARY
+    if name in PRODUCTS and made.dtype == run.library.float32:
+        exact = SMOOTH  # 24 bits do not hold a product
+    run.add(made, exact and run.still_exact(made))
 
 
 def has_few_bits(x: Any) -> bool:
@@ -366,8 +455,10 @@ def has_few_bits(x: Any) -> bool:
 
 def write(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
     """Run one in-place operation; what shares memory with its target is exact no more."""
-    t = run.library
-    if overlaps_itself(x.tensor) or (name in KINKED_WRITES and not x.exact):
+    applies, function = WRITES[name]
+    if not applies(x.tensor) or overlaps_itself(x.tensor):
+        return
+    if name in KINKED_WRITES and not x.exact:
         return
     y = run.partner(x, b)
     source = x if y is None else y
@@ -377,7 +468,7 @@ def write(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
     if not fits(operand.shape, x.tensor.shape):
         return
     _ = x.tensor.grad_fn  # PyTorch brings a view's history up to date when it is asked for it
-    WRITES[name](t, x.tensor, operand, c, d)
+    function(run.library, x.tensor, operand, c, d)
     stays = source.exact and name != "mul_"
     for value in run.values:
         if value.family == x.family:

@@ -398,10 +398,9 @@ def _top_lu(A, pivot=True, get_infos=False):  # noqa: N803
 def _publish() -> None:
     """The functions that also stand in the top namespace and on Tensor."""
     for function, name in (
-        (_top_qr, "qr"), (_top_svd, "svd"), (_top_cholesky, "cholesky"),
-        (_top_lu, "lu"), (_top_lu_solve, "lu_solve"), (lu_unpack, "lu_unpack"),
-        (inv, "inverse"), (det, "det"), (slogdet, "slogdet"), (logdet, "logdet"),
-        (cholesky_inverse, "cholesky_inverse"),
+        (_top_qr, "qr"), (_top_svd, "svd"), (_top_cholesky, "cholesky"), (_top_lu, "lu"),
+        (_top_lu_solve, "lu_solve"), (lu_unpack, "lu_unpack"), (inv, "inverse"), (det, "det"),
+        (slogdet, "slogdet"), (logdet, "logdet"), (cholesky_inverse, "cholesky_inverse"),
         (cholesky_solve, "cholesky_solve"), (triangular_solve, "triangular_solve"),
     ):  # fmt: skip
         public = with_out(function)

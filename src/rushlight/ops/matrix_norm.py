@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from rushlight.base.dtypes import bool_
 from rushlight.base.dtypes import int64 as _INDEX
