@@ -191,7 +191,10 @@ class CompiledPlan:
             try:
                 addresses[slot] = node.pointer
             except AttributeError:
-                node.pointer = pointer = np.asarray(node.value).__array_interface__["data"][0]
+                if not isinstance(node.value, np.ndarray):
+                    # A NumPy scalar has no memory to point to: the node keeps an array instead.
+                    node.value = arrays[slot] = np.asarray(node.value)
+                node.pointer = pointer = node.value.__array_interface__["data"][0]
                 addresses[slot] = pointer
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
