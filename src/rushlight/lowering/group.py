@@ -250,7 +250,10 @@ class NestBuilder:
 
     def _flat_position(self, member: Member, index: Expr) -> Position:
         shape = member.value.shape
-        return Position(shape, [], index, len(shape), index, self.size)
+        tail = self._tail(member)
+        # The axes before the inner ones are of size 1.
+        lead: list[Expr] = [ZERO] * (len(shape) - tail)
+        return Position(shape, lead, index, tail, index, self.size)
 
     def _rows(self, members: list[Member]) -> Nest:
         rows, columns = self.group.rows, self.group.columns

@@ -1,0 +1,35 @@
+"""Where kernels find the elements of what they read."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+from tests.lowering.executors import compare, run
+
+
+@pytest.mark.parametrize("shape", [(1, 8), (8, 1), (1, 1, 8), (2, 1, 4), (1, 8, 1)])
+def test_a_strided_window_among_axes_of_size_one(shape) -> None:
+    def program():
+        x = rl.tensor(np.arange(40.0).reshape(40))
+        window = x.as_strided(shape, tuple(range(3, 3 + len(shape))), 2)
+        return [window + 1, (window * 2).transpose(0, 1) * 3]
+
+    compare(program)
+
+
+def test_a_number_written_to_a_zero_dimensional_tensor_has_memory_of_its_own() -> None:
+    def program():
+        rate = rl.tensor(0.01)
+        x = rl.ones(3)
+        kept = []
+        for step in range(6):
+            if step == 3:
+                rate.fill_(0.1)
+            x = x - rate * 2
+            kept.append(rl.tensor(x.numpy().copy()))
+        return kept
+
+    compare(program)
+    assert run(program, "compiled")[1]
