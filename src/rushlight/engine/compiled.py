@@ -102,7 +102,7 @@ class CompiledPlan:
         self.flags = np.zeros(self.checks.count, bool)
         if self.checks.slot is not None:
             self.constants[self.checks.slot] = self.flags
-        self.addresses = np.zeros(max(program.values) + 1, np.int64)
+        self.addresses = np.zeros(max(program.values, default=-1) + 1, np.int64)
         self.base = -1
         self._place(program, native_slots, uses)
         if config.debug >= 1:
