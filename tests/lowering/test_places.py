@@ -33,3 +33,11 @@ def test_a_number_written_to_a_zero_dimensional_tensor_has_memory_of_its_own() -
 
     compare(program)
     assert run(program, "compiled")[1]
+
+
+def test_one_element_in_several_axes_moves_to_itself() -> None:
+    def program():
+        x = rl.tensor([[2.0]])
+        return [rl.where((x != 0).T, x * 3, 1.0).T + x, x.T.exp().T * x]
+
+    compare(program, rtol=1e-15)

@@ -47,6 +47,8 @@ class Position:
 
     def axes(self) -> list[Expr]:
         """One expression for each axis; needs an inner loop of at most one axis."""
+        if numel(self.shape) == 1:
+            return [ZERO] * len(self.shape)
         if self.lead is None or self.tail > 1:
             raise InternalError("a position of several joined axes is asked for each of them")
         return [*self.lead, self.inner] if self.tail else list(self.lead)
