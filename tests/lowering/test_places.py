@@ -40,4 +40,4 @@ def test_one_element_in_several_axes_moves_to_itself() -> None:
         x = rl.tensor([[2.0]])
         return [rl.where((x != 0).T, x * 3, 1.0).T + x, x.T.exp().T * x]
 
-    compare(program, rtol=1e-15)
+    compare(program, rtol=5e-7)
