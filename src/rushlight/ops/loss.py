@@ -167,7 +167,7 @@ def nll_loss(
     ignored = p.eq(target, target._scalar(ignore_index))
     index = p.where(ignored, target._scalar(0), target)
     index_shape = (*shape[:axis], 1, *shape[axis + 1 :])
-    picked = gather(input, mv.reshape(_checked(index), index_shape), axis)
+    picked = gather(input, mv.reshape(index, index_shape), axis)
     losses = p.neg(mv.reshape(picked, target._node.shape))
     if weight is not None:
         factors = take(to_dtype(weight, input._node.dtype), index, 0)
@@ -186,11 +186,6 @@ def nll_loss(
     else:
         counted = p.where(ignored, zero, factors)
     return named(p.div(total, reduce_sum(counted, axes, False)), label)
-
-
-def _checked(index: Tensor) -> Tensor:
-    """Negative classes are errors, not counted from the end: move them out of any range."""
-    return p.where(p.lt(index, index._scalar(0)), index._scalar(2**62), index)
 
 
 def _nll_axis(input, target) -> int:
