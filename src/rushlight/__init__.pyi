@@ -416,6 +416,8 @@ from rushlight.ops.shaping import transpose as swapdims
 from rushlight.ops.shaping import transpose as transpose
 from rushlight.ops.shaping import unflatten as unflatten
 from rushlight.ops.shaping import unsqueeze as unsqueeze
+from rushlight.ops.short_time import istft as istft
+from rushlight.ops.short_time import stft as stft
 from rushlight.ops.special import i0 as i0
 from rushlight.ops.special import igamma as igamma
 from rushlight.ops.special import igammac as igammac

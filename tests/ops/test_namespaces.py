@@ -121,3 +121,20 @@ def test_windows_agree_with_torch(name: str, symmetric: bool) -> None:
     assert_agree(
         lambda t: [getattr(t.signal.windows, name)(M, sym=symmetric) for M in (0, 1, 2, 7)]
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"hop_length": 3, "normalized": True}, {"center": False}])
+def test_short_time_spectra_agree_with_torch_and_lead_back(options) -> None:
+    signal = [0.5, -1.0, 2.0, 0.25, 3.0, -2.0, 1.0, 0.0, 1.5, -0.5, 2.5, 1.0, -1.5, 0.75, 0.1, 2.0]
+
+    def forward(t):
+        window = t.hann_window(8, dtype=t.float64) + 0.1
+        x = t.tensor(signal, dtype=t.float64)
+        return t.stft(x, 8, window=window, return_complex=True, **options), window
+
+    def back(t):
+        spectra, window = forward(t)
+        return t.istft(spectra, 8, window=window, length=16, **options)
+
+    assert_agree(lambda t: forward(t)[0])
+    assert_agree(back)
