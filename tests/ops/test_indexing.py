@@ -267,6 +267,8 @@ NEGATIVE = {
     "take": lambda t: matrix(t).take(t.tensor([-1])),
     "put": lambda t: matrix(t).put(t.tensor([-1]), t.tensor([2.0]).double()),
     "index": lambda t: matrix(t)[t.tensor([-1])],
+    "take_along_dim": lambda t: matrix(t).take_along_dim(t.tensor([[-1], [0]]), 1),
+    "take_along_dim flat": lambda t: matrix(t).take_along_dim(t.tensor([-1])),
 }
 
 

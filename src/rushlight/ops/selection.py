@@ -123,7 +123,11 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
         )
     if dim is None:
         flat = p.reshape(input, (numel(input._node.shape),))
-        return pi.take(flat, p.reshape(indices, (numel(indices._node.shape),)), 0)
+        return pi.take(
+            flat,
+            from_zero(p.reshape(indices, (numel(indices._node.shape),)), flat._node.shape[0]),
+            0,
+        )
     rank = len(input._node.shape)
     if rank != len(indices._node.shape):
         raise RuntimeError(
@@ -135,7 +139,11 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
     shape[axis], given[axis] = given[axis], shape[axis]
     wide = broadcast_shapes(input._node.shape, tuple(given))
     narrow_shape = broadcast_shapes(tuple(shape), indices._node.shape)
-    return gather(expanded(input, wide), axis, expanded(indices, narrow_shape))
+    return gather(
+        expanded(input, wide),
+        axis,
+        expanded(from_zero(indices, input._node.shape[axis]), narrow_shape),
+    )
 
 
 # ---- masks ---------------------------------------------------------------------------------------
