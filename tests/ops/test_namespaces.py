@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import rushlight
 from tests.ops.both import assert_agree, gradients
 
 torch = pytest.importorskip("torch")
@@ -138,3 +139,21 @@ def test_short_time_spectra_agree_with_torch_and_lead_back(options) -> None:
 
     assert_agree(lambda t: forward(t)[0])
     assert_agree(back)
+
+
+BESSEL = (
+    "bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1 "
+    "scaled_modified_bessel_k0 scaled_modified_bessel_k1"
+).split()
+
+
+@pytest.mark.parametrize("name", BESSEL)
+def test_bessel_functions_agree_with_torch(name: str) -> None:
+    points = [0.0, 1e-3, 0.3, 1.0, 2.0, 2.5, 5.0, 9.0, 15.0, 24.9, 25.1, 100.0, -3.0, NAN]
+    # PyTorch's J and Y have seven correct digits: J0(5) is -0.17759677131…, PyTorch gives …78.
+    assert_agree(lambda t: getattr(t.special, name)(t.tensor(points, dtype=t.float64)), rtol=2e-7)
+
+
+def test_bessel_j0_has_all_digits_where_torch_lacks_some() -> None:
+    found = rushlight.special.bessel_j0(rushlight.tensor(5.0, dtype=rushlight.float64)).item()
+    assert abs(found + 0.17759677131433830435) < 1e-15
