@@ -123,11 +123,7 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
         )
     if dim is None:
         flat = p.reshape(input, (numel(input._node.shape),))
-        return pi.take(
-            flat,
-            from_zero(p.reshape(indices, (numel(indices._node.shape),)), flat._node.shape[0]),
-            0,
-        )
+        return pi.take(flat, p.reshape(indices, (numel(indices._node.shape),)), 0)
     rank = len(input._node.shape)
     if rank != len(indices._node.shape):
         raise RuntimeError(
@@ -139,11 +135,8 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
     shape[axis], given[axis] = given[axis], shape[axis]
     wide = broadcast_shapes(input._node.shape, tuple(given))
     narrow_shape = broadcast_shapes(tuple(shape), indices._node.shape)
-    return gather(
-        expanded(input, wide),
-        axis,
-        expanded(from_zero(indices, input._node.shape[axis]), narrow_shape),
-    )
+    indices = from_zero(indices, input._node.shape[axis])
+    return gather(expanded(input, wide), axis, expanded(indices, narrow_shape))
 
 
 # ---- masks ---------------------------------------------------------------------------------------
