@@ -174,9 +174,10 @@ def nll_loss(
         losses = p.mul(losses, factors)
     zero = losses._scalar(0.0)
     losses = p.where(ignored, zero, losses)
-    label = "NllLoss2DBackward0" if len(shape) == 4 else "NllLossBackward0"
+    label = "NllLossBackward0" if len(shape) <= 2 else "NllLoss2DBackward0"
     if reduction == "none":
-        return named(losses, label)
+        # PyTorch brings other ranks to four axes, and the losses back by a view.
+        return named(losses, label if len(shape) in (1, 2, 4) else "ViewBackward0")
     axes = tuple(range(losses.ndim))
     total = reduce_sum(losses, axes, False)
     if reduction == "sum":
