@@ -247,6 +247,8 @@ from rushlight.ops.matmul import mm as mm
 from rushlight.ops.matmul import outer as ger
 from rushlight.ops.matmul import outer as outer
 from rushlight.ops.matmul import vdot as vdot
+from rushlight.ops.matrix_norm import pca_lowrank as pca_lowrank
+from rushlight.ops.matrix_norm import svd_lowrank as svd_lowrank
 from rushlight.ops.memory import frombuffer as frombuffer
 from rushlight.ops.norm import native_batch_norm as native_batch_norm
 from rushlight.ops.norm import native_group_norm as native_group_norm
@@ -416,6 +418,8 @@ from rushlight.ops.shaping import transpose as swapdims
 from rushlight.ops.shaping import transpose as transpose
 from rushlight.ops.shaping import unflatten as unflatten
 from rushlight.ops.shaping import unsqueeze as unsqueeze
+from rushlight.ops.short_time import istft as istft
+from rushlight.ops.short_time import stft as stft
 from rushlight.ops.special import i0 as i0
 from rushlight.ops.special import igamma as igamma
 from rushlight.ops.special import igammac as igammac

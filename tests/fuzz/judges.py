@@ -247,7 +247,7 @@ def difference_of_errors(expected: Outcome, found: Outcome) -> str | None:
     one, other = expected.said[-1], found.said[-1]
     if isinstance(one, RuntimeError) and "modified by an inplace operation" in str(one):
         return None  # PyTorch refuses to go back through a value that rushlight may have kept
-    if len(expected.said) != len(found.said) or type(one) is not type(other):
+    if len(expected.said) != len(found.said) or not isinstance(other, type(one)):
         return f"ends at {expected.stopped} {one!r} against {found.stopped} {other!r}"
     return None
 

@@ -515,6 +515,6 @@ def grad_of_grad(run: Run, x: Value) -> Any:
     first = run.library.autograd.grad(scalar, run.leaves, **options)
     parts = [(g * g).sum() for g in first if g is not None and g.requires_grad]
     if not parts:
-        return [None if g is None else g.detach().tolist() for g in first]
+        return [None if g is None else g.detach().clone().tolist() for g in first]
     second = run.library.autograd.grad(sum(parts), run.leaves, allow_unused=True, retain_graph=True)
-    return [None if g is None else g.tolist() for g in second]
+    return [None if g is None else g.clone().tolist() for g in second]

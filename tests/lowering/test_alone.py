@@ -136,7 +136,9 @@ def test_gather_and_scatter(dtype, axis, shape) -> None:
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize(("shape", "axis"), [((4, 5, 6), 0), ((4, 5, 6), 1), ((4, 5), 1), ((7,), 0)])
+@pytest.mark.parametrize(
+    ("shape", "axis"), [((4, 5, 6), 0), ((4, 5, 6), 1), ((4, 5), 1), ((7,), 0)]
+)
 def test_put(dtype, shape, axis) -> None:
     def program():
         x = filled(shape, dtype)
@@ -220,7 +222,9 @@ def test_running_results(dtype, shape, axis) -> None:
         found = [reduction.cummax(x, axis), reduction.cummin(x, axis)]
         if dtype != "bool":
             found.append(reduction.cumsum(x, axis))
-            found.append(reduction.cumprod(x[..., :6] if axis == 1 and len(shape) == 2 else x, axis))
+            found.append(
+                reduction.cumprod(x[..., :6] if axis == 1 and len(shape) == 2 else x, axis)
+            )
         return found
 
     compare(program, rtol=TOLERANCE.get(dtype, 0))
@@ -237,7 +241,7 @@ def test_running_results_meet_nan() -> None:
 def test_strides_of_the_test_windows_fit() -> None:
     for size, strides, offset in WINDOWS + OVERLAPPING:
         reach = [offset + sum(s * i for s, i in zip(strides, at)) for at in np.ndindex(*size)]
-        assert 0 <= min(reach) and max(reach) < 60
+        assert min(reach) >= 0 and max(reach) < 60
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -6,10 +6,11 @@ import pytest
 
 pytest.importorskip("torch")
 
-from tests.lowering.executors import compare, run  # noqa: E402
-from tests.test_primitives import ROWS, call, cases, ours, tolerance_of  # noqa: E402
+from tests.lowering.executors import compare, run
+from tests.test_primitives import ROWS, call, cases, ours, tolerance_of
 
-# How much a function may differ from NumPy's: two units in the last place, and for sums their order.
+# How much a function may differ from NumPy's: two units in the last place, and for sums their
+# order.
 UNITS = {"float32": 1.5e-6, "float64": 1e-14, "float16": 2e-3, "bfloat16": 1.6e-2}
 
 # Computed by the reference rule alone; complex numbers and empty tensors always are.

@@ -23,7 +23,9 @@ def tensors(seed: int, dtype: str = "float32") -> list:
 @pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "float16", "int64", "uint8"])
 def test_elementwise_between_pack_and_unpack_needs_no_packing(dtype) -> None:
     def program():
-        flat = p.add(pack(tensors(1, dtype)), p.mul(pack(tensors(2, dtype)), pack(tensors(1, dtype))))
+        flat = p.add(
+            pack(tensors(1, dtype)), p.mul(pack(tensors(2, dtype)), pack(tensors(1, dtype)))
+        )
         return list(unpack(flat, SHAPES))
 
     compare(program)

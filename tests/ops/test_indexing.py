@@ -255,3 +255,27 @@ DIFFERENTIATED = {
 def test_gradients_of_functions_of_indices_agree(name):
     values = [[3.0, 1.0, 2.0], [6.0, 5.0, 4.0]]
     assert_agree(lambda t: gradients(t, lambda x: DIFFERENTIATED[name](x, t), values))
+
+
+NEGATIVE = {
+    "gather": lambda t: matrix(t).gather(1, t.tensor([[-1]])),
+    "scatter": lambda t: matrix(t).scatter(1, t.tensor([[-1]]), 2.0),
+    "index_select": lambda t: matrix(t).index_select(1, t.tensor([-1])),
+    "index_add": lambda t: matrix(t).index_add(0, t.tensor([-1]), matrix(t)[:1]),
+    "embedding": lambda t: t.nn.functional.embedding(t.tensor([-1]), matrix(t)),
+    "nll_loss": lambda t: t.nn.functional.nll_loss(matrix(t), t.tensor([-1, 0])),
+    "take": lambda t: matrix(t).take(t.tensor([-1])),
+    "put": lambda t: matrix(t).put(t.tensor([-1]), t.tensor([2.0]).double()),
+    "index": lambda t: matrix(t)[t.tensor([-1])],
+    "take_along_dim": lambda t: matrix(t).take_along_dim(t.tensor([[-1], [0]]), 1),
+    "take_along_dim flat": lambda t: matrix(t).take_along_dim(t.tensor([-1])),
+}
+
+
+@pytest.mark.parametrize("name", NEGATIVE)
+def test_negative_positions_are_taken_where_pytorch_takes_them(name):
+    def case(t):
+        found = NEGATIVE[name](t)
+        return found.tolist()
+
+    assert_agree(case)

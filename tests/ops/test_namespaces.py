@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+import rushlight
 from tests.ops.both import assert_agree, gradients
 
 torch = pytest.importorskip("torch")
@@ -121,3 +122,38 @@ def test_windows_agree_with_torch(name: str, symmetric: bool) -> None:
     assert_agree(
         lambda t: [getattr(t.signal.windows, name)(M, sym=symmetric) for M in (0, 1, 2, 7)]
     )
+
+
+@pytest.mark.parametrize("options", [{}, {"hop_length": 3, "normalized": True}, {"center": False}])
+def test_short_time_spectra_agree_with_torch_and_lead_back(options) -> None:
+    signal = [0.5, -1.0, 2.0, 0.25, 3.0, -2.0, 1.0, 0.0, 1.5, -0.5, 2.5, 1.0, -1.5, 0.75, 0.1, 2.0]
+
+    def forward(t):
+        window = t.hann_window(8, dtype=t.float64) + 0.1
+        x = t.tensor(signal, dtype=t.float64)
+        return t.stft(x, 8, window=window, return_complex=True, **options), window
+
+    def back(t):
+        spectra, window = forward(t)
+        return t.istft(spectra, 8, window=window, length=16, **options)
+
+    assert_agree(lambda t: forward(t)[0])
+    assert_agree(back)
+
+
+BESSEL = (
+    "bessel_j0 bessel_j1 bessel_y0 bessel_y1 modified_bessel_k0 modified_bessel_k1 "
+    "scaled_modified_bessel_k0 scaled_modified_bessel_k1"
+).split()
+
+
+@pytest.mark.parametrize("name", BESSEL)
+def test_bessel_functions_agree_with_torch(name: str) -> None:
+    points = [0.0, 1e-3, 0.3, 1.0, 2.0, 2.5, 5.0, 9.0, 15.0, 24.9, 25.1, 100.0, -3.0, NAN]
+    # PyTorch's J and Y have seven correct digits: J0(5) is -0.17759677131…, PyTorch gives …78.
+    assert_agree(lambda t: getattr(t.special, name)(t.tensor(points, dtype=t.float64)), rtol=2e-7)
+
+
+def test_bessel_j0_has_all_digits_where_torch_lacks_some() -> None:
+    found = rushlight.special.bessel_j0(rushlight.tensor(5.0, dtype=rushlight.float64)).item()
+    assert abs(found + 0.17759677131433830435) < 1e-15

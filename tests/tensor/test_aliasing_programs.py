@@ -286,7 +286,7 @@ def check(program) -> None:
         if isinstance(got, Exception) and expected is None and OWN_OVERLAP in str(got):
             return
         if isinstance(expected, Exception) or isinstance(got, Exception):
-            assert type(got) is type(expected), (place, step, got, expected)
+            assert isinstance(got, type(expected)), (place, step, got, expected)
         else:
             assert same(got, expected), (place, step, got, expected)
     expected, got = theirs.values(), ours.values()

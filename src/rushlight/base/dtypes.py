@@ -201,17 +201,6 @@ def dtype_of_number(value) -> DType:
     raise TypeError(f"expected a number, got {type(value).__name__}")
 
 
-def number_category(value) -> int:
-    """The promotion category of a Python number."""
-    if isinstance(value, (bool, np.bool_)):
-        return BOOL
-    if isinstance(value, (int, np.integer)):
-        return INTEGRAL
-    if isinstance(value, (complex, np.complexfloating)):
-        return COMPLEX
-    return FLOATING
-
-
 def widen(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Storage form to arithmetic form: 16-bit floats become float32, the rest is unchanged."""
     if dtype is bfloat16:

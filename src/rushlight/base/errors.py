@@ -10,6 +10,14 @@ class InternalError(RuntimeError):
         super().__init__(f"rushlight internal error: {message}; please report it with the program")
 
 
+class OutOfBounds(IndexError, RuntimeError):
+    """An index tensor names a place that is not there.
+
+    PyTorch raises IndexError in some operations (embedding, nll_loss) and RuntimeError in others
+    (gather, index_add); this is both.
+    """
+
+
 class FlushFailed:
     """Stands in a node's value after its flush failed; every later read raises the same cause."""
 
@@ -17,11 +25,6 @@ class FlushFailed:
 
     def __init__(self, cause: BaseException) -> None:
         self.cause = cause
-
-
-def describe_shape(shape) -> str:
-    """`[2, 3]`, the way PyTorch prints sizes in messages."""
-    return "[" + ", ".join(map(str, shape)) + "]"
 
 
 class LinAlgError(RuntimeError):

@@ -6,8 +6,8 @@ Tensors here are strided and row-major; the other names can be passed and compar
 from __future__ import annotations
 
 
-class layout:  # noqa: N801 - PyTorch's name
-    """How a tensor's elements are kept: `strided` or a sparse layout."""
+class _Named:
+    """A value that is nothing but its name."""
 
     __slots__ = ("_name",)
 
@@ -16,21 +16,21 @@ class layout:  # noqa: N801 - PyTorch's name
 
     def __repr__(self) -> str:
         return f"torch.{self._name}"
+
+
+class layout(_Named):  # noqa: N801 - PyTorch's name
+    """How a tensor's elements are kept: `strided` or a sparse layout."""
+
+    __slots__ = ()
 
     def __reduce__(self):
         return (_named_layout, (self._name,))
 
 
-class memory_format:  # noqa: N801 - PyTorch's name
+class memory_format(_Named):  # noqa: N801 - PyTorch's name
     """Order of the axes in memory; results here are always row-major."""
 
-    __slots__ = ("_name",)
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def __repr__(self) -> str:
-        return f"torch.{self._name}"
+    __slots__ = ()
 
     def __reduce__(self):
         return (_named_format, (self._name,))

@@ -53,6 +53,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     scatter,
     selection,
     shaping,
+    short_time,
     special,
     splitting,
     statistics,

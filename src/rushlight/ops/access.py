@@ -38,19 +38,26 @@ def _truth(self) -> bool:
     return bool(item(self))
 
 
+def _only_element(x: Tensor):
+    """`item` under Python's conversions, which PyTorch refuses in other words."""
+    if numel(x._node.shape) != 1:
+        raise ValueError("only one element tensors can be converted to Python scalars")
+    return item(x)
+
+
 @attach_method("__float__")
 def _as_float(self) -> float:
-    return float(item(self))
+    return float(_only_element(self))
 
 
 @attach_method("__int__")
 def _as_int(self) -> int:
-    return int(item(self))
+    return int(_only_element(self))
 
 
 @attach_method("__complex__")
 def _as_complex(self) -> complex:
-    return complex(item(self))
+    return complex(_only_element(self))
 
 
 @attach_method("__index__")

@@ -453,11 +453,6 @@ for _function, _name in ((softmax_of_top, "softmax"), (log_softmax_of_top, "log_
     spelled(method=True, out=True)(_function)
 
 
-def softmax2d(input) -> Tensor:
-    """softmax over the channels of (N, C, H, W) or (C, H, W)."""
-    return softmax(input, -3)
-
-
 def gumbel_softmax(logits, tau: float = 1, hard: bool = False, eps: float = 1e-10, dim: int = -1
                    ) -> Tensor:  # fmt: skip
     """A sample from the Gumbel-softmax distribution; hard: one-hot, with the soft gradient.
@@ -479,7 +474,6 @@ def gumbel_softmax(logits, tau: float = 1, hard: bool = False, eps: float = 1e-1
 
 # In-place spellings of nn.functional.
 relu_ = in_place(relu, "relu_")
-relu6_ = relu6.in_place
 hardtanh_ = hardtanh.in_place
 leaky_relu_ = leaky_relu.in_place
 rrelu_ = rrelu.in_place

@@ -277,7 +277,7 @@ def multi_head_attention_forward(
     weights = p.reshape(weights, (batch, num_heads, length, k._node.shape[1]))
     if average_attn_weights:
         weights = reduce_sum(weights, (1,), False)
-        weights = e.div(weights, weights._scalar(num_heads))
+        weights = named(e.div(weights, weights._scalar(num_heads)), "MeanBackward1")
     if not batched:
         weights = p.reshape(weights, weights._node.shape[1:])
     return out, weights

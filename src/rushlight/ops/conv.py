@@ -11,6 +11,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives.contraction import convolution as convolution_primitive
 from rushlight.primitives.elementwise import add
 from rushlight.primitives.movement import permute, reshape
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 from rushlight.vjp.contraction import flip_spatial, swap_channels
 
@@ -133,7 +134,10 @@ def _check_fits(sizes, kernel, padding, dilation) -> None:
 def _finish(found: Tensor, bias, batched: bool, rank: int) -> Tensor:
     if bias is not None:
         found = add(found, reshape(bias, (1, bias._node.shape[0]) + (1,) * rank))
-    return found if batched else reshape(found, found._node.shape[1:])
+        named(found, "ConvolutionBackward0")
+    if batched:
+        return found
+    return named(reshape(found, found._node.shape[1:]), "SqueezeBackward1")
 
 
 def _convolve(name, rank, input, weight, bias, stride, padding, dilation, groups) -> Tensor:

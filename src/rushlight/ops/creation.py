@@ -21,7 +21,6 @@ from rushlight.base.dtypes import (
     widen,
 )
 from rushlight.base.formats import check_layout
-from rushlight.base.shapes import numel
 from rushlight.ops.promotion import is_number, to_dtype
 from rushlight.ops.spelling import PUBLIC, spelled, write_out
 from rushlight.primitives.movement import expand
@@ -331,8 +330,3 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
     if requires_grad and made_tensor is obj:
         made_tensor = made_tensor.detach()
     return finish(made_tensor, requires_grad)
-
-
-def count_of(shape) -> int:
-    """Number of elements of a shape."""
-    return numel(shape)

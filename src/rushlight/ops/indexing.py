@@ -13,6 +13,7 @@ import warnings
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64, uint8
+from rushlight.base.errors import OutOfBounds
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel
 from rushlight.ops.creation import tensor, value_of
 from rushlight.ops.promotion import is_number
@@ -285,7 +286,7 @@ def _check_known(item: Tensor, size: int, axis: int) -> None:
     low, high = int(array.min()), int(array.max())
     if low < -size or high >= size:
         wrong = high if high >= size else low
-        raise IndexError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+        raise OutOfBounds(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
 
 def positions_of_mask(mask: Tensor) -> list[Tensor]:
@@ -294,18 +295,31 @@ def positions_of_mask(mask: Tensor) -> list[Tensor]:
     return [tensor_from_numpy(np.ascontiguousarray(i, np.int64), int64) for i in found]
 
 
-def integer_indices(pairs) -> list[tuple[int, Tensor]]:
-    """(axis, int64 tensor) pairs, with masks replaced by the positions they select."""
+def integer_indices(pairs, shape) -> list[tuple[int, Tensor]]:
+    """(axis, int64 tensor) pairs, with masks replaced by the positions they select.
+
+    A lone index counts from 0 then; several are brought there by `ravel_index` together.
+    """
     found: list[tuple[int, Tensor]] = []
     for axis, index in pairs:
         if _is_mask(index):
             parts = positions_of_mask(index)
             found.extend((axis + k, part) for k, part in enumerate(parts))
-        elif index._node.dtype is not int64:
-            found.append((axis, cast(index, int64)))
-        else:
-            found.append((axis, index))
+            continue
+        if index._node.dtype is not int64:
+            index = cast(index, int64)
+        if len(pairs) == 1:
+            index = from_zero(index, shape[axis])
+        found.append((axis, index))
     return found
+
+
+def from_zero(index: Tensor, size: int) -> Tensor:
+    """Positions with negative ones, which count from the end of `size`, made non-negative."""
+    array = index._node.value
+    if isinstance(array, np.ndarray) and 0 < array.size <= _CHECKED_AT_ONCE and array.min() >= 0:
+        return index
+    return pi.ravel_index([index], (size,))
 
 
 # ---- gathering -----------------------------------------------------------------------------------
@@ -408,7 +422,7 @@ def getitem(self, index):
     if not window.tensors:
         return window.view(self)
     x = self if window.trivial else window.view(self)
-    gathering = Gathering(tuple(window.sizes), integer_indices(window.tensors))
+    gathering = Gathering(tuple(window.sizes), integer_indices(window.tensors, window.sizes))
     return named(gathering.read(x), "IndexBackward0")
 
 
@@ -514,7 +528,7 @@ def _with_elements_set(target: Tensor, pairs, value) -> Tensor:
             f"{dtype} for the destination and {value._node.dtype} for the source; convert with "
             ".to(dtype)"
         )
-    gathering = Gathering(target._node.shape, integer_indices(pairs))
+    gathering = Gathering(target._node.shape, integer_indices(pairs, target._node.shape))
     return gathering.written(target, fitted_source(value, gathering.shape), "set")
 
 

@@ -167,16 +167,17 @@ def nll_loss(
     ignored = p.eq(target, target._scalar(ignore_index))
     index = p.where(ignored, target._scalar(0), target)
     index_shape = (*shape[:axis], 1, *shape[axis + 1 :])
-    picked = gather(input, mv.reshape(_checked(index), index_shape), axis)
+    picked = gather(input, mv.reshape(index, index_shape), axis)
     losses = p.neg(mv.reshape(picked, target._node.shape))
     if weight is not None:
         factors = take(to_dtype(weight, input._node.dtype), index, 0)
         losses = p.mul(losses, factors)
     zero = losses._scalar(0.0)
     losses = p.where(ignored, zero, losses)
-    label = "NllLoss2DBackward0" if len(shape) == 4 else "NllLossBackward0"
+    label = "NllLossBackward0" if len(shape) <= 2 else "NllLoss2DBackward0"
     if reduction == "none":
-        return named(losses, label)
+        # PyTorch brings other ranks to four axes, and the losses back by a view.
+        return named(losses, label if len(shape) in (1, 2, 4) else "ViewBackward0")
     axes = tuple(range(losses.ndim))
     total = reduce_sum(losses, axes, False)
     if reduction == "sum":
@@ -186,11 +187,6 @@ def nll_loss(
     else:
         counted = p.where(ignored, zero, factors)
     return named(p.div(total, reduce_sum(counted, axes, False)), label)
-
-
-def _checked(index: Tensor) -> Tensor:
-    """Negative classes are errors, not counted from the end: move them out of any range."""
-    return p.where(p.lt(index, index._scalar(0)), index._scalar(2**62), index)
 
 
 def _nll_axis(input, target) -> int:

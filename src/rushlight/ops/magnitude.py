@@ -11,6 +11,8 @@ from rushlight.ops.promotion import check_tensor, is_number, to_dtype, widened
 from rushlight.ops.reduction import numpy_names
 from rushlight.ops.spelling import spelled, write_out
 from rushlight.primitives import elementwise as e
+from rushlight.primitives.linalg import svd
+from rushlight.primitives.movement import permute, reshape
 from rushlight.primitives.reduction import reduce_max, reduce_min, reduce_sum
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
@@ -93,16 +95,30 @@ def _norm(x: Tensor, order: float, axes: tuple[int, ...], keepdim: bool) -> Tens
 def norm(input, p="fro", dim=None, keepdim=False, dtype=None) -> Tensor:
     """The p-norm of the elements along `dim`; "fro" is the 2-norm.
 
-    Raises: NotImplementedError for the nuclear norm.  Source: torch.norm.
+    "nuc" is the sum of the singular values of matrices.  Raises: RuntimeError for another name.
+    Source: torch.norm.
     """
     check_tensor("norm", input)
     if p is None or p == "fro":
         p = 2
     if p == "nuc":
-        raise NotImplementedError("norm: the nuclear norm needs singular values")
+        return _nuclear_norm(to_dtype(input, dtype or input._node.dtype), dim, bool(keepdim))
     if isinstance(p, str):
         raise RuntimeError(f"only valid string values are 'fro' and 'nuc', found {p}")
     return vector_norm(input, p, dim, keepdim, dtype=dtype)
+
+
+def _nuclear_norm(x: Tensor, dim, keepdim: bool) -> Tensor:
+    """Sum of the singular values of the matrices along two axes."""
+    axes = tuple(range(x.ndim)) if dim is None else tuple(wrap_axis(d, x.ndim) for d in dim)
+    if len(axes) != 2 or axes[0] == axes[1]:
+        raise RuntimeError(f"nuclear norm requires a 'dim' argument of size 2, got {dim}")
+    others = tuple(a for a in range(x.ndim) if a not in axes)
+    values = svd(permute(x, (*others, *axes)), False)[1]
+    found = reduce_sum(values, (values.ndim - 1,), False)
+    if not keepdim:
+        return found
+    return reshape(found, tuple(1 if a in axes else n for a, n in enumerate(x._node.shape)))
 
 
 @spelled(method=True, out=True)

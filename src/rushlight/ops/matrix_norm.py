@@ -23,11 +23,12 @@ from rushlight.ops.linalg import (
 )
 from rushlight.ops.magnitude import vector_norm
 from rushlight.ops.promotion import check_tensor, constant, promote, to_dtype
+from rushlight.ops.random import randn
 from rushlight.ops.ranges import eye
 from rushlight.ops.reduction import amax, amin
 from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
-from rushlight.ops.spelling import PUBLIC, with_out
+from rushlight.ops.spelling import PUBLIC, spelled, with_out
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import linalg as p
 from rushlight.primitives.movement import permute, reshape
@@ -196,6 +197,36 @@ def lstsq(A, B, rcond=None, *, driver=None):  # noqa: N803
         solution = reshape(solution, solution._node.shape[:-1])
     result = return_type("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
     return result(solution, residuals, rank, values)
+
+
+@spelled()
+def svd_lowrank(A, q=6, niter=2, M=None):  # noqa: N803
+    """(U, S, V) of about rank q, from random projections.
+
+    Source: Halko et al. 2009, algorithm 5.1; torch.svd_lowrank.
+    """
+    if M is not None:
+        A = e.sub(A, M.expand(A._node.shape))
+    columns = A._node.shape[-1]
+    batch = A._node.shape[:-2]
+    basis, _ = p.qr(product(A, randn((*batch, columns, q), dtype=A._node.dtype)), False)
+    for _ in range(niter):
+        basis, _ = p.qr(product(adjoint(A), basis), False)
+        basis, _ = p.qr(product(A, basis), False)
+    u, values, vh = p.svd(product(adjoint(basis), A), False)
+    return product(basis, u), values, adjoint(vh)
+
+
+@spelled()
+def pca_lowrank(A, q=None, center=True, niter=2):  # noqa: N803
+    """(U, S, V) of the columns less their means, of about rank q.  Source: torch.pca_lowrank."""
+    smallest = min(A._node.shape[-2:])
+    q = min(6, smallest) if q is None else q
+    if not 0 <= q <= smallest:
+        raise ValueError(f"q(={q}) must be non-negative integer and not greater than {smallest}")
+    if niter < 0:
+        raise ValueError(f"niter(={niter}) must be non-negative integer")
+    return svd_lowrank(A - A.mean(-2, True) if center else A, q, niter)
 
 
 # ---- powers --------------------------------------------------------------------------------------

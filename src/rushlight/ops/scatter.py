@@ -7,7 +7,13 @@ import numpy as np
 from rushlight.base.dtypes import bool_, int64, uint8
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel
 from rushlight.ops.creation import filled, value_of
-from rushlight.ops.indexing import Gathering, fitted_source, integer_indices, number_as
+from rushlight.ops.indexing import (
+    Gathering,
+    fitted_source,
+    from_zero,
+    integer_indices,
+    number_as,
+)
 from rushlight.ops.promotion import check_tensor, is_number
 from rushlight.ops.selection import index_operand, positions, trimmed
 from rushlight.ops.shaping import axis_of
@@ -302,7 +308,8 @@ def put(input, index, source, accumulate=False) -> Tensor:
     shape = input._node.shape
     flat = p.reshape(input, (numel(shape),))
     mode = "add" if accumulate else "set"
-    found = pi.put(flat, p.reshape(index, (count,)), p.reshape(source, (count,)), 0, mode)
+    index = from_zero(p.reshape(index, (count,)), flat._node.shape[0])
+    found = pi.put(flat, index, p.reshape(source, (count,)), 0, mode)
     return p.reshape(found, shape)
 
 
@@ -330,7 +337,7 @@ def index_put(input, indices, values, accumulate=False) -> Tensor:
             "Index put requires the source and destination dtypes match, got "
             f"{input._node.dtype} for the destination and {values._node.dtype} for the source."
         )
-    gathering = Gathering(input._node.shape, integer_indices(pairs))
+    gathering = Gathering(input._node.shape, integer_indices(pairs, input._node.shape))
     source = fitted_source(values, gathering.shape)
     return gathering.written(input, source, "add" if accumulate else "set")
 

@@ -11,6 +11,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_, float32, float64, int32, int64, narrow
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel, wrap_axis
 from rushlight.ops.creation import arithmetic_value, value_of
+from rushlight.ops.indexing import from_zero
 from rushlight.ops.promotion import check_tensor, is_number, result_dtype, to_dtype
 from rushlight.ops.shaping import axis_of, expanded
 from rushlight.ops.spelling import spelled
@@ -57,8 +58,9 @@ def take(input, index) -> Tensor:
     check_tensor("take", input)
     if index._node.dtype is not int64:
         raise RuntimeError(f"take(): Expected a long tensor for index, but got {index._node.dtype}")
-    line = p.reshape(input, (numel(input._node.shape),))
-    return named(pi.take(line, index, 0), "TakeBackward0")
+    count = numel(input._node.shape)
+    line = p.reshape(input, (count,))
+    return named(pi.take(line, from_zero(index, count), 0), "TakeBackward0")
 
 
 def _along_shapes(name: str, input: Tensor, index: Tensor, axis: int) -> None:
@@ -133,6 +135,7 @@ def take_along_dim(input, indices, dim=None) -> Tensor:
     shape[axis], given[axis] = given[axis], shape[axis]
     wide = broadcast_shapes(input._node.shape, tuple(given))
     narrow_shape = broadcast_shapes(tuple(shape), indices._node.shape)
+    indices = from_zero(indices, input._node.shape[axis])
     return gather(expanded(input, wide), axis, expanded(indices, narrow_shape))
 
 

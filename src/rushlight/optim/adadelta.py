@@ -14,6 +14,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -69,10 +70,7 @@ class Adadelta(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = scalar_option(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         rho, eps = group["rho"], group["eps"]
         v = state["square_avg"] * rho + g * (1 - rho) * g
         delta = (state["acc_delta"] + eps).sqrt() / (v + eps).sqrt() * g

@@ -15,6 +15,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -78,10 +79,7 @@ class Adagrad(FlatOptimizer):
         self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         rate = scalar_option(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
         total = state["sum"] + g * g
         x = x - g * rate / (total.sqrt() + group["eps"])

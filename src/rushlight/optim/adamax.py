@@ -16,6 +16,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor
@@ -71,10 +72,7 @@ class Adamax(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = scalar_option(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         beta1, beta2 = group["betas"]
         m = lerp(state["exp_avg"], g, 1 - beta1)
         u = maximum(state["exp_inf"] * beta2, g.abs() + group["eps"])

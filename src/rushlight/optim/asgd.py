@@ -13,6 +13,7 @@ from rushlight.optim.flat_step import (
     rounded,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -69,10 +70,7 @@ class ASGD(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = float(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         eta, mu, lambd = known["eta"], known["mu"], group["lambd"]
         x = x * (1 - lambd * eta) - g * eta
         ax = x if mu == 1 else state["ax"] + (x - state["ax"]) * mu

@@ -46,6 +46,18 @@ class Known(NamedTuple):
     value: float
 
 
+def with_shared_options(group: dict[str, Any], x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
+    """Parameter and gradient after the group's `maximize` and `weight_decay` (decoupled or not)."""
+    if group["maximize"]:
+        g = -g
+    decay = group["weight_decay"]
+    if decay == 0:
+        return x, g
+    if group.get("decoupled_weight_decay", False):
+        return x * (1 - scalar_option(group["lr"]) * decay), g
+    return x, g + x * decay
+
+
 class FlatOptimizer(Optimizer):
     """An optimizer whose rule is elementwise.
 

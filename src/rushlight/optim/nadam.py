@@ -17,6 +17,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -80,13 +81,7 @@ class NAdam(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = scalar_option(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            if group["decoupled_weight_decay"]:
-                x = x * (1 - lr * group["weight_decay"])
-            else:
-                g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         beta1, beta2 = group["betas"]
         decay = group["momentum_decay"]
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))

@@ -296,11 +296,12 @@ class Optimizer:
         return _register(self._optimizer_load_state_dict_post_hooks, hook, prepend)
 
     def __repr__(self) -> str:
-        lines = [f"{type(self).__name__} ("]
+        blocks = []
         for number, group in enumerate(self.param_groups):
-            lines.append(f"Parameter Group {number}")
+            lines = [f"Parameter Group {number}"]
             lines += [f"    {name}: {group[name]}" for name in sorted(group) if name != "params"]
-        return "\n".join(lines) + "\n)"
+            blocks.append("\n".join(lines) + "\n")
+        return f"{type(self).__name__} (\n" + "\n".join(blocks) + ")"
 
 
 def _wrap_step(cls: type[Optimizer]) -> None:

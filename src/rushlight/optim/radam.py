@@ -16,6 +16,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -72,13 +73,7 @@ class RAdam(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = scalar_option(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            if group["decoupled_weight_decay"]:
-                x = x * (1 - lr * group["weight_decay"])
-            else:
-                g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         beta1, beta2 = group["betas"]
         m = lerp(state["exp_avg"], g, 1 - beta1)
         v = state["exp_avg_sq"] * beta2 + g * (1 - beta2) * g

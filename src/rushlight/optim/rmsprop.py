@@ -15,6 +15,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     scalar_tensor,
     state_like,
+    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -75,10 +76,7 @@ class RMSprop(FlatOptimizer):
     ) -> tuple[Tensor, Flat, dict[str, float]]:
         step = known["step"] + 1
         lr = scalar_option(group["lr"])
-        if group["maximize"]:
-            g = -g
-        if group["weight_decay"] != 0:
-            g = g + x * group["weight_decay"]
+        x, g = with_shared_options(group, x, g)
         alpha = group["alpha"]
         v = state["square_avg"] * alpha + g * (1 - alpha) * g
         changed = {"square_avg": v}

@@ -1,7 +1,8 @@
 """Reading and writing elements named by index tensors.  Level 2.
 
-Indices are int64 and non-negative or negative within bounds; an index out of bounds is found when
-the tape is executed.  Writing with `mode` "set" and repeated indices keeps the last one.
+Indices are int64 and count from 0; only `ravel_index` takes negative ones, which count from the
+end.  An index out of bounds is found when the tape is executed.  Writing with `mode` "set" and
+repeated indices keeps the last one.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.errors import OutOfBounds
 from rushlight.primitives import indexing as p
 from rushlight.reference.table import define
 
@@ -15,20 +16,20 @@ _COMBINE = {
 }
 
 
-def _check(index, size, axis) -> None:
+def _check(index, size, axis, lowest=0) -> None:
     if index.size == 0:
         return
     low, high = int(index.min()), int(index.max())
-    if low < -size or high >= size:
+    if low < lowest or high >= size:
         wrong = high if high >= size else low
-        raise IndexError(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+        raise OutOfBounds(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
 
 
 def _ravel_index(*arguments):
     *indices, sizes = arguments
     flat = np.int64(0)
     for axis, (index, size) in enumerate(zip(indices, sizes)):
-        _check(index, size, axis)
+        _check(index, size, axis, -size)
         flat = flat * size + np.where(index < 0, index + size, index)
     return flat
 
@@ -55,7 +56,6 @@ def _add_rows(rows, index, source) -> None:
     """rows[index] += source with repetitions: sorted by row, then one sum for each row."""
     if index.size == 0:
         return
-    index = np.where(index < 0, index + rows.shape[0], index)
     order = np.argsort(index, kind="stable")
     ordered = index[order]
     starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
@@ -95,7 +95,6 @@ def _scatter(x, index, source, axis, mode):
 
 def _add_flat(result, where, source) -> None:
     """Addition at repeated places by counting; sums are formed in double precision."""
-    where = tuple(np.where(i < 0, i + n, i) for i, n in zip(where, result.shape))
     flat = np.ravel_multi_index(np.broadcast_arrays(*where), result.shape).reshape(-1)
     if flat.size:
         total = np.bincount(flat, source.reshape(-1), result.size)

@@ -1,6 +1,15 @@
 """PyTorch's `torch.special`: names for the spellings of `ops`; computes nothing.  Level 12."""
 
-from rushlight.ops import activation, binary, complex, pointwise, polynomials, reduction, special
+from rushlight.ops import (
+    activation,
+    bessel,
+    binary,
+    complex,
+    pointwise,
+    polynomials,
+    reduction,
+    special,
+)
 from rushlight.ops.spelling import with_out
 
 digamma = psi = pointwise.digamma
@@ -51,3 +60,12 @@ shifted_chebyshev_polynomial_t = with_out(polynomials.shifted_chebyshev_polynomi
 shifted_chebyshev_polynomial_u = with_out(polynomials.shifted_chebyshev_polynomial_u)
 shifted_chebyshev_polynomial_v = with_out(polynomials.shifted_chebyshev_polynomial_v)
 shifted_chebyshev_polynomial_w = with_out(polynomials.shifted_chebyshev_polynomial_w)
+
+bessel_j0 = with_out(bessel.bessel_j0)
+bessel_j1 = with_out(bessel.bessel_j1)
+bessel_y0 = with_out(bessel.bessel_y0)
+bessel_y1 = with_out(bessel.bessel_y1)
+modified_bessel_k0 = with_out(bessel.modified_bessel_k0)
+modified_bessel_k1 = with_out(bessel.modified_bessel_k1)
+scaled_modified_bessel_k0 = with_out(bessel.scaled_modified_bessel_k0)
+scaled_modified_bessel_k1 = with_out(bessel.scaled_modified_bessel_k1)

@@ -219,16 +219,24 @@ def pending_ancestors(node: Node) -> list[Node]:
     return order
 
 
-def leaf_node(array, dtype, kind=BUFFER) -> Node:
-    """A materialised node around an array in storage form that nobody else writes to."""
+def unread_node(shape, dtype) -> Node:
+    """A node that stands for memory not read yet: it has a shape and a dtype, and no value."""
     node = Node()
-    node.step = leaf_spec(kind, array.shape, dtype)
+    node.step = leaf_spec(BUFFER, shape, dtype)
     node.inputs = ()
     node.address = NO_ADDRESS
-    node.shape = array.shape
+    node.shape = shape
     node.dtype = dtype
-    node.value = array
+    node.value = None
     node.home = None
+    return node
+
+
+def leaf_node(array, dtype, kind=BUFFER) -> Node:
+    """A materialised node around an array in storage form that nobody else writes to."""
+    node = unread_node(array.shape, dtype)
+    node.step = leaf_spec(kind, array.shape, dtype)
+    node.value = array
     return node
 
 

@@ -75,8 +75,8 @@ class _GradMode:
         return in_mode
 
 
-class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
-    """Operations inside record no gradient.  Usable as `with no_grad():` and `@no_grad()`."""
+class _BareDecorator(_GradMode):
+    """A mode that also decorates without being called: `@no_grad` above a function."""
 
     def __new__(cls, function=None):
         mode = super().__new__(cls)
@@ -84,20 +84,17 @@ class no_grad(_GradMode):  # noqa: N801 - PyTorch's name
             return mode
         mode.__init__()
         return mode(function)
+
+
+class no_grad(_BareDecorator):  # noqa: N801 - PyTorch's name
+    """Operations inside record no gradient.  Usable as `with no_grad():` and `@no_grad()`."""
 
     def __init__(self, function=None) -> None:
         super().__init__(False)
 
 
-class enable_grad(_GradMode):  # noqa: N801 - PyTorch's name
+class enable_grad(_BareDecorator):  # noqa: N801 - PyTorch's name
     """Operations inside record gradients again."""
-
-    def __new__(cls, function=None):
-        mode = super().__new__(cls)
-        if function is None:
-            return mode
-        mode.__init__()
-        return mode(function)
 
     def __init__(self, function=None) -> None:
         super().__init__(True)

@@ -16,9 +16,7 @@ import numpy as np
 
 from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
-from rushlight.tape.memo import BUFFER, leaf_spec
-from rushlight.tape.node import NO_ADDRESS, Node
-from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.storage import ALWAYS_STALE, Storage, layout_for, storage_of
 from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
@@ -70,7 +68,7 @@ def tensor_on_storage(
         node.home = (storage, storage.version)
         seen = storage.stamp
     else:
-        node = _unread(shape, storage.dtype)
+        node = unread_node(shape, storage.dtype)
         seen = ALWAYS_STALE
     tensor = wrap(node)
     tensor._storage = storage
@@ -79,19 +77,6 @@ def tensor_on_storage(
     if requires_grad:
         tensor._grad_fn = AccumulateGrad(tensor)
     return tensor
-
-
-def _unread(shape: tuple[int, ...], dtype: DType) -> Node:
-    """A node whose value is read from the storage at the tensor's first use."""
-    node = Node()
-    node.step = leaf_spec(BUFFER, shape, dtype)
-    node.inputs = ()
-    node.address = NO_ADDRESS
-    node.shape = shape
-    node.dtype = dtype
-    node.value = None
-    node.home = None
-    return node
 
 
 # ---- pickle ------------------------------------------------------------------------------------

@@ -16,9 +16,8 @@ import numpy as np
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
-from rushlight.tape.memo import BUFFER, leaf_spec
-from rushlight.tape.node import NO_ADDRESS, Node
-from rushlight.tape.tape import leaf_node, local, materialise
+from rushlight.tape.node import Node
+from rushlight.tape.tape import leaf_node, local, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad, Overwrite, named
 from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
 
@@ -114,7 +113,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     storage = storage_of(tensor)
     shape = tuple(shape)
     if storage.pinned is not None and tensor._grad_fn is None:
-        view = wrap(_placeholder(shape, storage.dtype))
+        view = wrap(unread_node(shape, storage.dtype))
         view._seen = ALWAYS_STALE
     else:
         view = read(tensor)
@@ -132,7 +131,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
 def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
-    view = wrap(_placeholder(tuple(shape), storage.dtype))
+    view = wrap(unread_node(tuple(shape), storage.dtype))
     view._storage = storage
     view._seen = ALWAYS_STALE
     view._layout = layout_for(storage, view._node.shape, strides, offset)
@@ -222,8 +221,8 @@ def reinterpret(tensor: Tensor, dtype) -> Tensor:
     pin(tensor)
     storage = tensor._storage
     memory = storage.pinned.view(dtype.numpy)
-    shared = Storage(_placeholder(memory.shape, dtype), dtype, memory.size, memory)
-    view = wrap(_placeholder(shape, dtype))
+    shared = Storage(unread_node(memory.shape, dtype), dtype, memory.size, memory)
+    view = wrap(unread_node(shape, dtype))
     view._storage = shared
     view._seen = ALWAYS_STALE
     view._layout = layout_for(shared, shape, strides, offset)
@@ -275,18 +274,6 @@ def read_strided(source: Tensor, shape, strides, offset: int) -> Tensor:
         if is_contiguous(shape, strides):
             return source if shape == source._node.shape else reshape(source, shape)
     return strided_read(source, scalar_tensor(offset, int64), shape, strides)
-
-
-def _placeholder(shape, dtype) -> Node:
-    node = Node()
-    node.step = leaf_spec(BUFFER, shape, dtype)
-    node.inputs = ()
-    node.address = NO_ADDRESS
-    node.shape = shape
-    node.dtype = dtype
-    node.value = None
-    node.home = None
-    return node
 
 
 def refresh(tensor: Tensor) -> None:
@@ -567,8 +554,3 @@ def replace_data(tensor: Tensor, source: Tensor) -> None:
     tensor._seen = source._seen
     tensor._layout = source._layout
     tensor._base = None
-
-
-def strided_window(tensor: Tensor) -> tuple[tuple[int, ...], int]:
-    """(strides, offset) of the tensor within its storage."""
-    return strides_of(tensor), tensor.storage_offset()

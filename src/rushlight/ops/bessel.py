@@ -1,0 +1,220 @@
+"""Bessel functions of order 0 and 1: J and Y by quadrature, K by series and quadrature.  Level 11.
+
+J and Y: up to 25 the integrals over the circle, whose trapezoidal sums of 128 points converge
+faster than any power; beyond, Hankel's asymptotic series.  As in PyTorch they carry no gradient.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from rushlight.base.dtypes import narrow
+from rushlight.ops.promotion import as_inexact, constant, refuse
+from rushlight.ops.special import i0, i1
+from rushlight.primitives import elementwise as e
+from rushlight.primitives.movement import reshape
+from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+
+_FAR = 25.0
+_POINTS = 128
+_HANKEL_TERMS = 10
+# Angles of the midpoint rule on half the circle.
+_ANGLES = (np.arange(_POINTS) + 0.5) * np.pi / _POINTS
+_TERMS = np.arange(1, 41)
+
+
+def _operand(name: str, x) -> Tensor:
+    found = as_inexact(name, x)
+    refuse(name, found, complex_=True)
+    return constant(found)
+
+
+def _times(x: Tensor, factor: float) -> Tensor:
+    return e.mul(x, x._scalar(factor))
+
+
+def _plus(x: Tensor, term: float) -> Tensor:
+    return e.add(x, x._scalar(term))
+
+
+def _constants(x: Tensor, array) -> Tensor:
+    return tensor_from_numpy(narrow(np.ascontiguousarray(array), x._node.dtype), x._node.dtype)
+
+
+def _circle_sum(x: Tensor, wave, weights) -> Tensor:
+    """The mean over the angles of weights times wave(x sin angle)."""
+    phase = e.mul(reshape(x, (*x._node.shape, 1)), _constants(x, np.sin(_ANGLES)))
+    values = e.mul(wave(phase), _constants(x, weights / _POINTS))
+    return reduce_sum(values, (x.ndim,), False)
+
+
+def _hankel(x: Tensor, order: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """(amplitude * P, amplitude * Q, cosine, sine) of the phase x - order pi/2 - pi/4."""
+    mu = 4 * order * order
+    inverse = e.reciprocal(_times(x, 8.0))
+    p, q = x._scalar(0.0), x._scalar(0.0)
+    term = x._scalar(1.0)
+    for k in range(_HANKEL_TERMS):
+        part = _times(term, -1.0 if k % 4 in (2, 3) else 1.0)
+        if k % 2:
+            q = e.add(q, part)
+        else:
+            p = e.add(p, part)
+        term = _times(e.mul(term, inverse), (mu - (2 * k + 1) ** 2) / (k + 1))
+    amplitude = e.sqrt(e.div(x._scalar(2 / math.pi), x))
+    phase = _plus(x, -(order / 2 + 0.25) * math.pi)
+    return e.mul(amplitude, p), e.mul(amplitude, q), e.cos(phase), e.sin(phase)
+
+
+def _split(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(|x| > 25, |x| where it is not, |x| where it is)."""
+    size = e.absolute(x)
+    beyond = e.gt(size, size._scalar(_FAR))
+    return (
+        beyond,
+        e.where(e.le(size, size._scalar(_FAR)), size, size._scalar(1.0)),
+        e.where(beyond, size, size._scalar(_FAR)),
+    )
+
+
+def bessel_j0(input) -> Tensor:
+    """Bessel function of the first kind of order 0.  Source: torch.special.bessel_j0."""
+    x = _operand("bessel_j0", input)
+    beyond, near, far = _split(x)
+    p, q, cosine, sine = _hankel(far, 0)
+    tail = e.sub(e.mul(p, cosine), e.mul(q, sine))
+    found = e.where(beyond, tail, _circle_sum(near, e.cos, np.ones(_POINTS)))
+    return e.where(e.ne(x, x), x, found)
+
+
+def bessel_j1(input) -> Tensor:
+    """Bessel function of the first kind of order 1.  Source: torch.special.bessel_j1."""
+    x = _operand("bessel_j1", input)
+    beyond, near, far = _split(x)
+    p, q, cosine, sine = _hankel(far, 1)
+    tail = e.sub(e.mul(p, cosine), e.mul(q, sine))
+    found = e.where(beyond, tail, _circle_sum(near, e.sin, np.sin(_ANGLES)))
+    return e.where(e.ne(x, x), x, e.mul(found, e.sign(x)))
+
+
+# Neumann's series (Abramowitz and Stegun 9.1.88): Y by log(x) J and all J of the same parity.
+_Y0_WEIGHTS = sum((-1) ** k / k * np.cos(2 * k * _ANGLES) for k in _TERMS)
+_Y1_WEIGHTS = sum(
+    (-1) ** k * (2 * k + 1) / (k * (k + 1)) * np.sin((2 * k + 1) * _ANGLES) for k in _TERMS
+)
+
+
+def _second_kind(name: str, input, order: int, body) -> Tensor:
+    x = _operand(name, input)
+    beyond, near, far = _split(x)
+    near = e.where(e.gt(near, near._scalar(0.0)), near, near._scalar(1.0))
+    p, q, cosine, sine = _hankel(far, order)
+    tail = e.add(e.mul(p, sine), e.mul(q, cosine))
+    found = e.where(e.ne(x, x), x, e.where(beyond, tail, body(near)))
+    zero = x._scalar(0.0)
+    found = e.where(e.eq(x, zero), x._scalar(-math.inf), found)
+    return e.where(e.lt(x, zero), x._scalar(math.nan), found)
+
+
+def bessel_y0(input) -> Tensor:
+    """Bessel function of the second kind of order 0.  Source: torch.special.bessel_y0."""
+
+    def body(x):
+        growth = _plus(e.log(_times(x, 0.5)), np.euler_gamma)
+        j0 = _circle_sum(x, e.cos, np.ones(_POINTS))
+        rest = _circle_sum(x, e.cos, _Y0_WEIGHTS)
+        return e.sub(_times(e.mul(growth, j0), 2 / math.pi), _times(rest, 4 / math.pi))
+
+    return _second_kind("bessel_y0", input, 0, body)
+
+
+def bessel_y1(input) -> Tensor:
+    """Bessel function of the second kind of order 1.  Source: torch.special.bessel_y1."""
+
+    def body(x):
+        growth = _plus(e.log(_times(x, 0.5)), np.euler_gamma - 1)
+        j1 = _circle_sum(x, e.sin, np.sin(_ANGLES))
+        rest = _circle_sum(x, e.sin, _Y1_WEIGHTS)
+        smooth = e.sub(_times(e.mul(growth, j1), 2 / math.pi), _times(rest, 2 / math.pi))
+        j0 = _circle_sum(x, e.cos, np.ones(_POINTS))
+        return e.sub(smooth, e.div(_times(j0, 2 / math.pi), x))
+
+    return _second_kind("bessel_y1", input, 1, body)
+
+
+# ---- K -------------------------------------------------------------------------------------------
+
+_K_NEAR = 2.0
+_K_TERMS = 16
+_K_STEP = 1 / 16
+# exp(x) K(x) is the integral of exp(-x (cosh t - 1)) cosh(n t); at x = 2 it has ended by t = 4.
+_K_NODES = np.arange(0, 4.5, _K_STEP)
+
+
+def _k_far(x: Tensor, order: int) -> Tensor:
+    """exp(x) K(x) for x >= 2 by the trapezoidal rule."""
+    weights = np.cosh(order * _K_NODES) * _K_STEP
+    weights[0] *= 0.5
+    column = reshape(x, (*x._node.shape, 1))
+    decay = e.exp(e.neg(e.mul(column, _constants(x, np.cosh(_K_NODES) - 1))))
+    return reduce_sum(e.mul(decay, _constants(x, weights)), (x.ndim,), False)
+
+
+def _k_near(x: Tensor, order: int) -> Tensor:
+    """K(x) for 0 < x <= 2 by its power series."""
+    quarter = _times(e.mul(x, x), 0.25)
+    total = x._scalar(0.0)
+    for k in range(_K_TERMS, -1, -1):
+        harmonic = sum(1 / i for i in range(1, k + 1)) - np.euler_gamma
+        if order == 0:
+            coefficient = harmonic / math.factorial(k) ** 2
+        else:
+            pair = 2 * harmonic + 1 / (k + 1)
+            coefficient = pair / (math.factorial(k) * math.factorial(k + 1))
+        total = _plus(e.mul(total, quarter), coefficient)
+    growth = e.log(_times(x, 0.5))
+    if order == 0:
+        return e.sub(total, e.mul(growth, i0(x)))
+    smooth = e.sub(e.mul(growth, i1(x)), _times(e.mul(x, total), 0.25))
+    return e.add(e.reciprocal(x), smooth)
+
+
+def _k(name: str, input, order: int, scaled: bool) -> Tensor:
+    x = _operand(name, input)
+    beyond = e.gt(x, x._scalar(_K_NEAR))
+    inside = e.bitwise_and(e.gt(x, x._scalar(0.0)), e.le(x, x._scalar(_K_NEAR)))
+    near = e.where(inside, x, x._scalar(1.0))
+    far = e.where(beyond, x, x._scalar(_K_NEAR))
+    tail, body = _k_far(far, order), _k_near(near, order)
+    if scaled:
+        body = e.mul(body, e.exp(near))
+    else:
+        tail = e.mul(tail, e.exp(e.neg(far)))
+    found = e.where(beyond, tail, body)
+    zero = x._scalar(0.0)
+    found = e.where(e.eq(x, zero), x._scalar(math.inf), found)
+    found = e.where(e.lt(x, zero), x._scalar(math.nan), found)
+    return e.where(e.ne(x, x), x, found)
+
+
+def modified_bessel_k0(input) -> Tensor:
+    """Modified Bessel function of the second kind of order 0."""
+    return _k("modified_bessel_k0", input, 0, False)
+
+
+def modified_bessel_k1(input) -> Tensor:
+    """Modified Bessel function of the second kind of order 1."""
+    return _k("modified_bessel_k1", input, 1, False)
+
+
+def scaled_modified_bessel_k0(input) -> Tensor:
+    """exp(x) times modified_bessel_k0(x)."""
+    return _k("scaled_modified_bessel_k0", input, 0, True)
+
+
+def scaled_modified_bessel_k1(input) -> Tensor:
+    """exp(x) times modified_bessel_k1(x)."""
+    return _k("scaled_modified_bessel_k1", input, 1, True)
