@@ -41,3 +41,13 @@ def test_one_element_in_several_axes_moves_to_itself() -> None:
         return [rl.where((x != 0).T, x * 3, 1.0).T + x, x.T.exp().T * x]
 
     compare(program, rtol=5e-7)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int16", "int32", "int64"])
+@pytest.mark.parametrize("source", ["float32", "float64", "bfloat16"])
+def test_floats_beyond_an_integer_type_wrap_around(dtype, source) -> None:
+    def program():
+        numbers = [300.7, -300.7, 3e9, -3e9, 1e30, -1e30, float("nan"), float("inf"), 0.5]
+        return [rl.tensor(numbers).to(getattr(rl, source)).to(getattr(rl, dtype))]
+
+    compare(program)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rushlight.base.dtypes import dtype_by_name
+from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import (
@@ -557,7 +557,7 @@ def _accumulating(value: Value) -> str:
 def _applied(value: Value, row, operands: list[Expr]) -> Expr:
     """A scalar rule on operands, with 16-bit floats widened and the result rounded back."""
     if value.primitive.name == "cast":
-        return Cast(operands[0], value.dtype.name)
+        return _converted(operands[0], value.dtype)
     if value.primitive.name == "where":
         return row(
             operands[0], _as(operands[1], value.dtype.name), _as(operands[2], value.dtype.name)
@@ -565,6 +565,21 @@ def _applied(value: Value, row, operands: list[Expr]) -> Expr:
     wide = [Cast(e, "float32") if e.dtype in HALF else e for e in operands]
     result = row(*wide, *value.params)
     return _as(result, value.dtype.name)
+
+
+def _converted(element: Expr, dtype: DType) -> Expr:
+    """A cast as the reference rule does it: floats to integers through int64, which wraps around."""
+    name = dtype.name
+    if dtype.is_inexact or name == "bool" or element.dtype not in (*HALF, "float32", "float64"):
+        return Cast(element, name)
+    wide = Cast(element, "float32") if element.dtype in HALF else element
+    inside = call(
+        "and",
+        call("ge", wide, Const(-(2.0**63), wide.dtype)),
+        call("lt", wide, Const(2.0**63, wide.dtype)),
+    )
+    lowest = Const(-(2**63), "int64")
+    return _as(call("where", inside, Cast(wide, "int64"), lowest), name)
 
 
 def _as(expr: Expr, dtype: str) -> Expr:
