@@ -33,8 +33,9 @@ from rushlight.loopnest.ir import (
     call,
     reduce_lanes,
 )
-from rushlight.lowering.group import FLAT_PIECE, HALF, Nest, Word
+from rushlight.lowering.group import FLAT_PIECE, Nest, Word
 from rushlight.lowering.position import ZERO
+from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import Alone
 from rushlight.schedule.program import OPERATION, SCALAR_LEAF, Program, Value
 from rushlight.tape.primitive import VARIADIC

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rushlight.base.dtypes import DType, dtype_by_name
+from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import (
@@ -34,6 +34,7 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.lowering.position import ZERO, Position
+from rushlight.lowering.scalars import HALF, applied, as_dtype
 from rushlight.lowering.table import scalar_rule
 from rushlight.schedule.access import Unreachable, reads
 from rushlight.schedule.fusion import (
@@ -54,7 +55,6 @@ from rushlight.schedule.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Prog
 # enough that its launch does not count.
 FLAT_PIECE = 8192
 
-HALF = ("float16", "bfloat16")
 _BOOL_REDUCTION = {"max": "or", "min": "and"}
 
 
@@ -136,7 +136,7 @@ class NestBuilder:
             self.params.append(param)
             self.words.append(Word(None, value.slot))
             self.scalars[value.slot] = param
-        return _as(param, value.dtype.name)
+        return as_dtype(param, value.dtype.name)
 
     def fresh(self, stem: str) -> str:
         """A name not used before in this kernel."""
@@ -198,7 +198,7 @@ class NestBuilder:
         for slot in value.inputs:
             shape = self.program.values[slot].shape
             operands.append(self.element(slot, position.broadcast_to_operand(shape)))
-        return _applied(value, row, operands)
+        return applied(value, row, operands)
 
     def _permuted(self, value: Value, operand: Value, position: Position) -> Position:
         axes = position.axes()
@@ -552,38 +552,6 @@ def _accumulating(value: Value) -> str:
     """The dtype a reduction accumulates in."""
     name = value.dtype.name
     return "float32" if name in HALF else name
-
-
-def _applied(value: Value, row, operands: list[Expr]) -> Expr:
-    """A scalar rule on operands, with 16-bit floats widened and the result rounded back."""
-    if value.primitive.name == "cast":
-        return _converted(operands[0], value.dtype)
-    if value.primitive.name == "where":
-        return row(
-            operands[0], _as(operands[1], value.dtype.name), _as(operands[2], value.dtype.name)
-        )
-    wide = [Cast(e, "float32") if e.dtype in HALF else e for e in operands]
-    result = row(*wide, *value.params)
-    return _as(result, value.dtype.name)
-
-
-def _converted(element: Expr, dtype: DType) -> Expr:
-    """A cast as the reference rule does it: floats to integers through int64, which wraps around."""
-    name = dtype.name
-    if dtype.is_inexact or name == "bool" or element.dtype not in (*HALF, "float32", "float64"):
-        return Cast(element, name)
-    wide = Cast(element, "float32") if element.dtype in HALF else element
-    inside = call(
-        "and",
-        call("ge", wide, Const(-(2.0**63), wide.dtype)),
-        call("lt", wide, Const(2.0**63, wide.dtype)),
-    )
-    lowest = Const(-(2**63), "int64")
-    return _as(call("where", inside, Cast(wide, "int64"), lowest), name)
-
-
-def _as(expr: Expr, dtype: str) -> Expr:
-    return expr if expr.dtype == dtype else Cast(expr, dtype)
 
 
 def build_nests(schedule: Schedule, position: int) -> list[Nest]:
