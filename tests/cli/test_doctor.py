@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import rushlight
+from rushlight.base.config import EXECUTORS
 from rushlight.cli import doctor, machine, main, self_test
 
 
@@ -46,6 +47,7 @@ def test_the_report_is_json_on_demand(capsys: pytest.CaptureFixture[str]) -> Non
     assert code == 0 and report["healthy"] and report["problems"] == []
     assert report["rushlight"] == rushlight.__version__
     assert report["processor"]["usable_threads"] >= 1
+    assert doctor.EXECUTORS.keys() == set(EXECUTORS) and report["executor"] in EXECUTORS
     versions = {row["name"]: row["version"] for row in report["dependencies"]}
     assert versions["numpy"] == np.__version__ and versions["llvmlite"] is not None
     assert {item["kind"] for item in report["accelerators"]} == {"NVIDIA", "AMD", "Apple"}
@@ -56,7 +58,7 @@ def test_the_report_is_json_on_demand(capsys: pytest.CaptureFixture[str]) -> Non
 def test_the_report_in_words_names_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["doctor"]) == 0
     text = capsys.readouterr().out
-    for word in ("Python", "Platform", "Processor", "Memory", "numpy", "LLVM", "NVIDIA", "pass"):
+    for word in ("Python", "Platform", "Processor", "Memory", "numpy", "LLVM", "Executor", "pass"):
         assert word in text
     assert text.endswith("All is well: rushlight computes on this machine's CPU.\n")
 

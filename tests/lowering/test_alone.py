@@ -20,7 +20,7 @@ def filled(shape, dtype: str = "float32", seed: int = 1):
 
 
 def indices(shape, size: int, seed: int = 1):
-    return rl.tensor(np.random.default_rng(seed).integers(-size, size, shape))
+    return rl.tensor(np.random.default_rng(seed).integers(0, size, shape))
 
 
 # ---- movement ------------------------------------------------------------------------------------

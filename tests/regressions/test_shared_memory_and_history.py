@@ -78,3 +78,30 @@ def test_backward_from_a_view_has_the_history_of_writes_to_its_base():
     y.mul_(3)
     last.backward()
     assert x.grad.tolist() == [0.0, 0.0, 6.0]
+
+
+def _stale_view():
+    """A view made before its base got a history, and the leaf behind that history."""
+    x = _leaf()
+    y = rushlight.zeros(3, dtype=rushlight.float64)
+    view = y[1:]
+    y.add_(x * 3)
+    return x, view
+
+
+def test_a_view_whose_base_got_a_history_is_not_handed_to_numpy():
+    _, view = _stale_view()
+    with pytest.raises(RuntimeError, match="requires grad"):
+        view.numpy()
+
+
+def test_a_view_whose_base_got_a_history_prints_it():
+    _, view = _stale_view()
+    assert repr(view).endswith("grad_fn=<AsStridedBackward0>)")
+
+
+def test_a_view_whose_base_got_a_history_is_written_in_place():
+    x, view = _stale_view()
+    view.mul_(x[1:])
+    view.sum().backward()
+    assert x.grad.tolist() == [0.0, 12.0, 24.0]

@@ -309,7 +309,7 @@ def _finish_output(
     if not isinstance(output, Tensor):
         return output
     if not _contains(ctx._dirty, output):
-        if output._grad_fn is not None or _contains(args, output):
+        if current_edge(output) is not None or _contains(args, output):
             # Its own history must not be replaced under other holders of the same tensor.
             output = alias_without_grad(output)
     differentiable = not _contains(ctx._non_differentiable, output)
@@ -441,7 +441,8 @@ def once_differentiable(fn: Callable[..., Any]) -> Callable[..., Any]:
         follows = current_tape().grad_enabled
         with set_grad_enabled(False):
             outputs = fn(ctx, *args)
-        edges = tuple(a._grad_fn for a in args if isinstance(a, Tensor) and a._grad_fn is not None)
+        found = [current_edge(a) for a in args if isinstance(a, Tensor)]
+        edges = tuple(edge for edge in found if edge is not None)
         if not follows or not edges:
             return outputs
         sequence = outputs if isinstance(outputs, tuple) else (outputs,)

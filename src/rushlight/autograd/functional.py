@@ -16,7 +16,7 @@ from rushlight.base.shapes import numel
 from rushlight.primitives.movement import concatenate, expand, reshape
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.grad_mode import enable_grad
-from rushlight.tensor.storage import alias_without_grad
+from rushlight.tensor.storage import alias_without_grad, current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 Tensors = tuple[Tensor, ...]
@@ -51,7 +51,7 @@ def _fresh_inputs(inputs: Tensors, create_graph: bool) -> Tensors:
     """Handles to differentiate by: connected to the caller's graph only under create_graph."""
     fresh = []
     for x in inputs:
-        if create_graph and x._grad_fn is not None:
+        if create_graph and current_edge(x) is not None:
             fresh.append(reshape(x, tuple(x.shape)))
         else:
             handle = alias_without_grad(x)
@@ -98,7 +98,7 @@ def _check_connected(outputs: Tensors, strict: bool, where: str) -> None:
     if not strict:
         return
     for position, output in enumerate(outputs):
-        if output._grad_fn is None:
+        if current_edge(output) is None:
             raise RuntimeError(
                 f"Output {position} of the user-provided function does not require gradients. The "
                 f"outputs must be computed in a differentiable manner from the input when running "
@@ -115,7 +115,7 @@ def _gradients(
     where: str = "",
 ) -> Tensors:
     """Gradients with zeros (an error if strict) where an input does not matter."""
-    kept = [(o, c) for o, c in zip(outputs, cotangents) if o._grad_fn is not None]
+    kept = [(o, c) for o, c in zip(outputs, cotangents) if current_edge(o) is not None]
     if not kept:
         return tuple(_zero(x) for x in inputs)
     found = grad(

@@ -18,7 +18,7 @@ from rushlight.base.dtypes import DType, float64, narrow, widen
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.interop import read_array
-from rushlight.tensor.storage import alias_without_grad
+from rushlight.tensor.storage import alias_without_grad, current_edge
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -106,7 +106,7 @@ def analytical_jacobian(output: Tensor, target: Tensor) -> np.ndarray:
 
 def _check_inputs(inputs: Sequence[Any]) -> list[int]:
     positions = [
-        i for i, x in enumerate(inputs) if isinstance(x, Tensor) and x._grad_fn is not None
+        i for i, x in enumerate(inputs) if isinstance(x, Tensor) and current_edge(x) is not None
     ]
     if not positions:
         raise ValueError(
@@ -179,7 +179,7 @@ def _check_all(
         target = inputs[position]
         numerical = numerical_jacobian(func, inputs, position, eps)
         for number, output in enumerate(outputs):
-            if output._grad_fn is None:
+            if current_edge(output) is None:
                 if numerical and np.abs(numerical[number]).max(initial=0.0) > atol:
                     raise GradcheckError(
                         "Numerical gradient for function expected to be zero, but output "
@@ -219,7 +219,7 @@ def _check_dtype(output: Tensor, target: Tensor) -> None:
 
 def _check_undefined(func: Callable[..., Any], inputs: tuple, positions: list[int]) -> None:
     """With several outputs, each alone must give gradients: the others' cotangents are absent."""
-    outputs = [o for o in _outputs(func, inputs) if o._grad_fn is not None]
+    outputs = [o for o in _outputs(func, inputs) if current_edge(o) is not None]
     if len(outputs) < 2:
         return
     targets = [inputs[i] for i in positions]
@@ -262,7 +262,7 @@ def gradgradcheck(
         raise NotImplementedError("gradgradcheck: forward-mode derivatives are not available")
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     positions = _check_inputs(inputs)
-    outputs = [o for o in _outputs(func, inputs) if o._grad_fn is not None]
+    outputs = [o for o in _outputs(func, inputs) if current_edge(o) is not None]
     if grad_outputs is None:
         cotangents = [_random_like(output, seed) for seed, output in enumerate(outputs)]
     elif isinstance(grad_outputs, (tuple, list)):
@@ -274,7 +274,7 @@ def gradgradcheck(
         xs, vs = arguments[: len(inputs)], arguments[len(inputs) :]
         xs = tuple(_tracked(x, i in positions) for i, x in enumerate(xs))
         found = grad(
-            [o for o in _outputs(func, xs) if o._grad_fn is not None],
+            [o for o in _outputs(func, xs) if current_edge(o) is not None],
             [xs[i] for i in positions],
             list(vs),
             create_graph=True,
@@ -297,7 +297,7 @@ def gradgradcheck(
 
 def _tracked(x: Any, wanted: bool) -> Any:
     """An argument to differentiate by; finite differences bring plain tensors."""
-    if not wanted or x._grad_fn is not None:
+    if not wanted or current_edge(x) is not None:
         return x
     handle = alias_without_grad(x)
     require_gradient(handle, True)

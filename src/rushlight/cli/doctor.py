@@ -13,7 +13,10 @@ import os
 from dataclasses import asdict
 
 from rushlight import __version__
+from rushlight.base.config import config
 from rushlight.cli import machine, self_test
+
+EXECUTORS = {"reference": "reference: NumPy", "compiled": "compiled: machine code by LLVM"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -50,6 +53,7 @@ def examine() -> dict:
         "processor": machine.processor(llvm),
         "memory": machine.memory_bytes(),
         "dependencies": dependencies,
+        "executor": config.executor,
         "llvm": {key: llvm[key] for key in ("llvm", "triple", "error") if key in llvm},
         "accelerators": [asdict(item) for item in machine.accelerators()],
         "settings": {
@@ -86,6 +90,7 @@ def in_words(report: dict) -> str:
         lines.append(_row("Packages" if index == 0 else "", _package(row)))
     if "llvm" in report["llvm"]:
         lines.append(_row("", f"LLVM {report['llvm']['llvm']} for {report['llvm']['triple']}"))
+    lines.append(_row("Executor", EXECUTORS[report["executor"]]))
     for index, (name, value) in enumerate(report["settings"].items()):
         lines.append(_row("Settings" if index == 0 else "", f"{name}={value}"))
     lines += ["", "Accelerators"]

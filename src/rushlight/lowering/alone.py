@@ -184,9 +184,9 @@ class Maker:
 
     # ---- indices from memory ---------------------------------------------------------------------
 
-    def checked(self, index: Value, size: int) -> None:
+    def checked(self, index: Value, size: int, *, from_end: bool = False) -> None:
         """Adds the nest that sets a flag where an element of `index` is out of bounds."""
-        self.flagged(index, lambda c: self.bounded(index, c, size)[1])
+        self.flagged(index, lambda c: self.bounded(index, c, size, from_end=from_end)[1])
 
     def flagged(self, operand: Value, wrong: Callable[[Expr], Expr]) -> None:
         """Adds the nest that sets a flag where `wrong`, of the place in an operand, is true."""
@@ -199,12 +199,18 @@ class Maker:
         store = self.store(self.program.values[slot], self.size(flag), Var("a", "bool"))
         self.finish((reduce, store), 1)
 
-    def bounded(self, index: Value, position: Expr, size: int) -> tuple[Expr, Expr]:
-        """(an element of `index`, inside its bounds for an axis; whether it was outside)."""
+    def bounded(
+        self, index: Value, position: Expr, size: int, *, from_end: bool = False
+    ) -> tuple[Expr, Expr]:
+        """(an element of `index`, inside its bounds for an axis; whether it was outside).
+
+        from_end: whether negative ones count from the axis's end; else they are outside.
+        """
         given = self.load(index, position)
         count = self.size(size)
-        negative = call("lt", given, ZERO)
-        counted = call("where", negative, given + count, given)
+        counted = given
+        if from_end:
+            counted = call("where", call("lt", given, ZERO), given + count, given)
         inside = call("maximum", call("minimum", counted, count - Const(1, "int64")), ZERO)
         wrong = call("or", call("lt", counted, ZERO), call("ge", counted, count))
         return inside, wrong

@@ -22,13 +22,14 @@ def _ravel_index(maker: Maker, value: Value) -> None:
     (sizes,) = value.params
     operands = [maker.operand(value, i) for i in range(len(sizes))]
     for operand, size in zip(operands, sizes):
-        maker.checked(operand, size)
+        maker.checked(operand, size, from_end=True)
     steps = [broadcast_steps(value.shape, operand.shape) for operand in operands]
 
     def body(at):
         flat: Expr = ZERO
         for operand, size, place in zip(operands, sizes, at):
-            flat = flat * maker.size(size) + maker.bounded(operand, place, size)[0]
+            chosen = maker.bounded(operand, place, size, from_end=True)[0]
+            flat = flat * maker.size(size) + chosen
         return [maker.store(value, at[-1], flat)]
 
     maker.each(axes_of(value.shape, *steps), body)

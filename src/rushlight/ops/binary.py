@@ -26,6 +26,7 @@ from rushlight.ops.scan import log_add_exp
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.tensor.graph import named
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -251,7 +252,7 @@ def frexp(input):
         )
     mantissa, exponent = np.frexp(arithmetic_value(input))
     dtype = input._node.dtype
-    if input._grad_fn is None:
+    if current_edge(input) is None:
         first = tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype)
     else:
         scale = np.array(np.ldexp(1.0, -exponent.astype(np.int32)), order="C")

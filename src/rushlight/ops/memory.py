@@ -14,7 +14,7 @@ from rushlight.ops.spelling import PUBLIC, attach_method
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import read_array, tensor_on_buffer
 from rushlight.tensor.pickling import storage_array, tensor_on_storage
-from rushlight.tensor.storage import Storage, storage_of, write
+from rushlight.tensor.storage import Storage, current_edge, storage_of, write
 from rushlight.tensor.tensor import Tensor, become, strides_of, tensor_from_numpy
 
 
@@ -207,7 +207,7 @@ def as_subclass(self: Tensor, cls: type) -> Any:
 
 
 def _refuse_graph(name: str, *tensors: Tensor) -> None:
-    if any(tensor._grad_fn is not None for tensor in tensors):
+    if any(current_edge(tensor) is not None for tensor in tensors):
         raise RuntimeError(
             f"Can't call {name}() on Variable that requires grad. Use "
             f"var.detach().{name}() instead."

@@ -20,7 +20,7 @@ from rushlight.base.dtypes import (
     promote_types,
 )
 from rushlight.primitives.elementwise import cast
-from rushlight.tensor.storage import refresh
+from rushlight.tensor.storage import current_edge, refresh
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
 NUMBERS = (int, float, complex, bool, np.number, np.bool_)
@@ -123,7 +123,7 @@ def as_inexact(name: str, x) -> Tensor:
 
 def constant(x: Tensor) -> Tensor:
     """The tensor's present value without history; not an alias (see `detach` for one)."""
-    if x._grad_fn is None:
+    if current_edge(x) is None:
         return x
     if x._storage is not None and x._storage.stamp != x._seen:
         refresh(x)

@@ -34,7 +34,7 @@ from rushlight.primitives.movement import copy, expand
 from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
 from rushlight.tensor.grad_mode import is_grad_enabled
-from rushlight.tensor.storage import write
+from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 DrawOf = Callable[[DType], Draw]
@@ -309,7 +309,7 @@ def _normal_of_tensors(engine: Any, mean: float | Tensor, std: float | Tensor) -
 
 def _with_zero_gradient(made: Tensor, *parameters: float | Tensor) -> Tensor:
     """`made`, following the parameters that require gradients: they get zeros, as in PyTorch."""
-    tracked = [x for x in parameters if isinstance(x, Tensor) and x._grad_fn is not None]
+    tracked = [x for x in parameters if isinstance(x, Tensor) and current_edge(x) is not None]
     if not tracked or not is_grad_enabled():
         return made
     carrier = tracked[0] if len(tracked) == 1 else tracked[0] + tracked[1]

@@ -22,6 +22,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.tensor.graph import named
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 _MODES = {"sum": "add", "add": "add", "prod": "multiply", "multiply": "multiply",
@@ -176,7 +177,7 @@ def _reduced_into(input: Tensor, src: Tensor, reduce: str, include_self: bool, c
     """Shared by scatter_reduce and index_reduce; `combine(x, source, mode)` writes."""
     dtype = input._node.dtype
     shape = input._node.shape
-    if input._grad_fn is not None and reduce not in ("sum", "mean"):
+    if current_edge(input) is not None and reduce not in ("sum", "mean"):
         # The derivative reads the old values, which the in-place form is about to overwrite.
         input = p.copy(input)
     start = input

@@ -18,7 +18,7 @@ from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, expand, reshape
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.grad_mode import no_grad
-from rushlight.tensor.storage import check_writable, storage_of, write
+from rushlight.tensor.storage import check_writable, current_edge, storage_of, write
 from rushlight.tensor.tensor import Tensor
 
 # Public function names in order of definition: name -> function; `rushlight/__init__` exports them.
@@ -78,8 +78,8 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     """
     if not current_tape().grad_enabled:
         return target
-    follows = target._grad_fn is not None
-    if not follows and not any(isinstance(x, Tensor) and x._grad_fn is not None for x in args):
+    follows = current_edge(target) is not None
+    if not follows and not any(isinstance(x, Tensor) and current_edge(x) is not None for x in args):
         return target
     with no_grad():
         before = reshape(target, target._node.shape)
@@ -115,7 +115,9 @@ def write_out(out: Tensor, result: Tensor) -> Tensor:
     """Store a result in the tensor given as `out=`, resizing it where its shape differs."""
     if not isinstance(out, Tensor):
         raise TypeError(f"out: expected a Tensor, got {type(out).__name__}")
-    if current_tape().grad_enabled and (result._grad_fn is not None or out._grad_fn is not None):
+    if current_tape().grad_enabled and (
+        current_edge(result) is not None or current_edge(out) is not None
+    ):
         raise RuntimeError(
             "out=...: functions with out=... arguments don't support automatic differentiation, "
             "but one of the arguments requires grad."

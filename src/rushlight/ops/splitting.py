@@ -31,6 +31,7 @@ from rushlight.tape.tape import current_tape
 from rushlight.tensor.graph import AccumulateGrad, named
 from rushlight.tensor.storage import (
     become_own_view,
+    current_edge,
     grow_storage,
     storage_of,
     storage_with_history,
@@ -365,7 +366,7 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
     Raises: RuntimeError if it requires grad.  Source: torch.Tensor.resize_.
     """
     new = sizes_from(sizes)
-    if self._grad_fn is not None:
+    if current_edge(self) is not None:
         raise RuntimeError("cannot resize variables that require grad")
     if any(n < 0 for n in new):
         raise RuntimeError(f"resize_: negative dimension in {list(new)}")

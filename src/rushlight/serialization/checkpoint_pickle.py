@@ -21,7 +21,7 @@ from rushlight.nn.parameter import Parameter
 from rushlight.serialization import rebuild
 from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
 from rushlight.tensor.pickling import tensor_on_storage, tensor_window
-from rushlight.tensor.storage import Storage
+from rushlight.tensor.storage import Storage, current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
 # The only protocol that PyTorch's weights-only reader knows in full.  From protocol 4 on, names
@@ -59,11 +59,11 @@ class _CheckpointPickler(pickle.Pickler):
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is Tensor and not obj.__dict__:
             window = tensor_window(obj)
-            requires_grad = obj._grad_fn is not None
+            requires_grad = current_edge(obj) is not None
             return rebuild.rebuild_tensor_v2, (*window, requires_grad, OrderedDict())
         if type(obj) is Parameter:
             data = tensor_on_storage(*tensor_window(obj), False)
-            parts: tuple = (data, obj._grad_fn is not None, OrderedDict())
+            parts: tuple = (data, current_edge(obj) is not None, OrderedDict())
             if obj.__dict__:
                 return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))
             return rebuild.rebuild_parameter, parts

@@ -26,7 +26,7 @@ from rushlight.tensor.pickling import (
     storage_from_array,
     tensor_on_storage,
 )
-from rushlight.tensor.storage import Storage
+from rushlight.tensor.storage import Storage, current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
 _STORAGE_NAMES = {
@@ -185,7 +185,7 @@ def rebuild_trusted_from_type(
     """The same in a file that the user trusts: any class of tensors, any attributes."""
     tensor = function(*arguments)
     if kind is not type(tensor):
-        tensor = rebuild_subclass(kind, tensor, tensor._grad_fn is not None, {})
+        tensor = rebuild_subclass(kind, tensor, current_edge(tensor) is not None, {})
     _set_attributes(tensor, state)
     return tensor
 

@@ -17,7 +17,7 @@ from rushlight.tape.tape import leaf_node, materialise
 from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
 from rushlight.tensor.pickling import tensor_on_storage
 from rushlight.tensor.printing import format_tensor
-from rushlight.tensor.storage import Storage, pin, pinned_window, refresh
+from rushlight.tensor.storage import Storage, current_edge, pin, pinned_window, refresh
 from rushlight.tensor.tensor import Tensor
 
 _DLPACK_CPU = (1, 0)  # device type kDLCPU, index 0
@@ -27,7 +27,7 @@ def read_array(tensor: Tensor) -> np.ndarray:
     """The tensor's elements in storage form, computed now; not to be written to or kept."""
     storage = tensor._storage
     if storage is not None and storage.pinned is not None:
-        if tensor._grad_fn is None or type(tensor._grad_fn) is AccumulateGrad:
+        if current_edge(tensor) is None or type(tensor._grad_fn) is AccumulateGrad:
             return pinned_window(tensor)
     if storage is not None and storage.stamp != tensor._seen:
         refresh(tensor)
@@ -43,7 +43,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     With `force` a tensor that requires gradients is detached first.
     Raises: RuntimeError if it requires gradients, TypeError for bfloat16, which NumPy lacks.
     """
-    if self._grad_fn is not None and not force:
+    if current_edge(self) is not None and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
@@ -150,7 +150,7 @@ def dlpack(self: Tensor, **options: Any) -> Any:
     Options are those of the array API (`stream`, `max_version`, `dl_device`, `copy`).
     Raises: BufferError if the tensor requires gradients or is bfloat16.
     """
-    if self._grad_fn is not None:
+    if current_edge(self) is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
     if self._node.dtype is bfloat16:
         raise BufferError(
@@ -229,7 +229,7 @@ def to_dlpack(tensor: Tensor) -> Any:
 
 def grad_fn_name(tensor: Tensor) -> str | None:
     """The name of the operation that made the tensor, as printed; None for leaves."""
-    edge = tensor._grad_fn
+    edge = current_edge(tensor)
     node: GraphNode | None = edge.node if type(edge) is OutputOf else edge
     if node is None or type(node) is AccumulateGrad:
         return None
@@ -245,7 +245,7 @@ def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
         self._node.dtype,
         prefix=prefix,
         default_dtype=get_default_dtype(),
-        requires_grad=self._grad_fn is not None,
+        requires_grad=current_edge(self) is not None,
         grad_fn=grad_fn_name(self),
     )
 

@@ -18,7 +18,7 @@ from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
-from rushlight.tensor.storage import ALWAYS_STALE, Storage, layout_for, storage_of
+from rushlight.tensor.storage import ALWAYS_STALE, Storage, current_edge, layout_for, storage_of
 from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
 
 # PyTorch keeps sizes in 64 bits; a count beyond that cannot be a tensor.
@@ -116,7 +116,7 @@ def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[
 
 
 def _reduce_tensor(tensor: Tensor, protocol: Any) -> tuple:
-    requires_grad = tensor._grad_fn is not None
+    requires_grad = current_edge(tensor) is not None
     if type(tensor) is Tensor and not tensor.__dict__:
         return rebuild_tensor, (*tensor_window(tensor), requires_grad)
     data = tensor_on_storage(*tensor_window(tensor), False)
@@ -139,7 +139,7 @@ def _deepcopy_tensor(tensor: Tensor, memo: dict) -> Tensor:
     """
     if id(tensor) in memo:
         return memo[id(tensor)]
-    edge = tensor._grad_fn
+    edge = current_edge(tensor)
     if edge is not None and type(edge) is not AccumulateGrad:
         raise RuntimeError(
             "Only Tensors created explicitly by the user (graph leaves) support the deepcopy "
