@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
+
 import pytest
 
 import rushlight as rl
@@ -161,3 +164,22 @@ def test_references_to_a_leaf_do_not_make_new_plans():
         kept.append(x.detach())
         (x * 2.0).sum().item()
     assert stats.plans_made == 1
+
+
+def test_memory_is_freed_without_the_garbage_collector():
+    gc.collect()
+    gc.disable()
+    try:
+        freed = []
+        for _ in range(3):
+            x = rl.ones(4, requires_grad=True)
+            y = x * 2.0
+            y.view(2, 2)[0].add_(1.0)
+            (y * y).sum().backward()
+            weakref.finalize(y._storage, freed.append, 1)
+            weakref.finalize(y._storage.value, freed.append, 2)
+            rl.synchronize()
+            del x, y
+        assert sorted(freed) == [1, 1, 1, 2, 2, 2]
+    finally:
+        gc.enable()

@@ -115,7 +115,7 @@ def strided_memory(shape, strides, dtype) -> Tensor:
     size = span if numel(shape) else 0
     memory = tensor_from_numpy(empty_array((size,), dtype), dtype)
     storage = Storage(memory._node, dtype, size)
-    memory._node.home = (storage, 0)
+    memory._node.home = (storage.writes, 0)
     result._storage = storage
     result._layout = layout_for(storage, shape, strides, 0)
     result._seen = storage.stamp

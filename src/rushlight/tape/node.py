@@ -23,8 +23,8 @@ class Node:
     address: start of the segment's range plus the slot; NO_ADDRESS before it is on any tape.
     value: None while pending, then a row-major ndarray, or FlushFailed.
     pointer: address of the value's memory once machine code asked for it; unset before.
-    home: (storage, version) the value stood for when it belonged to a storage, else None; lets
-        backward notice that a saved value was overwritten in place.
+    home: (count of writes, version) the value stood for when it belonged to a storage, else None;
+        lets backward notice that a saved value was overwritten in place.
     """
 
     __slots__ = (

@@ -49,10 +49,11 @@ def assign_value(tensor: Tensor, new: Tensor) -> None:
         tape.armed = True
     node = new._node
     storage.value = node
-    storage.version += 1
+    writes = storage.writes
+    writes.version += 1
     storage.stamp += 1
     storage.written = storage.stamp
-    node.home = (storage, storage.version)
+    node.home = (writes, writes.version)
     tensor._node = node
     tensor._seen = storage.stamp
 

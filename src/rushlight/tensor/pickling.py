@@ -65,7 +65,7 @@ def tensor_on_storage(
     if layout is None and storage.pinned is None and storage.value.value is not None:
         array = storage.value.value
         node = leaf_node(array.reshape(shape), storage.dtype)
-        node.home = (storage, storage.version)
+        node.home = (storage.writes, storage.version)
         seen = storage.stamp
     else:
         node = unread_node(shape, storage.dtype)

@@ -26,11 +26,21 @@ from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
 ALWAYS_STALE = -1
 
 
+class Writes:
+    """How often a storage was written in place, as autograd and the user see it."""
+
+    __slots__ = ("version",)
+
+    def __init__(self) -> None:
+        self.version = 0
+
+
 class Storage:
     """Memory that several tensors may see.
 
     value: node whose row-major elements are the content (its shape does not matter).
-    version: number of in-place writes, as autograd and the user see it.
+    writes: their count, in an object of its own: a node that refers to it does not keep the
+        storage, whose value it may be, in a cycle that only the garbage collector would find.
     stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
     written: the stamp of the last write; a tensor seen before it must read its history again too.
     pinned: the flat ndarray shared with the outside, or None.
@@ -38,18 +48,23 @@ class Storage:
     """
 
     __slots__ = (
-        "value", "version", "stamp", "written", "dtype", "size", "pinned", "lent", "__weakref__",
+        "value", "writes", "stamp", "written", "dtype", "size", "pinned", "lent", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
         self.value = value
-        self.version = 0
+        self.writes = Writes()
         self.stamp = 0
         self.written = 0
         self.dtype = dtype
         self.size = size
         self.pinned = pinned
         self.lent = False
+
+    @property
+    def version(self) -> int:
+        """Number of in-place writes."""
+        return self.writes.version
 
     def restore(self, value: Node) -> None:
         """Take back writes that failed: every tensor reads `value` again."""
@@ -59,7 +74,7 @@ class Storage:
 
     def touch(self) -> None:
         """Note a write."""
-        self.version += 1
+        self.writes.version += 1
         self.stamp += 1
         self.written = self.stamp
 
@@ -82,7 +97,7 @@ def storage_of(tensor: Tensor) -> Storage:
         node = tensor._node
         storage = Storage(node, node.dtype, numel(node.shape))
         if node.home is None:
-            node.home = (storage, 0)
+            node.home = (storage.writes, 0)
         tensor._storage = storage
         tensor._seen = 0
     return storage
@@ -119,7 +134,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
         view = read(tensor)
         node = view._node
         if node.home is None:
-            node.home = (storage, storage.version)
+            node.home = (storage.writes, storage.version)
         view._seen = storage.stamp if storage.pinned is None else stale_since(storage.stamp)
     view._storage = storage
     view._layout = layout_for(storage, shape, strides, offset)
@@ -289,7 +304,7 @@ def refresh(tensor: Tensor) -> None:
         fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
     tensor._node = fresh._node
     if tensor._node.home is None:
-        tensor._node.home = (storage, storage.version)
+        tensor._node.home = (storage.writes, storage.version)
     tensor._seen = storage.stamp
 
 
@@ -366,7 +381,7 @@ def _content(storage: Storage) -> Node:
 def _snapshot(tensor: Tensor) -> Node:
     """A leaf with the present content of pinned memory, as this tensor shows it."""
     node = leaf_node(np.array(pinned_window(tensor), order="C"), tensor._node.dtype)
-    node.home = (tensor._storage, tensor._storage.version)
+    node.home = (tensor._storage.writes, tensor._storage.version)
     return node
 
 
@@ -476,7 +491,7 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
             tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
     else:
         _replace_through_base(storage, base, tensor, new)
-    node.home = (storage, storage.version)
+    node.home = (storage.writes, storage.version)
     tensor._node = node
     # A view that was out of date takes its history from its base again, at the next read.
     tensor._seen = ALWAYS_STALE if outdated and not follows else storage.stamp
@@ -528,7 +543,7 @@ def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: T
         fresh = read_strided(content, base._node.shape, base_strides, base_offset)
     named(fresh, "torch::autograd::CopySlices")
     base._node = fresh._node
-    base._node.home = (storage, storage.version)
+    base._node.home = (storage.writes, storage.version)
     base._grad_fn = _edge_after_write(base._grad_fn, fresh)
     base._seen = storage.stamp
     tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
