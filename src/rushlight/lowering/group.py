@@ -98,11 +98,10 @@ def can_lower(value: Value, program: Program) -> bool:
 class NestBuilder:
     """Builds the nest of one group."""
 
-    def __init__(self, schedule: Schedule, group: Group, position: int) -> None:
+    def __init__(self, schedule: Schedule, group: Group) -> None:
         self.schedule = schedule
         self.program = schedule.program
         self.group = group
-        self.group_number = position
         self.buffer_names: dict[int, str] = {}
         self.written: set[int] = set()
         self.params: list[Param] = []
@@ -216,11 +215,8 @@ class NestBuilder:
             index = offset
             for axis, (n, stride) in enumerate(zip(size, strides)):
                 if n != 1 and stride != 0:
-                    index = index + position.axes()[axis] * self._stride(stride)
+                    index = index + position.axes()[axis] * self.size(stride)
         return Position(operand.shape, None, None, 0, index, self.size)
-
-    def _stride(self, stride: int) -> Expr:
-        return self.size(stride)
 
     # ---- rows ----------------------------------------------------------------------------------
 
@@ -558,19 +554,19 @@ def build_nests(schedule: Schedule, position: int) -> list[Nest]:
     """The nests of the group at `position`, in order of execution."""
     group = schedule.groups[position]
     if is_split(group):
-        return _split_nests(schedule, group, position)
-    return [NestBuilder(schedule, group, position).build()]
+        return _split_nests(schedule, group)
+    return [NestBuilder(schedule, group).build()]
 
 
 # ---- long reductions -----------------------------------------------------------------------------
 
 
-def _split_nests(schedule: Schedule, group: Group, position: int) -> list[Nest]:
+def _split_nests(schedule: Schedule, group: Group) -> list[Nest]:
     """Pieces of each row first, shared among threads, then the pieces' results.
 
     The pieces come from the size alone, so that the number of threads changes no bit.
     """
-    first = NestBuilder(schedule, group, position)
+    first = NestBuilder(schedule, group)
     pieces = -(-group.columns // SPLIT_PIECE)
     partial: dict[int, Value] = {}
     for slot, member in group.members.items():
@@ -578,6 +574,6 @@ def _split_nests(schedule: Schedule, group: Group, position: int) -> list[Nest]:
             dtype = dtype_by_name(_accumulating(member.value))
             partial[slot] = schedule.program.new_value((group.rows, pieces), dtype)
     nests = [first.split(partial, pieces)]
-    second = NestBuilder(schedule, group, position)
+    second = NestBuilder(schedule, group)
     nests.append(second.join(partial, pieces))
     return nests

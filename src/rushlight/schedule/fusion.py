@@ -16,7 +16,6 @@ from rushlight.schedule.program import OPERATION, OUTPUT, Program, Value
 FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
 ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"
 IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read", "segment")
-REDUCTIONS = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min", "argmax", "argmin")
 
 
 # Operations computed in place below one root: expressions are walked recursively.
