@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import Any
 
-_TABLE = {
+
+def _level_and_filter(text: str) -> tuple[int, str]:
+    """`4` or `4:softmax`."""
+    level, _, kernels = text.partition(":")
+    return int(level), kernels.strip()
+
+
+_TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     # name: (default, parser, meaning)
-    "RUSHLIGHT_DEBUG": (0, int, "1: a line for each flush with its reason and each memo miss"),
+    "RUSHLIGHT_DEBUG": ((0, ""), _level_and_filter, "1: flushes and memo misses with reasons; 2: "
+                        "kernels with their times; 3: tapes and fused groups; 4: loop nests; 5: "
+                        "LLVM IR; 6: assembly.  4:softmax: only kernels with that in the name"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
     "RUSHLIGHT_EXECUTOR": ("reference", str, "what runs a flushed tape: reference or compiled"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
@@ -30,10 +40,10 @@ class Config:
             try:
                 values[name] = parse(text) if text else default
             except ValueError:
-                raise ValueError(
-                    f"{name}={text!r} is not {parse.__name__}-valued ({meaning})"
-                ) from None
-        self.debug: int = values["RUSHLIGHT_DEBUG"]
+                raise ValueError(f"{name}={text!r} is not understood ({meaning})") from None
+        self.debug: int
+        self.debug_kernels: str  # only kernels with this in their name are shown
+        self.debug, self.debug_kernels = values["RUSHLIGHT_DEBUG"]
         self.eager: bool = bool(values["RUSHLIGHT_EAGER"])
         self.executor: str = values["RUSHLIGHT_EXECUTOR"]
         self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]

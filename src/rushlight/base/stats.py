@@ -13,6 +13,10 @@ _COUNTERS = (
     "operations_dropped",
     "bytes_materialised",
     "kernels_compiled",
+    "kernels_from_disk",
+    "kernels_reused",
+    "compile_seconds",
+    "kernel_launches",
     "fallbacks",
 )
 
@@ -28,10 +32,15 @@ class Stats:
     operations_executed, operations_dropped: operations run, or skipped because nothing needed them.
     bytes_materialised: bytes of the values that flushes kept.
     kernels_compiled: kernels made by the compiler (found neither in memory nor on disk).
-    fallbacks: operations of compiled plans that were computed by the reference rules.
+    kernels_from_disk, kernels_reused: kernels of new plans found on disk, or in memory.
+    compile_seconds: seconds spent making new plans into machine code, loading included.
+    kernel_launches: kernels run.
+    fallbacks: operations of compiled plans that were computed by the reference rules, by
+        operation and reason in `fallback_reasons`.
+    memo_hits (of the snapshot): operations of flushed tapes that the memo expected.
     """
 
-    __slots__ = (*_COUNTERS, "flush_reasons")
+    __slots__ = (*_COUNTERS, "flush_reasons", "fallback_reasons")
 
     operations_missed: int
     memo_branches: int
@@ -43,6 +52,10 @@ class Stats:
     operations_dropped: int
     bytes_materialised: int
     kernels_compiled: int
+    kernels_from_disk: int
+    kernels_reused: int
+    compile_seconds: float
+    kernel_launches: int
     fallbacks: int
 
     def __init__(self) -> None:
@@ -52,11 +65,15 @@ class Stats:
         for name in _COUNTERS:
             setattr(self, name, 0)
         self.flush_reasons: dict[str, int] = {}
+        self.fallback_reasons: dict[str, int] = {}
 
     def snapshot(self) -> dict[str, object]:
         """A copy as a plain dictionary."""
         values: dict[str, object] = {name: getattr(self, name) for name in _COUNTERS}
         values["flush_reasons"] = dict(self.flush_reasons)
+        values["fallback_reasons"] = dict(self.fallback_reasons)
+        recorded = self.operations_executed + self.operations_dropped
+        values["memo_hits"] = max(recorded - self.operations_missed - self.memo_branches, 0)
         return values
 
 

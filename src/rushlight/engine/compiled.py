@@ -15,6 +15,7 @@ import numpy as np
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
+from rushlight.base.observe import KERNEL, PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.arena import ARENA, POOL, ArenaPlanner
 from rushlight.engine.products import product_steps
@@ -23,6 +24,7 @@ from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import build_nests, can_lower
 from rushlight.lowering.matmul import is_product, product_of, product_operands
+from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.runtime.launch import KernelCall, NativePlan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
@@ -33,11 +35,11 @@ from rushlight.schedule.program import OPERATION, OUTPUT, program_of
 class NativeRun:
     """Consecutive native steps: a `NativePlan` and the numbers it takes."""
 
-    __slots__ = ("native", "words", "floats", "scalar_places", "libraries")
+    __slots__ = ("native", "words", "floats", "scalar_places", "steps")
 
     def __init__(self, steps: list[NativeStep]) -> None:
-        # Code stays loaded while its library is referred to.
-        self.libraries = {step.library for step in steps}
+        # Code stays loaded while its library is referred to, and the steps refer to it.
+        self.steps = steps
         words: list[int] = []
         self.scalar_places: list[tuple[int, int, bool]] = []
         calls = []
@@ -55,8 +57,11 @@ class NativeRun:
         self.floats = self.words.view(np.float64)
         self.native = NativePlan(calls)
 
-    def run(self, addresses: np.ndarray, nodes) -> None:
-        """Fill in the numbers, and call the machine code once."""
+    def run(self, addresses: np.ndarray, nodes, plan: CompiledPlan) -> None:
+        """Fill in the numbers, and call the machine code once.
+
+        While somebody watches, each kernel is called and timed alone.
+        """
         words, floats = self.words, self.floats
         for place, slot, floating in self.scalar_places:
             node = nodes[slot]
@@ -66,17 +71,27 @@ class NativeRun:
                 floats[place] = widen(np.asarray(node.value), node.dtype)
             else:
                 floats[place] = node.value
-        self.native.run(addresses, words)
+        stats.kernel_launches += len(self.steps)
+        if not watchers:
+            self.native.run(addresses, words)
+            return
+        for step, (start, end) in zip(self.steps, self.native.run_timed(addresses, words)):
+            tell(KERNEL, step.function, start, (plan, step), end)
 
 
 class CompiledPlan:
-    """parts: NativeRun or reference instruction, in order."""
+    """parts: NativeRun or reference instruction, in order.
 
-    __slots__ = ("parts", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
+    reasons: slot of a reference instruction -> the operation's name and why it has no kernel.
+    """
+
+    __slots__ = ("parts", "reasons", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
                  "shapes", "constants", "checks", "flags", "addresses", "base")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
+        started = clock()
         self.plan = plan
+        self.reasons: dict[int, str] = {}
         program = without_packing(program_of(plan, nodes), can_lower)
         self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
         instructions = {i.slot: i for i in plan.instructions}
@@ -91,10 +106,14 @@ class CompiledPlan:
             if steps is None:
                 self._close(native)
                 (slot,) = group.members
+                if program.values[slot].source == OPERATION:
+                    value = program.values[slot]
+                    self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
                 self.parts.append(instructions[slot])
                 uses.append([slot, *instructions[slot].inputs])
                 continue
-            for step in steps:
+            for part, step in enumerate(steps):
+                step.group, step.part = position, part
                 native.append(step)
                 native_slots.update(step.written)
                 uses.append(step.buffers)
@@ -105,6 +124,9 @@ class CompiledPlan:
         self.addresses = np.zeros(max(program.values, default=-1) + 1, np.int64)
         self.base = -1
         self._place(program, native_slots, uses)
+        stats.compile_seconds += clock() - started
+        if watchers:
+            tell(PLAN, "compile", started, self)
         if config.debug >= 1:
             self._report()
 
@@ -200,9 +222,9 @@ class CompiledPlan:
             warnings.simplefilter("ignore", RuntimeWarning)
             for part in self.parts:
                 if isinstance(part, NativeRun):
-                    part.run(addresses, nodes)
+                    part.run(addresses, nodes, self)
                     continue
-                stats.fallbacks += 1
+                self._count_fallback(part.slot)
                 if not self._refer(part, nodes, arrays, addresses):
                     # Nothing was handed out yet: the reference executor sorts out what failed.
                     return run_plan(self.plan, nodes)
@@ -212,6 +234,12 @@ class CompiledPlan:
             nodes[slot].value = arrays[slot]
             nodes[slot].pointer = int(addresses[slot])
         return None
+
+    def _count_fallback(self, slot: int) -> None:
+        stats.fallbacks += 1
+        reason = self.reasons.get(slot)
+        if reason is not None:
+            stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
 
     def _addresses(self) -> np.ndarray:
         """Addresses by slot; those that stay the same between runs are filled in."""
@@ -242,10 +270,13 @@ class CompiledPlan:
             else:
                 operands.append(widen(value, nodes[slot].dtype))
         step = nodes[instruction.slot].step
+        started = clock()
         try:
             result = compute(step, operands)
         except DATA_ERRORS:
             return False
+        if watchers and instruction.slot in self.reasons:
+            tell(REFERENCE, step.primitive.name, started, step)
         if isinstance(result, list):
             arrays[instruction.slot] = result
             return True

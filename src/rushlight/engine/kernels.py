@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from dataclasses import dataclass
 
+from rushlight.base.observe import LIBRARY, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.codegen.fingerprint import codegen_fingerprint
 from rushlight.codegen.llvm import module_text
@@ -13,14 +15,48 @@ from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library
 from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_directory
 
-_cache = KernelCache(DiskCache(default_directory()))
+_disk = DiskCache(default_directory())
+_cache = KernelCache(_disk)
+
+# Where a library came from: what `stats` counts and events are called.
+COMPILED, FROM_DISK, REUSED = "compiled", "from disk", "reused"
 
 
-def library_of_text(identity: str, names: list[str], make_text: Callable[[], str]) -> Library:
+@dataclass(frozen=True)
+class Origin:
+    """What machine code was made from.
+
+    kernel: its loop nest; None for code that is written as LLVM text at once.
+    make_text: gives its LLVM text again.
+    """
+
+    kernel: Kernel | None
+    make_text: Callable[[], str]
+
+
+def library_of_text(
+    identity: str,
+    names: list[str],
+    make_text: Callable[[], str],
+    kernel: Kernel | None = None,
+) -> Library:
     """The loaded module of an identity; its text is made only when it must be compiled."""
-    before = _cache.compiles
+    started = clock()
+    compiles, hits = _cache.compiles, _disk.hits
     library = _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
-    stats.kernels_compiled += _cache.compiles - before
+    if _cache.compiles > compiles:
+        source = COMPILED
+        stats.kernels_compiled += 1
+    elif _disk.hits > hits:
+        source = FROM_DISK
+        stats.kernels_from_disk += 1
+    else:
+        source = REUSED
+        stats.kernels_reused += 1
+    if library.origin is None:
+        library.origin = Origin(kernel, make_text)
+    if watchers and source != REUSED:
+        tell(LIBRARY, source, started, library)
     return library
 
 
@@ -29,5 +65,5 @@ def kernel_library(kernel: Kernel) -> tuple[Library, str]:
     printed = repr(kernel)
     name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
     named = Kernel(name, kernel.buffers, kernel.params, kernel.body)
-    library = library_of_text(printed, [name], lambda: module_text([named], host_target()))
+    library = library_of_text(printed, [name], lambda: module_text([named], host_target()), kernel)
     return library, name

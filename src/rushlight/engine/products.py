@@ -64,9 +64,11 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
                 arguments,
                 batches * blocks.panels,
                 max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64)),
+                (batches, m, n, k),
             )
         )
     tiles = batches * blocks.tiles_m * blocks.tiles_n
     grain = max(1, _SMALLEST_SHARE * tiles // (batches * m * n * k))
-    steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain))
+    sizes = (batches, m, n, k)
+    steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain, sizes))
     return steps

@@ -10,10 +10,11 @@ from __future__ import annotations
 import functools
 import importlib
 import sys
-import time
+from collections import deque
 from types import ModuleType
 
 from rushlight.base.config import config
+from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
@@ -25,6 +26,10 @@ _getrefcount = sys.getrefcount
 # Live sets remembered for one memo position; a program that varies more is not replaying anyway.
 MOST_PLANS = 64
 
+# The last times that a known tape was flushed while other values of it were still wanted: (slots
+# kept before, slots kept now, step of each slot).  For reports.
+live_changes: deque[tuple[tuple, tuple, list]] = deque(maxlen=100)
+
 
 def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None:
     """Give values to the live nodes of a tape; returns the first data-dependent error.
@@ -32,20 +37,22 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     step: the memo position the tape ended at; None for nodes gathered from another thread's tape,
     all of which then keep their values.
     """
-    started = time.perf_counter()
+    started = clock()
     if step is None:
         slots = {id(node): slot for slot, node in enumerate(nodes)}
         plan = make_plan(nodes, slots, [node.value is None for node in nodes])
     else:
         plan = _plan_for(nodes, step)
     error = _run(plan, nodes)
+    if watchers:
+        tell(FLUSH, reason, started, (plan, nodes))
     _release(plan, nodes)
     stats.flushes += 1
     stats.flush_reasons[reason] = stats.flush_reasons.get(reason, 0) + 1
     stats.operations_executed += len(plan.instructions)
     stats.operations_dropped += plan.dropped
     if config.debug >= 1:
-        milliseconds = (time.perf_counter() - started) * 1e3
+        milliseconds = (clock() - started) * 1e3
         print(
             f"rushlight: flush ({reason}): {len(nodes)} nodes, {len(plan.instructions)} run, "
             f"{plan.dropped} dropped, {len(plan.live)} kept, {milliseconds:.2f} ms",
@@ -87,6 +94,9 @@ def _plan_for(nodes: list, step: Step) -> Plan:
                     accounted[slot] += 1
     live = [count > known for count, known in zip(signature, accounted)]
     plan = make_plan(nodes, slots, live)
+    if step.plans:
+        before = next(reversed(step.plans.values()))
+        live_changes.append((before.live, plan.live, [node.step for node in nodes]))
     if len(step.plans) >= MOST_PLANS:
         step.plans.clear()
     step.plans[signature] = plan

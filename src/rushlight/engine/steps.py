@@ -20,6 +20,8 @@ class NativeStep:
     buffers: slots in the order of the pointers; written: which of them it writes.
     words: (number, None, False), or (0, slot of a scalar leaf, whether it is floating).
     extent, grain: iterations of its parallel loop, and how many a thread takes at least.
+    sizes: of a matrix product (batches, m, n, k).
+    group, part: the group of the schedule it is of, and which of that group's steps.
     """
 
     library: Library
@@ -29,6 +31,9 @@ class NativeStep:
     words: list[tuple[int, int | None, bool]]
     extent: int
     grain: int
+    sizes: tuple[int, ...] = ()
+    group: int = -1
+    part: int = 0
 
 
 def step_of_nest(nest: Nest) -> NativeStep:

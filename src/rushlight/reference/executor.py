@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed, InternalError
+from rushlight.base.observe import REFERENCE, clock, tell, watchers
 from rushlight.reference import (  # noqa: F401 - the families fill the table
     contraction,
     elementwise,
@@ -67,6 +68,7 @@ def _execute(instruction, values, nodes) -> FlushFailed | None:
             return None
         operands.append(value)
     step = node.step
+    started = clock()
     try:
         result = compute(step, operands)
     except DATA_ERRORS as error:
@@ -75,6 +77,8 @@ def _execute(instruction, values, nodes) -> FlushFailed | None:
         if instruction.live:
             node.value = failure
         return failure
+    if watchers and type(step.primitive) is not OutputKind:
+        tell(REFERENCE, step.primitive.name, started, step)
     if instruction.live and not isinstance(result, list):
         node.value = owned(narrow(result, step.dtype), operands)
         result = widen(node.value, step.dtype)

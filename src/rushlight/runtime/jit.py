@@ -12,6 +12,7 @@ import functools
 import itertools
 import threading
 from collections.abc import Sequence
+from typing import Any
 
 import llvmlite.binding as llvm
 
@@ -93,7 +94,12 @@ def assembly_of(text: str, target: Target) -> str:
 
 
 class Library:
-    """Loaded object code; functions live as long as the Library."""
+    """Loaded object code; functions live as long as the Library.
+
+    origin: what its maker keeps with it, to say later where the code came from.
+    """
+
+    origin: Any = None
 
     def __init__(self, object_code: bytes, names: Sequence[str]) -> None:
         _initialize()

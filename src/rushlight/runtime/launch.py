@@ -70,12 +70,12 @@ class NativePlan:
         self._fill(addresses, words)
         self._workers.run_steps(self._steps_address, len(self.calls))
 
-    def run_timed(self, addresses: np.ndarray, words: np.ndarray) -> list[float]:
-        """As run, one kernel at a time; gives the seconds of each, for reports."""
+    def run_timed(self, addresses: np.ndarray, words: np.ndarray) -> list[tuple[float, float]]:
+        """As run, one kernel at a time; gives when each began and ended, for reports."""
         self._fill(addresses, words)
-        seconds = []
+        times = []
         for position in range(len(self.calls)):
             start = time.perf_counter()
             self._workers.run_steps(self._steps_address + position * 8 * STEP_WORDS, 1)
-            seconds.append(time.perf_counter() - start)
-        return seconds
+            times.append((start, time.perf_counter()))
+        return times

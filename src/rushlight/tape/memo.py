@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import deque
 from types import FrameType
 from typing import Any
 
@@ -107,6 +108,8 @@ class Memo:
         self.steps = 0
 
     def add(self, parent: Step, step: Step) -> None:
+        if parent.children or parent.plans:
+            departures.append((parent.next, step))
         parent.children[step.key] = step
         parent.next = step
         self.steps += 1
@@ -119,9 +122,14 @@ class Memo:
     def clear(self) -> None:
         """Forget every recording; tapes in progress keep the steps they stand on."""
         stats.memo_evictions += self.steps
+        departures.clear()
         self.root = new_root()
         self.steps = 0
 
+
+# The last times that a recording left every path known before: (step expected, or NO_STEP where the
+# tape ended before; step made).  For reports: they say what differed.
+departures: deque[tuple[Step, Step]] = deque(maxlen=1000)
 
 memo = Memo()
 
