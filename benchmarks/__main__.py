@@ -1,95 +1,119 @@
-"""Compare steps with PyTorch: `python -m benchmarks [--only NAMES] [--repeat N] [--threads N]`.
+"""Steps of unmodified PyTorch programs on rushlight and on others, as ratios.
 
-Each repetition runs every library in a process of its own, one after the other, so that neither
-meets the other's threads or memory.  The ratio is PyTorch's best median over ours; above 1 we are
-faster.  Machines are noisy: read ratios, not times.
+    python -m benchmarks [--only NAMES] [--against torch,jax,tinygrad] [--threads 2]
+    python -m benchmarks --check      compares with benchmarks/expected.csv; exit code 1 if worse
+    python -m benchmarks --record     writes benchmarks/expected.csv and the README's table
+    python -m benchmarks --readme     writes the README's table from benchmarks/expected.csv
+
+PyTorch and rushlight run the same source; JAX and tinygrad run hand-written equivalents that must
+compute the same losses.  Machines are noisy: read ratios, not times.  A ratio above 1 says that
+rushlight is faster.
 """
 
 from __future__ import annotations
 
 import argparse
-import importlib
-import json
+import datetime
+import importlib.metadata
+import importlib.util
 import os
-import resource
-import statistics
-import subprocess
+import platform
 import sys
-import time
+from pathlib import Path
 
-from benchmarks.workloads import WORKLOADS
+from benchmarks import report
+from benchmarks.catalogue import WORKLOADS
+from benchmarks.compare import Options, compare
 
-LIBRARIES = ("torch", "rushlight")
-
-
-def measure(library: str, name: str, seconds: float, threads: int) -> dict[str, float]:
-    """Run one workload in this process: first step, median and best of the steady steps."""
-    torch = importlib.import_module(library)
-    functional = importlib.import_module(f"{library}.nn.functional")
-    if hasattr(torch, "set_num_threads"):
-        torch.set_num_threads(threads)
-    step = WORKLOADS[name](torch, functional)
-    started = time.perf_counter()
-    step()
-    first = time.perf_counter() - started
-    for _ in range(3):
-        step()
-    times = []
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end or len(times) < 5:
-        started = time.perf_counter()
-        step()
-        times.append(time.perf_counter() - started)
-    result = {
-        "first": first,
-        "median": statistics.median(times),
-        "best": min(times),
-        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
-    }
-    if library == "rushlight":
-        result["stats"] = torch.stats()
-    return result
+KNOWN = ("torch", "jax", "tinygrad")
 
 
-def child(library: str, name: str, seconds: float, threads: int) -> dict[str, float]:
-    """`measure` in a fresh process."""
-    command = [sys.executable, "-m", "benchmarks", "--child", library, "--only", name]
-    command += ["--seconds", str(seconds), "--threads", str(threads)]
-    environment = dict(os.environ, OMP_NUM_THREADS=str(threads))
-    output = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
-    return json.loads(output.stdout.splitlines()[-1])
-
-
-def main() -> None:
-    """Print one line for each workload."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", default=",".join(WORKLOADS))
-    parser.add_argument("--repeat", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=1.5)
+def parsed(words: list[str]) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )  # fmt: skip
+    parser.add_argument("--only", default=",".join(WORKLOADS), help="workloads, with commas")
+    parser.add_argument("--against", default="torch", help="of torch, jax, tinygrad, with commas")
+    parser.add_argument("--repeat", type=int, default=3, help="processes of each library")
+    parser.add_argument("--seconds", type=float, default=1.5, help="steady steps of each process")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--child", choices=LIBRARIES, help=argparse.SUPPRESS)
-    options = parser.parse_args()
-    names = options.only.split(",")
-    if options.child:
-        print(json.dumps(measure(options.child, names[0], options.seconds, options.threads)))
-        return
-    header = f"{'workload':20} {'PyTorch':>11} {'rushlight':>11} {'ratio':>6}"
-    print(f"{header} {'first step':>11} {'peak MB (PyTorch)':>19}")
-    for name in names:
-        rounds: dict[str, list[dict]] = {library: [] for library in LIBRARIES}
-        for _ in range(options.repeat):
-            for library in LIBRARIES:
-                rounds[library].append(child(library, name, options.seconds, options.threads))
-        best = {lib: min(r["median"] for r in rounds[lib]) for lib in LIBRARIES}
-        peak = {lib: max(r["peak_mb"] for r in rounds[lib]) for lib in LIBRARIES}
-        first = min(r["first"] for r in rounds["rushlight"])
-        print(
-            f"{name:20} {best['torch'] * 1e6:8.0f} us {best['rushlight'] * 1e6:8.0f} us "
-            f"{best['torch'] / best['rushlight']:6.2f} {first * 1e3:8.0f} ms "
-            f"{peak['rushlight']:9.0f} ({peak['torch']:.0f})",
-            flush=True,
-        )
+    parser.add_argument(
+        "--peers-python", default=sys.executable, help="an interpreter that has jax and tinygrad"
+    )
+    parser.add_argument("--check", action="store_true")
+    parser.add_argument("--record", action="store_true")
+    parser.add_argument("--readme", action="store_true")
+    options = parser.parse_args(words)
+    options.only = options.only.split(",")
+    options.against = [name for name in options.against.split(",") if name]
+    for name in options.only:
+        if name not in WORKLOADS:
+            parser.error(f"no workload {name!r}; there are {', '.join(WORKLOADS)}")
+    for name in options.against:
+        if name not in KNOWN:
+            parser.error(f"no library {name!r}; there are {', '.join(KNOWN)}")
+    return options
+
+
+def installed(libraries: list[str], peers_python: str) -> list[str]:
+    """Those that can be asked; says which are not there.  Another interpreter is asked later."""
+    found = []
+    for name in libraries:
+        elsewhere = name != "torch" and peers_python != sys.executable
+        if elsewhere or importlib.util.find_spec(name) is not None:
+            found.append(name)
+        else:
+            print(f"{name} is not installed: left out (pip install {name})", file=sys.stderr)
+    return found
+
+
+def sitting(threads: int) -> str:
+    """Machine, libraries and day."""
+    model = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        names = [ln for ln in cpuinfo.read_text().splitlines() if ln.startswith("model name")]
+        if names:
+            model = names[0].split(":", 1)[1].strip()
+    try:
+        theirs = f"PyTorch {importlib.metadata.version('torch').split('+')[0]}"
+    except importlib.metadata.PackageNotFoundError:
+        theirs = "no PyTorch"
+    day = datetime.date.today().isoformat()
+    return f"{os.cpu_count()} cores of {model} with {theirs} and {threads} threads, {day}"
+
+
+def write_readme() -> None:
+    """The README's table from the stored values."""
+    text = report.README.read_text(encoding="utf-8")
+    report.README.write_text(report.with_table(text, report.read()), encoding="utf-8")
+
+
+def main(words: list[str]) -> int:
+    """Measure, print, and check or record what was measured; returns the exit code."""
+    asked = parsed(words)
+    if asked.readme:
+        write_readme()
+        return 0
+    options = Options(asked.repeat, asked.seconds, asked.threads, asked.peers_python)
+    libraries = installed(asked.against, asked.peers_python)
+    expected = report.read()
+    results, wrong = [], []
+    for name in asked.only:
+        result = compare(name, libraries, options)
+        print(report.line(result), flush=True)
+        results.append(result)
+        wrong += report.violations(expected, result)
+    if asked.record:
+        report.write(report.updated(expected, results, sitting(asked.threads)))
+        write_readme()
+    if asked.check:
+        print("\n".join(wrong) or "as expected", flush=True)
+        return 1 if wrong else 0
+    return 0
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main(sys.argv[1:]))

@@ -1,15 +1,36 @@
 """Training loops and kernels written once against PyTorch's interface; the library is an argument.
 
-Each workload is a function of (library, nn.functional) that builds its state and returns a function
-doing one step; a step's work is complete when the step's value has been read.
+Each workload is a function of (library, nn.functional) that builds its state and returns a `Job`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import ModuleType
+from typing import Any
 
 Step = Callable[[], float]
+
+
+@dataclass
+class Job:
+    """What one workload does and what it starts from.
+
+    step: one step; its work is complete when it returns the step's value.
+    short: the same step on a shorter batch, as at the end of an epoch.
+    lower_rate: halves the learning rate.
+    arrays: gives initial weights and data by name, for peers that have to be written by hand;
+        asked before the first step or not at all.
+    """
+
+    step: Step
+    short: Step | None = None
+    lower_rate: Callable[[], None] | None = None
+    arrays: Callable[[], dict[str, Any]] | None = None
+
+
+Build = Callable[[ModuleType, ModuleType], Job]
 
 
 def _batch(torch: ModuleType, rows: int, columns: int, classes: int):
@@ -17,58 +38,97 @@ def _batch(torch: ModuleType, rows: int, columns: int, classes: int):
     return torch.randn(rows, columns), torch.randint(0, classes, (rows,))
 
 
-def _training_step(torch, F, model, optimizer, x, y) -> Step:
-    def step() -> float:
+def _weights(model) -> dict[str, Any]:
+    return {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
+
+
+def classifier(torch, F, model, optimizer, x, y) -> Job:
+    """The loop everybody writes: forward, cross-entropy, backward, step."""
+    rows = max(1, x.shape[0] * 5 // 8)
+    short_x, short_y = x[:rows].clone(), y[:rows].clone()
+
+    def train(x, y) -> float:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    return step
+    def lower_rate() -> None:
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.5
+
+    def arrays() -> dict[str, Any]:
+        return {**_weights(model), "x": x.numpy(), "y": y.numpy()}
+
+    return Job(lambda: train(x, y), lambda: train(short_x, short_y), lower_rate, arrays)
 
 
-def mlp_tiny(torch: ModuleType, F: ModuleType) -> Step:
-    """MLP 10-16-2, batch 32, Adam, cross-entropy."""
+def mlp_tiny(torch: ModuleType, F: ModuleType) -> Job:
+    """MLP 10-16-2, batch 32, Adam: a training step."""
     nn = torch.nn
     x, y = _batch(torch, 32, 10, 2)
     model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 2))
-    return _training_step(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
+    return classifier(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
 
 
-def logistic_by_hand(torch: ModuleType, F: ModuleType) -> Step:
-    """Logistic regression on plain tensors (64x8), updates under no_grad."""
+def logistic_by_hand(torch: ModuleType, F: ModuleType) -> Job:
+    """logistic regression by hand on plain tensors, 64×8"""
     torch.manual_seed(0)
     x = torch.randn(64, 8)
     y = (x.sum(1) > 0).float()
     w = torch.zeros(8, requires_grad=True)
     b = torch.zeros(1, requires_grad=True)
+    short_x, short_y = x[:40].clone(), y[:40].clone()
+    rate = 0.1
 
-    def step() -> float:
+    def train(x, y) -> float:
         p = torch.sigmoid(x @ w + b)
         loss = -(y * torch.log(p + 1e-7) + (1 - y) * torch.log(1 - p + 1e-7)).mean()
         loss.backward()
         with torch.no_grad():
-            w.sub_(0.1 * w.grad)
-            b.sub_(0.1 * b.grad)
+            w.sub_(rate * w.grad)
+            b.sub_(rate * b.grad)
             w.grad = None
             b.grad = None
         return loss.item()
 
-    return step
+    def lower_rate() -> None:
+        nonlocal rate
+        rate *= 0.5
+
+    def arrays() -> dict[str, Any]:
+        return {"x": x.numpy(), "y": y.numpy()}
+
+    return Job(lambda: train(x, y), lambda: train(short_x, short_y), lower_rate, arrays)
 
 
-def mlp_784(torch: ModuleType, F: ModuleType) -> Step:
-    """MLP 784-512-256-10, batch 64, Adam."""
-    nn = torch.nn
-    x, y = _batch(torch, 64, 784, 10)
-    model = nn.Sequential(
+def _mlp(nn):
+    return nn.Sequential(
         nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 256), nn.ReLU(), nn.Linear(256, 10)
     )
-    return _training_step(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
 
 
-def _gpt(torch, F, layers: int, heads: int, width: int, block: int, batch: int) -> Step:
+def mlp_784(torch: ModuleType, F: ModuleType) -> Job:
+    """MLP 784-512-256-10, batch 64, Adam"""
+    x, y = _batch(torch, 64, 784, 10)
+    model = _mlp(torch.nn)
+    return classifier(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
+
+
+def mlp_inference(torch: ModuleType, F: ModuleType) -> Job:
+    """MLP 784-512-256-10, inference of one row"""
+    x, _ = _batch(torch, 1, 784, 10)
+    model = _mlp(torch.nn).eval()
+
+    def step() -> float:
+        with torch.no_grad():
+            return model(x).max().item()
+
+    return Job(step, arrays=lambda: {**_weights(model), "x": x.numpy()})
+
+
+def _gpt(torch, F, layers: int, heads: int, width: int, block: int, batch: int) -> Job:
     nn = torch.nn
     vocabulary = 65
 
@@ -112,58 +172,54 @@ def _gpt(torch, F, layers: int, heads: int, width: int, block: int, batch: int) 
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     data = torch.randint(0, vocabulary, (batch, block + 1))
     x, y = data[:, :-1], data[:, 1:]
+    rows = batch * 5 // 8
+    short_x, short_y = x[:rows], y[:rows]
 
-    def step() -> float:
+    def train(x, y) -> float:
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x).view(-1, vocabulary), y.reshape(-1))
         loss.backward()
         optimizer.step()
         return loss.item()
 
-    return step
+    def lower_rate() -> None:
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.5
+
+    def arrays() -> dict[str, Any]:
+        return {**_weights(model), "data": data.numpy()}
+
+    return Job(lambda: train(x, y), lambda: train(short_x, short_y), lower_rate, arrays)
 
 
-def gpt_small(torch: ModuleType, F: ModuleType) -> Step:
-    """Character GPT: 4 layers, 4 heads, width 128, block 64, batch 12, AdamW."""
+def gpt_small(torch: ModuleType, F: ModuleType) -> Job:
+    """GPT, 4 layers, 4 heads, width 128, block 64, batch 12, AdamW"""
     return _gpt(torch, F, 4, 4, 128, 64, 12)
 
 
-def gpt_medium(torch: ModuleType, F: ModuleType) -> Step:
-    """Character GPT: 6 layers, 6 heads, width 384, block 256, batch 4, AdamW."""
+def gpt_medium(torch: ModuleType, F: ModuleType) -> Job:
+    """GPT, 6 layers, 6 heads, width 384, block 256, batch 4, AdamW"""
     return _gpt(torch, F, 6, 6, 384, 256, 4)
 
 
-def chain(torch: ModuleType, F: ModuleType) -> Step:
-    """tanh, exp and sigmoid over 4 M elements, summed."""
+def chain(torch: ModuleType, F: ModuleType) -> Job:
+    """tanh, exp, sigmoid and sum over 4 M elements"""
     torch.manual_seed(0)
     x = torch.rand(4_000_000)
-    return lambda: (torch.tanh(x * 0.5 + 1.0) * torch.exp(x)).sigmoid().sum().item()
-
-
-def softmax_layer_norm(torch: ModuleType, F: ModuleType) -> Step:
-    """softmax then LayerNorm over 2048x2048."""
-    torch.manual_seed(0)
-    x = torch.rand(2048, 2048)
-    # Reading one element completes the step; all of the result is kept until then.
-    return lambda: F.layer_norm(F.softmax(x, -1), (2048,))[0, 0].item()
-
-
-def matmul_1024(torch: ModuleType, F: ModuleType) -> Step:
-    """float32 1024x1024 @ 1024x1024."""
-    torch.manual_seed(0)
-    x, y = torch.rand(1024, 1024), torch.rand(1024, 1024)
 
     def step() -> float:
-        z = x @ y
-        return z[0, 0].item()
+        return (torch.tanh(x * 0.5 + 1.0) * torch.exp(x)).sigmoid().sum().item()
 
-    return step
+    return Job(step, arrays=lambda: {"x": x.numpy()})
 
 
-WORKLOADS = {
-    f.__name__: f
-    for f in (
-        mlp_tiny, logistic_by_hand, mlp_784, gpt_small, gpt_medium, chain, softmax_layer_norm,
-        matmul_1024,
-    )
-}  # fmt: skip
+def softmax_layer_norm(torch: ModuleType, F: ModuleType) -> Job:
+    """softmax, then LayerNorm, 2048×2048"""
+    torch.manual_seed(0)
+    x = torch.rand(2048, 2048)
+
+    def step() -> float:
+        # Reading one element completes the step; all of the result is kept until then.
+        return F.layer_norm(F.softmax(x, -1), (2048,))[0, 0].item()
+
+    return Job(step, arrays=lambda: {"x": x.numpy()})

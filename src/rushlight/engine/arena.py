@@ -44,6 +44,11 @@ class Arena:
     def __init__(self) -> None:
         self._block = np.empty(0, np.uint8)
 
+    @property
+    def capacity(self) -> int:
+        """Bytes of the block."""
+        return self._block.nbytes
+
     def at_least(self, size: int) -> int:
         """The aligned address of `size` bytes, valid until the next call."""
         if self._block.nbytes < size + ALIGNMENT:
