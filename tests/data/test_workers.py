@@ -441,6 +441,29 @@ def test_starting_workers_while_threads_run_does_not_hang():
             thread.join()
 
 
+def test_threads_can_start_and_end_workers_of_their_own():
+    """A connection that one thread closes gives its number to a file that another opens."""
+    dataset = Items(4, lambda i: rushlight.ones(3) * i)
+    wrong = []
+
+    def iterate():
+        for _ in range(12):
+            try:
+                sums = [b.sum().item() for b in data.DataLoader(dataset, num_workers=2, timeout=20)]
+            except Exception as error:
+                wrong.append(error)
+            else:
+                if sums != [0, 3, 6, 9]:
+                    wrong.append(sums)
+
+    threads = [threading.Thread(target=iterate) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
 # ---- the end of the main process -----------------------------------------------------------------
 
 SCRIPT = """

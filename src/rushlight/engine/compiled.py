@@ -245,11 +245,11 @@ class CompiledPlan:
         """Addresses by slot; those that stay the same between runs are filled in."""
         base = ARENA.at_least(self.arena_bytes)
         if base != self.base:
-            self.base = base
             for slot, offset in self.fixed:
                 self.addresses[slot] = base + offset
             for slot, array in self.constants.items():
                 self.addresses[slot] = array.ctypes.data
+            self.base = base  # last: an interrupt may end this midway
         return self.addresses
 
     def _needs_care(self, nodes) -> bool:

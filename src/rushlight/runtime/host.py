@@ -13,6 +13,7 @@ from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.target import Target
 
 _ASSUMED_L1 = 32 << 10
@@ -66,15 +67,17 @@ def _vector_unit(architecture: str, features: dict[str, bool]) -> tuple[int, int
 @functools.cache
 def host_target() -> Target:
     """The Target of the machine this process runs on."""
-    triple = llvm.get_process_triple()
-    features = dict(llvm.get_host_cpu_features())
+    with lock_known_to_forks("llvm"):
+        triple = llvm.get_process_triple()
+        features = dict(llvm.get_host_cpu_features())
+        cpu = llvm.get_host_cpu_name()
     architecture = triple.split("-", 1)[0]
     vector_bytes, registers, masked = _vector_unit(architecture, features)
     sizes = _cache_sizes()
     signed = tuple(("+" if on else "-") + name for name, on in sorted(features.items()))
     return Target(
         triple=triple,
-        cpu=llvm.get_host_cpu_name(),
+        cpu=cpu,
         features=signed,
         vector_bytes=vector_bytes,
         vector_registers=registers,

@@ -3,20 +3,23 @@
 No middle-end pass runs: the text comes vectorized and with invariant code hoisted, and the passes
 cost more than all the rest of a compile (measured: 7 ms against 1.8 ms for one small kernel).
 Each object is linked into a library of its own in one process-wide linker; unloading a library
-frees its code.  Level 8.
+frees its code.  LLVM is entered under one lock only, which forks wait for: llvmlite has a lock
+inside, and a child whose parent's other thread held it could never compile again.  Level 8.
 """
 
 from __future__ import annotations
 
 import functools
 import itertools
-import threading
+import weakref
+from collections import deque
 from collections.abc import Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
 
 from rushlight.base.errors import InternalError
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.target import Target
 from rushlight.runtime.host import host_target
 
@@ -24,7 +27,9 @@ from rushlight.runtime.host import host_target
 _CODEGEN_LEVEL = 2
 _MESSAGE_CHARACTERS = 1000
 _library_numbers = itertools.count()
-_link_lock = threading.Lock()
+_llvm_lock = lock_known_to_forks("llvm")
+# What nobody uses any more, until somebody who holds the lock unloads it.
+_unused: deque[llvm.ResourceTracker] = deque()
 
 
 @functools.cache
@@ -83,14 +88,14 @@ def _parse(text: str) -> llvm.ModuleRef:
 
 def compile_text(text: str, target: Target) -> bytes:
     """Object code of a module for any Target this LLVM knows."""
-    machine = _target_machine(target)
-    return machine.emit_object(_parse(text))
+    with _llvm_lock, _parse(text) as module:
+        return _target_machine(target).emit_object(module)
 
 
 def assembly_of(text: str, target: Target) -> str:
     """The assembly a module compiles to, for people."""
-    machine = _target_machine(target)
-    return machine.emit_assembly(_parse(text))
+    with _llvm_lock, _parse(text) as module:
+        return _target_machine(target).emit_assembly(module)
 
 
 class Library:
@@ -102,16 +107,32 @@ class Library:
     origin: Any = None
 
     def __init__(self, object_code: bytes, names: Sequence[str]) -> None:
-        _initialize()
         builder = llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
         for name in names:
             builder.export_symbol(name)
-        with _link_lock:
-            self._tracker = builder.link(_linker(), f"rushlight{next(_library_numbers)}")
-        self.addresses = {name: self._tracker[name] for name in names}
+        with _llvm_lock:
+            _unload_unused()
+            tracker = builder.link(_linker(), f"rushlight{next(_library_numbers)}")
+        self.addresses = {name: tracker[name] for name in names}
+        weakref.finalize(self, _discard, tracker).atexit = False
 
     def __getitem__(self, name: str) -> int:
         return self.addresses[name]
+
+
+def _discard(tracker: llvm.ResourceTracker) -> None:
+    """Unload a library, at once or soon: this runs in any thread, at any point of its program."""
+    _unused.append(tracker)
+    if _llvm_lock.acquire(blocking=False):
+        try:
+            _unload_unused()
+        finally:
+            _llvm_lock.release()
+
+
+def _unload_unused() -> None:
+    while _unused:
+        _unused.popleft().close()
 
 
 def load_text(text: str, names: Sequence[str], target: Target | None = None) -> Library:

@@ -15,13 +15,13 @@ import hashlib
 import os
 import stat
 import tempfile
-import threading
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import llvmlite.binding as llvm
 
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.target import Target
 from rushlight.runtime.jit import Library, compile_text
 
@@ -194,7 +194,7 @@ class KernelCache:
         self.limit_bytes = limit_bytes
         self.compiles = self.evictions = self.loaded_bytes = 0
         self._libraries: OrderedDict[str, tuple[Library, int]] = OrderedDict()
-        self._lock = threading.Lock()
+        self._lock = lock_known_to_forks("kernels")
 
     def get(
         self,

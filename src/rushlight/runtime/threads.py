@@ -17,6 +17,7 @@ import threading
 
 import numpy as np
 
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.runtime import pool_text
 from rushlight.runtime.host import host_target, usable_cores
 from rushlight.runtime.jit import Library, load_text
@@ -66,7 +67,7 @@ class WorkerPool:
     """One pool; the process has a single one, ``pool``."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = lock_known_to_forks("threads")
         self._threads = _threads_at_start()
         self._code: Library | None = None
         self._reset()
@@ -158,7 +159,6 @@ class WorkerPool:
 
     def after_fork_in_child(self) -> None:
         """The child has none of the parent's threads: forget them and their state."""
-        self._lock = threading.Lock()
         self._reset()
 
 

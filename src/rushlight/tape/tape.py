@@ -8,13 +8,13 @@ first use, a miss of the memo, and the flush, which is a transaction.  Executing
 from __future__ import annotations
 
 import itertools
-import os
 import sys
 import threading
 from typing import Any
 
 from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.stats import stats
 from rushlight.tape.memo import (
     BUFFER,
@@ -32,17 +32,7 @@ from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 _segments = itertools.count(1)
 
 # One flush at a time; a pending value read by another thread is computed under it too.
-flush_lock = threading.RLock()
-
-
-def _renew_lock_after_fork() -> None:
-    """A child must not inherit a lock that another thread of the parent held."""
-    global flush_lock
-    flush_lock = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_lock_after_fork)
+flush_lock = lock_known_to_forks("flush")
 
 
 class Tape:

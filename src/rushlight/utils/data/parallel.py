@@ -17,46 +17,51 @@ import sys
 import time
 import warnings
 import weakref
-from multiprocessing.connection import Connection
 from multiprocessing.context import BaseContext
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from rushlight.base.forks import lock_known_to_forks
 from rushlight.tape.tape import current_tape
 from rushlight.utils.data.transport import encode, receive, send
-from rushlight.utils.data.worker import Ended, Job, Raised, Restart, Task, run_worker
+from rushlight.utils.data.worker import Ended, Job, Raised, Restart, Task, loader_ends, run_worker
 
 # Time given to workers to leave by themselves, and after that to heed a termination signal.
 _LEAVE_SECONDS = 1.0
 _TERMINATE_SECONDS = 2.0
 
-# The loader's ends of all open connections: a forked worker closes its copies of them.
-_open_ends: weakref.WeakSet[Connection] = weakref.WeakSet()
+# A worker that was forked while another is made would keep copies of that one's pipes open, and
+# its death would go unnoticed.
+_starting = lock_known_to_forks("workers")
 
 
 class Worker:
     """A worker process as its loader sees it."""
 
     def __init__(self, context: BaseContext, job: Job) -> None:
-        self.connection, other = context.Pipe(duplex=True)
-        forks = context.get_start_method() == "fork"
-        _open_ends.add(self.connection)
-        inherited = list(_open_ends) if forks else []
-        self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
-            target=run_worker, args=(job, other, inherited), daemon=True
-        )
-        try:
-            with warnings.catch_warnings():
-                # Newer Pythons warn when a process with threads forks; see `default_context`.
-                warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
-                self.process.start()
-        except BaseException:
-            self.connection.close()
-            raise
-        finally:
-            other.close()
         self.active = True
         self.outstanding = 0
+        with _starting:
+            self.connection, other = context.Pipe(duplex=True)
+            loader_ends.add(self.connection)
+            self.process: BaseProcess = context.Process(  # type: ignore[attr-defined]
+                target=run_worker, args=(job, other), daemon=True
+            )
+            try:
+                with warnings.catch_warnings():
+                    # Newer Pythons warn when a process with threads forks; see `default_context`.
+                    warnings.filterwarnings("ignore", ".*use of fork.*", DeprecationWarning)
+                    self.process.start()
+            except BaseException:
+                self.close()
+                raise
+            finally:
+                other.close()
+
+    def close(self) -> None:
+        """Close the connection, which tells the worker to go."""
+        loader_ends.discard(self.connection)
+        self.connection.close()
 
     def send(self, message: Any) -> None:
         """Raises: OSError if the worker is dead."""
@@ -239,11 +244,11 @@ def _cause(exit_code: int | None) -> str:
 
 def _stop(workers: list[Worker], owner: int) -> None:
     """End the processes: by closing their connections, then by signals."""
+    for worker in workers:
+        worker.close()
     if os.getpid() != owner:
         # A fork's copy of the iterator; the workers are not its children.
         return
-    for worker in workers:
-        worker.connection.close()
     processes = [worker.process for worker in workers]
     if not _joined(processes, _LEAVE_SECONDS):
         for process in processes:

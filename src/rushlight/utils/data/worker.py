@@ -107,15 +107,17 @@ def get_worker_info() -> WorkerInfo | None:
     return _worker_info
 
 
-def run_worker(job: Job, connection: Connection, inherited: list[Connection]) -> None:
-    """Serve the loader until it closes the connection; the target of the worker process.
+# The loader's ends of all connections that are open in this process.  An end leaves this set
+# before it is closed: its number may be a new file's as soon as it is.
+loader_ends: set[Connection] = set()
 
-    inherited: the loader's ends of connections that a fork copied; closed at once, since a worker
-    learns of the loader's death by the last copy being closed.
-    """
+
+def run_worker(job: Job, connection: Connection) -> None:
+    """Serve the loader until it closes the connection; the target of the worker process."""
     global _worker_info
-    for other in inherited:
-        other.close()
+    # Copies that a fork made: a worker learns of its loader's death by the last one being closed.
+    while loader_ends:
+        loader_ends.pop().close()
     # Ctrl-C reaches the whole group of processes; the loader alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seed = seed_worker(job.base_seed, job.worker_id)

@@ -1,0 +1,43 @@
+"""Locks that no other thread holds at the moment of a fork.
+
+A forked child has one thread, and memory as all threads of its parent left it.  What a lock guards
+is whole in the child only if nobody was inside at that moment: so a fork waits for each of these
+locks and both sides let go of them afterwards.  They are taken in one order everywhere (LOCKS);
+all are reentrant, because a signal handler may fork while its own thread is inside.  Level 0.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+
+# Whoever holds one of these may take those that stand after it, never one before it.
+LOCKS = ("workers", "flush", "kernels", "threads", "llvm", "memory")
+
+_locks = {name: threading.RLock() for name in LOCKS}
+
+
+def lock_known_to_forks(name: str) -> threading.RLock:  # type: ignore[valid-type]
+    """The process's one lock of this name."""
+    return _locks[name]
+
+
+_held_by_fork: list[threading.RLock] = []  # type: ignore[valid-type]
+
+
+def _before_fork() -> None:
+    for lock in _locks.values():
+        lock.acquire()
+        _held_by_fork.append(lock)
+
+
+def _after_fork() -> None:
+    # An interrupt may have ended the taking midway: only what was taken is given back.
+    while _held_by_fork:
+        _held_by_fork.pop().release()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork
+    )
