@@ -18,6 +18,7 @@ from rushlight.loopnest.ir import (
     Op,
     Param,
     Reduce,
+    Scratch,
     Store,
     Var,
     call,
@@ -216,6 +217,33 @@ def test_masked_scalar_store_and_load_touch_nothing():
     )
     buffers = {"x": np.ones(5, np.float32), "out": np.full(5, 7, np.float32)}
     assert_same_bits(kernel, buffers, {"n": 9, "m": 5})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bool", "float16"])
+def test_scratch_hands_a_row_from_one_loop_to_the_next(dtype):
+    r = Var("r")
+    index = r * n + i
+    turned = Load("t", n - 1 - i, dtype)
+    rows = Loop(
+        "r",
+        Param("rows"),
+        "parallel",
+        (
+            Loop("i", n, "vector", (Store("t", i, Load("x", index, dtype)),)),
+            Loop("i", n, "vector", (Store("out", index, turned),)),
+        ),
+    )
+    kernel = Kernel(
+        "turned",
+        (Buffer("x", dtype, "in"), Buffer("out", dtype, "out")),
+        (Param("rows"), n),
+        (rows,),
+        (Scratch("t", dtype, n),),
+    )
+    for columns in (1, 5, 67):
+        x = random_array(dtype, 3 * columns, columns)
+        buffers = {"x": x, "out": np.zeros(3 * columns, numpy_dtype(dtype))}
+        assert_same_bits(kernel, buffers, {"rows": 3, "n": columns}, extent=3)
 
 
 def softmax_kernel():

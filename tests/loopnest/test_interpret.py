@@ -1,5 +1,7 @@
 """The interpreter runs kernels by the IR's words; the verifier refuses what breaks its rules."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -16,6 +18,7 @@ from rushlight.loopnest.ir import (
     Loop,
     Param,
     Reduce,
+    Scratch,
     Store,
     Var,
     call,
@@ -170,3 +173,15 @@ def test_out_of_range_index_is_an_error():
     verify_kernel(kernel)
     with pytest.raises(IndexError, match="index 3 of x, which has 3"):
         interpret_kernel(kernel, {"x": np.zeros(3, "f4"), "y": np.zeros(4, "f4")}, {"n": 4})
+
+
+def test_scratch_and_buffers_share_no_name():
+    scratch = (Scratch("x", "float32", n),)
+    kernel = row_sum(1)
+    with pytest.raises(InternalError, match="two buffers have one name"):
+        verify_kernel(replace(kernel, scratch=scratch))
+
+
+def test_scratch_is_printed_with_its_extent():
+    kernel = replace(row_sum(1), scratch=(Scratch("t", "float32", n),))
+    assert "scratch t: float32[$n]" in print_kernel(verify_kernel(kernel))

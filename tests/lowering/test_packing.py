@@ -102,4 +102,4 @@ def launched(program) -> int:
     """Number of different compiled modules a program runs."""
     _, plans = run(program, "compiled")
     runs = [part for plan in plans for part in plan.parts if isinstance(part, NativeRun)]
-    return len(set().union(*[run.libraries for run in runs]))
+    return len({step.library for run in runs for step in run.steps})

@@ -313,6 +313,10 @@ class Emitter:
         self.regions[0].lines.insert(0, f"  {name} = alloca [{count} x {type_}], align {align}")
         return Value(name, "ptr")
 
+    def stack(self, type_: str, count: Value, align: int) -> Value:
+        """Stack memory of a size known at run time; only outside of loops."""
+        return self.effect(f"alloca {type_}, {count.typed}, align {align}", "ptr", 1)
+
     # --- loops ---
 
     def begin_loop(

@@ -56,6 +56,7 @@ class ExpressionEmitter:
         self.vector: OpenVector | None = None
         self.buffers: dict[str, Value] = {}
         self.dtypes = {buffer.name: buffer.dtype for buffer in kernel.buffers}
+        self.dtypes.update((scratch.name, scratch.dtype) for scratch in kernel.scratch)
         self.params: dict[str, Value] = {}
 
     def bind_arguments(self, skip_buffers: int, skip_params: int) -> None:
@@ -67,6 +68,10 @@ class ExpressionEmitter:
         for position, param in enumerate(self.kernel.params, skip_params):
             slot = b.pointer_offset(Value("%params", "ptr"), b.const(position, "i64"), "i64")
             self.params[param.name] = self.load_param(slot, param)
+        for scratch in self.kernel.scratch:
+            type_ = scalar_ops.memory_type(scratch.dtype)
+            extent = self.uniform(scratch.extent)
+            self.buffers[scratch.name] = b.stack(type_, extent, self.target.line_bytes)
 
     def load_param(self, slot: Value, param: Param) -> Value:
         b = self.b

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rushlight.base.observe import LIBRARY, clock, tell, watchers
 from rushlight.base.stats import stats
@@ -64,6 +64,6 @@ def kernel_library(kernel: Kernel) -> tuple[Library, str]:
     """The loaded module of a loop nest, and the name of its function."""
     printed = repr(kernel)
     name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
-    named = Kernel(name, kernel.buffers, kernel.params, kernel.body)
+    named = replace(kernel, name=name)
     library = library_of_text(printed, [name], lambda: module_text([named], host_target()), kernel)
     return library, name

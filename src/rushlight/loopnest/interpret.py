@@ -44,6 +44,9 @@ class _Interpreter:
     def __init__(self, kernel: Kernel, buffers: Mapping[str, np.ndarray], params: Mapping) -> None:
         self.buffers = dict(buffers)
         self.params = {p.name: _constant(params[p.name], p.dtype) for p in kernel.params}
+        for scratch in kernel.scratch:
+            extent = int(self.value(scratch.extent, {}))
+            self.buffers[scratch.name] = np.empty(extent, numpy_dtype(scratch.dtype))
 
     # --- expressions ---
 

@@ -280,17 +280,28 @@ class Buffer:
 
 
 @dataclass(frozen=True, slots=True)
-class Kernel:
-    """One compiled unit: arguments in calling order and a body.
+class Scratch:
+    """Memory of the running thread for one call of the kernel: ``extent`` elements, unset."""
 
-    A parallel loop may only stand at the top of the body, once; the statements before it are
-    Lets, repeated by every worker.
+    name: str
+    dtype: str
+    extent: Expr
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One compiled unit: arguments in calling order, a body, and scratch memory.
+
+    An iteration of the parallel loop finds in scratch only what it wrote there itself.  A parallel
+    loop may only stand at the top of the body, once; the statements before it are Lets, repeated
+    by every worker.
     """
 
     name: str
     buffers: tuple[Buffer, ...]
     params: tuple[Param, ...]
     body: tuple[Stmt, ...]
+    scratch: tuple[Scratch, ...] = ()
 
     def parallel_loop(self) -> Loop | None:
         """The loop whose range is shared out among workers, if there is one."""

@@ -59,6 +59,8 @@ def print_kernel(kernel: Kernel) -> str:
     arguments = [f"{b.access} {b.name}: {b.dtype}*" for b in kernel.buffers]
     arguments += [f"${p.name}: {p.dtype}" for p in kernel.params]
     lines = [f"kernel {kernel.name}({', '.join(arguments)}):"]
+    for rows in kernel.scratch:
+        lines.append(f"  scratch {rows.name}: {rows.dtype}[{print_expr(rows.extent)}]")
     for stmt in kernel.body:
         _print_stmt(stmt, 1, lines)
     return "\n".join(lines) + "\n"

@@ -15,6 +15,7 @@ from rushlight.loopnest.ir import (
     PARALLEL,
     REDUCTIONS,
     VECTOR,
+    Buffer,
     Cast,
     Const,
     Expr,
@@ -37,6 +38,8 @@ class _Verifier:
     def __init__(self, kernel: Kernel) -> None:
         self.kernel = kernel
         self.buffers = {b.name: b for b in kernel.buffers}
+        for scratch in kernel.scratch:
+            self.buffers[scratch.name] = Buffer(scratch.name, scratch.dtype, "inout")
         self.params = {p.name: p.dtype for p in kernel.params}
 
     def fail(self, rule: str) -> None:
@@ -48,7 +51,13 @@ class _Verifier:
 
     def run(self) -> None:
         kernel = self.kernel
-        self.require(len(self.buffers) == len(kernel.buffers), "two buffers have one name")
+        count = len(kernel.buffers) + len(kernel.scratch)
+        self.require(len(self.buffers) == count, "two buffers have one name")
+        for scratch in kernel.scratch:
+            self.require(scratch.dtype in DTYPES, f"scratch {scratch.name} has an unknown dtype")
+            self.require(
+                self.check_expr(scratch.extent, {}) == "int64", f"extent of {scratch.name}"
+            )
         self.require(len(self.params) == len(kernel.params), "two parameters have one name")
         for buffer in kernel.buffers:
             self.require(buffer.dtype in DTYPES, f"buffer {buffer.name} has an unknown dtype")

@@ -1,9 +1,8 @@
 """One loop nest for each group of the schedule.  Level 6.
 
-Sizes, strides, offsets and numbers become run-time parameters (0 and 1 stay constants, since they
-change the structure), so that kernels of one structure are compiled once.  What a launch must
-pass is listed beside the kernel: buffers by slot, and words that are fixed by the plan or read
-from a scalar leaf.
+What a launch must pass is listed beside the kernel: buffers by slot, and words that are fixed by
+the plan or read from a scalar leaf.  A row passes through all stages of its group while it is in
+cache; what only a later stage of the same row reads lies in scratch memory of one row.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.errors import InternalError
-from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.shapes import numel
 from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
@@ -25,16 +24,18 @@ from rushlight.loopnest.ir import (
     Let,
     Load,
     Loop,
-    Param,
     Reduce,
+    Scratch,
     Stmt,
     Store,
     Var,
     call,
+    itemsize,
     reduce_lanes,
 )
+from rushlight.lowering.expressions import ExpressionBuilder, Word
 from rushlight.lowering.position import ZERO, Position
-from rushlight.lowering.scalars import HALF, applied, as_dtype
+from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import scalar_rule
 from rushlight.schedule.access import Unreachable, reads
 from rushlight.schedule.fusion import (
@@ -49,21 +50,17 @@ from rushlight.schedule.fusion import (
     is_split,
     tails_of,
 )
-from rushlight.schedule.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Program, Value
+from rushlight.schedule.program import OPERATION, Program, Value
 
 # Elements of one piece of a flat elementwise kernel: small enough to share among threads, large
 # enough that its launch does not count.
 FLAT_PIECE = 8192
 
+# Scratch of one kernel: it lies on the stack of a thread and should stay in a first or second
+# level of cache.  Longer rows go through memory.
+MOST_SCRATCH = 128 << 10
+
 _BOOL_REDUCTION = {"max": "or", "min": "and"}
-
-
-@dataclass(frozen=True)
-class Word:
-    """One parameter of a launch: a number of the plan, or the scalar leaf at `slot`."""
-
-    value: int | None
-    slot: int | None
 
 
 @dataclass
@@ -95,128 +92,78 @@ def can_lower(value: Value, program: Program) -> bool:
     )
 
 
-class NestBuilder:
-    """Builds the nest of one group."""
+class NestBuilder(ExpressionBuilder):
+    """Builds the nest of one group.
+
+    stored: members that get memory; kept_row: members whose row lies in scratch, by its name.
+    column: the position inside the row that the open loop is at.
+    """
 
     def __init__(self, schedule: Schedule, group: Group) -> None:
-        self.schedule = schedule
-        self.program = schedule.program
+        super().__init__(schedule)
         self.group = group
-        self.buffer_names: dict[int, str] = {}
         self.written: set[int] = set()
-        self.params: list[Param] = []
-        self.words: list[Word] = []
-        self.scalars: dict[int, Param] = {}
-        self.bound: dict[int, Expr] = {}
-        self.names = 0
-        self.stored = {slot for slot in group.members if self._needs_memory(slot)}
+        self.stored: set[int] = set()
+        self.kept_row: dict[int, str] = {}
+        self.scratch: list[tuple[str, str]] = []
+        self.column: Expr = ZERO
+        self._place_members()
 
-    # ---- arguments -----------------------------------------------------------------------------
+    # ---- where members lie ---------------------------------------------------------------------
 
-    def size(self, number: int) -> Expr:
-        """A size or stride as an expression."""
-        if number in (0, 1):
-            return Const(number, "int64")
-        param = Param(f"n{len(self.params)}")
-        self.params.append(param)
-        self.words.append(Word(int(number), None))
-        return param
+    def _place_members(self) -> None:
+        """Memory for what is live or read by another group; scratch for what a later stage reads.
 
-    def buffer(self, slot: int) -> str:
-        """The name of a value's buffer."""
-        return self.buffer_names.setdefault(slot, f"b{len(self.buffer_names)}")
+        Everything else is only bound to a name.
+        """
+        passed_on: list[tuple[Member, int]] = []
+        for slot, member in self.group.members.items():
+            readers = self.schedule.readers.get(slot, ())
+            if member.value.live or any(group is not self.group for group, _ in readers):
+                self.stored.add(slot)
+            elif member.role == FULL:
+                last = max((reader.stage for _, reader in readers), default=member.stage)
+                if last > member.stage:
+                    passed_on.append((member, last))
+        if passed_on and not self._place_rows(passed_on):
+            self.kept_row.clear()
+            self.scratch.clear()
+            self.stored.update(member.value.slot for member, _ in passed_on)
 
-    def scalar(self, value: Value) -> Expr:
-        """A scalar leaf as a parameter."""
-        param = self.scalars.get(value.slot)
-        if param is None:
-            name = value.dtype.name
-            param = Param(f"s{len(self.params)}", "float32" if name in HALF else name)
-            self.params.append(param)
-            self.words.append(Word(None, value.slot))
-            self.scalars[value.slot] = param
-        return as_dtype(param, value.dtype.name)
-
-    def fresh(self, stem: str) -> str:
-        """A name not used before in this kernel."""
-        self.names += 1
-        return f"{stem}{self.names}"
-
-    def _needs_memory(self, slot: int) -> bool:
-        """Live, read by another group, or read in a later stage of this one."""
-        member = self.group.members[slot]
-        if member.value.live:
-            return True
-        for other in self.schedule.groups:
-            for reader in other.members.values():
-                if slot in reader.value.inputs or any(s == slot for s, _ in reader.reads):
-                    if other is not self.group:
-                        return True
-                    if member.role == FULL and reader.stage != member.stage:
-                        return True
-        return False
-
-    # ---- expressions ---------------------------------------------------------------------------
+    def _place_rows(self, passed_on: list[tuple[Member, int]]) -> bool:
+        """Rows of scratch, used again after the last stage that reads them; False: too many."""
+        free_after: list[int] = []
+        for member, last in sorted(passed_on, key=lambda item: item[0].stage):
+            dtype = member.value.dtype.name
+            place = 0
+            while place < len(self.scratch):
+                if self.scratch[place][1] == dtype and free_after[place] < member.stage:
+                    break
+                place += 1
+            else:
+                self.scratch.append((f"t{place}", dtype))
+                free_after.append(last)
+            free_after[place] = last
+            self.kept_row[member.value.slot] = self.scratch[place][0]
+        row_bytes = sum(itemsize(dtype) for _, dtype in self.scratch)
+        return row_bytes * self.group.columns <= MOST_SCRATCH
 
     def element(self, slot: int, position: Position) -> Expr:
         """One element of a value."""
-        value = self.program.values[slot]
-        if slot in self.bound:
-            return self.bound[slot]
-        if value.source == SCALAR_LEAF:
-            return self.scalar(value)
-        if value.source == BUFFER_LEAF or slot in self.schedule.buffers:
-            index = ZERO if value.numel == 1 else position.flat()
-            return Load(self.buffer(slot), index, value.dtype.name)
-        return self.computed(value, position)
+        if slot in self.kept_row and slot not in self.bound:
+            dtype = self.program.values[slot].dtype.name
+            return Load(self.kept_row[slot], self.column, dtype)
+        return super().element(slot, position)
 
-    def computed(self, value: Value, position: Position) -> Expr:
-        """One element of an operation's result, computed in place."""
-        name = value.primitive.name
-        if name == "iota":
-            return position.flat()
-        operand = self.program.values[value.inputs[0]]
-        if name == "reshape":
-            return self.element(operand.slot, position.reshaped(operand.shape))
-        if name == "copy":
-            return self.element(operand.slot, position)
-        if name == "expand":
-            return self.element(operand.slot, position.broadcast_to_operand(operand.shape))
-        if name == "segment":
-            index = position.flat() + self.size(value.primitive.start)
-            inside = Position(operand.shape, None, None, 0, index, self.size)
-            return self.element(operand.slot, inside)
-        if name == "permute":
-            return self.element(operand.slot, self._permuted(value, operand, position))
-        if name == "strided_read":
-            return self.element(operand.slot, self._window(value, operand, position))
-        row = scalar_rule(value.primitive, value.dtype)
-        if row is None or isinstance(row, str):
-            raise InternalError(f"{value} is not computed in place")
-        operands = []
-        for slot in value.inputs:
-            shape = self.program.values[slot].shape
-            operands.append(self.element(slot, position.broadcast_to_operand(shape)))
-        return applied(value, row, operands)
-
-    def _permuted(self, value: Value, operand: Value, position: Position) -> Position:
-        axes = position.axes()
-        inner: list[Expr] = [ZERO] * len(axes)
-        for place, axis in enumerate(value.params[0]):
-            inner[axis] = axes[place]
-        return Position(operand.shape, inner, None, 0, None, self.size)
-
-    def _window(self, value: Value, operand: Value, position: Position) -> Position:
-        size, strides = value.params
-        offset = self.element(value.inputs[1], position)
-        if contiguous_strides(size) == tuple(strides):
-            index = offset + position.flat()
-        else:
-            index = offset
-            for axis, (n, stride) in enumerate(zip(size, strides)):
-                if n != 1 and stride != 0:
-                    index = index + position.axes()[axis] * self.size(stride)
-        return Position(operand.shape, None, None, 0, index, self.size)
+    def _keep(self, member: Member, place: Expr) -> list[Stmt]:
+        """The statement that puts a computed member where later stages or groups find it."""
+        slot = member.value.slot
+        if slot in self.kept_row:
+            return [Store(self.kept_row[slot], self.column, self.bound[slot])]
+        if slot not in self.stored:
+            return []
+        self.written.add(slot)
+        return [Store(self.buffer(slot), place, self.bound[slot])]
 
     # ---- rows ----------------------------------------------------------------------------------
 
@@ -268,6 +215,7 @@ class NestBuilder:
         reduced = [m for m in members if m.stage == stage and m.role == REDUCED]
         name = self.fresh("c")
         c: Expr = ZERO if columns == 1 and not reduced else Var(name)
+        self.column = c
 
         def position(member: Member) -> Position:
             return self._row_position(member, r, c, width)
@@ -339,9 +287,7 @@ class NestBuilder:
             name = self.fresh("v")
             statements.append(Let(name, self.computed(member.value, place)))
             self.bound[slot] = Var(name, member.value.dtype.name)
-            if slot in self.stored:
-                self.written.add(slot)
-                statements.append(Store(self.buffer(slot), place.flat(), self.bound[slot]))
+            statements += self._keep(member, place.flat())
         return statements
 
     def _reduce_loops(self, full, reduced, variable, width, position, stage) -> list[Stmt]:
@@ -380,24 +326,16 @@ class NestBuilder:
             result = Cast(result, value.dtype.name)
         name = self.fresh("v")
         self.bound[value.slot] = Var(name, value.dtype.name)
-        statements: list[Stmt] = [Let(name, result)]
-        if value.slot in self.stored:
-            self.written.add(value.slot)
-            row = ZERO if self.group.rows == 1 else Var("r")
-            statements.append(Store(self.buffer(value.slot), row, self.bound[value.slot]))
-        return statements
+        return [Let(name, result), *self._keep(member, ZERO if self.group.rows == 1 else Var("r"))]
 
     def _row_value(self, member: Member, r: Expr) -> list[Stmt]:
         value = member.value
         shape = tuple(value.shape)
         position = Position(shape, self._decoded(r, shape), None, 0, r, self.size)
         name = self.fresh("v")
-        statements: list[Stmt] = [Let(name, self.computed(value, position))]
+        element = self.computed(value, position)
         self.bound[value.slot] = Var(name, value.dtype.name)
-        if value.slot in self.stored:
-            self.written.add(value.slot)
-            statements.append(Store(self.buffer(value.slot), r, self.bound[value.slot]))
-        return statements
+        return [Let(name, element), *self._keep(member, r)]
 
     def split(self, partial: dict[int, Value], pieces: int) -> Nest:
         """The nest that reduces each piece of each row, and makes the full members."""
@@ -529,7 +467,9 @@ class NestBuilder:
             )
             for slot in slots
         )
-        kernel = Kernel("kernel", buffers, tuple(self.params), body)
+        width = self.size(self.group.columns) if self.scratch else ZERO
+        scratch = tuple(Scratch(name, dtype, width) for name, dtype in self.scratch)
+        kernel = Kernel("kernel", buffers, tuple(self.params), body, scratch)
         total = max((self.program.values[s].numel for s in slots), default=1)
         share = max(1, total // max(extent, 1))
         return Nest(kernel, slots, set(self.written), self.words, extent, share)

@@ -72,15 +72,26 @@ class Group:
 
 
 class Schedule:
-    """groups in order of execution; buffers: slots of all values that get memory."""
+    """groups in order of execution; buffers: slots of all values that get memory.
 
-    __slots__ = ("program", "groups", "buffers", "group_of")
+    readers: for each of those slots, the members that read it, with their groups.
+    """
+
+    __slots__ = ("program", "groups", "buffers", "group_of", "readers")
 
     def __init__(self, program: Program, groups, buffers, group_of) -> None:
         self.program = program
         self.groups = groups
         self.buffers = buffers
         self.group_of = group_of
+        self.readers: dict[int, list[tuple[Group, Member]]] = {}
+        for group in groups:
+            for member in group.members.values():
+                read = [slot for slot, _ in member.reads]
+                if group.kind == OPAQUE:
+                    read = list(member.value.inputs)
+                for slot in dict.fromkeys(read):
+                    self.readers.setdefault(slot, []).append((group, member))
 
 
 def is_split(group: Group) -> bool:
@@ -153,14 +164,9 @@ class Scheduler:
     def is_buffer(self, slot: int) -> bool:
         return slot in self.roots
 
-    def _choose_roots(self) -> None:
-        depth: dict[int, int] = {}
+    def _choose_forced_roots(self) -> None:
+        """What products and reference rules read and write."""
         for value in self.program.order:
-            depth[value.slot] = 1 + max(
-                (depth.get(s, 0) for s in value.inputs if s not in self.roots), default=0
-            )
-            if depth[value.slot] > DEEPEST_EXPRESSION:
-                self.roots.add(value.slot)
             if value.slot in self.products:
                 self.roots.add(value.slot)
                 for operand in self.products[value.slot]:
@@ -169,7 +175,18 @@ class Scheduler:
                 self.roots.add(value.slot)
                 for slot in value.inputs:
                     self._want_buffer(slot)
-            elif value.live or value.primitive.kind == "reduction" or self._is_shared(value):
+
+    def _choose_roots(self) -> None:
+        # These first: a view of one of them is then known to cost nothing.
+        self._choose_forced_roots()
+        depth: dict[int, int] = {}
+        for value in self.program.order:
+            depth[value.slot] = 1 + max(
+                (depth.get(s, 0) for s in value.inputs if s not in self.roots), default=0
+            )
+            if depth[value.slot] > DEEPEST_EXPRESSION:
+                self.roots.add(value.slot)
+            if value.live or value.primitive.kind == "reduction" or self._is_shared(value):
                 self.roots.add(value.slot)
 
     def _want_buffer(self, slot: int) -> None:
