@@ -86,7 +86,8 @@ class CompiledPlan:
     """
 
     __slots__ = ("parts", "reasons", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
-                 "shapes", "constants", "checks", "flags", "addresses", "base")  # fmt: skip
+                 "shapes", "constants", "checks", "flags", "addresses", "base",
+                 "__weakref__")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
@@ -186,6 +187,10 @@ class CompiledPlan:
             elif slot in self.constants:
                 continue
         self.arena_bytes = planner.total
+
+    def steps(self) -> list[NativeStep]:
+        """The native steps of all parts, in order."""
+        return [s for part in self.parts if isinstance(part, NativeRun) for s in part.steps]
 
     @property
     def fallbacks(self) -> list[str]:

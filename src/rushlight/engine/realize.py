@@ -113,4 +113,7 @@ def _release(plan: Plan, nodes: list) -> None:
         node.inputs = ()
 
 
+if config.debug >= 2:
+    importlib.import_module("rushlight.engine.report").set_debug(config.debug, config.debug_kernels)
+
 Tape.execute = staticmethod(execute)

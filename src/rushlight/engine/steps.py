@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from rushlight.engine.kernels import kernel_library
 from rushlight.lowering.group import Nest
@@ -22,6 +23,7 @@ class NativeStep:
     extent, grain: iterations of its parallel loop, and how many a thread takes at least.
     sizes: of a matrix product (batches, m, n, k).
     group, part: the group of the schedule it is of, and which of that group's steps.
+    facts: what reports say of it, once one asked (`describe.KernelFacts`).
     """
 
     library: Library
@@ -34,6 +36,7 @@ class NativeStep:
     sizes: tuple[int, ...] = ()
     group: int = -1
     part: int = 0
+    facts: Any = None
 
 
 def step_of_nest(nest: Nest) -> NativeStep:

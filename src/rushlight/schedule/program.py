@@ -6,7 +6,7 @@ A program says what is computed; it is made once for each memo position and live
 from __future__ import annotations
 
 from rushlight.base.shapes import numel
-from rushlight.tape.memo import SCALAR, OutputKind
+from rushlight.tape.memo import SCALAR, Line, OutputKind
 from rushlight.tape.primitive import Primitive
 
 BUFFER_LEAF, SCALAR_LEAF, OPERATION, OUTPUT = "buffer", "scalar", "operation", "output"
@@ -29,7 +29,7 @@ class Value:
         self.live = live
         self.numel = numel(shape)
         self.index = 0
-        self.line = None
+        self.line: Line | None = None
 
     @property
     def kind(self) -> str:

@@ -12,7 +12,7 @@ import os
 import sys
 from collections import deque
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from rushlight.base.config import config
 from rushlight.base.device import CPU
@@ -21,6 +21,9 @@ from rushlight.base.stats import stats
 from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+_SPELLINGS = _PACKAGE_FOLDER + "ops" + os.sep
+_OPTIMIZERS = _PACKAGE_FOLDER + "optim" + os.sep
+CO_NESTED = 0x10  # as in `inspect`, which is slow to import
 
 
 class LeafKind:
@@ -84,7 +87,7 @@ class Step:
         self.first: Step | None = None
         self.depth = 0
         self.total_bytes = 0
-        self.line: tuple[str, int] | None = None
+        self.line: Line | None = None
 
 
 NO_STEP = Step.__new__(Step)
@@ -251,12 +254,31 @@ def last_operation(step: Step | None) -> Step | None:
     return step
 
 
-def user_line() -> tuple[str, int] | None:
-    """File and line of the innermost frame outside this package."""
+class Line(NamedTuple):
+    """Where a program recorded an operation, and what it called there.
+
+    spelling: a function's name, as `softmax` or `backward`, an optimizer's, as `adam`, or "".
+    """
+
+    file: str
+    number: int
+    spelling: str
+
+
+def user_line() -> Line | None:
+    """File and line of the innermost frame outside this package, and the function called there."""
     frame: FrameType | None = sys._getframe(1)
+    spelling = ""
     while frame is not None:
-        name = frame.f_code.co_filename
+        code = frame.f_code
+        name = code.co_filename
         if not name.startswith(_PACKAGE_FOLDER):
-            return (name, frame.f_lineno)
+            return Line(name, frame.f_lineno, spelling)
+        # The outermost one wins: a loss calls softmax.  Decorators' functions are nested ones.
+        if not code.co_flags & CO_NESTED and not code.co_name.startswith("_"):
+            if name.startswith(_SPELLINGS):
+                spelling = code.co_name
+            elif name.startswith(_OPTIMIZERS) and "self" in code.co_varnames:
+                spelling = type(frame.f_locals["self"]).__name__.lower()
         frame = frame.f_back
     return None

@@ -1,0 +1,207 @@
+"""Kernels of a compiled plan in words and numbers: name, loops, operations, bytes, user's lines.
+
+In: a compiled plan and one of its steps.  Out: `KernelFacts`, worked out when somebody asks and
+kept with the step.  Names come from the functions called, the operations, the sizes and the dtype
+alone, so they are the same in every process.  Level 9.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from rushlight.base.dtypes import DType
+from rushlight.engine.steps import NativeStep
+from rushlight.loopnest.cost import cost_of
+from rushlight.loopnest.ir import Kernel
+from rushlight.loopnest.pretty import print_kernel
+from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule
+from rushlight.schedule.pretty import group_values
+from rushlight.schedule.program import OPERATION, Value
+from rushlight.tape.memo import Line
+
+# Operations a name lists before it says how many more there are.
+_LISTED = 6
+_BACKWARD = "backward"
+_SHORT = {
+    "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "complex64": "c64",
+    "complex128": "c128", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
+    "uint8": "u8", "bool": "bool",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class KernelFacts:
+    """One kernel of a plan.
+
+    operations: the primitives it computes, in recorded order; lines: where the program recorded
+    them, each once.
+    flops: floating-point operations of one run; moved: bytes it must read and write at least.
+    itemsize: bytes of the elements it computes with.
+    loops: its loops and their extents.  inputs, outputs: shapes and dtypes.
+    """
+
+    name: str
+    operations: tuple[str, ...]
+    lines: tuple[Line, ...]
+    flops: int
+    moved: int
+    itemsize: int
+    loops: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
+
+
+def facts_of(compiled: Any, step: NativeStep) -> KernelFacts:
+    """The facts of one native step of a CompiledPlan."""
+    if step.facts is None:
+        step.facts = _facts(compiled.schedule, step)
+    return step.facts
+
+
+def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:
+    values = group_values(schedule, step.group)
+    kernel = step.library.origin.kernel
+    if kernel is None:
+        flops, moved, loops = _product_cost(schedule, step)
+    else:
+        flops, moved, loops = _nest_cost(schedule, step, kernel)
+    program = schedule.program.values
+    described = {slot: f"{program[slot].dtype.name}{list(program[slot].shape)}"
+                 for slot in dict.fromkeys(step.buffers)}  # fmt: skip
+    return KernelFacts(
+        kernel_name(schedule, step),
+        tuple(v.primitive.name for v in values),
+        _lines_of(values),
+        flops,
+        moved,
+        max(program[slot].dtype.itemsize for slot in step.written),
+        loops,
+        tuple(text for slot, text in described.items() if slot not in step.written),
+        tuple(text for slot, text in described.items() if slot in step.written),
+    )
+
+
+def _lines_of(values: list[Value]) -> tuple[Line, ...]:
+    """One for each line of the program; the first function called there stands for all."""
+    found: dict[tuple[str, int], Line] = {}
+    for value in values:
+        if value.line is not None:
+            found.setdefault(value.line[:2], value.line)
+    return tuple(found.values())
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def kernel_name(schedule: Schedule, step: NativeStep) -> str:
+    """Operations, sizes and dtype, as `max_sub_exp_sum_div_64x128_f32`."""
+    name = group_name(schedule, step.group, step.sizes)
+    if step.sizes and step.function.endswith("_pack"):
+        return f"pack_{name}"
+    return f"{name}_part{step.part + 1}" if step.part and not step.sizes else name
+
+
+def group_name(schedule: Schedule, position: int, sizes: tuple[int, ...] = ()) -> str:
+    """The name of the kernel or kernels of one group."""
+    group = schedule.groups[position]
+    values = group_values(schedule, position)
+    main = _largest(list(group.members.values()), schedule)
+    words = _operation_words(values, main if group.kind == PRODUCT else None)
+    if group.kind == PRODUCT and sizes:
+        shape = sizes[1:] if sizes[0] == 1 else sizes
+    elif group.kind in (PRODUCT, OPAQUE):
+        shape = tuple(main.shape)
+    else:
+        shape = tuple(group.domain)
+    text = "x".join(map(str, shape)) or "1"
+    return f"{words}_{text}_{_short(main.dtype)}"
+
+
+def _largest(members: list, schedule: Schedule) -> Value:
+    """The member's value, or reduced operand, that has most elements: it names sizes and dtype."""
+    candidates = []
+    for member in members:
+        candidates.append(member.value)
+        if member.value.kind == "reduction":
+            candidates.append(schedule.program.values[member.value.inputs[0]])
+    return max(candidates, key=lambda v: (v.numel, v.dtype.itemsize))
+
+
+def _operation_words(values: list[Value], main: Value | None) -> str:
+    """What is computed: the functions that the program called, else the primitives.
+
+    main: the matrix product among the values; of the function that called it, the other parts are
+    named one by one.  So are the parts of a backward, which is one call.
+    """
+    operations = [v for v in values if v.source == OPERATION and v.primitive is not None]
+    computing = [v for v in operations if v.kind != "movement" and v.primitive.name != "cast"]
+    within = "" if main is None else _spelling(main)
+    short: list[str] = []
+    for value in computing or operations or values:
+        spelling = _spelling(value)
+        if spelling == _BACKWARD and spelling not in short:
+            short.append(spelling)
+        own = value is main or spelling in ("", within, _BACKWARD)
+        word = _name(value).removeprefix("reduce_") if own else spelling
+        if not short or own or word != short[-1]:
+            short.append(word)
+    if len(short) > _LISTED:
+        more = len(short) - _LISTED + 1
+        short = [*short[: _LISTED - 2], f"{more}more", short[-1]]
+    return "_".join(short)
+
+
+def _spelling(value: Value) -> str:
+    return value.line.spelling if value.line is not None else ""
+
+
+def _name(value: Value) -> str:
+    return getattr(value.primitive, "name", value.source).replace(" ", "")
+
+
+def _short(dtype: DType) -> str:
+    return _SHORT.get(dtype.name, dtype.name)
+
+
+# ---- costs ---------------------------------------------------------------------------------------
+
+
+def _nest_cost(schedule: Schedule, step: NativeStep, kernel: Kernel) -> tuple[int, int, str]:
+    """A buffer moves no more often than each element once: what is read again is in cache."""
+    program = schedule.program.values
+    words = {p.name: int(word[0]) for p, word in zip(kernel.params, step.words)
+             if word[1] is None}  # fmt: skip
+    cost = cost_of(kernel, words)
+    moved = 0
+    for buffer, slot in zip(kernel.buffers, step.buffers):
+        value = program[slot]
+        for accesses in (cost.read.get(buffer.name, 0), cost.written.get(buffer.name, 0)):
+            moved += min(accesses, max(value.numel, 1)) * value.dtype.itemsize
+    return cost.operations, moved, cost.loops or "1"
+
+
+def _product_cost(schedule: Schedule, step: NativeStep) -> tuple[int, int, str]:
+    batches, m, n, k = step.sizes
+    program = schedule.program.values
+    sizes = [program[slot].numel * program[slot].dtype.itemsize for slot in step.buffers[:3]]
+    if step.function.endswith("_pack"):
+        return 0, 2 * sizes[1], f"{step.extent} parallel (panels of {k} x {n})"
+    loops = f"{step.extent} parallel (tiles of {m} x {n} x {k})"
+    return 2 * batches * m * n * k, sum(sizes), loops
+
+
+# ---- code ----------------------------------------------------------------------------------------
+
+
+def loop_nest_text(step: NativeStep) -> str:
+    """The loop nest as pseudo-code; a sentence for code that has none."""
+    kernel = step.library.origin.kernel
+    if kernel is None:
+        return f"{step.function}: written as machine-specific code, not as a loop nest\n"
+    return print_kernel(kernel)
+
+
+def llvm_text(step: NativeStep) -> str:
+    """The LLVM IR of the step's library."""
+    return step.library.origin.make_text()
