@@ -110,9 +110,16 @@ _LAZY_MODULES = (
     "signal",
     "special",
     "utils",
+    "viz",
 )
 # Names whose module is imported at the first access.
-_LAZY_NAMES = {"load": "serialization", "save": "serialization"}
+_LAZY_NAMES = {
+    "debug": "viz",
+    "explain": "viz",
+    "load": "serialization",
+    "save": "serialization",
+    "why_recompiled": "viz",
+}
 
 newaxis = None
 stats = _stats.snapshot

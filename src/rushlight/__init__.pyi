@@ -26,6 +26,7 @@ from rushlight import special as special
 from rushlight import tape as tape
 from rushlight import utils as utils
 from rushlight import version as version
+from rushlight import viz as viz
 from rushlight import vjp as vjp
 from rushlight.base.device import device as device
 from rushlight.base.dtypes import DType as dtype
@@ -482,6 +483,9 @@ from rushlight.tensor.interop import to_dlpack as to_dlpack
 from rushlight.tensor.printing import set_printoptions as set_printoptions
 from rushlight.tensor.tensor import Size as Size
 from rushlight.tensor.tensor import Tensor as Tensor
+from rushlight.viz.debugging import debug as debug
+from rushlight.viz.explain import explain as explain
+from rushlight.viz.recompiled import why_recompiled as why_recompiled
 from rushlight.vjp import rows as rows
 
 __version__: builtins.str

@@ -125,7 +125,7 @@ def _largest(members: list, schedule: Schedule) -> Value:
         candidates.append(member.value)
         if member.value.kind == "reduction":
             candidates.append(schedule.program.values[member.value.inputs[0]])
-    return max(candidates, key=lambda v: (v.numel, v.dtype.itemsize))
+    return max(candidates, key=lambda v: (v.numel, v.dtype.is_inexact, v.dtype.itemsize))
 
 
 def _operation_words(values: list[Value], main: Value | None) -> str:
@@ -153,7 +153,8 @@ def _operation_words(values: list[Value], main: Value | None) -> str:
 
 
 def _spelling(value: Value) -> str:
-    return value.line.spelling if value.line is not None else ""
+    """The function called, by its public name: PyTorch has two each called `softmax`."""
+    return value.line.spelling.removesuffix("_of_top") if value.line is not None else ""
 
 
 def _name(value: Value) -> str:

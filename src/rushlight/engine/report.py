@@ -84,21 +84,23 @@ def chosen_steps(compiled: Any, kernels: str | None = None) -> list[NativeStep]:
 
 def plan_text(compiled: Any, kernels: str = "", *, lines: bool = True) -> str:
     """The tape and the groups; with a filter, only the groups whose kernels' names contain it."""
-    schedule = compiled.schedule
-    names: dict[int, str] = {}
-    for step in compiled.steps():
-        # The last step of a group has the plain name: the others are parts of its work.
-        name = facts_of(compiled, step).name
-        names[step.group] = name.partition("_part")[0]
+    schedule, names = compiled.schedule, group_names(compiled)
     parts = [] if kernels else ["tape:", print_program(schedule.program, lines=lines)]
     for position, group in enumerate(schedule.groups):
-        name = names.get(position) or group_name(schedule, position)
+        name = names[position]
         if kernels not in name:
             continue
         text = print_group(schedule, position, name)
         reasons = [compiled.reasons[slot] for slot in group.members if slot in compiled.reasons]
         parts += [text, *(f"  by its reference rule: {reason}" for reason in reasons)]
     return "\n".join(parts)
+
+
+def group_names(compiled: Any) -> list[str]:
+    """The names of all groups: those of their kernels, without `pack_` and `_part`."""
+    sizes = {step.group: step.sizes for step in compiled.steps()}
+    groups = range(len(compiled.schedule.groups))
+    return [group_name(compiled.schedule, g, sizes.get(g, ())) for g in groups]
 
 
 def _print_run(event: Event) -> None:
