@@ -88,19 +88,29 @@ class Tape:
         node.address = self.base + slot
         return slot
 
-    def miss(self, primitive, inputs, key, params) -> Step | None:
-        """The step for `key` where the memo expected another; None: the tape was cut, try again."""
+    def miss(self, primitive, inputs, key, params, begins: bool = False) -> Step | None:
+        """The step for `key` where the memo expected another; None: the tape was cut, try again.
+
+        begins: whether the operation is differentiable in a leaf that this segment computes.  Such
+        a leaf is state: made once, or updated, and then used by a training step.  The segment ends
+        before, so that the step is a program of its own, and the second one is the same program.
+        """
         parent = self.step
         known = parent.children.get(key)
         if known is not None:
             parent.next = known
             stats.memo_branches += 1
             return known
+        reason = None
         if meets_its_beginning(parent, primitive, inputs, params, self.armed):
+            reason = "loop"
+        elif begins:
+            reason = "state"
+        if reason is not None:
             before = last_operation(parent)
             if before is not None:
-                before.cut = "loop"
-                self.flush("loop")
+                before.cut = reason
+                self.flush(reason)
                 return None
         step = make_step(parent, key, primitive, inputs, params)
         stats.operations_missed += 1

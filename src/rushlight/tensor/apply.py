@@ -12,7 +12,7 @@ from typing import Any
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import local
-from rushlight.tensor.graph import GradNode, OutputOf
+from rushlight.tensor.graph import AccumulateGrad, GradNode, OutputOf
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, wrap
 
@@ -37,7 +37,7 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
     key = (primitive, sx, params)
     step = tape.step.next
     if step.key != key:
-        step = tape.miss(primitive, (nx,), key, params)
+        step = tape.miss(primitive, (nx,), key, params, reads_pending_leaf(tape, (x,)))
         if step is None:
             return apply1(primitive, x, params)
     tape.step = step
@@ -97,7 +97,7 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
     key = (primitive, sx, sy, params)
     step = tape.step.next
     if step.key != key:
-        step = tape.miss(primitive, (nx, ny), key, params)
+        step = tape.miss(primitive, (nx, ny), key, params, reads_pending_leaf(tape, (x, y)))
         if step is None:
             return apply2(primitive, x, y, params)
     tape.step = step
@@ -163,7 +163,7 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
     key = (primitive, tuple(slots), params)
     step = tape.step.next
     if step.key != key:
-        step = tape.miss(primitive, inputs, key, params)
+        step = tape.miss(primitive, inputs, key, params, reads_pending_leaf(tape, operands))
         if step is None:
             return apply_many(primitive, operands, params)
     tape.step = step
@@ -183,6 +183,13 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
     if step.cut is not None:
         tape.flush(step.cut)
     return result
+
+
+def reads_pending_leaf(tape, operands) -> bool:
+    """Whether a new operation is differentiable in a leaf that is still to be computed."""
+    if not tape.grad_enabled:
+        return False
+    return any(type(x._grad_fn) is AccumulateGrad and x._node.value is None for x in operands)
 
 
 def _record(tape, step, inputs) -> Node:
