@@ -134,6 +134,10 @@ class Maker:
         """A size, stride or start as an expression."""
         if number in (0, 1):
             return Const(int(number), "int64")
+        return self.extent(number)
+
+    def extent(self, number: int) -> Param:
+        """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
         param = Param(f"n{len(self.params)}")
         self.params.append(param)
         self.words.append(Word(int(number), None))
@@ -254,7 +258,7 @@ class Maker:
             statements = (Loop(f"k{place}", self.size(ordered[place]), SERIAL, statements),)
         extent = pieces if split else rows
         if split or rows > 1:
-            statements = (Loop("r", self.size(extent), PARALLEL, statements),)
+            statements = (Loop("r", self.extent(extent), PARALLEL, statements),)
         work = numel(tuple(ordered)) * min(inner, piece if split else inner)
         self.finish(statements, extent, work)
 

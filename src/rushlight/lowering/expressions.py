@@ -48,6 +48,10 @@ class ExpressionBuilder:
         """A size or stride as an expression."""
         if number in (0, 1):
             return Const(number, "int64")
+        return self.extent(number)
+
+    def extent(self, number: int) -> Param:
+        """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
         param = Param(f"n{len(self.params)}")
         self.params.append(param)
         self.words.append(Word(int(number), None))

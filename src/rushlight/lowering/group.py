@@ -189,7 +189,7 @@ class NestBuilder(ExpressionBuilder):
         return self._nest((loop,), -(-total // FLAT_PIECE))
 
     def _pieces(self, total: int) -> Expr:
-        return self.size(-(-total // FLAT_PIECE))
+        return self.extent(-(-total // FLAT_PIECE))
 
     def _flat_position(self, member: Member, index: Expr) -> Position:
         shape = member.value.shape
