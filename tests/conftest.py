@@ -12,3 +12,5 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 )
 # Two test workers with a thread pool each only get in each other's way.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Every program is checked after each pass, in child processes too.
+os.environ.setdefault("RUSHLIGHT_VERIFY", "1")

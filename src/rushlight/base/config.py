@@ -20,6 +20,7 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                         "LLVM IR; 6: assembly.  4:softmax: only kernels with that in the name"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
     "RUSHLIGHT_EXECUTOR": ("reference", str, "what runs a flushed tape: reference or compiled"),
+    "RUSHLIGHT_VERIFY": (0, int, "1: check every program after each pass that changed it"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
     "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of results recorded before a flush; 0: an eighth "
@@ -45,6 +46,7 @@ class Config:
         self.debug_kernels: str  # only kernels with this in their name are shown
         self.debug, self.debug_kernels = values["RUSHLIGHT_DEBUG"]
         self.eager: bool = bool(values["RUSHLIGHT_EAGER"])
+        self.verify: bool = bool(values["RUSHLIGHT_VERIFY"])
         self.executor: str = values["RUSHLIGHT_EXECUTOR"]
         self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]
         self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()

@@ -23,13 +23,14 @@ from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import build_nests, can_lower
-from rushlight.lowering.products import is_product, product_items, product_operands
+from rushlight.lowering.matmul import is_product, product_of, product_operands
 from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.runtime.launch import KernelCall, NativePlan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
+from rushlight.simplify.pipeline import simplified
 
 
 class NativeRun:
@@ -80,22 +81,23 @@ class NativeRun:
 
 
 class CompiledPlan:
-    """parts: NativeRun or reference instruction, in order.
+    """parts: NativeRun, or a value for the reference rule, in order.
 
-    reasons: slot of a reference instruction -> the operation's name and why it has no kernel.
+    rewrites: what simplifying the program did.
+    reasons: slot of a value for the reference rule -> its operation and why it has no kernel.
     """
 
-    __slots__ = ("parts", "reasons", "arena_bytes", "fixed", "kept", "read", "schedule", "plan",
-                 "shapes", "constants", "checks", "flags", "addresses", "base",
+    __slots__ = ("parts", "rewrites", "reasons", "arena_bytes", "fixed", "kept", "read",
+                 "schedule", "plan", "shapes", "constants", "checks", "flags", "addresses", "base",
                  "__weakref__")  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
         self.plan = plan
         self.reasons: dict[int, str] = {}
-        program = without_packing(program_of(plan, nodes), can_lower)
+        program, self.rewrites = simplified(program_of(plan, nodes))
+        program = without_packing(program, can_lower)
         self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
-        instructions = {i.slot: i for i in plan.instructions}
         self.parts: list = []
         native: list[NativeStep] = []
         self.constants: dict[int, np.ndarray] = {}
@@ -107,11 +109,11 @@ class CompiledPlan:
             if steps is None:
                 self._close(native)
                 (slot,) = group.members
-                if program.values[slot].source == OPERATION:
-                    value = program.values[slot]
+                value = program.values[slot]
+                if value.source == OPERATION:
                     self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
-                self.parts.append(instructions[slot])
-                uses.append([slot, *instructions[slot].inputs])
+                self.parts.append(value)
+                uses.append([slot, *value.inputs])
                 continue
             for part, step in enumerate(steps):
                 step.group, step.part = position, part
@@ -149,8 +151,7 @@ class CompiledPlan:
             return None if nests is None else [step_of_nest(nest) for nest in nests]
         if group.kind == PRODUCT:
             (member,) = group.members.values()
-            items = product_items(member.value, program, self.checks)
-            return [s for item in items for s in product_steps(item, program, self.constants)]
+            return product_steps(product_of(member.value, program), program, self.constants)
         return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
 
     def _close(self, native: list[NativeStep]) -> None:
@@ -264,33 +265,32 @@ class CompiledPlan:
             return True
         return any(type(nodes[slot].value) is FlushFailed for slot in self.read)
 
-    def _refer(self, instruction, nodes, arrays, addresses) -> bool:
-        """Run one operation by its reference rule; False if it raised."""
+    def _refer(self, value, nodes, arrays, addresses) -> bool:
+        """Compute one value by its reference rule; False if that raised."""
         operands: list = []
-        for slot in instruction.inputs:
-            value = arrays.get(slot)
-            if value is None:
-                value = arrays[slot] = self._arena_view(slot, addresses)
-            if isinstance(value, list):
-                operands.append(value)
+        for slot in value.inputs:
+            operand = arrays.get(slot)
+            if operand is None:
+                operand = arrays[slot] = self._arena_view(slot, addresses)
+            if isinstance(operand, list):
+                operands.append(operand)
             else:
-                operands.append(widen(value, nodes[slot].dtype))
-        step = nodes[instruction.slot].step
+                operands.append(widen(operand, self.schedule.program.values[slot].dtype))
         started = clock()
         try:
-            result = compute(step, operands)
+            result = compute(value, operands)
         except DATA_ERRORS:
             return False
-        if watchers and instruction.slot in self.reasons:
-            tell(REFERENCE, step.primitive.name, started, step)
+        if watchers and value.slot in self.reasons:
+            tell(REFERENCE, value.primitive.name, started, value)
         if isinstance(result, list):
-            arrays[instruction.slot] = result
+            arrays[value.slot] = result
             return True
-        array = np.asarray(narrow(result, step.dtype), order="C")
-        if instruction.live:
+        array = np.asarray(narrow(result, value.dtype), order="C")
+        if value.live:
             array = owned(array, operands)
-        arrays[instruction.slot] = array
-        addresses[instruction.slot] = array.ctypes.data
+        arrays[value.slot] = array
+        addresses[value.slot] = array.ctypes.data
         return True
 
     def _arena_view(self, slot: int, addresses) -> np.ndarray:

@@ -20,7 +20,7 @@ class StridedOperand:
 def strided_operand(program: Program, slot: int) -> StridedOperand:
     """The buffer behind a chain of permutations, expansions and reshapes.
 
-    Where a link of the chain cannot be expressed by strides, the value itself is the buffer.
+    Where a link of the chain cannot be expressed by strides, what it moves is the buffer.
     """
     chain = []
     current = program.values[slot]
@@ -33,8 +33,8 @@ def strided_operand(program: Program, slot: int) -> StridedOperand:
     for link in reversed(chain):
         shown = _through(link, shape, strides)
         if shown is None:
-            whole = program.values[slot]
-            return StridedOperand(slot, tuple(whole.shape), contiguous_strides(whole.shape))
+            current = program.values[link.inputs[0]]
+            shown = contiguous_strides(link.shape)
         shape, strides = tuple(link.shape), shown
     return StridedOperand(current.slot, shape, strides)
 
