@@ -186,7 +186,7 @@ class Scheduler:
             )
             if depth[value.slot] > DEEPEST_EXPRESSION:
                 self.roots.add(value.slot)
-            if value.live or value.primitive.kind == "reduction" or self._is_shared(value):
+            if value.live or value.kind == "reduction" or self._is_shared(value):
                 self.roots.add(value.slot)
 
     def _want_buffer(self, slot: int) -> None:
