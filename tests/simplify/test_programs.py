@@ -195,8 +195,8 @@ def test_equal_outputs_that_are_kept_do_not_share_memory() -> None:
         return [*rl.linalg.eigh(x), *rl.linalg.eigh(x)]
 
     compare(program, native=False)
-    (plan,) = run(program, "compiled")[1]
-    assert plan.fallbacks.count("eigh") == 1
+    plans = run(program, "compiled")[1]
+    assert sum(plan.fallbacks.count("eigh") for plan in plans) == 1
 
 
 def test_derivatives_reuse_what_forward_computed() -> None:
@@ -207,9 +207,9 @@ def test_derivatives_reuse_what_forward_computed() -> None:
         return [x.grad, w.grad]
 
     compare(program, rtol=1e-4, atol=1e-5)
-    (plan,) = run(program, "compiled")[1]
-    assert "computed before" in [rewrite.by for rewrite in plan.rewrites]
-    assert not repeated(plan.schedule.program)
+    plans = run(program, "compiled")[1]
+    assert "computed before" in [rewrite.by for plan in plans for rewrite in plan.rewrites]
+    assert not [plan for plan in plans if repeated(plan.schedule.program)]
 
 
 def repeated(program: Program) -> list:
