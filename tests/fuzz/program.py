@@ -11,13 +11,45 @@ jumps or kinks (`sign`, `max`, sorting).  Everything else is smooth where it is 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-SHAPES = ((4,), (2, 3), (3, 2), (2, 3, 2), (1, 3), (3, 1), (), (5,), (0, 3), (2, 1, 4), (1,))
-DTYPES = ("float64", "float64", "float64", "float32", "int64", "bool")
-MOST_ELEMENTS = 400
+from tests.fuzz.operations import (
+    EVERYWHERE,
+    EXACT_BINARY,
+    EXACT_UNARY,
+    KINKED_BINARY,
+    KINKED_WRITES,
+    MIXED,
+    PRODUCTS,
+    VIEWS,
+    WRITES,
+    overlaps_itself,
+    real,
+)
+from tests.fuzz.smooth import RARE, SMOOTH_BINARY, SMOOTH_UNARY
+
+# Simple ones first: shrinking replaces a size by an earlier one.  Some exceed a vector register's
+# lanes, or end in a part of one.
+SHAPES = (
+    (4,), (2, 3), (), (0, 3), (3,), (3, 2), (2, 3, 2), (1, 3), (3, 1), (5,), (2, 1, 4), (1,),
+    (17,), (2, 33), (9, 8), (65, 2), (3, 64), (130,), (0,), (4, 3, 5), (2, 2, 2, 3),
+)  # fmt: skip
+DTYPES = (
+    "float32", "float64", "int64", "bool", "float16", "bfloat16", "int32", "int16", "int8", "uint8",
+)  # fmt: skip
+# What a program's tensors are made of, as places in DTYPES, by weight.
+PALETTES = (
+    (5, (0,)),
+    (3, (1,)),
+    (3, (0, 0, 2, 3)),
+    (2, (1, 0, 2, 3)),
+    (1, (4, 4, 0)),
+    (1, (5, 5, 0)),
+    (1, (2, 6, 7, 8, 9, 3)),
+    (1, (6, 0, 8, 9)),
+)
+MOST_ELEMENTS = 600
 EXACT, SMOOTH = True, False
 
 Instruction = tuple[str, int, int, int, int]
@@ -48,16 +80,21 @@ class Run:
     answers: list[bool] = field(default_factory=list)
     families: int = 0
     held: list[Any] = field(default_factory=list)  # memory that stays shared to the end
+    optimizers: dict[str, Any] = field(default_factory=dict)
 
     def pick(self, index: int) -> Value:
         """The operand an integer stands for."""
         return self.values[index % len(self.values)]
 
-    def partner(self, x: Value, index: int) -> Value | None:
-        """An operand of `x`'s dtype that broadcasts with it, the search starting at `index`."""
+    def partner(self, x: Value, index: int, mixed: bool = False) -> Value | None:
+        """An operand that broadcasts with `x`, the search starting at `index`.
+
+        mixed: it may have another dtype.
+        """
         for step in range(len(self.values)):
             y = self.values[(index + step) % len(self.values)]
-            if y.tensor.dtype == x.tensor.dtype and broadcasts(x.tensor.shape, y.tensor.shape):
+            same = mixed or y.tensor.dtype == x.tensor.dtype
+            if same and broadcasts(x.tensor.shape, y.tensor.shape):
                 return y
         return None
 
@@ -86,286 +123,56 @@ def broadcasts(one: Any, other: Any) -> bool:
     return all(m == n or 1 in (m, n) for m, n in zip(reversed(one), reversed(other)))
 
 
-def axis_of(x: Any, number: int) -> int:
-    """An axis of `x`, from either end."""
-    rank = max(x.ndim, 1)
-    return number % (2 * rank) - rank
-
-
-# ---- when an operation applies: functions of a tensor --------------------------------------------
-
-
-def always(x: Any) -> bool:
-    return True
-
-
-def real(x: Any) -> bool:
-    return x.is_floating_point()
-
-
-def boolean(x: Any) -> bool:
-    return x.element_size() == 1  # the only such dtype here
-
-
-def number(x: Any) -> bool:
-    return not boolean(x)
-
-
-def ranked(x: Any) -> bool:
-    return x.ndim > 0
-
-
-def matrix(x: Any) -> bool:
-    return x.ndim >= 2
-
-
-def filled(x: Any) -> bool:
-    return x.numel() > 0
-
-
-def filled_number(x: Any) -> bool:
-    return filled(x) and number(x)
-
-
-def has_rows(x: Any) -> bool:
-    return ranked(x) and filled(x)
-
-
-def number_rows(x: Any) -> bool:
-    return has_rows(x) and number(x)
-
-
-def long(x: Any) -> bool:
-    return ranked(x) and x.shape[-1] > 1
-
-
-def two_rows(x: Any) -> bool:
-    return ranked(x) and x.shape[0] >= 2
-
-
-def two_elements(x: Any) -> bool:
-    return x.numel() >= 2
-
-
-# ---- computations: (when it applies, function of library, x, a, b) -------------------------------
-
-
-def to_bfloat16_and_back(t: Any, x: Any, a: int, b: int) -> Any:
-    return x.clamp(-8, 8).to(t.bfloat16).to(t.float64)
-
-
-def convolved_with_its_start(t: Any, x: Any, a: int, b: int) -> Any:
-    signal = x.reshape(1, 1, -1)
-    return t.nn.functional.conv1d(signal, signal[..., :2], padding=1).reshape(-1)
-
-
-def averaged_in_pairs(t: Any, x: Any, a: int, b: int) -> Any:
-    return t.nn.functional.avg_pool1d(x.reshape(1, 1, -1), 2, 1)[0, 0]
-
-
-def normalized(t: Any, x: Any, a: int, b: int) -> Any:
-    return t.nn.functional.layer_norm(x, x.shape[-1:], eps=0.1)
-
-
-def rows_selected(t: Any, x: Any, a: int, b: int) -> Any:
-    return x.index_select(0, t.tensor([a % x.shape[0], 0]))
-
-
-def sorted_stably(t: Any, x: Any, a: int, b: int) -> Any:
-    return x.sort(dim=axis_of(x, a), descending=bool(b % 2), stable=True)[0]
-
-
-Rule = tuple[Callable[[Any], bool], Callable[..., Any]]
-
-EXACT_UNARY: dict[str, Rule] = {
-    "neg": (number, lambda t, x, a, b: -x),
-    "invert": (boolean, lambda t, x, a, b: ~x),
-    "abs": (number, lambda t, x, a, b: x.abs()),
-    "relu": (real, lambda t, x, a, b: x.relu()),
-    "sign": (always, lambda t, x, a, b: x.sign()),
-    "floor": (real, lambda t, x, a, b: x.floor()),
-    "round": (real, lambda t, x, a, b: x.round()),
-    "clamp": (number, lambda t, x, a, b: x.clamp(a % 3 - 1, 2 + b % 2)),
-    "shift": (real, lambda t, x, a, b: x + (a % 5 - 2) / 4),
-    "count": (always, lambda t, x, a, b: x + a % 3),
-    "double": (number, lambda t, x, a, b: x * 2),
-    "sum": (always, lambda t, x, a, b: x.sum(axis_of(x, a), keepdim=bool(b % 2))),
-    "total": (always, lambda t, x, a, b: x.sum()),
-    "amax": (filled, lambda t, x, a, b: x.amax(axis_of(x, a), keepdim=bool(b % 2))),
-    "max": (has_rows, lambda t, x, a, b: x.max(axis_of(x, a))[0]),
-    "argmin": (filled_number, lambda t, x, a, b: x.argmin(axis_of(x, a))),
-    "any": (always, lambda t, x, a, b: (x > a % 3 - 1).any(axis_of(x, b))),
-    "cumsum": (always, lambda t, x, a, b: x.cumsum(axis_of(x, a))),
-    "sort": (always, sorted_stably),
-    "argsort": (always, lambda t, x, a, b: x.argsort(dim=axis_of(x, a), stable=True)),
-    "topk": (number_rows, lambda t, x, a, b: x.detach().topk(1, axis_of(x, a))[0]),
-    "compare": (always, lambda t, x, a, b: x > a % 3 - 1),
-    "flip": (ranked, lambda t, x, a, b: x.flip(axis_of(x, a))),
-    "roll": (ranked, lambda t, x, a, b: x.roll(a % 3 - 1, axis_of(x, b))),
-    "repeat": (always, lambda t, x, a, b: x.repeat(2, *[1] * x.ndim)),
-    "triu": (matrix, lambda t, x, a, b: x.triu(a % 3 - 1)),
-    "pad": (long, lambda t, x, a, b: t.nn.functional.pad(x, (a % 3 - 1, b % 2))),
-    "take": (has_rows, lambda t, x, a, b: x[[0, -1, 0]]),
-    "mask": (always, lambda t, x, a, b: x[x > a % 3 - 1]),
-    "nonzero": (always, lambda t, x, a, b: x.nonzero()),
-    "where": (number, lambda t, x, a, b: t.where(x > a % 3 - 1, x, x * 0)),
-    "masked_fill": (always, lambda t, x, a, b: x.masked_fill(x > a % 3 - 1, b % 2)),
-    "index_select": (has_rows, rows_selected),
-    "clone": (always, lambda t, x, a, b: x.clone()),
-    "to_double": (always, lambda t, x, a, b: x.to(t.float64)),
-    "to_float": (always, lambda t, x, a, b: x.to(t.float32)),
-    "to_int": (always, lambda t, x, a, b: x.to(t.int64)),
-    "to_half": (real, to_bfloat16_and_back),
-    "unbind": (has_rows, lambda t, x, a, b: x.unbind(0)[a % x.shape[0]].clone()),
-    "chunk": (has_rows, lambda t, x, a, b: x.chunk(2, axis_of(x, a))[0].clone()),
-    "diff": (number_rows, lambda t, x, a, b: x.diff(dim=axis_of(x, a))),
-    "tile": (always, lambda t, x, a, b: x.tile(2)),
-}  # fmt: skip
-
-SMOOTH_UNARY: dict[str, Rule] = {
-    "exp": (always, lambda t, x, a, b: (-(x * x)).exp()),
-    "log": (always, lambda t, x, a, b: (x * x + 0.5).log()),
-    "sqrt": (always, lambda t, x, a, b: (x * x + 0.25).sqrt()),
-    "rsqrt": (always, lambda t, x, a, b: (x * x + 0.25).rsqrt()),
-    "sin": (always, lambda t, x, a, b: x.sin()),
-    "cos": (always, lambda t, x, a, b: x.cos()),
-    "tanh": (always, lambda t, x, a, b: x.tanh()),
-    "sigmoid": (always, lambda t, x, a, b: x.sigmoid()),
-    "erf": (always, lambda t, x, a, b: x.erf()),
-    "atan": (always, lambda t, x, a, b: x.atan()),
-    "gelu": (always, lambda t, x, a, b: t.nn.functional.gelu(x)),
-    "silu": (always, lambda t, x, a, b: t.nn.functional.silu(x)),
-    "softplus": (always, lambda t, x, a, b: t.nn.functional.softplus(x)),
-    "power": (always, lambda t, x, a, b: x.tanh() ** (a % 4)),
-    "scale": (always, lambda t, x, a, b: x * (a % 7 - 3) / 3),
-    "mean": (filled, lambda t, x, a, b: x.mean(axis_of(x, a), keepdim=bool(b % 2))),
-    "softmax": (always, lambda t, x, a, b: x.softmax(axis_of(x, a))),
-    "log_softmax": (always, lambda t, x, a, b: x.log_softmax(axis_of(x, a))),
-    "logsumexp": (always, lambda t, x, a, b: x.logsumexp(axis_of(x, a))),
-    "prod": (always, lambda t, x, a, b: (x.tanh() + 1.5).prod(axis_of(x, a))),
-    "cumprod": (always, lambda t, x, a, b: (x.tanh() + 1.5).cumprod(axis_of(x, a))),
-    "logcumsumexp": (always, lambda t, x, a, b: x.logcumsumexp(axis_of(x, a))),
-    "var": (filled, lambda t, x, a, b: x.var(axis_of(x, a), correction=0)),
-    "norm": (always, lambda t, x, a, b: (x * x + 1).norm(dim=axis_of(x, a))),
-    "layer_norm": (has_rows, normalized),
-    "gram": (matrix, lambda t, x, a, b: x @ x.mT),
-    "contract": (ranked, lambda t, x, a, b: t.einsum("i...,j...->ij", x, x)),
-    "conv": (two_elements, convolved_with_its_start),
-    "avg_pool": (two_elements, averaged_in_pairs),
-}  # fmt: skip
-
-# Exact where both operands are; a product of exact tensors is exact while it is small.
-EXACT_BINARY: dict[str, Rule] = {
-    "add": (always, lambda t, x, y, a, b: x + y),
-    "sub": (number, lambda t, x, y, a, b: x - y),
-    "xor": (boolean, lambda t, x, y, a, b: x ^ y),
-    "mul": (always, lambda t, x, y, a, b: x * y),
-    "maximum": (always, lambda t, x, y, a, b: t.maximum(x, y)),
-    "minimum": (always, lambda t, x, y, a, b: t.minimum(x, y)),
-    "less": (always, lambda t, x, y, a, b: x < y),
-    "equal": (always, lambda t, x, y, a, b: x == y),
-    "choose": (always, lambda t, x, y, a, b: t.where(x > y, x, y)),
-    "cat": (always, lambda t, x, y, a, b: t.cat([x.reshape(-1), y.reshape(-1), x.reshape(-1)])),
-    "stack": (always, lambda t, x, y, a, b: t.stack(t.broadcast_tensors(x, y), a % 2)),
-    "lerp": (real, lambda t, x, y, a, b: t.lerp(x, y, 0.5)),
-    "addcmul": (real, lambda t, x, y, a, b: t.addcmul(x, y, y, value=0.5)),
-}  # fmt: skip
-KINKED_BINARY = {"maximum", "minimum", "less", "equal", "choose"}
-PRODUCTS = {"mul", "lerp", "addcmul"}
-
-SMOOTH_BINARY: dict[str, Rule] = {
-    "divide": (always, lambda t, x, y, a, b: x / (y * y + 0.5)),
-    "logaddexp": (always, lambda t, x, y, a, b: t.logaddexp(x, y)),
-    "atan2": (always, lambda t, x, y, a, b: t.atan2(x, y * y + 0.5)),
-    "hypot": (always, lambda t, x, y, a, b: t.hypot(x, y * y + 0.5)),
-    "outer": (always, lambda t, x, y, a, b: t.outer(x.reshape(-1)[:6], y.reshape(-1)[:6])),
-    "dot": (always, lambda t, x, y, a, b: (x * y).sum()),
-    "mse": (always, lambda t, x, y, a, b: t.nn.functional.mse_loss(*t.broadcast_tensors(x, y))),
-}  # fmt: skip
-
-VIEWS: dict[str, Rule] = {
-    "transpose": (always, lambda t, x, a, b: x.transpose(axis_of(x, a), axis_of(x, b))),
-    "select": (has_rows, lambda t, x, a, b: x.select(axis_of(x, a), b % x.shape[axis_of(x, a)])),
-    "slice": (ranked, lambda t, x, a, b: x[a % 3 :: 1 + b % 2]),
-    "narrow": (ranked, lambda t, x, a, b: x[..., a % 2 : 1 + a % 2 + b % 2]),
-    "flatten": (always, lambda t, x, a, b: x.reshape(-1)),
-    "column": (always, lambda t, x, a, b: x.reshape(-1, 1)),
-    "unsqueeze": (always, lambda t, x, a, b: x.unsqueeze(a % (x.ndim + 1))),
-    "squeeze": (always, lambda t, x, a, b: x.squeeze()),
-    "expand": (always, lambda t, x, a, b: x.expand(2, *x.shape)),
-    "diagonal": (matrix, lambda t, x, a, b: x.diagonal(a % 3 - 1)),
-    "unfold": (two_rows, lambda t, x, a, b: x.unfold(0, 2, 1 + a % 2)),
-    "detach": (always, lambda t, x, a, b: x.detach()),
-    "permute": (always, lambda t, x, a, b: x.permute(tuple(range(x.ndim)[::-1]))),
-    "rows": (has_rows, lambda t, x, a, b: x.contiguous().view(x.shape[0], -1)),
-}  # fmt: skip
-
-
-def overlaps_itself(x: Any) -> bool:
-    """Whether two elements of `x` share memory."""
-    places = [0]
-    for n, stride in zip(x.shape, x.stride()):
-        places = [place + i * stride for place in places for i in range(n)]
-    return len(set(places)) < len(places)
-
-
-def add_ones_twice(t: Any, x: Any, y: Any, a: int, b: int) -> None:
-    ones = t.ones_like(x[:1]).expand(2, *x.shape[1:])
-    x.index_add_(0, t.tensor([0, 0]), ones)
-
-
-WRITES: dict[str, Rule] = {
-    "add_": (always, lambda t, x, y, a, b: x.add_(y)),
-    "mul_": (always, lambda t, x, y, a, b: x.mul_(y)),
-    "copy_": (always, lambda t, x, y, a, b: x.copy_(y)),
-    "fill_": (always, lambda t, x, y, a, b: x.fill_(a % 3)),
-    "zero_": (always, lambda t, x, y, a, b: x.zero_()),
-    "set_first": (has_rows, lambda t, x, y, a, b: x.__setitem__(0, a % 2)),
-    "set_tail": (ranked, lambda t, x, y, a, b: x.__setitem__((..., slice(a % 2, None)), b % 3)),
-    "set_mask": (always, lambda t, x, y, a, b: x.__setitem__(x > 0, a % 2)),
-    "set_list": (has_rows, lambda t, x, y, a, b: x.__setitem__([0, -1], a % 2)),
-    "clamp_": (number, lambda t, x, y, a, b: x.clamp_(-1, 2)),
-    "relu_": (real, lambda t, x, y, a, b: x.relu_()),
-    "index_add_": (number_rows, add_ones_twice),
-}  # fmt: skip
-KINKED_WRITES = {"set_mask", "clamp_", "relu_"}
-
 WEIGHTS: tuple[tuple[int, tuple[str, ...]], ...] = (
     (4, ("create",)),
     (10, tuple(EXACT_UNARY)),
-    (8, tuple(SMOOTH_UNARY)),
-    (6, tuple(EXACT_BINARY)),
+    (7, tuple(name for name in SMOOTH_UNARY if name not in RARE)),
+    (1, tuple(RARE)),
+    (7, tuple(EXACT_BINARY)),
     (4, tuple(SMOOTH_BINARY)),
+    (1, tuple(MIXED)),
     (8, tuple(VIEWS)),
     (6, tuple(WRITES)),
     (2, ("read",)),
     (1, ("backward",)),
     (1, ("grad_of_grad",)),
+    (1, ("optimize",)),
 )
+LENGTHS = (4, 28)
 
 
-def generate(seed: int) -> list[Instruction]:
-    """The program of a seed."""
+def generate(seed: int, lengths: tuple[int, int] = LENGTHS) -> list[Instruction]:
+    """The program of a seed: two tensors, then from `lengths[0]` to `lengths[1]` instructions."""
     draw = random.Random(seed)
     kinds = [names for weight, names in WEIGHTS for _ in range(weight)]
-    return [
-        (draw.choice(draw.choice(kinds)), *(draw.randrange(24) for _ in range(4)))
-        for _ in range(draw.randint(4, 28))
-    ]
+    (palette,) = draw.choices([p for _, p in PALETTES], [weight for weight, _ in PALETTES])
+    names = ["create", "create"]
+    names += [draw.choice(draw.choice(kinds)) for _ in range(draw.randint(*lengths))]
+    program = []
+    for name in names:
+        a, b, c, d = (draw.randrange(24) for _ in range(4))
+        if name == "create":
+            b = draw.choice(palette)
+        program.append((name, a, b, c, d))
+    return program
 
 
 # ---- running -------------------------------------------------------------------------------------
 
 
 def fresh(run: Run, shape: tuple[int, ...], dtype: str, start: int) -> Any:
-    """A tensor of multiples of 1/4, without ties, that `run.data` shifts."""
+    """A tensor of multiples of 1/4, most without ties, that `run.data` shifts."""
     count = 1
     for n in shape:
         count *= n
     numbers = [((start * 7 + run.data * 5 + i * 9) % 23 - 11) / 4 for i in range(count)]
+    if dtype == "bool":
+        numbers = [n > 0 for n in numbers]
+    elif dtype == "uint8":
+        numbers = [abs(n) * 4 for n in numbers]
+    elif "int" in dtype:
+        numbers = [n * 4 for n in numbers]
     made = run.library.tensor(numbers, dtype=run.library.float64).reshape(shape)
-    if dtype == "int64":
-        made = made * 4
     return made.to(getattr(run.library, dtype)).clone()
 
 
@@ -378,18 +185,13 @@ def create(run: Run, shape: tuple[int, ...], dtype: str, start: int, gradient: b
     run.add(made, EXACT)
 
 
-def start(run: Run) -> None:
-    """What every program begins with."""
-    create(run, (2, 3), "float64", 1, True)
-    create(run, (3,), "float64", 2, False)
-
-
 def execute(run: Run, instruction: Instruction) -> Any:
     """Run one instruction; returns what it read, its exception, or None."""
     try:
         return _execute(run, instruction)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:
-        return error
+        # Without its traceback, which would keep the tensors of every frame.
+        return error.with_traceback(None)
 
 
 def _execute(run: Run, instruction: Instruction) -> Any:
@@ -400,6 +202,10 @@ def _execute(run: Run, instruction: Instruction) -> Any:
         return None
     if name == "backward":
         return backward(run)
+    if name == "optimize":
+        return optimize(run, a, b)
+    if not run.values:
+        return None
     x = run.pick(a)
     if name == "read":
         return x.tensor.detach().tolist()
@@ -421,25 +227,25 @@ def compute_from_one(run: Run, name: str, x: Value, c: int, d: int) -> None:
     """Record an operation on one tensor."""
     exact = name in EXACT_UNARY
     applies, function = (EXACT_UNARY if exact else SMOOTH_UNARY)[name]
-    fitting = x.exact if exact else real(x.tensor)
+    fitting = x.exact or name in EVERYWHERE if exact else real(x.tensor)
     if fitting and applies(x.tensor):
         # Of a transposed operand PyTorch's result is transposed, ours is row-major.
         made = function(run.library, x.tensor.contiguous(), c, d)
-        run.add(made, exact and run.still_exact(made))
+        run.add(made, exact and x.exact and run.still_exact(made))
 
 
 def compute_from_two(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
-    """Record an operation on two tensors of one dtype."""
-    y = run.partner(x, b)
-    applies, function = (EXACT_BINARY if name in EXACT_BINARY else SMOOTH_BINARY)[name]
+    """Record an operation on two tensors."""
+    y = run.partner(x, b, name in MIXED)
+    applies, function = {**EXACT_BINARY, **SMOOTH_BINARY, **MIXED}[name]
     if y is None or not applies(x.tensor):
         return
     both = x.exact and y.exact
     if (name in KINKED_BINARY and not both) or (name in SMOOTH_BINARY and not real(x.tensor)):
         return
     made = function(run.library, x.tensor.contiguous(), y.tensor.contiguous(), c, d)
-    exact = both and name in EXACT_BINARY
-    if name in PRODUCTS and made.dtype == run.library.float32:
+    exact = both and name not in SMOOTH_BINARY
+    if name in PRODUCTS and made.is_floating_point() and made.element_size() < 8:
         exact = SMOOTH  # 24 bits do not hold a product
     run.add(made, exact and run.still_exact(made))
 
@@ -448,7 +254,7 @@ def has_few_bits(x: Any) -> bool:
     """Whether sums and products of some elements lose nothing in the tensor's dtype."""
     if not x.is_floating_point() or not x.numel():
         return True
-    largest, steps = (2.0**16, 256) if x.element_size() == 8 else (2.0**8, 64)
+    largest, steps = {8: (2.0**16, 256), 4: (2.0**8, 64), 2: (2.0**3, 4)}[x.element_size()]
     numbers = x.detach().reshape(-1).tolist()
     return all(abs(n) < largest and n * steps == int(n * steps) for n in numbers)
 
@@ -468,11 +274,25 @@ def write(run: Run, name: str, x: Value, b: int, c: int, d: int) -> None:
     if not fits(operand.shape, x.tensor.shape):
         return
     _ = x.tensor.grad_fn  # PyTorch brings a view's history up to date when it is asked for it
-    function(run.library, x.tensor, operand, c, d)
-    stays = source.exact and name != "mul_"
+    if needs_no_history(run, x) and d % 8:
+        with run.library.no_grad():
+            function(run.library, x.tensor, operand, c, d)
+    else:
+        function(run.library, x.tensor, operand, c, d)
+    stays = source.exact and name != "mul_" and not is_half(x.tensor)
     for value in run.values:
         if value.family == x.family:
             value.exact = value.exact and stays
+
+
+def needs_no_history(run: Run, x: Value) -> bool:
+    """Whether writing to `x` would write to a leaf, which is refused while gradients are on."""
+    return any(v.family == x.family for v in run.values if is_leaf(run, v))
+
+
+def is_half(x: Any) -> bool:
+    """Whether a tensor holds floating numbers of 16 bits."""
+    return x.is_floating_point() and x.element_size() == 2
 
 
 def fits(source: Any, target: Any) -> bool:
@@ -499,6 +319,44 @@ def backward(run: Run) -> Any:
         return None
     total.backward(retain_graph=True)
     return gradients(run)
+
+
+def optimize(run: Run, kind: int, again: int) -> Any:
+    """Accumulate gradients and let an optimizer step; histories end here."""
+    total = loss_of(run)
+    if total is None:
+        return None
+    total.backward()
+    name = OPTIMIZERS[kind % len(OPTIMIZERS)]
+    optimizer = run.optimizers.get(name)
+    if optimizer is None:
+        optimizer = make_optimizer(run.library.optim, name, run.leaves)
+        run.optimizers[name] = optimizer
+    optimizer.step()
+    answer = gradients(run)
+    if again % 2:
+        optimizer.zero_grad(set_to_none=again % 3 == 0)
+    stepped = {v.family for v in run.values if is_leaf(run, v)}
+    for value in run.values:
+        value.exact = value.exact and value.family not in stepped
+        if not is_leaf(run, value):
+            value.tensor = value.tensor.detach()
+    return answer
+
+
+def is_leaf(run: Run, value: Value) -> bool:
+    """Whether a value is one of the tensors that gradients accumulate in."""
+    return any(value.tensor is leaf for leaf in run.leaves)
+
+
+OPTIMIZERS = ("SGD", "Adam", "AdamW", "RMSprop", "Adagrad")
+
+
+def make_optimizer(optim: Any, name: str, leaves: list[Any]) -> Any:
+    """An optimizer whose steps depend smoothly on small gradients."""
+    if name == "SGD":
+        return optim.SGD(leaves, lr=0.125, momentum=0.5, nesterov=True, weight_decay=0.25)
+    return getattr(optim, name)(leaves, lr=0.1, eps=0.5, weight_decay=0.1)
 
 
 def gradients(run: Run) -> list[Any]:

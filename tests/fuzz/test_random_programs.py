@@ -4,23 +4,64 @@ from __future__ import annotations
 
 import pytest
 
-from tests.fuzz.judges import fault, shrink
+from rushlight.base.config import config
+from tests.fuzz.judges import fault_of_bits, fault_of_executors, fault_of_memo
 from tests.fuzz.program import generate
+from tests.fuzz.shrink import shrink, write_test
 
 PROGRAMS_A_TEST = 10
+SHORT = (2, 10)
 
 
-@pytest.mark.parametrize("first", range(0, 80, PROGRAMS_A_TEST))
-def test_random_programs_give_the_same_however_they_are_cut_and_what_pytorch_gives(first):
-    for seed in range(first, first + PROGRAMS_A_TEST):
-        program = generate(seed)
-        if fault(program) is not None:
-            small = shrink(program, lambda p: fault(p) is not None)
-            pytest.fail(f"seed {seed}: {fault(small)}\n{small}")
+def demand(judge, seeds, lengths=SHORT):
+    """Fails with a small program if one of the seeds' programs is faulty."""
+    for seed in seeds:
+        program = generate(seed, lengths)
+        if judge(program) is not None:
+            small = shrink(program, lambda p: judge(p) is not None)
+            pytest.fail(f"seed {seed}: {judge(small)}\n{small}")
+
+
+@pytest.mark.parametrize("first", range(0, 60, PROGRAMS_A_TEST))
+def test_executors_interpreter_and_pytorch_agree(first):
+    demand(fault_of_executors, range(first, first + PROGRAMS_A_TEST))
+
+
+@pytest.mark.parametrize("executor, count", [("reference", 30), ("compiled", 10)])
+def test_no_cut_and_no_machine_changes_a_bit(executor, count, monkeypatch):
+    monkeypatch.setattr(config, "executor", executor)
+    demand(fault_of_bits, range(100, 100 + count))
+    demand(fault_of_memo, range(100, 100 + count))
+
+
+@pytest.mark.endurance
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize("judge", [fault_of_executors, fault_of_bits, fault_of_memo])
+def test_many_programs(judge, monkeypatch):
+    monkeypatch.setattr(config, "executor", "compiled")
+    demand(judge, range(1000, 1300), (4, 28))
 
 
 def test_a_program_is_shrunk_to_what_its_fault_needs():
     program = generate(5)
-    needed = {program[1], program[-1]}
-    shrunk = shrink(program, lambda candidate: needed <= set(candidate))
-    assert set(shrunk) == needed
+    needed = [program[1], program[-1]]
+
+    def is_faulty(candidate):
+        kept = [instruction for instruction in candidate if instruction[2:] in rest]
+        return [i[0] for i in kept] == [i[0] for i in needed] and kept[0][1] >= 2
+
+    rest = [instruction[2:] for instruction in needed]
+    needed[0] = (needed[0][0], 2, *needed[0][2:])
+    program[1] = (needed[0][0], 9, *needed[0][2:])
+    shrunk = shrink(program, is_faulty)
+    assert [i[0] for i in shrunk] == [i[0] for i in needed]
+    assert shrunk[0][1] == 2
+    assert shrunk[1][1] == 0
+
+
+def test_a_fault_becomes_a_test_that_runs(tmp_path, monkeypatch):
+    monkeypatch.setattr("tests.fuzz.shrink.FOLDER", tmp_path)
+    path = write_test([("create", 0, 0, 0, 0)], "fault_of_executors", "values differ")
+    namespace: dict = {}
+    exec(compile(path.read_text(), str(path), "exec"), namespace)
+    namespace["test_the_judge_finds_no_fault"]()

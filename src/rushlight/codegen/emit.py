@@ -245,6 +245,19 @@ class Emitter:
     def fabs(self, x: Value) -> Value:
         return self.intrinsic("fabs", x)
 
+    def copysign(self, x: Value, sign: Value) -> Value:
+        """x with the sign of another number, by its bits.
+
+        LLVM's intrinsic folds the conversions of both operands into itself and can then ask for a
+        double to half conversion in one step, for which the machine has no instruction.
+        """
+        integer = {"float": "i32", "double": "i64"}[x.type]
+        top = 1 << (bits_of(x.type) - 1)
+        magnitude, other = [self.convert("bitcast", v, integer) for v in (x, sign)]
+        magnitude = self.binary("and", magnitude, self.like(top - 1, magnitude))
+        other = self.binary("and", other, self.like(top, other))
+        return self.convert("bitcast", self.binary("or", magnitude, other), x.type)
+
     def shuffle(self, x: Value, y: Value, lanes: Sequence[int]) -> Value:
         mask = ", ".join(f"i32 {lane}" for lane in lanes)
         text = f"shufflevector {x.typed}, {y.typed}, <{len(lanes)} x i32> <{mask}>"

@@ -51,10 +51,6 @@ def lower_bound(b: Emitter, x: Value, bound: float) -> Value:
     return b.select(b.compare("olt", x, limit), limit, x)
 
 
-def copysign(b: Emitter, magnitude: Value, sign: Value) -> Value:
-    return b.intrinsic("copysign", magnitude, sign)
-
-
 def nearest_integer(b: Emitter, x: Value, factor: float) -> tuple[Value, Value]:
     """The integer nearest x * factor, as float and as the integer of the same size."""
     magic = b.like(MAGIC[x.type], x)
@@ -134,7 +130,7 @@ def expm1(b: Emitter, x: Value) -> Value:
     large = b.select(too_large, b.like(math.inf, x), large)
     result = b.select(b.compare("eq", k, b.like(0, k)), q, large)
     result = b.select(b.compare("uno", x, x), x, result)
-    return copysign(b, result, x)
+    return b.copysign(result, x)
 
 
 def _split(b: Emitter, x: Value) -> tuple[Value, Value]:
@@ -248,7 +244,7 @@ def tanh(b: Emitter, x: Value) -> Value:
     growth = b.fma(power, q, b.sub(power, b.like(1.0, x)))
     growth = b.select(b.compare("eq", k, b.like(0, k)), q, growth)
     result = b.div(growth, b.add(growth, b.like(2.0, x)))
-    return copysign(b, result, x)
+    return b.copysign(result, x)
 
 
 def _half_exp(b: Emitter, magnitude: Value) -> Value:
@@ -265,7 +261,7 @@ def sinh(b: Emitter, x: Value) -> Value:
     tail = horner(b, square, poly.SINH_TAIL[x.type])
     small = b.fma(b.mul(magnitude, square), tail, magnitude)
     near_zero = b.compare("olt", magnitude, b.like(1.0, x))
-    return copysign(b, b.select(near_zero, small, large), x)
+    return b.copysign(b.select(near_zero, small, large), x)
 
 
 def cosh(b: Emitter, x: Value) -> Value:
@@ -282,7 +278,7 @@ def asinh(b: Emitter, x: Value) -> Value:
     near = b.add(magnitude, b.div(square, b.add(one, root)))
     result = log1p(b, b.select(huge, magnitude, near))
     ln2 = b.select(huge, b.like(math.log(2), x), b.like(0.0, x))
-    return copysign(b, b.add(result, ln2), x)
+    return b.copysign(b.add(result, ln2), x)
 
 
 def acosh(b: Emitter, x: Value) -> Value:
@@ -301,7 +297,7 @@ def atanh(b: Emitter, x: Value) -> Value:
     result = b.mul(b.like(0.5, x), log1p(b, ratio))
     # Half of a denormal would lose a bit.
     tiny = b.compare("olt", magnitude, b.like({"float": 2.0**-13, "double": 2.0**-28}[x.type], x))
-    return b.select(tiny, x, copysign(b, result, x))
+    return b.select(tiny, x, b.copysign(result, x))
 
 
 def hypot(b: Emitter, x: Value, y: Value) -> Value:
@@ -392,7 +388,7 @@ def power(b: Emitter, x: Value, y: Value) -> Value:
     whole = b.compare("oeq", b.intrinsic("trunc", y), y)
     half = b.mul(y, b.like(0.5, y))
     odd = b.binary("and", whole, b.compare("une", b.intrinsic("trunc", half), half))
-    signed = b.select(odd, copysign(b, result, x), result)
+    signed = b.select(odd, b.copysign(result, x), result)
     # A negative base has a power only at whole exponents; -0 and -inf have one at all.
     infinity = b.like(math.inf, x)
     negative = b.compare("olt", x, zero)

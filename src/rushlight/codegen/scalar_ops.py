@@ -160,7 +160,7 @@ def _float_mod(b: Emitter, x: Value, y: Value) -> Value:
     inexact = b.compare("one", remainder, zero)
     opposite = b.binary("xor", b.compare("olt", remainder, zero), b.compare("olt", y, zero))
     moved = b.select(b.binary("and", inexact, opposite), b.add(remainder, y), remainder)
-    at_zero = b.intrinsic("copysign", zero, y)
+    at_zero = b.copysign(zero, y)
     return b.select(b.compare("oeq", remainder, zero), at_zero, moved)
 
 
@@ -176,7 +176,7 @@ def _float_floordiv(b: Emitter, x: Value, y: Value) -> Value:
     close = b.compare("ogt", b.sub(quotient, floored), b.like(0.5, x))
     result = b.select(close, b.add(floored, one), floored)
     plain = b.div(x, y)
-    at_zero = b.intrinsic("copysign", zero, plain)
+    at_zero = b.copysign(zero, plain)
     result = b.select(b.compare("oeq", quotient, zero), at_zero, result)
     return b.select(b.compare("oeq", y, zero), plain, result)
 
@@ -231,7 +231,7 @@ _RULES: dict[str, Rule] = {
     "neg": lambda b, kind, x: b.neg(x),
     "abs": lambda b, kind, x: _absolute(b, x, kind),
     "sign": lambda b, kind, x: _sign(b, x, kind),
-    "copysign": lambda b, kind, x, y: b.intrinsic("copysign", x, y),
+    "copysign": lambda b, kind, x, y: b.copysign(x, y),
     "fdim": lambda b, kind, x, y: _fdim(b, x, y),
     "maximum": lambda b, kind, x, y: _maximum(b, x, y, kind, greater=True),
     "minimum": lambda b, kind, x, y: _maximum(b, x, y, kind, greater=False),

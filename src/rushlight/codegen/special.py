@@ -7,7 +7,6 @@ import math
 from rushlight.codegen import polynomials as poly
 from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.exponential import (
-    copysign,
     exp,
     exp_reduced,
     horner,
@@ -49,7 +48,7 @@ def erf(b: Emitter, x: Value) -> Value:
     large = b.sub(one, _erfc_positive(b, magnitude))
     small = _erf_small(b, magnitude)
     near_zero = b.compare("olt", magnitude, b.like(0.9, x))
-    return copysign(b, b.select(near_zero, small, large), x)
+    return b.copysign(b.select(near_zero, small, large), x)
 
 
 def erfc(b: Emitter, x: Value) -> Value:
@@ -107,4 +106,4 @@ def _erfinv_double(b: Emitter, x: Value, steps: int) -> Value:
         y = b.sub(y, b.div(error, b.fma(y, error, slope)))
     y = b.select(b.compare("oeq", a, one), b.like(math.inf, x), y)
     y = b.select(b.compare("ole", a, one), y, b.like(math.nan, x))
-    return copysign(b, y, x)
+    return b.copysign(y, x)

@@ -11,7 +11,7 @@ import math
 
 from rushlight.codegen import polynomials as poly
 from rushlight.codegen.emit import Emitter, Value
-from rushlight.codegen.exponential import copysign, horner, nearest_integer
+from rushlight.codegen.exponential import horner, nearest_integer
 
 # pi/2 in parts; the first two of the three-part split have 33 bits, so that their products with
 # a 20-bit integer are exact (fdlibm's constants).
@@ -273,7 +273,7 @@ def atan(b: Emitter, x: Value) -> Value:
     steep = b.compare("ogt", magnitude, one)
     ratio = b.div(b.select(steep, one, magnitude), b.select(steep, magnitude, one))
     angle = _atan_unit(b, ratio)
-    return copysign(b, b.select(steep, _from_angle(b, 0.5, angle), angle), x)
+    return b.copysign(b.select(steep, _from_angle(b, 0.5, angle), angle), x)
 
 
 def atan2(b: Emitter, y: Value, x: Value) -> Value:
@@ -289,7 +289,7 @@ def atan2(b: Emitter, y: Value, x: Value) -> Value:
     bits = b.convert("bitcast", x, {"float": "i32", "double": "i64"}[x.type])
     left = b.compare("slt", bits, b.like(0, bits))
     angle = b.select(left, _from_angle(b, 1.0, angle), angle)
-    result = copysign(b, angle, y)
+    result = b.copysign(angle, y)
     return b.select(b.compare("uno", x, y), b.like(math.nan, x), result)
 
 
@@ -306,7 +306,7 @@ def _asin_core(b: Emitter, magnitude: Value) -> tuple[Value, Value]:
 
 def asin(b: Emitter, x: Value) -> Value:
     steep, p = _asin_core(b, b.fabs(x))
-    return copysign(b, b.select(steep, _from_angle(b, 0.5, b.add(p, p)), p), x)
+    return b.copysign(b.select(steep, _from_angle(b, 0.5, b.add(p, p)), p), x)
 
 
 def acos(b: Emitter, x: Value) -> Value:

@@ -1,0 +1,198 @@
+"""An executor that interprets loop nests: the judge of machine code, arena and launches.
+
+An `InterpretedPlan` has the steps of a `CompiledPlan`, but gives each value memory of its own,
+full of rubbish until it is written, and runs each nest by the interpreter.  The functions of
+`codegen/math.py`, which the interpreter may round otherwise, are taken from machine code, one
+operation a kernel, so that everything agrees to the bit.  Matrix products have no nests; they run
+as machine code here too.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import functools
+import warnings
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
+
+import numpy as np
+
+from rushlight.base.dtypes import narrow, widen
+from rushlight.codegen.math import FUNCTIONS
+from rushlight.engine import compiled, realize
+from rushlight.engine.compiled import CompiledPlan, NativeRun
+from rushlight.engine.kernels import kernel_library
+from rushlight.loopnest import scalar
+from rushlight.loopnest.interpret import interpret_kernel
+from rushlight.loopnest.ir import VECTOR, Buffer, Kernel, Load, Loop, Param, Store, Var, call
+from rushlight.loopnest.verify import verify_kernel
+from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
+
+RUBBISH = 0xA5
+_SIGNATURE = ctypes.CFUNCTYPE(
+    None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
+)
+# How many nests were interpreted, and kernels of products called, since the process began.
+COUNTS = {"nests": 0, "products": 0}
+
+
+# ---- functions from machine code -----------------------------------------------------------------
+
+
+@functools.cache
+def machine_function(name: str, dtype: str, arity: int) -> tuple:
+    """A kernel of one operation over vectors; its library first, which keeps the code loaded."""
+    inputs = tuple(Buffer(f"x{i}", dtype, "in") for i in range(arity))
+    value = call(name, *[Load(b.name, Var("i"), dtype) for b in inputs])
+    loop = Loop("i", Param("n"), VECTOR, (Store("y", Var("i"), value),))
+    kernel = Kernel("one", (*inputs, Buffer("y", dtype, "out")), (Param("n"),), (loop,))
+    library, symbol = kernel_library(verify_kernel(kernel))
+    return library, _SIGNATURE(library[symbol])
+
+
+def by_machine(name: str) -> Callable[..., np.ndarray]:
+    """The interpreter's rule for a function, taken from machine code."""
+
+    def rule(*args: np.ndarray) -> np.ndarray:
+        args = [np.array(a, order="C") for a in np.broadcast_arrays(*args)]
+        result = np.empty_like(args[0])
+        _, function = machine_function(name, args[0].dtype.name, len(args))
+        pointers = np.array([a.ctypes.data for a in (*args, result)], np.int64)
+        words = np.array([result.size], np.int64)
+        function(pointers.ctypes.data, words.ctypes.data, 0, 1)
+        return result
+
+    return rule
+
+
+# ---- plans ---------------------------------------------------------------------------------------
+
+
+class InterpretedPlan(CompiledPlan):
+    """nests: id of a native step -> its loop nest; steps without one are matrix products."""
+
+    __slots__ = ("nests", "steps")
+
+    def __init__(self, plan, nodes) -> None:
+        self.nests: dict[int, object] = {}
+        self.steps: list = []
+        make = compiled.step_of_nest
+
+        def remembered(nest):
+            verify_kernel(nest.kernel)
+            step = make(nest)
+            self.nests[id(step)] = nest
+            self.steps.append(step)  # so that its id stays its own
+            return step
+
+        compiled.step_of_nest = remembered
+        try:
+            super().__init__(plan, nodes)
+        finally:
+            compiled.step_of_nest = make
+
+    def run(self, nodes) -> BaseException | None:
+        """Execute; live nodes get values."""
+        if self._needs_care(nodes):
+            return run_plan(self.plan, nodes)
+        memory = Memory(self, nodes)
+        self.flags[:] = False
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            for part in self.parts:
+                if isinstance(part, NativeRun):
+                    for step in part.steps:
+                        self._interpret(step, memory, nodes)
+                elif not self._call_rule(part, memory, nodes):
+                    return run_plan(self.plan, nodes)
+        if self.flags.any():
+            return run_plan(self.plan, nodes)
+        for slot in self.plan.live:
+            nodes[slot].value = memory.shaped(slot)
+            nodes[slot].pointer = nodes[slot].value.ctypes.data
+        return None
+
+    def _interpret(self, step, memory: Memory, nodes) -> None:
+        nest = self.nests.get(id(step))
+        if nest is None:
+            COUNTS["products"] += 1
+            addresses = np.zeros(max(step.buffers) + 1, np.int64)
+            for slot in step.buffers:
+                addresses[slot] = memory.flat(slot).ctypes.data
+            NativeRun([step]).run(addresses, nodes, self)
+            return
+        COUNTS["nests"] += 1
+        buffers = {b.name: memory.flat(s) for b, s in zip(nest.kernel.buffers, nest.buffers)}
+        params = {
+            param.name: word.value if word.slot is None else widen_scalar(nodes[word.slot])
+            for param, word in zip(nest.kernel.params, nest.words)
+        }
+        interpret_kernel(nest.kernel, buffers, params)
+
+    def _call_rule(self, instruction, memory: Memory, nodes) -> bool:
+        """Run one operation by its reference rule; False if it raised."""
+        operands = [memory.operand(slot) for slot in instruction.inputs]
+        step = nodes[instruction.slot].step
+        try:
+            result = compute(step, operands)
+        except DATA_ERRORS:
+            return False
+        if not isinstance(result, list):
+            result = owned(np.asarray(narrow(result, step.dtype), order="C"), operands)
+        memory.arrays[instruction.slot] = result
+        return True
+
+
+class Memory:
+    """The arrays of one run, by slot, made when they are first asked for."""
+
+    def __init__(self, plan: InterpretedPlan, nodes) -> None:
+        self.values = plan.schedule.program.values
+        self.nodes = nodes
+        self.arrays: dict[int, object] = dict(plan.constants)
+
+    def shaped(self, slot: int):
+        """A slot's array, in the shape and form its dtype is kept in."""
+        array = self.arrays.get(slot)
+        if array is None:
+            node = self.nodes[slot] if slot < len(self.nodes) else None
+            if node is not None and node.value is not None:
+                array = np.asarray(node.value)
+            else:
+                value = self.values[slot]
+                size = value.numel * value.dtype.itemsize
+                array = np.full(size, RUBBISH, np.uint8).view(value.dtype.numpy)
+                array = array.reshape(value.shape)
+            self.arrays[slot] = array
+        return array
+
+    def flat(self, slot: int) -> np.ndarray:
+        """The same memory as one axis."""
+        array = self.shaped(slot)
+        assert array.flags.c_contiguous
+        return array.reshape(-1)
+
+    def operand(self, slot: int):
+        """What a reference rule takes."""
+        array = self.shaped(slot)
+        return array if isinstance(array, list) else widen(array, self.values[slot].dtype)
+
+
+def widen_scalar(node):
+    """The number of a scalar leaf; 16-bit floats as what they stand for."""
+    return widen(np.asarray(node.value), node.dtype).item()
+
+
+@contextlib.contextmanager
+def interpreted_plans() -> Iterator[None]:
+    """The compiled executor interprets its nests for a while; plans made meanwhile are dropped."""
+    rules = dict(scalar.RULES)
+    load = realize._compiler
+    scalar.RULES.update({name: by_machine(name) for name in FUNCTIONS})
+    realize._compiler = lambda: SimpleNamespace(CompiledPlan=InterpretedPlan)
+    try:
+        yield
+    finally:
+        realize._compiler = load
+        scalar.RULES.update(rules)

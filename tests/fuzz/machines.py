@@ -1,0 +1,43 @@
+"""Machines that must give the same bits: two threads, and another vector unit."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import rushlight
+from rushlight.base.target import without_avx512
+from rushlight.engine import kernels, products, steps
+from rushlight.runtime.host import host_target
+
+
+@contextlib.contextmanager
+def two_threads() -> Iterator[None]:
+    """Every kernel that can be shared out is, however small."""
+    threads = rushlight.get_num_threads()
+    shares = steps._SMALLEST_SHARE, products._SMALLEST_SHARE, products._PACK_GRAIN
+    steps._SMALLEST_SHARE = products._SMALLEST_SHARE = products._PACK_GRAIN = 1
+    rushlight.set_num_threads(2)
+    try:
+        yield
+    finally:
+        steps._SMALLEST_SHARE, products._SMALLEST_SHARE, products._PACK_GRAIN = shares
+        rushlight.set_num_threads(threads)
+
+
+@contextlib.contextmanager
+def avx2() -> Iterator[None]:
+    """Kernels are made for the same machine without its 512-bit unit."""
+    narrow = without_avx512(host_target())
+    kernels.host_target = products.host_target = lambda: narrow
+    try:
+        yield
+    finally:
+        kernels.host_target = products.host_target = host_target
+
+
+MACHINES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
+    "two threads": two_threads
+}
+if host_target().vector_bytes == 64:
+    MACHINES["code for AVX2"] = avx2
