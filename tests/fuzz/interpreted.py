@@ -72,18 +72,18 @@ def by_machine(name: str) -> Callable[..., np.ndarray]:
 class InterpretedPlan(CompiledPlan):
     """nests: id of a native step -> its loop nest; steps without one are matrix products."""
 
-    __slots__ = ("nests", "steps")
+    __slots__ = ("nests", "remembered")
 
     def __init__(self, plan, nodes) -> None:
         self.nests: dict[int, object] = {}
-        self.steps: list = []
+        self.remembered: list = []
         make = compiled.step_of_nest
 
         def remembered(nest):
             verify_kernel(nest.kernel)
             step = make(nest)
             self.nests[id(step)] = nest
-            self.steps.append(step)  # so that its id stays its own
+            self.remembered.append(step)  # so that its id stays its own
             return step
 
         compiled.step_of_nest = remembered
@@ -104,7 +104,7 @@ class InterpretedPlan(CompiledPlan):
                 if isinstance(part, NativeRun):
                     for step in part.steps:
                         self._interpret(step, memory, nodes)
-                elif not self._call_rule(part, memory, nodes):
+                elif not self._call_rule(part, memory):
                     return run_plan(self.plan, nodes)
         if self.flags.any():
             return run_plan(self.plan, nodes)
@@ -130,17 +130,16 @@ class InterpretedPlan(CompiledPlan):
         }
         interpret_kernel(nest.kernel, buffers, params)
 
-    def _call_rule(self, instruction, memory: Memory, nodes) -> bool:
-        """Run one operation by its reference rule; False if it raised."""
-        operands = [memory.operand(slot) for slot in instruction.inputs]
-        step = nodes[instruction.slot].step
+    def _call_rule(self, value, memory: Memory) -> bool:
+        """Compute one value by its reference rule; False if that raised."""
+        operands = [memory.operand(slot) for slot in value.inputs]
         try:
-            result = compute(step, operands)
+            result = compute(value, operands)
         except DATA_ERRORS:
             return False
         if not isinstance(result, list):
-            result = owned(np.asarray(narrow(result, step.dtype), order="C"), operands)
-        memory.arrays[instruction.slot] = result
+            result = owned(np.asarray(narrow(result, value.dtype), order="C"), operands)
+        memory.arrays[value.slot] = result
         return True
 
 
