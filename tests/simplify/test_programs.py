@@ -16,6 +16,7 @@ from rushlight.primitives import movement as m
 from rushlight.primitives import reduction as r
 from rushlight.simplify import pipeline
 from rushlight.simplify.pipeline import Pass, simplified
+from rushlight.simplify.rewrite import summary
 from rushlight.tape.program import Program
 from tests.lowering.executors import compare, run
 from tests.simplify.programs import Builder, assert_same
@@ -269,6 +270,7 @@ def test_record_of_an_unscaled_half_step() -> None:
     simpler, record = simplified(b.program(update, narrow, turned))
     assert [str(rewrite) for rewrite in record] == GOLDEN.strip().splitlines()
     assert repr(simpler) == SIMPLER.strip()
+    assert summary(record) == SUMMARY.strip().splitlines()
 
 
 GOLDEN = """
@@ -293,4 +295,15 @@ SIMPLER = """
 %6 = scalar() : float32[scalar]
 %10 = mul(%3, %6) : float32[2x3]
 %12 = sub(%0, %10) : float32[2x3]
+"""
+SUMMARY = """
+permute(permute(x)) = permute(x): %4
+permute that moves no axis longer than 1 = reshape: %4
+moved to its own shape: %4 is %2
+f(expand(x), y) = f(x, y): %10
+cast(cast(x, wider)) = cast(x): %5
+cast to its own dtype: %5
+x - (-y) = x + y, x + (-y) = x - y: %12
+computed before: %8 is %2, %9 is %3
+no longer read: %11, %7
 """

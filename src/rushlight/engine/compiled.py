@@ -282,7 +282,7 @@ class CompiledPlan:
         except DATA_ERRORS:
             return False
         if watchers and value.slot in self.reasons:
-            tell(REFERENCE, value.primitive.name, started, value)
+            tell(REFERENCE, value.primitive.name, started, nodes[value.slot].step)
         if isinstance(result, list):
             arrays[value.slot] = result
             return True

@@ -19,6 +19,7 @@ from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import assembly_of
 from rushlight.schedule.pretty import print_group, print_program
 from rushlight.schedule.program import program_of
+from rushlight.simplify.rewrite import summary
 
 TIMES, GROUPS, LOOP_NESTS, LLVM, ASSEMBLY = 2, 3, 4, 5, 6
 
@@ -86,6 +87,8 @@ def plan_text(compiled: Any, kernels: str = "", *, lines: bool = True) -> str:
     """The tape and the groups; with a filter, only the groups whose kernels' names contain it."""
     schedule, names = compiled.schedule, group_names(compiled)
     parts = [] if kernels else ["tape:", print_program(schedule.program, lines=lines)]
+    if compiled.rewrites and not kernels:
+        parts += ["simplified before:", *(f"  {row}" for row in summary(compiled.rewrites))]
     for position, group in enumerate(schedule.groups):
         name = names[position]
         if kernels not in name:

@@ -78,6 +78,19 @@ class Rewrite:
 Record = list[Rewrite]
 
 
+def summary(record: Record) -> list[str]:
+    """One line for each rule that applied, with the values it applied to."""
+    slots: dict[str, list[str]] = {}
+    for rewrite in record:
+        value, result = rewrite.value.slot, rewrite.result
+        if result is None or result.slot == value:
+            text = f"%{value}"
+        else:
+            text = f"%{value} is %{result.slot}"
+        slots.setdefault(rewrite.by, []).append(text)
+    return [f"{rule}: {', '.join(found)}" for rule, found in slots.items()]
+
+
 def rewritten(program: Program, rules: RuleSet, record: Record) -> Program:
     """The program with rules applied, operands first, until none applies to any value."""
     table = rules.by_primitive
