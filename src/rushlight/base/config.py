@@ -19,6 +19,7 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                         "kernels with their times; 3: tapes and fused groups; 4: loop nests; 5: "
                         "LLVM IR; 6: assembly.  4:softmax: only kernels with that in the name"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
+    "RUSHLIGHT_BLOCKS": (1, int, "0: record backward, updates and losses operation by operation"),
     "RUSHLIGHT_EXECUTOR": ("reference", str, "what runs a flushed tape: reference or compiled"),
     "RUSHLIGHT_VERIFY": (0, int, "1: check every program after each pass that changed it"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
@@ -47,6 +48,7 @@ class Config:
         self.debug, self.debug_kernels = values["RUSHLIGHT_DEBUG"]
         self.eager: bool = bool(values["RUSHLIGHT_EAGER"])
         self.verify: bool = bool(values["RUSHLIGHT_VERIFY"])
+        self.blocks: bool = bool(values["RUSHLIGHT_BLOCKS"])
         self.executor: str = values["RUSHLIGHT_EXECUTOR"]
         self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]
         self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()

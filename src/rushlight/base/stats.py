@@ -6,6 +6,7 @@ _COUNTERS = (
     "operations_missed",
     "memo_branches",
     "memo_evictions",
+    "blocks_replayed",
     "flushes",
     "plans_made",
     "plans_replayed",
@@ -27,6 +28,7 @@ class Stats:
     operations_missed: recorded operations the memo did not know, so that shapes were inferred.
     memo_branches: recorded operations found on another branch than the one taken last.
     memo_evictions: memo steps forgotten because the memo was full.
+    blocks_replayed: losses, backwards and updates put on a tape as a whole.
     flushes: tapes executed, by reason in `flush_reasons`.
     plans_made, plans_replayed: flushes that met a new, or a known, live set.
     operations_executed, operations_dropped: operations run, or skipped because nothing needed them.
@@ -45,6 +47,7 @@ class Stats:
     operations_missed: int
     memo_branches: int
     memo_evictions: int
+    blocks_replayed: int
     flushes: int
     plans_made: int
     plans_replayed: int

@@ -15,9 +15,10 @@ import numpy as np
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
-from rushlight.base.observe import KERNEL, PLAN, REFERENCE, clock, tell, watchers
+from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
-from rushlight.engine.arena import ARENA, POOL, ArenaPlanner
+from rushlight.engine.arena import ARENA, ArenaPlanner
+from rushlight.engine.native import NativeRun, Output
 from rushlight.engine.products import product_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
@@ -26,70 +27,27 @@ from rushlight.lowering.group import build_nests, can_lower
 from rushlight.lowering.matmul import is_product, product_of, product_operands
 from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
-from rushlight.runtime.launch import KernelCall, NativePlan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
 from rushlight.simplify.pipeline import simplified
-
-
-class NativeRun:
-    """Consecutive native steps: a `NativePlan` and the numbers it takes."""
-
-    __slots__ = ("native", "words", "floats", "scalar_places", "steps")
-
-    def __init__(self, steps: list[NativeStep]) -> None:
-        # Code stays loaded while its library is referred to, and the steps refer to it.
-        self.steps = steps
-        words: list[int] = []
-        self.scalar_places: list[tuple[int, int, bool]] = []
-        calls = []
-        for step in steps:
-            places = tuple(range(len(words), len(words) + len(step.words)))
-            for number, slot, floating in step.words:
-                if slot is not None:
-                    self.scalar_places.append((len(words), slot, floating))
-                words.append(number)
-            address = step.library[step.function]
-            buffers = tuple(step.buffers)
-            call = KernelCall(step.function, address, buffers, places, step.extent, step.grain)
-            calls.append(call)
-        self.words = np.array(words or [0], np.int64)
-        self.floats = self.words.view(np.float64)
-        self.native = NativePlan(calls)
-
-    def run(self, addresses: np.ndarray, nodes, plan: CompiledPlan) -> None:
-        """Fill in the numbers, and call the machine code once.
-
-        While somebody watches, each kernel is called and timed alone.
-        """
-        words, floats = self.words, self.floats
-        for place, slot, floating in self.scalar_places:
-            node = nodes[slot]
-            if not floating:
-                words[place] = node.value
-            elif node.dtype.itemsize == 2:
-                floats[place] = widen(np.asarray(node.value), node.dtype)
-            else:
-                floats[place] = node.value
-        stats.kernel_launches += len(self.steps)
-        if not watchers:
-            self.native.run(addresses, words)
-            return
-        for step, (start, end) in zip(self.steps, self.native.run_timed(addresses, words)):
-            tell(KERNEL, step.function, start, (plan, step), end)
+from rushlight.tape.block import Segment
 
 
 class CompiledPlan:
     """parts: NativeRun, or a value for the reference rule, in order.
 
+    only: the one native run of a plan that is nothing else, else None.
+    outputs: memory of the kept values that kernels write; referred: kept slots that rules write.
     rewrites: what simplifying the program did.
     reasons: slot of a value for the reference rule -> its operation and why it has no kernel.
     """
 
-    __slots__ = ("parts", "rewrites", "reasons", "arena_bytes", "fixed", "kept", "read",
-                 "schedule", "plan", "shapes", "constants", "checks", "flags", "addresses", "base",
-                 "__weakref__")  # fmt: skip
+    __slots__ = (
+        "parts", "rewrites", "reasons", "arena_bytes", "fixed", "outputs", "referred", "read",
+        "only", "schedule", "plan", "shapes", "constants", "checks", "flags", "addresses",
+        "places", "base", "__weakref__",
+    )  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
@@ -107,7 +65,7 @@ class CompiledPlan:
         for position, group in enumerate(self.schedule.groups):
             steps = self._steps_of(group, position, program)
             if steps is None:
-                self._close(native)
+                self._close(native, program.values)
                 (slot,) = group.members
                 value = program.values[slot]
                 if value.source == OPERATION:
@@ -120,13 +78,19 @@ class CompiledPlan:
                 native.append(step)
                 native_slots.update(step.written)
                 uses.append(step.buffers)
-        self._close(native)
+        self._close(native, program.values)
         self.flags = np.zeros(self.checks.count, bool)
         if self.checks.slot is not None:
             self.constants[self.checks.slot] = self.flags
         self.addresses = np.zeros(max(program.values, default=-1) + 1, np.int64)
         self.base = -1
+        self.places = self.addresses.data
         self._place(program, native_slots, uses)
+        native_outputs = {output.slot for output in self.outputs}
+        # Values that reference rules leave behind, and leaves that stay what they are.
+        self.referred = [slot for slot in plan.live if slot not in native_outputs]
+        only = self.parts[0] if len(self.parts) == 1 else None
+        self.only = only if isinstance(only, NativeRun) and not self.referred else None
         stats.compile_seconds += clock() - started
         if watchers:
             tell(PLAN, "compile", started, self)
@@ -154,9 +118,9 @@ class CompiledPlan:
             return product_steps(product_of(member.value, program), program, self.constants)
         return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
 
-    def _close(self, native: list[NativeStep]) -> None:
+    def _close(self, native: list[NativeStep], values) -> None:
         if native:
-            self.parts.append(NativeRun(list(native)))
+            self.parts.append(NativeRun(list(native), values))
             native.clear()
 
     def _place(self, program, native_slots: set[int], uses: list[list[int]]) -> None:
@@ -169,7 +133,7 @@ class CompiledPlan:
                 first_use.setdefault(slot, time)
                 last_use[slot] = time
         self.fixed: list[tuple[int, int]] = []
-        self.kept: list[tuple[int, tuple, np.dtype]] = []
+        self.outputs: list[Output] = []
         self.read: list[int] = []
         self.shapes = {}
         for slot in sorted(first_use, key=first_use.__getitem__):
@@ -179,7 +143,7 @@ class CompiledPlan:
             if slot in native_slots:
                 self.shapes[slot] = (value.shape, value.dtype.numpy)
                 if value.live:
-                    self.kept.append((slot, value.shape, value.dtype.numpy))
+                    self.outputs.append(Output(slot, value.shape, value.dtype.numpy))
                 else:
                     size = value.numel * value.dtype.itemsize
                     offset = planner.place(size, first_use[slot], last_use[slot])
@@ -195,6 +159,11 @@ class CompiledPlan:
         return [s for part in self.parts if isinstance(part, NativeRun) for s in part.steps]
 
     @property
+    def wants_nodes(self) -> bool:
+        """Whether `run` looks at nodes of operations that are not live."""
+        return self.only is None
+
+    @property
     def fallbacks(self) -> list[str]:
         """Names of the operations that no kernel computes."""
         values = self.schedule.program.values
@@ -206,41 +175,59 @@ class CompiledPlan:
 
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
-        if self._needs_care(nodes):
-            return run_plan(self.plan, nodes)
-        addresses = self._addresses()
-        arrays: dict[int, np.ndarray] = {}
-        for slot, shape, dtype in self.kept:
-            array = POOL.array(shape, dtype)
-            arrays[slot] = array
-            addresses[slot] = array.__array_interface__["data"][0]
+        places = self._fixed_addresses()
         for slot in self.read:
             node = nodes[slot]
-            arrays[slot] = node.value
             try:
-                addresses[slot] = node.pointer
+                places[slot] = node.pointer
             except AttributeError:
+                if type(node.value) is FlushFailed:
+                    return self._judge(nodes)
                 if not isinstance(node.value, np.ndarray):
                     # A NumPy scalar has no memory to point to: the node keeps an array instead.
-                    node.value = arrays[slot] = np.asarray(node.value)
+                    node.value = np.asarray(node.value)
                 node.pointer = pointer = node.value.__array_interface__["data"][0]
-                addresses[slot] = pointer
+                places[slot] = pointer
+        made = []
+        for output in self.outputs:
+            entry = output.array()
+            made.append(entry)
+            places[output.slot] = entry[1]
+        if self.only is not None:
+            self.only.run(self.addresses, nodes, self)
+            arrays = None
+        else:
+            arrays = {output.slot: entry[0] for output, entry in zip(self.outputs, made)}
+            if not self._run_parts(nodes, arrays):
+                # Nothing was handed out yet: the reference executor sorts out what failed.
+                return self._judge(nodes)
+        if self.checks.count and self.flags.any():
+            # An index is out of bounds: the reference executor says which.
+            return self._judge(nodes)
+        for output, (array, pointer) in zip(self.outputs, made):
+            node = nodes[output.slot]
+            node.value = array
+            node.pointer = pointer
+        if arrays is not None:
+            for slot in self.referred:
+                nodes[slot].value = arrays[slot]
+                nodes[slot].pointer = int(self.addresses[slot])
+        return None
+
+    def _run_parts(self, nodes, arrays: dict) -> bool:
+        """Run native stretches and reference rules in turn; False if a rule raised."""
+        for slot in self.read:
+            arrays[slot] = nodes[slot].value
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             for part in self.parts:
                 if isinstance(part, NativeRun):
-                    part.run(addresses, nodes, self)
+                    part.run(self.addresses, nodes, self)
                     continue
                 self._count_fallback(part.slot)
-                if not self._refer(part, nodes, arrays, addresses):
-                    # Nothing was handed out yet: the reference executor sorts out what failed.
-                    return run_plan(self.plan, nodes)
-        if self.flags.any():  # an index is out of bounds: the reference executor says which
-            return run_plan(self.plan, nodes)
-        for slot in self.plan.live:
-            nodes[slot].value = arrays[slot]
-            nodes[slot].pointer = int(addresses[slot])
-        return None
+                if not self._refer(part, nodes, arrays, self.addresses):
+                    return False
+        return True
 
     def _count_fallback(self, slot: int) -> None:
         stats.fallbacks += 1
@@ -248,7 +235,7 @@ class CompiledPlan:
         if reason is not None:
             stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
 
-    def _addresses(self) -> np.ndarray:
+    def _fixed_addresses(self) -> memoryview:
         """Addresses by slot; those that stay the same between runs are filled in."""
         base = ARENA.at_least(self.arena_bytes)
         if base != self.base:
@@ -257,13 +244,13 @@ class CompiledPlan:
             for slot, array in self.constants.items():
                 self.addresses[slot] = array.ctypes.data
             self.base = base  # last: an interrupt may end this midway
-        return self.addresses
+        return self.places
 
-    def _needs_care(self, nodes) -> bool:
-        """A value that failed, or one computed before an interrupt."""
-        if any(nodes[i.slot].value is not None for i in self.plan.instructions):
-            return True
-        return any(type(nodes[slot].value) is FlushFailed for slot in self.read)
+    def _judge(self, nodes) -> BaseException | None:
+        """Execute by the reference rules."""
+        if isinstance(nodes, Segment):
+            nodes.expand()
+        return run_plan(self.plan, nodes)
 
     def _refer(self, value, nodes, arrays, addresses) -> bool:
         """Compute one value by its reference rule; False if that raised."""

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.shapes import numel
+from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.primitive import Primitive
 
 
@@ -24,13 +26,18 @@ class Instruction:
 
 
 class Plan:
-    """instructions: operations in recorded order; live: slots that keep their values."""
+    """instructions: operations in recorded order; live: slots that keep their values.
 
-    __slots__ = ("instructions", "live", "dropped", "compiled")
+    leaves: for each live slot its specification as a leaf.  live_bytes: of all live values.
+    """
 
-    def __init__(self, instructions, live, dropped: int) -> None:
+    __slots__ = ("instructions", "live", "leaves", "live_bytes", "dropped", "compiled")
+
+    def __init__(self, instructions, live, leaves, dropped: int) -> None:
         self.instructions = instructions
         self.live = live
+        self.leaves = leaves
+        self.live_bytes = sum(numel(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
         self.dropped = dropped
         self.compiled: Any = None  # what another executor made of this plan
 
@@ -70,4 +77,6 @@ def make_plan(nodes, slots: dict[int, int], live: list[bool]) -> Plan:
         ending[position].append(slot)
     for instruction, ended in zip(instructions, ending):
         instruction.last_uses = tuple(ended)
-    return Plan(tuple(instructions), tuple(s for s, kept in enumerate(live) if kept), dropped)
+    slots_kept = tuple(slot for slot, kept in enumerate(live) if kept)
+    leaves = tuple(leaf_spec(BUFFER, nodes[s].shape, nodes[s].dtype) for s in slots_kept)
+    return Plan(tuple(instructions), slots_kept, leaves, dropped)

@@ -18,7 +18,8 @@ from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
-from rushlight.tape.memo import BUFFER, Step, leaf_spec
+from rushlight.tape.block import Segment, expand
+from rushlight.tape.memo import Step
 from rushlight.tape.tape import Tape
 
 _getrefcount = sys.getrefcount
@@ -42,7 +43,10 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
         slots = {id(node): slot for slot, node in enumerate(nodes)}
         plan = make_plan(nodes, slots, [node.value is None for node in nodes])
     else:
+        assert isinstance(nodes, Segment)
         plan = _plan_for(nodes, step)
+    if watchers or plan.compiled is None or plan.compiled.wants_nodes:
+        expand(nodes)
     error = _run(plan, nodes)
     if watchers:
         tell(FLUSH, reason, started, (plan, nodes))
@@ -75,15 +79,39 @@ def _compiler() -> ModuleType:
     return importlib.import_module("rushlight.engine.compiled")
 
 
-def _plan_for(nodes: list, step: Step) -> Plan:
+def _plan_for(nodes: Segment, step: Step) -> Plan:
     # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
     # counts as 0: who else refers to it changes nothing.
-    signature = tuple([_getrefcount(node) if node.value is None else 0 for node in nodes])
+    # A hole counts as 0 too, so the blocks that were replayed belong to the signature.
+    counts = [_getrefcount(node) if node.value is None else 0 for node in nodes]
+    signature = (*counts, *nodes.runs)
     plan = step.plans.get(signature)
     if plan is not None:
         stats.plans_replayed += 1
         return plan
-    stats.plans_made += 1
+    if nodes.runs:
+        nodes.expand()
+        counts = [_getrefcount(node) if node.value is None else 0 for node in nodes]
+    live = _live(nodes, counts)
+    # The same operations may have been recorded one by one before: that plan serves as well.
+    plan = step.plans.get(("live", *live))
+    if plan is None:
+        stats.plans_made += 1
+        slots = {id(node): slot for slot, node in enumerate(nodes)}
+        plan = make_plan(nodes, slots, live)
+        if step.plans:
+            before = next(reversed(step.plans.values()))
+            live_changes.append((before.live, plan.live, [node.step for node in nodes]))
+    else:
+        stats.plans_replayed += 1
+    if len(step.plans) >= MOST_PLANS:
+        step.plans.clear()
+    step.plans[signature] = step.plans[("live", *live)] = plan
+    return plan
+
+
+def _live(nodes: list, counts: list[int]) -> list[bool]:
+    """Which nodes something other than the tape refers to."""
     slots = {id(node): slot for slot, node in enumerate(nodes)}
     accounted = [3] * len(nodes)  # the tape's list, the loop variable, the argument of getrefcount
     for node in nodes:
@@ -92,25 +120,17 @@ def _plan_for(nodes: list, step: Step) -> Plan:
                 slot = slots.get(id(operand))
                 if slot is not None:
                     accounted[slot] += 1
-    live = [count > known for count, known in zip(signature, accounted)]
-    plan = make_plan(nodes, slots, live)
-    if step.plans:
-        before = next(reversed(step.plans.values()))
-        live_changes.append((before.live, plan.live, [node.step for node in nodes]))
-    if len(step.plans) >= MOST_PLANS:
-        step.plans.clear()
-    step.plans[signature] = plan
-    return plan
+    return [count > known for count, known in zip(counts, accounted)]
 
 
 def _release(plan: Plan, nodes: list) -> None:
     """Live nodes become leaves; all others lose their operands, so that memory is freed."""
-    for slot in plan.live:
-        node = nodes[slot]
-        stats.bytes_materialised += getattr(node.value, "nbytes", 0)
-        node.step = leaf_spec(BUFFER, node.shape, node.dtype)
+    for slot, leaf in zip(plan.live, plan.leaves):
+        nodes[slot].step = leaf
+    stats.bytes_materialised += plan.live_bytes
     for node in nodes:
-        node.inputs = ()
+        if node.inputs:
+            node.inputs = ()
 
 
 if config.debug >= 2:

@@ -9,7 +9,7 @@ from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
 from rushlight.tensor import autodiff
-from rushlight.tensor.graph import AccumulateGrad, OutputOf
+from rushlight.tensor.graph import AccumulateGrad, BlockGrad, OutputOf
 from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
 from rushlight.tensor.tensor import Tensor
 
@@ -125,6 +125,8 @@ def _get_grad_fn(self):
     edge = current_edge(self)
     if type(edge) is AccumulateGrad:
         return None
+    if type(edge) is BlockGrad:
+        return edge.opened()
     return edge.node if type(edge) is OutputOf else edge
 
 

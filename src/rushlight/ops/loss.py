@@ -17,6 +17,7 @@ from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, take
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
@@ -67,6 +68,13 @@ def cross_entropy(
     check_tensor("cross_entropy", input)
     if not 0.0 <= label_smoothing <= 1.0:
         raise RuntimeError(f"label_smoothing must be between 0.0 and 1.0. Got: {label_smoothing}")
+    return _cross_entropy(input, target, weight, ignore_index, reduction, label_smoothing)
+
+
+@replayed
+def _cross_entropy(
+    input, target, weight, ignore_index: int, reduction: str, label_smoothing: float
+) -> Tensor:
     axis = 0 if input.ndim <= 1 else 1
     log_probabilities = log_softmax(input, axis)
     if target._node.dtype.is_floating_point:

@@ -14,36 +14,20 @@ also known here as Python numbers, which hold as long as nobody else wrote to th
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rushlight.base.dtypes import float32, float64, get_default_dtype, narrow
+from rushlight.optim.group_replay import GroupReplay, Known, Member, State
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
-from rushlight.tape.node import Node
 from rushlight.tensor.grad_mode import enable_grad, set_grad_enabled
 from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
-State = dict[str, Any]
 Flat = dict[str, Tensor]
-
-
-class Member(NamedTuple):
-    """A parameter that takes part in this step."""
-
-    param: Tensor
-    grad: Tensor
-    state: State
-
-
-class Known(NamedTuple):
-    """The number that a 0-d state tensor holds as long as its value is this node."""
-
-    node: Node
-    value: float
 
 
 def with_shared_options(group: dict[str, Any], x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,10 +69,18 @@ class FlatOptimizer(Optimizer):
         if closure is not None:
             with enable_grad():
                 loss = closure()
-        with set_grad_enabled(bool(self.defaults.get("differentiable", False))):
+        differentiable = bool(self.defaults.get("differentiable", False))
+        with set_grad_enabled(differentiable):
             for group in self.param_groups:
-                for (_, numbers), members in self._buckets(group).items():
-                    self._step_bucket(group, members, dict(zip(self.scalars, numbers)))
+                replay = self._replays.get(id(group))
+                if replay is not None and replay.step(self, group):
+                    continue
+                buckets = self._buckets(group)
+                for (_, numbers), members in buckets.items():
+                    self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
+                if len(buckets) == 1 and not differentiable:
+                    (members,) = buckets.values()
+                    self._replays[id(group)] = GroupReplay(group, members, self.scalars)
         return loss
 
     def _buckets(self, group: dict[str, Any]) -> dict[tuple, list[Member]]:
@@ -125,9 +117,10 @@ class FlatOptimizer(Optimizer):
             )
         return grad.to(param.dtype)
 
-    def _step_bucket(
+    def step_bucket(
         self, group: dict[str, Any], members: list[Member], known: dict[str, float]
     ) -> None:
+        """Record the update of parameters that go together.  known: the numbers of `scalars`."""
         first = members[0]
         is_complex = first.param.dtype.is_complex
 
@@ -174,25 +167,36 @@ class FlatOptimizer(Optimizer):
     def _number(self, param: Tensor, state: State, name: str) -> float:
         tensor = state[name]
         known = self._known.get((id(param), name))
-        storage = tensor._storage
-        if known is not None and tensor._node is known.node:
-            if storage is not None and storage.stamp == tensor._seen and storage.pinned is None:
-                return known.value
-        return float(tensor)
+        return known.value if known is not None and known.held_by(tensor) else float(tensor)
+
+    def known_number(self, param: Tensor, name: str) -> Known | None:
+        """What is known of a scalar of a parameter without reading it."""
+        return self._known.get((id(param), name))
 
     def _write_number(self, members: list[Member], name: str, value: float) -> None:
-        for member in members:
-            number = scalar_tensor(value)
-            member.state[name]._assign_value(number)
-            self._known[id(member.param), name] = Known(number._node, value)
+        self.write_number([(m.param, m.state[name]) for m in members], name, value)
+
+    def write_number(self, owners: list[tuple[Tensor, Tensor]], name: str, value: float) -> Known:
+        """Give the state `name` of all these parameters one value.
+
+        owners: (parameter, its state tensor) pairs.
+        """
+        number = scalar_tensor(value)
+        known = Known(number._node, value)
+        for param, tensor in owners:
+            tensor._assign_value(number)
+            self._known[id(param), name] = known
+        return known
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self._known: dict[tuple[int, str], Known] = {}
+        self._replays: dict[int, GroupReplay] = {}
         super().__init__(params, defaults)
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         self._known = {}
+        self._replays = {}
         # Options that an older checkpoint does not know keep the values given at construction.
         for group in self.param_groups:
             for name, default in self.defaults.items():

@@ -59,12 +59,13 @@ class Step:
     cut: reason to flush right after this operation, or None.
     saves: for each mask of operands that need a gradient, which values backward reads.
     plans: live set at a flush that ended here -> plan.
+    blocks: what may be replayed from here on, by the caller's key (`tape/block.py`); None: nothing.
     """
 
     __slots__ = (
         "key", "primitive", "params", "shape", "dtype", "device", "operands", "outputs",
         "vjp", "saves", "cut", "next", "children", "plans", "uses", "parent", "first", "depth",
-        "total_bytes", "line",
+        "total_bytes", "line", "blocks",
     )  # fmt: skip
 
     def __init__(self, key, parent: Step | None, primitive, params, shape, dtype, device) -> None:
@@ -88,6 +89,7 @@ class Step:
         self.depth = 0
         self.total_bytes = 0
         self.line: Line | None = None
+        self.blocks: dict[Any, Any] | None = None
 
 
 NO_STEP = Step.__new__(Step)

@@ -19,7 +19,8 @@ class Node:
     """One value.
 
     step: how it was recorded (`memo.Step`), or the leaf specification of a materialised value.
-    inputs: nodes it was computed from; emptied when the value is materialised.
+    inputs: nodes it was computed from; emptied when the value is materialised.  The segment itself
+        for an operation of a block (`tape/block.py`) until it is expanded.
     address: start of the segment's range plus the slot; NO_ADDRESS before it is on any tape.
     value: None while pending, then a row-major ndarray, or FlushFailed.
     pointer: address of the value's memory once machine code asked for it; unset before.
@@ -33,7 +34,7 @@ class Node:
     )  # fmt: skip
 
     step: Any
-    inputs: tuple[Node, ...]
+    inputs: Any
     address: int
     shape: tuple[int, ...]
     dtype: Any
@@ -51,3 +52,20 @@ class Node:
     def __repr__(self) -> str:
         state = "pending" if self.value is None else "materialised"
         return f"<Node {self.step.primitive} {self.dtype} {list(self.shape)} {state}>"
+
+
+def _make_hole() -> Node:
+    hole = Node()
+    hole.step = None
+    hole.inputs = ()
+    hole.address = NO_ADDRESS
+    hole.shape = ()
+    hole.dtype = None
+    hole.value = Ellipsis
+    hole.home = None
+    return hole
+
+
+# Stands on a tape for an operation of a replayed block that nothing outside the block refers to
+# (`tape/block.py`).  It has a value, so that it counts as not pending; nobody reads it.
+HOLE = _make_hole()

@@ -16,6 +16,7 @@ from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.stats import stats
+from rushlight.tape.block import Segment
 from rushlight.tape.memo import (
     BUFFER,
     NO_STEP,
@@ -44,9 +45,13 @@ class Tape:
     armed: whether a backward or a parameter update happened in this segment.
     undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
         fails.
+    in_block: whether what is recorded now may become a block, which must not contain others.
     """
 
-    __slots__ = ("nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "flushing")
+    __slots__ = (
+        "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "flushing",
+        "in_block",
+    )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
     # returns the first data-dependent error, if any.
@@ -56,13 +61,14 @@ class Tape:
         self.grad_enabled = True
         self.inference = False
         self.flushing = False
+        self.in_block = False
         self._begin_segment()
 
     def _begin_segment(self) -> None:
         memo.trim()
-        self.nodes: list[Node] = []
         self.step: Step = memo.root
         self.base = next(_segments) * SEGMENT_RANGE
+        self.nodes = Segment(self.base)
         self.armed = False
         self.undo: list[Any] = []
 
@@ -135,6 +141,12 @@ class Tape:
         with flush_lock:
             self.flushing = True
             try:
+                for reference in self.nodes.keepers:
+                    keeper = reference()
+                    if keeper is not None:
+                        keeper.settle()
+                        del keeper
+                self.nodes.keepers.clear()
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
                 self.flushing = False
@@ -215,6 +227,8 @@ def pending_ancestors(node: Node) -> list[Node]:
         seen.add(id(current))
         stack.append((current, True))
         if current.value is None:
+            if type(current.inputs) is Segment:
+                current.inputs.expand()
             stack.extend((operand, False) for operand in current.inputs)
     return order
 

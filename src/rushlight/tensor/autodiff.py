@@ -10,12 +10,15 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from rushlight.base.config import config
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import local, materialise
+from rushlight.tensor.backward_block import backward_call
 from rushlight.tensor.graph import (
     RELEASED,
     AccumulateGrad,
+    BlockGrad,
     GradNode,
     GraphNode,
     OutputOf,
@@ -103,6 +106,8 @@ def graph_order(roots: list) -> list:
             continue
         seen.add(id(node))
         stack.append((node, True))
+        if type(node) is BlockGrad and node.saved is not RELEASED:
+            node.opened()
         for edge in node.edges:
             if edge is not None:
                 target = edge.node if type(edge) is OutputOf else edge
@@ -196,6 +201,10 @@ def _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted,
         found = _apply_vjp(node, given, needed)
         if not retain_graph and node.saved is not None:
             node.saved = RELEASED
+    elif kind is BlockGrad:
+        if node.inner is None:
+            _refuse_released()
+        found = [given[0]]
     else:
         found = node.apply(given, retain_graph)
     if AnomalyMode.enabled and AnomalyMode.check_nan:
@@ -221,13 +230,7 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
     step = node.step
     saved = node.saved
     if saved is RELEASED:
-        raise RuntimeError(
-            "Trying to backward through the graph a second time (or directly access saved tensors "
-            "after they have already been freed). Saved intermediate values of the graph are freed "
-            "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
-            "to backward through the graph a second time or if you need to access saved tensors "
-            "after calling backward."
-        )
+        _refuse_released()
     edges = node.edges
     operands = list(step.operands)
     out = step
@@ -250,6 +253,16 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
     else:
         cotangent = given[0]
     return step.vjp.cotangents(wanted, cotangent, out, operands, step.params)
+
+
+def _refuse_released() -> None:
+    raise RuntimeError(
+        "Trying to backward through the graph a second time (or directly access saved tensors "
+        "after they have already been freed). Saved intermediate values of the graph are freed "
+        "when you call .backward() or autograd.grad(). Specify retain_graph=True if you need "
+        "to backward through the graph a second time or if you need to access saved tensors "
+        "after calling backward."
+    )
 
 
 def _saved_tensor(node, edge) -> Tensor:
@@ -441,6 +454,9 @@ def backward(
     """Accumulate gradients of `tensors` into the leaves (or into `inputs`)."""
     if retain_graph is None:
         retain_graph = create_graph
+    if len(tensors) == 1 and gradients[0] is None and inputs is None and not create_graph:
+        if not AnomalyMode.enabled and _backward_from_scalar(tensors[0], retain_graph):
+            return
     roots: list[Any] = []
     for tensor, gradient in zip(tensors, gradients):
         edge = current_edge(tensor)
@@ -460,3 +476,30 @@ def backward(
                 retain_gradient(tensor)
         edges = [tensor._grad_fn for tensor in inputs]
     run_backward(roots, retain_graph=retain_graph, create_graph=create_graph, inputs=edges)
+
+
+def _backward_from_scalar(tensor: Tensor, retain_graph: bool) -> bool:
+    """Backward by the block of this graph, which is made at the first time.
+
+    False: nothing was done, and the ordinary way must be taken.
+    """
+    tape = local.tape
+    if tape.in_block or config.eager or not config.blocks:
+        return False
+    call = backward_call(tape, current_edge(tensor), tensor)
+    if call is None:
+        return False
+    block = call.known()
+    if block is not None:
+        call.replay(block, tape, retain_graph)
+        if block.end.cut is not None:
+            tape.flush(block.end.cut)
+        return True
+    root = (current_edge(tensor), starting_cotangent(tensor, None, False))
+    tape.in_block = True
+    try:
+        run_backward([root], retain_graph=retain_graph, create_graph=False)
+    finally:
+        tape.in_block = False
+    call.remember(tape)
+    return True

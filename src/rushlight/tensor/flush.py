@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rushlight.tape.tape import local, materialise
-from rushlight.tensor.storage import pinned_window, refresh, storage_of, write
+from rushlight.tape.node import Node
+from rushlight.tape.tape import Tape, local, materialise
+from rushlight.tensor.storage import Storage, pinned_window, refresh, storage_of, write
 from rushlight.tensor.tensor import Tensor
 
 
@@ -41,13 +42,16 @@ def assign_value(tensor: Tensor, new: Tensor) -> None:
         storage = storage_of(tensor)
     if storage.pinned is not None or tensor._layout is not None:
         write(tensor, new)
-        return
-    tape = local.tape
+    else:
+        assign_node(tensor, storage, new._node, local.tape)
+
+
+def assign_node(tensor: Tensor, storage: Storage, node: Node, tape: Tape) -> None:
+    """The same for a tensor that shows all of its storage, which is not pinned."""
     old = storage.value
     if old.value is not None:
         tape.undo.append((storage, old))
         tape.armed = True
-    node = new._node
     storage.value = node
     writes = storage.writes
     writes.version += 1

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import weakref
 from collections import OrderedDict
-from typing import Any
+from typing import Any, NamedTuple
 
 RELEASED = ()
 
@@ -50,6 +50,8 @@ class GraphNode:
         for edge in self.edges:
             if type(edge) is OutputOf:
                 found.append((edge.node, edge.index))
+            elif type(edge) is BlockGrad:
+                found.append((edge.opened(), 0))
             else:
                 found.append((edge, 0))
         return tuple(found)
@@ -101,6 +103,98 @@ class GradNode(GraphNode):
             return self.step.primitive.grad_name
 
 
+class GradTemplate(NamedTuple):
+    """One node of a block's graph.
+
+    edges: for each operand None, the position of another template, or ~i for the block's operand i.
+    saved: slots of the nodes it keeps, as `GradNode.saved`.
+    """
+
+    step: Any
+    edges: tuple[int | None, ...]
+    saved: tuple[int | None, ...] | None
+    label: str | None
+
+
+class BlockGrad(GraphNode):
+    """The graph of a replayed block: one node until somebody looks inside.
+
+    block: its `results.graph` lists the nodes, operands first, the result's last.
+    edges: those of the block's operands; of the inner node alone once it was opened.
+    saved: nodes whose memory must not be overwritten before backward; None if nothing is read,
+        RELEASED as in GradNode.
+    segment: the tape that holds the saved values.  inner: the result's node, once opened.
+    """
+
+    __slots__ = (
+        "block", "edges", "saved", "segment", "inner", "extra", "label", "__weakref__",
+    )  # fmt: skip
+
+    edges: tuple[Any, ...]
+    label: str | None
+
+    def __init__(self, block, edges: tuple, saved, segment) -> None:
+        self.block = block
+        self.edges = edges
+        self.saved = saved
+        self.segment = segment
+        self.inner: GradNode | None = None
+        self.extra: Extra | None = None
+        self.label = None
+
+    def name(self) -> str:
+        if self.label is not None:
+            return self.label
+        template = self.block.results.graph[-1]
+        return template.label or template.step.primitive.grad_name
+
+    def settle(self) -> None:
+        """Before a flush: the values backward will read must become nodes that are kept."""
+        if self.inner is None and self.saved is not None and self.saved is not RELEASED:
+            self.opened()
+
+    def opened(self) -> GradNode:
+        """The result's own node; from now on this one only passes its cotangent on."""
+        if self.inner is not None:
+            return self.inner
+        released = self.saved is RELEASED
+        results = self.block.results
+        segment = self.segment
+        if not released:
+            segment.expand()
+            for slot, operand in results.homes:
+                if segment[slot].home is None:
+                    segment[slot].home = segment[operand].home
+        made: list[GradNode] = []
+        for template in results.graph:
+            node = GradNode()
+            node.step = template.step
+            node.edges = tuple(
+                [
+                    None if e is None else made[e] if e >= 0 else self.edges[~e]
+                    for e in template.edges
+                ]
+            )
+            node.extra = None
+            if template.saved is None:
+                node.saved = None
+            elif released:
+                node.saved = RELEASED
+            else:
+                node.saved = tuple([None if s is None else segment[s] for s in template.saved])
+            if template.label is not None:
+                node.label = template.label
+            made.append(node)
+        self.inner = made[-1]
+        if self.label is not None:
+            self.inner.label = self.label
+        self.edges = (self.inner,)
+        if not released:
+            self.saved = None
+        self.segment = None
+        return self.inner
+
+
 def named(out, label: str):
     """Give the node of an operation's result PyTorch's name for that operation; returns `out`.
 
@@ -108,7 +202,7 @@ def named(out, label: str):
     """
     node = out._grad_fn
     if node is not None:
-        if type(node) is GradNode:
+        if type(node) is GradNode or type(node) is BlockGrad:
             node.label = label
         elif type(node) is OutputOf:
             node.node.label = label

@@ -158,8 +158,8 @@ def become(tensor: Tensor, source: Tensor) -> None:
     tensor._grad = None
 
 
-def scalar_tensor(value, dtype: DType) -> Tensor:
-    """A 0-d tensor holding a Python number; its value is not part of any memo key."""
+def scalar_node(value, dtype: DType) -> Node:
+    """The leaf of a Python number; its value is not part of any memo key."""
     node = _new_node(Node)
     node.step = _SCALAR_SPECS[dtype]
     node.inputs = ()
@@ -172,8 +172,13 @@ def scalar_tensor(value, dtype: DType) -> Tensor:
         node.value = _numpy_float32(value)
     else:
         node.value = narrow(value, dtype)
+    return node
+
+
+def scalar_tensor(value, dtype: DType) -> Tensor:
+    """A 0-d tensor holding a Python number; see `scalar_node`."""
     tensor = _new(Tensor)
-    tensor._node = node
+    tensor._node = scalar_node(value, dtype)
     tensor._storage = None
     tensor._seen = 0
     tensor._layout = None

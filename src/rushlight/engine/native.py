@@ -1,0 +1,112 @@
+"""Stretches of a plan that are one native call, and the memory of the values they leave behind.
+
+Replaying a small plan is mostly this file, so it works on memoryviews (an item costs half of what
+it costs through NumPy) and keeps what does not change between runs.  Level 9.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from rushlight.base.dtypes import widen
+from rushlight.base.observe import KERNEL, tell, watchers
+from rushlight.base.stats import stats
+from rushlight.engine.arena import POOL
+from rushlight.engine.steps import NativeStep
+from rushlight.runtime.launch import KernelCall, NativePlan
+
+_getrefcount = sys.getrefcount
+
+# How a number becomes a parameter word.
+_INTEGER, _FLOATING, _SIXTEEN_BITS = range(3)
+
+
+class NativeRun:
+    """Consecutive native steps: a `NativePlan` and the numbers it takes."""
+
+    __slots__ = ("native", "words", "steps", "_scalars", "_integers", "_floats")
+
+    def __init__(self, steps: list[NativeStep], values) -> None:
+        """values: the program's values by slot."""
+        # Code stays loaded while its library is referred to, and the steps refer to it.
+        self.steps = steps
+        words: list[int] = []
+        # (place among the words, slot, how to convert)
+        self._scalars: list[tuple[int, int, int]] = []
+        calls = []
+        for step in steps:
+            places = tuple(range(len(words), len(words) + len(step.words)))
+            for number, slot, floating in step.words:
+                if slot is not None:
+                    kind = _FLOATING if floating else _INTEGER
+                    if floating and values[slot].dtype.itemsize == 2:
+                        kind = _SIXTEEN_BITS
+                    self._scalars.append((len(words), slot, kind))
+                words.append(number)
+            address = step.library[step.function]
+            buffers = tuple(step.buffers)
+            call = KernelCall(step.function, address, buffers, places, step.extent, step.grain)
+            calls.append(call)
+        self.words = np.array(words or [0], np.int64)
+        self._integers = self.words.data
+        self._floats = self.words.data.cast("B").cast("d")
+        self.native = NativePlan(calls)
+
+    def run(self, addresses: np.ndarray, nodes, plan) -> None:
+        """Fill in the numbers, and call the machine code once.
+
+        While somebody watches, each kernel is called and timed alone; plan: what they are told.
+        """
+        for place, slot, kind in self._scalars:
+            value = nodes[slot].value
+            if kind == _FLOATING:
+                self._floats[place] = value
+            elif kind == _INTEGER:
+                self._integers[place] = int(value)
+            else:
+                self._floats[place] = float(widen(np.asarray(value), nodes[slot].dtype))
+        stats.kernel_launches += len(self.steps)
+        if not watchers:
+            self.native.run(addresses, self.words)
+            return
+        for step, (start, end) in zip(self.steps, self.native.run_timed(addresses, self.words)):
+            tell(KERNEL, step.function, start, (plan, step), end)
+
+
+class Output:
+    """Memory for one value that a plan leaves behind, at each of its runs.
+
+    A small array that nobody looks at any more is used again: reference counts say so.  Larger ones
+    come from the pool of all plans.
+    """
+
+    __slots__ = ("slot", "shape", "dtype", "_spare", "_keeps")
+
+    # Bytes of the largest array kept for reuse, and how many are kept: the value of the last run
+    # is still held while the next is computed.
+    LARGEST_SPARE = 4096
+    MOST_SPARES = 2
+
+    def __init__(self, slot: int, shape: tuple[int, ...], dtype: np.dtype) -> None:
+        self.slot = slot
+        self.shape = shape
+        self.dtype = dtype
+        self._spare: list[tuple[np.ndarray, int]] = []
+        self._keeps = dtype.itemsize * int(np.prod(shape, dtype=np.int64)) <= self.LARGEST_SPARE
+
+    def array(self) -> tuple[np.ndarray, int]:
+        """(memory with unspecified content, its address)."""
+        for entry in self._spare:
+            # The entry and the argument of getrefcount.
+            if _getrefcount(entry[0]) == 2:
+                return entry
+        if not self._keeps:
+            array = POOL.array(self.shape, self.dtype)
+            return array, array.__array_interface__["data"][0]
+        array = np.empty(self.shape, self.dtype)
+        entry = (array, array.__array_interface__["data"][0])
+        if len(self._spare) < self.MOST_SPARES:
+            self._spare.append(entry)
+        return entry

@@ -1,0 +1,153 @@
+"""Block: a stretch of a tape that is put on it again as a whole.
+
+Some calls record the same operations whenever they begin at the same memo position with the same
+key: backward over the same graph, an optimizer's update.  Recorded once, one by one, their stretch
+is kept; the next time the tape is extended by it in one go, with nodes made only for the results.
+The other operations are holes.  Whoever needs them as nodes (a new plan, the reference executor,
+a read by another thread) asks the segment to `expand`, after which the tape is as if every
+operation had been recorded by itself.  Level 1.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from rushlight.base.stats import stats
+from rushlight.tape.node import HOLE, SEGMENT_RANGE, Node
+
+# A constant that a block keeps alive may have this many bytes; larger ones are recorded each time.
+_LARGEST_CONSTANT = 1 << 12
+
+_new_node = Node.__new__
+_expanding = threading.RLock()
+
+
+def _renew_lock_after_fork() -> None:
+    global _expanding
+    _expanding = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_lock_after_fork)
+
+
+class Segment(list):
+    """The nodes of a tape since its last flush, by slot.
+
+    runs: blocks put on it whose holes are not expanded.
+    keepers: weak references to objects that need values of this segment; each has `settle()`,
+        which is called before a flush decides what is alive.
+    """
+
+    __slots__ = ("base", "runs", "keepers")
+
+    def __init__(self, base: int) -> None:
+        self.base = base
+        self.runs: list[Block] = []
+        self.keepers: list[Any] = []
+
+    def expand(self) -> None:
+        """Make every operation of the replayed blocks a node."""
+        if not self.runs:
+            return
+        with _expanding:
+            for block in self.runs:
+                self._expand_one(block)
+            self.runs.clear()
+
+    def _expand_one(self, block: Block) -> None:
+        base = self.base
+        slot = block.start
+        for step, operands in zip(block.steps, block.operands):
+            if operands is not None:
+                node = self[slot]
+                if node is HOLE:
+                    node = self[slot] = pending_node(step, base + slot)
+                    node.inputs = self
+                # A result that got its value early has no operands any more.
+                if node.inputs is self:
+                    node.inputs = tuple([self[operand] for operand in operands])
+            slot += 1
+
+    def result(self, slot: int, step) -> Node:
+        """The node of an operation of a block that was put on the tape."""
+        node = self[slot]
+        if node is HOLE:
+            node = self[slot] = pending_node(step, self.base + slot)
+            node.inputs = self
+        return node
+
+
+def expand(nodes: list) -> None:
+    """Fill the holes of a tape, if it has any."""
+    if nodes.__class__ is Segment:
+        nodes.expand()  # type: ignore[attr-defined]
+
+
+def pending_node(step, address: int) -> Node:
+    """A node of a recorded operation; its inputs are left to the caller."""
+    node = _new_node(Node)
+    node.step = step
+    node.shape = step.shape
+    node.dtype = step.dtype
+    node.value = None
+    node.home = None
+    node.address = address
+    return node
+
+
+class Block:
+    """start: slot of the first operation, which the memo position determines.
+
+    steps: memo step of each slot.  operands: for each slot the slots of its operands, None for a
+    constant.  template: for each slot a hole or the constant.  end: memo position afterwards.
+    results: what the caller remembers about the values it hands out.
+    """
+
+    __slots__ = ("start", "steps", "operands", "template", "end", "results")
+
+    def __init__(self, start: int, nodes: list, end) -> None:
+        self.start = start
+        self.steps = tuple([node.step for node in nodes])
+        self.template = tuple([HOLE if node.value is None else node for node in nodes])
+        self.operands: tuple = ()
+        self.end = end
+        self.results: Any = None
+
+    def put_on(self, tape) -> Segment:
+        """Extend the tape by this block."""
+        nodes = tape.nodes
+        nodes.extend(self.template)
+        nodes.runs.append(self)
+        tape.step = self.end
+        stats.blocks_replayed += 1
+        return nodes
+
+
+def block_since(tape, start: int, base: int) -> Block | None:
+    """The block of what was recorded from slot `start` on.
+
+    None where it may not be replayed: a flush came in between, another block was replayed, or a
+    large constant entered.
+    """
+    if tape.base != base:
+        return None
+    recorded = tape.nodes[start:]
+    operands: list = []
+    for node in recorded:
+        if node is HOLE:
+            return None
+        if node.value is not None:
+            if getattr(node.value, "nbytes", 0) > _LARGEST_CONSTANT:
+                return None
+            operands.append(None)
+            continue
+        slots = tuple([operand.address - base for operand in node.inputs])
+        if not all(0 <= slot < SEGMENT_RANGE for slot in slots):
+            return None
+        operands.append(slots)
+    block = Block(start, recorded, tape.step)
+    block.operands = tuple(operands)
+    return block

@@ -1,0 +1,334 @@
+"""Replayed blocks do what recording one by one does: values, gradients, errors and graphs."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+import rushlight.nn.functional as F
+from rushlight.base.config import config
+from rushlight.base.stats import stats
+from rushlight.tape.tape import current_tape
+
+
+@pytest.fixture(autouse=True)
+def fresh_tape():
+    current_tape().flush("test")
+
+
+def both_ways(program):
+    """What `program` gives with and without blocks; it gets a fresh random state each time."""
+    found = []
+    for blocks in (False, True):
+        config.blocks = blocks
+        try:
+            rl.manual_seed(3)
+            found.append(program())
+        finally:
+            config.blocks = True
+    return found
+
+
+def assert_same(program) -> None:
+    plain, replayed = both_ways(program)
+    assert len(plain) == len(replayed)
+    for one, other in zip(plain, replayed):
+        np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+
+
+def small_model():
+    return rl.nn.Sequential(rl.nn.Linear(5, 7), rl.nn.Tanh(), rl.nn.Linear(7, 3))
+
+
+def batches(count: int = 5):
+    return [(rl.randn(4, 5), rl.randint(0, 3, (4,))) for _ in range(count)]
+
+
+def parameters_of(model) -> list:
+    return [parameter.detach().numpy().copy() for parameter in model.parameters()]
+
+
+OPTIMIZERS = [
+    lambda p: rl.optim.SGD(p, lr=0.1),
+    lambda p: rl.optim.SGD(p, lr=0.1, momentum=0.9, nesterov=True, weight_decay=0.01),
+    lambda p: rl.optim.Adam(p, lr=0.01),
+    lambda p: rl.optim.Adam(p, lr=0.01, amsgrad=True, maximize=True),
+    lambda p: rl.optim.AdamW(p, lr=0.01),
+    lambda p: rl.optim.Adagrad(p),
+    lambda p: rl.optim.Adadelta(p),
+    lambda p: rl.optim.Adamax(p),
+    lambda p: rl.optim.ASGD(p, t0=2),
+    lambda p: rl.optim.NAdam(p),
+    lambda p: rl.optim.RAdam(p),
+    lambda p: rl.optim.RMSprop(p, centered=True, momentum=0.5),
+    lambda p: rl.optim.Rprop(p),
+]
+
+
+@pytest.mark.parametrize("make", OPTIMIZERS)
+def test_training_gives_the_same_bits(make) -> None:
+    def train():
+        model = small_model()
+        optimizer = make(model.parameters())
+        schedule = rl.optim.lr_scheduler.StepLR(optimizer, 3, 0.5)
+        losses = []
+        for x, y in batches(9):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+            losses.append(loss.item())
+        states = [v for s in optimizer.state.values() for v in s.values()]
+        return [losses, *parameters_of(model), *[state.numpy() for state in states]]
+
+    assert_same(train)
+
+
+def test_blocks_are_replayed() -> None:
+    model = small_model()
+    optimizer = rl.optim.Adam(model.parameters())
+    for step, (x, y) in enumerate(batches(6)):
+        if step == 4:
+            before = stats.blocks_replayed
+        optimizer.zero_grad()
+        F.cross_entropy(model(x), y).backward()
+        optimizer.step()
+    # Two more steps: the loss, its backward and the update.
+    assert stats.blocks_replayed - before == 6
+
+
+def test_gradients_accumulate() -> None:
+    def train():
+        model = small_model()
+        optimizer = rl.optim.SGD(model.parameters(), lr=0.1)
+        for step, (x, y) in enumerate(batches(9)):
+            (F.cross_entropy(model(x), y) / 3).backward()
+            if step % 3 == 2:
+                optimizer.step()
+                optimizer.zero_grad(set_to_none=step % 2 == 0)
+        return parameters_of(model)
+
+    assert_same(train)
+
+
+def test_graph_may_be_kept_and_run_again() -> None:
+    def train():
+        model = small_model()
+        for x, y in batches():
+            loss = F.cross_entropy(model(x), y)
+            loss.backward(retain_graph=True)
+            loss.backward()
+            with pytest.raises(RuntimeError, match="second time"):
+                loss.backward()
+        return [parameter.grad.numpy() for parameter in model.parameters()]
+
+    assert_same(train)
+
+
+def test_loss_read_before_backward() -> None:
+    def train():
+        model = small_model()
+        optimizer = rl.optim.Adam(model.parameters())
+        values = []
+        for x, y in batches(6):
+            optimizer.zero_grad()
+            loss = F.cross_entropy(model(x), y)
+            values.append(loss.item())
+            loss.backward()
+            optimizer.step()
+        return [values, *parameters_of(model)]
+
+    assert_same(train)
+
+
+def test_frozen_and_thawed_parameters() -> None:
+    def train():
+        model = small_model()
+        optimizer = rl.optim.Adam(model.parameters())
+        for step, (x, y) in enumerate(batches(8)):
+            model[0].weight.requires_grad_(step % 2 == 0)
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+        return parameters_of(model)
+
+    assert_same(train)
+
+
+def test_detached_operands_and_no_grad() -> None:
+    def train():
+        weight = rl.randn(5, 3, requires_grad=True)
+        found = []
+        for step, (x, y) in enumerate(batches(8)):
+            scores = x @ weight
+            if step % 4 == 1:
+                scores = scores.detach().requires_grad_()
+            with rl.set_grad_enabled(step % 4 != 2):
+                loss = F.cross_entropy(scores, y)
+            found.append(loss.requires_grad)
+            if loss.requires_grad:
+                loss.backward()
+            found.append(loss.item())
+        return [found, weight.grad.numpy()]
+
+    assert_same(train)
+
+
+def test_overwritten_saved_value_is_noticed() -> None:
+    def train():
+        found = []
+        weight = rl.randn(5, 3, requires_grad=True)
+        for step, (x, y) in enumerate(batches(6)):
+            scores = (x @ weight).exp()
+            loss = F.cross_entropy(scores, y)
+            if step % 2:
+                scores.add_(1)
+                with pytest.raises(RuntimeError, match="modified by an inplace"):
+                    loss.backward()
+            else:
+                loss.backward()
+            found.append(loss.item())
+        return [found, weight.grad.numpy()]
+
+    assert_same(train)
+
+
+def test_hooks_run_in_every_step() -> None:
+    def train():
+        weight = rl.randn(5, 3, requires_grad=True)
+        seen = []
+        for step, (x, y) in enumerate(batches(6)):
+            scores = x @ weight
+            loss = F.cross_entropy(scores, y)
+            if step % 2:
+                loss.register_hook(lambda g: g * 2)
+                scores.register_hook(lambda g: seen.append(g.sum().item()))
+            loss.backward()
+        return [seen, weight.grad.numpy()]
+
+    assert_same(train)
+
+
+def test_graph_can_be_inspected() -> None:
+    def train():
+        weight = rl.randn(5, 3, requires_grad=True)
+        names = []
+        for x, y in batches(4):
+            loss = F.cross_entropy(x @ weight, y)
+            node, depth = loss.grad_fn, 0
+            while node is not None and depth < 20:
+                names.append(node.name())
+                node = node.next_functions[0][0] if node.next_functions else None
+                depth += 1
+            loss.backward()
+        return [np.array(names), weight.grad.numpy()]
+
+    assert_same(train)
+
+
+def test_second_derivatives() -> None:
+    def train():
+        weight = rl.randn(5, 3, requires_grad=True)
+        found = []
+        for x, y in batches(4):
+            loss = F.cross_entropy((x @ weight).tanh(), y)
+            (gradient,) = rl.autograd.grad(loss, weight, create_graph=True)
+            gradient.pow(2).sum().backward()
+            found.append(loss.item())
+        return [found, weight.grad.numpy()]
+
+    assert_same(train)
+
+
+def test_read_of_a_result_by_another_thread() -> None:
+    def train():
+        weight = rl.randn(5, 3, requires_grad=True)
+        found: list = []
+        for x, y in batches(5):
+            loss = F.cross_entropy(x @ weight, y)
+            loss.backward()
+            reader = threading.Thread(target=lambda: found.append(weight.grad.sum().item()))
+            reader.start()
+            reader.join()
+            found.append(loss.item())
+            weight.grad = None
+        return [found]
+
+    assert_same(train)
+
+
+def test_changed_state_is_respected() -> None:
+    def train():
+        model = small_model()
+        optimizer = rl.optim.Adam(model.parameters(), lr=0.01)
+        for step, (x, y) in enumerate(batches(10)):
+            optimizer.zero_grad()
+            F.cross_entropy(model(x), y).backward()
+            optimizer.step()
+            if step == 3:
+                optimizer.param_groups[0]["lr"] = 0.5
+            if step == 4:
+                optimizer.state[model[0].bias]["exp_avg"].zero_()
+            if step == 5:
+                for state in optimizer.state.values():
+                    state["step"].add_(3)
+            if step == 6:
+                optimizer.state[model[0].bias]["exp_avg"] = rl.ones(7)
+            if step == 7:
+                optimizer.load_state_dict(optimizer.state_dict())
+            if step == 8:
+                optimizer.param_groups[0]["weight_decay"] = 0.1
+        return parameters_of(model)
+
+    assert_same(train)
+
+
+def test_parameter_without_gradient_is_skipped() -> None:
+    def train():
+        first, second = rl.nn.Parameter(rl.ones(3)), rl.nn.Parameter(rl.ones(3))
+        optimizer = rl.optim.Adam([first, second], lr=0.1)
+        for step in range(7):
+            optimizer.zero_grad()
+            loss = (first * 2).sum() if step % 3 == 2 else (first * second).sum()
+            loss.backward()
+            optimizer.step()
+        return [first.detach().numpy(), second.detach().numpy()]
+
+    assert_same(train)
+
+
+def test_shared_constant_gradient_is_not_shared_memory() -> None:
+    """The cotangent 1 of a scalar root must not become one tensor for all steps."""
+    x = rl.ones((), requires_grad=True)
+    seen = []
+    for _ in range(4):
+        x.grad = None
+        (x + 1).backward()
+        seen.append(x.grad)
+        x.grad.add_(1)
+    assert [gradient.item() for gradient in seen] == [2.0] * 4
+
+
+def test_failing_update_is_taken_back_and_may_be_repeated() -> None:
+    model = small_model()
+    optimizer = rl.optim.SGD(model.parameters(), lr=0.1)
+    for step, (x, y) in enumerate(batches(6)):
+        before = parameters_of(model)
+        if step == 4:
+            y[0] = 77
+            y = y.clone()
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        if step == 4:
+            with pytest.raises(IndexError):
+                optimizer.step()
+            for one, other in zip(before, parameters_of(model)):
+                np.testing.assert_array_equal(one, other)
+        else:
+            optimizer.step()
+            assert np.isfinite(loss.item())
