@@ -1,6 +1,7 @@
 """Runs a kernel compiled and interpreted on copies of the same buffers."""
 
 import ctypes
+import itertools
 
 import numpy as np
 
@@ -25,9 +26,10 @@ if HOST.vector_bytes == 64:
 class Compiled:
     """A kernel loaded for one Target."""
 
-    def __init__(self, kernel, target=HOST):
+    def __init__(self, kernel, target=HOST, brief=False):
         self.kernel = verify_kernel(kernel)
-        self.library = load_text(module_text([kernel], target), [kernel.name], target)
+        text = module_text([kernel], target, brief)
+        self.library = load_text(text, [kernel.name], target, quick=brief)
         self.function = _SIGNATURE(self.library[kernel.name])
 
     def __call__(self, buffers, params, begin=0, end=1):
@@ -44,15 +46,15 @@ class Compiled:
 
 
 def run_everywhere(kernel, buffers, params, extent=1):
-    """Outputs of the interpreter and of every Target, as dicts of arrays."""
+    """Outputs of the interpreter and of both kinds of code for every Target, as dicts of arrays."""
     verify_kernel(kernel)
     results = []
     expected = {name: array.copy() for name, array in buffers.items()}
     interpret_kernel(kernel, expected, params)
     results.append(expected)
-    for target in TARGETS:
+    for target, brief in itertools.product(TARGETS, [False, True]):
         actual = {name: array.copy() for name, array in buffers.items()}
-        Compiled(kernel, target)(actual, params, 0, extent)
+        Compiled(kernel, target, brief)(actual, params, 0, extent)
         results.append(actual)
     return results
 

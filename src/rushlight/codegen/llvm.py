@@ -3,7 +3,9 @@
 Every kernel has the signature ``void(ptr buffers, ptr params, i64 begin, i64 end)``: an array of
 base pointers, an array of 8-byte words (integers as int64, floats as float64), and the part of
 the parallel loop to run (a kernel without one runs whole).  A vector loop becomes an unrolled
-main loop and a masked loop for the tail.  Level 7.
+main loop and a masked loop for the tail.  Brief code has the masked loop alone: it is a fourth of
+the text, takes any size and gives the same bits, and suits kernels over few elements, which cost
+more to compile than they will ever compute.  Level 7.
 """
 
 from __future__ import annotations
@@ -38,6 +40,10 @@ _LATEST = (1 << 63) - 1
 
 
 class _Generator(ExpressionEmitter):
+    def __init__(self, kernel: Kernel, target: Target, brief: bool) -> None:
+        super().__init__(kernel, target)
+        self.brief = brief
+
     def run(self) -> str:
         self.bind_arguments(0, 0)
         self.body(self.kernel.body)
@@ -80,6 +86,9 @@ class _Generator(ExpressionEmitter):
         b = self.b
         stop = self.uniform(loop.extent)
         width = self.vector_width(loop.body)
+        if self.brief:
+            self.vector_part_loop(loop, b.const(0, "i64"), stop, width, 1, masked=True)
+            return
         parts = self.unrolled_parts(heavy_operations(loop.body, scalar_ops.HEAVY))
         main_end = b.binary("and", stop, b.const(-(width * parts), "i64"))
         self.vector_part_loop(loop, b.const(0, "i64"), main_end, width, parts, masked=False)
@@ -165,17 +174,20 @@ class _Generator(ExpressionEmitter):
         width = min(self.vector_width(stmt.body, *values), stmt.lanes)
         parts = stmt.lanes // width
         stop = self.uniform(stmt.extent)
-        main_end = b.binary("and", stop, b.const(-stmt.lanes, "i64"))
+        begin = b.const(0, "i64")
         # Order of the carried values: accumulator, then name, then part.
-        carried: list[Value] = []
+        held: list[Value] = []
         for acc in stmt.accumulators:
-            carried += [first for first in self.start(acc, width) for _ in range(parts)]
-        handle = b.begin_loop(b.const(0, "i64"), main_end, stmt.lanes, carried)
-        self.enter_lanes(stmt.var, handle.counter, width, parts, None)
-        updated = self.absorb_lanes(stmt, handle.values, parts)
-        self.vector = None
-        held = b.end_loop(handle, updated)
-        held = self.reduce_tail(stmt, held, main_end, stop, width, parts)
+            held += [first for first in self.start(acc, width) for _ in range(parts)]
+        if not self.brief:
+            main_end = b.binary("and", stop, b.const(-stmt.lanes, "i64"))
+            handle = b.begin_loop(begin, main_end, stmt.lanes, held)
+            self.enter_lanes(stmt.var, handle.counter, width, parts, None)
+            updated = self.absorb_lanes(stmt, handle.values, parts)
+            self.vector = None
+            held = b.end_loop(handle, updated)
+            begin = main_end
+        held = self.reduce_tail(stmt, held, begin, stop, width, parts)
         self.fold_lanes(stmt, held, parts)
 
     def absorb_lanes(self, stmt: Reduce, held: list[Value], parts: int) -> list[Value]:
@@ -224,7 +236,8 @@ class _Generator(ExpressionEmitter):
                 self.spill(stack, b.const(part * width, "i64"), value)
         handle = b.begin_loop(begin, stop, width)
         self.enter_lanes(stmt.var, handle.counter, width, 1, stop)
-        offset = b.sub(handle.counter, begin)
+        # In brief code the masked steps go around the lanes more than once.
+        offset = b.binary("and", handle.counter, b.const(stmt.lanes - 1, "i64"))
         current = [self.unspill(stack, offset, group[0]) for stack, group in zip(stacks, groups)]
         for stack, value in zip(stacks, self.absorb_lanes(stmt, current, 1)):
             self.spill(stack, offset, value)
@@ -286,18 +299,21 @@ def _spill_type(type_: str) -> str:
     return "i8" if type_ == "i1" else type_
 
 
-def kernel_function(kernel: Kernel, target: Target) -> tuple[str, set[str]]:
+def kernel_function(kernel: Kernel, target: Target, brief: bool) -> tuple[str, set[str]]:
     """The text of one kernel's function and the declarations it needs."""
-    generator = _Generator(kernel, target)
+    generator = _Generator(kernel, target, brief)
     text = generator.run()
     return text, generator.b.declarations
 
 
-def module_text(kernels: list[Kernel], target: Target) -> str:
-    """One LLVM module with a function for each kernel, under the kernels' names."""
+def module_text(kernels: list[Kernel], target: Target, brief: bool = False) -> str:
+    """One LLVM module with a function for each kernel, under the kernels' names.
+
+    brief: code that is quick to compile rather than quick over many elements.
+    """
     functions, declarations = [], set()
     for kernel in kernels:
-        text, needed = kernel_function(kernel, target)
+        text, needed = kernel_function(kernel, target, brief)
         functions.append(text)
         declarations |= needed
     header = f'target triple = "{target.triple}"\n'

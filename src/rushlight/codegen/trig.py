@@ -56,17 +56,43 @@ def _table_word(b: Emitter, word: Value, offset: int) -> Value:
     return b.load(pointer, "i64", 1, 8)
 
 
-def _wide(b: Emitter, words: list[Value], type_: str) -> Value:
-    """64-bit words, most significant first, as one wide integer."""
-    total = b.const(0, type_)
-    for word in words:
-        shifted = b.binary("shl", total, b.const(64, type_))
-        total = b.binary("or", shifted, b.convert("zext", word, type_))
-    return total
+def _shifted_left(b: Emitter, high: Value, low: Value, count: Value) -> Value:
+    """The upper word of two words shifted left by less than 64."""
+    name = "@llvm.fshl.i64"
+    b.declarations.add(f"declare i64 {name}(i64, i64, i64)")
+    args = [high, low, count]
+    return b.pure(f"call i64 {name}({', '.join(x.typed for x in args)})", args, "i64", 1)
+
+
+def _product(b: Emitter, factor: Value, words: list[Value]) -> list[Value]:
+    """A number below 2^63 times three words, modulo 2^192; most significant words first."""
+    wide, by_64 = b.convert("zext", factor, "i128"), b.const(64, "i128")
+    lowest = b.mul(wide, b.convert("zext", words[2], "i128"))
+    middle = b.mul(wide, b.convert("zext", words[1], "i128"))
+    middle = b.add(middle, b.binary("lshr", lowest, by_64))
+    carry = b.convert("trunc", b.binary("lshr", middle, by_64), "i64")
+    highest = b.add(b.mul(factor, words[0]), carry)
+    return [highest, b.convert("trunc", middle, "i64"), b.convert("trunc", lowest, "i64")]
+
+
+def _negated(b: Emitter, words: list[Value]) -> list[Value]:
+    """The two's complement of three words."""
+    zero, one = b.const(0, "i64"), b.const(1, "i64")
+    high, middle, low = words
+    borrow = b.select(b.compare("ne", low, zero), one, zero)
+    some = b.compare("ne", b.binary("or", middle, low), zero)
+    return [
+        b.sub(b.sub(zero, high), b.select(some, one, zero)),
+        b.sub(b.sub(zero, middle), borrow),
+        b.sub(zero, low),
+    ]
 
 
 def _reduce_huge_scalar(b: Emitter, x: Value) -> tuple[Value, Value, Value]:
-    """Payne and Hanek: x * 2/pi modulo 4 to 190 fractional bits, for one finite double."""
+    """Payne and Hanek: x * 2/pi modulo 4 to 190 fractional bits, for one finite double.
+
+    In words of 64 bits: LLVM takes wider integers, and three times as long for them.
+    """
     bits = b.convert("bitcast", b.fabs(x), "i64")
     exponent = b.binary("lshr", bits, b.const(52, "i64"))
     fraction = b.binary("and", bits, b.const((1 << 52) - 1, "i64"))
@@ -76,22 +102,21 @@ def _reduce_huge_scalar(b: Emitter, x: Value) -> tuple[Value, Value, Value]:
     first = b.sub(exponent, b.const(1077 - 64, "i64"))
     word = b.binary("lshr", first, b.const(6, "i64"))
     shift = b.binary("and", first, b.const(63, "i64"))
-    window = _wide(b, [_table_word(b, word, i) for i in range(4)], "i256")
-    down = b.convert("zext", b.sub(b.const(64, "i64"), shift), "i256")
-    window = b.convert("trunc", b.binary("lshr", window, down), "i192")
-    product = b.mul(b.convert("zext", mantissa, "i192"), window)
-    half = b.const(1 << (_FRACTION_BITS - 1), "i192")
-    quadrant = b.binary("lshr", b.add(product, half), b.const(_FRACTION_BITS, "i192"))
-    whole = b.binary("shl", quadrant, b.const(_FRACTION_BITS, "i192"))
-    signed = b.sub(product, whole)
-    negative = b.compare("slt", signed, b.const(0, "i192"))
-    magnitude = b.select(negative, b.neg(signed), signed)
+    table = [_table_word(b, word, i) for i in range(4)]
+    window = [_shifted_left(b, table[i], table[i + 1], shift) for i in range(3)]
+    top, *rest = _product(b, mantissa, window)
+    # Two bits of the product are whole quarter turns, to the nearest.
+    whole = b.const(_FRACTION_BITS - 128, "i64")
+    half = b.const(1 << (_FRACTION_BITS - 129), "i64")
+    quadrant = b.binary("lshr", b.add(top, half), whole)
+    signed = [b.sub(top, b.binary("shl", quadrant, whole)), *rest]
+    negative = b.compare("slt", signed[0], b.const(0, "i64"))
+    magnitude = [b.select(negative, n, w) for n, w in zip(_negated(b, signed), signed)]
     high, low = _fraction_to_doubles(b, magnitude)
     # The sign of the fraction and of x; the quadrant turns with x's sign too.
     x_negative = b.compare("olt", x, b.const(0.0, "double"))
     flip = b.binary("xor", negative, x_negative)
-    turn = b.convert("trunc", quadrant, "i64")
-    turn = b.select(x_negative, b.neg(turn), turn)
+    turn = b.select(x_negative, b.neg(quadrant), quadrant)
     factor = b.const(_HALF_PI, "double")
     r = b.mul(high, factor)
     r_low = b.fma(high, factor, b.neg(r))
@@ -99,29 +124,32 @@ def _reduce_huge_scalar(b: Emitter, x: Value) -> tuple[Value, Value, Value]:
     return b.select(flip, b.neg(r), r), b.select(flip, b.neg(r_low), r_low), turn
 
 
-def _fraction_to_doubles(b: Emitter, magnitude: Value) -> tuple[Value, Value]:
-    """A 192-bit integer over 2^190 as a sum of two doubles."""
-    zero_is_defined = b.const(0, "i1")
-    name = "@llvm.ctlz.i192"
-    b.declarations.add(f"declare i192 {name}(i192, i1)")
-    text = f"call i192 {name}({magnitude.typed}, {zero_is_defined.typed})"
-    leading = b.pure(text, [magnitude], "i192", 1)
-    # At most 191, which keeps the shift defined; a zero magnitude stays zero.
-    leading = b.select(
-        b.compare("ugt", leading, b.const(191, "i192")), b.const(191, "i192"), leading
-    )
-    normalized = b.binary("shl", magnitude, leading)
-    top = b.convert("trunc", b.binary("lshr", normalized, b.const(139, "i192")), "i64")
-    rest = b.convert("trunc", b.binary("lshr", normalized, b.const(86, "i192")), "i64")
+def _fraction_to_doubles(b: Emitter, words: list[Value]) -> tuple[Value, Value]:
+    """A 192-bit integer over 2^190 as a sum of two doubles; zero stays zero."""
+    zero = b.const(0, "i64")
+    count = zero
+    high, middle, low = words
+    for _ in range(2):
+        empty = b.compare("eq", high, zero)
+        high, middle = b.select(empty, middle, high), b.select(empty, low, middle)
+        low = b.select(empty, zero, low)
+        count = b.add(count, b.select(empty, b.const(64, "i64"), zero))
+    b.declarations.add("declare i64 @llvm.ctlz.i64(i64, i1)")
+    leading = b.pure(f"call i64 @llvm.ctlz.i64({high.typed}, i1 false)", [high], "i64", 1)
+    count = b.add(count, leading)
+    shift = b.binary("and", leading, b.const(63, "i64"))
+    high, middle = _shifted_left(b, high, middle, shift), _shifted_left(b, middle, low, shift)
+    top = b.binary("lshr", high, b.const(11, "i64"))
+    rest = b.binary("shl", high, b.const(42, "i64"))
+    rest = b.binary("or", rest, b.binary("lshr", middle, b.const(22, "i64")))
     rest = b.binary("and", rest, b.const((1 << 53) - 1, "i64"))
-    count = b.convert("trunc", leading, "i64")
     # top has 53 bits and weight 2^(139 - 190 - count), rest follows 53 bits below.
     weight = b.sub(b.const(1023 + 139 - _FRACTION_BITS, "i64"), count)
     weight = b.binary("shl", weight, b.const(52, "i64"))
     unit = b.convert("bitcast", weight, "double")
-    high = b.mul(b.convert("uitofp", top, "double"), unit)
-    low = b.mul(b.convert("uitofp", rest, "double"), b.mul(unit, b.const(2.0**-53, "double")))
-    return high, low
+    high_part = b.mul(b.convert("uitofp", top, "double"), unit)
+    low_unit = b.mul(unit, b.const(2.0**-53, "double"))
+    return high_part, b.mul(b.convert("uitofp", rest, "double"), low_unit)
 
 
 def _reduce_huge(b: Emitter, x: Value, huge: Value, fast: list[Value]) -> list[Value]:
@@ -134,38 +162,32 @@ def _reduce_huge(b: Emitter, x: Value, huge: Value, fast: list[Value]) -> list[V
         mask = b.pure(f"bitcast {huge.typed} to i{width}", [huge], f"i{width}", 1)
         zero = Value("0", f"i{width}")
         any_huge = b.pure(f"icmp ne {mask.typed}, {zero.text}", [mask], "i1", 1)
-    stop = b.select(any_huge, b.const(width, "i64"), b.const(0, "i64"))
-    loop = b.begin_loop(b.const(0, "i64"), stop, 1, fast)
-    lane = loop.counter
-    scalar = _dynamic_extract(b, x, lane)
+    once = b.select(any_huge, b.const(1, "i64"), b.const(0, "i64"))
+    loop = b.begin_loop(b.const(0, "i64"), once, 1, fast)
     # Lanes that are not huge reduce 2^30 instead, which is inside the table, and are dropped.
-    take = _dynamic_extract(b, huge, lane)
-    safe = b.select(take, scalar, b.const(2.0**30, "double"))
-    reduced = _reduce_huge_scalar(b, safe)
-    updated = []
-    for held, new in zip(loop.values, reduced):
-        chosen = b.select(take, new, _dynamic_extract(b, held, lane))
-        updated.append(_dynamic_insert(b, held, chosen, lane))
+    safe = b.select(huge, x, b.like(2.0**30, x))
+    reduced = _reduce_huge_scalar(b, safe) if width == 1 else _reduce_lanes(b, safe)
+    updated = [b.select(huge, new, held) for new, held in zip(reduced, loop.values)]
     return b.end_loop(loop, updated)
+
+
+def _reduce_lanes(b: Emitter, x: Value) -> list[Value]:
+    """Each lane by itself, through memory: LLVM is slow at lanes chosen by a variable."""
+    types = ("double", "double", "double", "i64")
+    source, *places = [b.alloca(type_, x.width, 64) for type_ in types]
+    b.store(x, source, 8)
+    lane = b.begin_loop(b.const(0, "i64"), b.const(x.width, "i64"), 1)
+    scalar = b.load(b.pointer_offset(source, lane.counter, "double"), "double", 1, 8)
+    for value, place in zip(_reduce_huge_scalar(b, scalar), places):
+        b.store(value, b.pointer_offset(place, lane.counter, value.type), 8)
+    b.end_loop(lane)
+    return [b.load(place, type_, x.width, 8) for place, type_ in zip(places, types[1:])]
 
 
 def _table_declaration() -> str:
     words = ", ".join(f"i64 {word}" for word in poly.TWO_OVER_PI)
     count = len(poly.TWO_OVER_PI)
     return f"@{_TABLE} = private unnamed_addr constant [{count} x i64] [{words}], align 64"
-
-
-def _dynamic_extract(b: Emitter, x: Value, lane: Value) -> Value:
-    if x.width == 1:
-        return x
-    return b.pure(f"extractelement {x.typed}, {lane.typed}", [x, lane], x.type, 1)
-
-
-def _dynamic_insert(b: Emitter, x: Value, new: Value, lane: Value) -> Value:
-    if x.width == 1:
-        return new
-    text = f"insertelement {x.typed}, {new.typed}, {lane.typed}"
-    return b.pure(text, [x, new, lane], x.type, x.width)
 
 
 def reduce_quarter_turns(b: Emitter, x: Value) -> tuple[Value, Value, Value]:

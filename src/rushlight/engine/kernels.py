@@ -34,16 +34,21 @@ class Origin:
     make_text: Callable[[], str]
 
 
+def _full_identity(identity: str) -> str:
+    return f"{identity} {codegen_fingerprint()}"
+
+
 def library_of_text(
     identity: str,
     names: list[str],
     make_text: Callable[[], str],
     kernel: Kernel | None = None,
+    quick: bool = False,
 ) -> Library:
     """The loaded module of an identity; its text is made only when it must be compiled."""
     started = clock()
     compiles, hits = _cache.compiles, _disk.hits
-    library = _cache.get(f"{identity} {codegen_fingerprint()}", names, make_text, host_target())
+    library = _cache.get(_full_identity(identity), names, make_text, host_target(), quick)
     if _cache.compiles > compiles:
         source = COMPILED
         stats.kernels_compiled += 1
@@ -60,10 +65,21 @@ def library_of_text(
     return library
 
 
-def kernel_library(kernel: Kernel) -> tuple[Library, str]:
-    """The loaded module of a loop nest, and the name of its function."""
+def kernel_library(kernel: Kernel, brief: bool = False) -> tuple[Library, str]:
+    """The loaded module of a loop nest, and the name of its function.
+
+    brief: it has little to do, so code that compiles quickly will do; where full code is loaded
+    already, that serves as well.
+    """
     printed = repr(kernel)
     name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
     named = replace(kernel, name=name)
-    library = library_of_text(printed, [name], lambda: module_text([named], host_target()), kernel)
-    return library, name
+    if brief and not _cache.holds(_full_identity(printed), host_target()):
+        printed += " brief"
+    else:
+        brief = False
+
+    def make_text() -> str:
+        return module_text([named], host_target(), brief)
+
+    return library_of_text(printed, [name], make_text, kernel, brief), name

@@ -23,8 +23,10 @@ from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.target import Target
 from rushlight.runtime.host import host_target
 
-# Code generation level of LLVM's back end; 3 differs from 2 only in rarely used extras.
-_CODEGEN_LEVEL = 2
+# Code generation levels of LLVM's back end; 3 differs from 2 only in rarely used extras.  Level 0
+# takes less than half the time, and its code is slower by a tenth of a microsecond or two where a
+# kernel has a few hundred elements (measured, a launch being two microseconds).
+_LEVEL, _QUICK_LEVEL = 2, 0
 _MESSAGE_CHARACTERS = 1000
 _library_numbers = itertools.count()
 _llvm_lock = lock_known_to_forks("llvm")
@@ -54,7 +56,7 @@ def _initialize_all() -> None:
 
 
 @functools.cache
-def _target_machine(target: Target) -> llvm.TargetMachine:
+def _target_machine(target: Target, quick: bool = False) -> llvm.TargetMachine:
     if target.architecture == host_target().architecture:
         _initialize()
     else:
@@ -62,7 +64,7 @@ def _target_machine(target: Target) -> llvm.TargetMachine:
     return llvm.Target.from_triple(target.triple).create_target_machine(
         cpu=target.cpu,
         features=target.features_text,
-        opt=_CODEGEN_LEVEL,
+        opt=_QUICK_LEVEL if quick else _LEVEL,
         reloc="pic",
         codemodel="small",
         jit=True,
@@ -86,10 +88,10 @@ def _parse(text: str) -> llvm.ModuleRef:
         raise InternalError(f"LLVM refuses the generated text: {_excerpt(error)}") from error
 
 
-def compile_text(text: str, target: Target) -> bytes:
-    """Object code of a module for any Target this LLVM knows."""
+def compile_text(text: str, target: Target, quick: bool = False) -> bytes:
+    """Object code of a module for any Target this LLVM knows; quick: soon rather than fast."""
     with _llvm_lock, _parse(text) as module:
-        return _target_machine(target).emit_object(module)
+        return _target_machine(target, quick).emit_object(module)
 
 
 def assembly_of(text: str, target: Target) -> str:
@@ -135,6 +137,8 @@ def _unload_unused() -> None:
         _unused.popleft().close()
 
 
-def load_text(text: str, names: Sequence[str], target: Target | None = None) -> Library:
+def load_text(
+    text: str, names: Sequence[str], target: Target | None = None, quick: bool = False
+) -> Library:
     """Compiles and loads a module."""
-    return Library(compile_text(text, target or host_target()), names)
+    return Library(compile_text(text, target or host_target(), quick), names)

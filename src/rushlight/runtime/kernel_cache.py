@@ -202,8 +202,11 @@ class KernelCache:
         names: Sequence[str],
         make_text: Callable[[], str],
         target: Target,
+        quick: bool = False,
     ) -> Library:
         """The library of ``identity``; ``make_text`` gives its LLVM text when it must be made.
+
+        quick: compile it soon rather than well.
 
         The identity must say all that the text depends on except the target: the printed loop
         nest and the code generator's fingerprint, or the text itself.
@@ -216,13 +219,17 @@ class KernelCache:
                 return found[0]
             object_code = self.disk.load(key) if self.disk is not None else None
             if object_code is None:
-                object_code = compile_text(make_text(), target)
+                object_code = compile_text(make_text(), target, quick)
                 self.compiles += 1
                 if self.disk is not None:
                     self.disk.store(key, object_code)
             library = Library(object_code, names)
             self._keep(key, library, len(object_code))
             return library
+
+    def holds(self, identity: str, target: Target) -> bool:
+        """Whether a library is loaded already."""
+        return kernel_key(identity, target) in self._libraries
 
     def _keep(self, key: str, library: Library, code_bytes: int) -> None:
         self._libraries[key] = (library, code_bytes)
