@@ -54,11 +54,6 @@ def _sign_vjp(g, out, x):
     return p.where(zero, g._scalar(0.0), p.div(across, p.make_complex(safe, _zeros(safe))))
 
 
-def _part(g, x):
-    """What reaches one part of a complex number, which is wider than 16-bit parts."""
-    return g if g.dtype is x.dtype else p.cast(g, x.dtype)
-
-
 def _real_vjp(g, out, x):
     return p.make_complex(g, _zeros(g)) if x.dtype.is_complex else g
 
@@ -186,8 +181,8 @@ define(p.imag, __name__, wrt(_imag_vjp))
 define(
     p.make_complex,
     __name__,
-    wrt(lambda g, out, x, y: _part(sum_to(p.real(g), x), x)),
-    wrt(lambda g, out, x, y: _part(sum_to(p.imag(g), y), y)),
+    wrt(lambda g, out, x, y: real_if(sum_to(p.real(g), x), x)),
+    wrt(lambda g, out, x, y: real_if(sum_to(p.imag(g), y), y)),
 )
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
