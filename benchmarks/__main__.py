@@ -26,6 +26,8 @@ from benchmarks.catalogue import WORKLOADS
 from benchmarks.compare import Options, compare
 
 KNOWN = ("torch", "jax", "tinygrad")
+# Running programs per core up to which the machine counts as free.
+QUIET = 0.4
 
 
 def parsed(words: list[str]) -> argparse.Namespace:
@@ -45,6 +47,9 @@ def parsed(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--check", action="store_true")
     parser.add_argument("--record", action="store_true")
     parser.add_argument("--readme", action="store_true")
+    parser.add_argument(
+        "--busy", action="store_true", help="record although other programs use the machine"
+    )
     options = parser.parse_args(words)
     options.only = options.only.split(",")
     options.against = [name for name in options.against.split(",") if name]
@@ -85,6 +90,16 @@ def sitting(threads: int) -> str:
     return f"{os.cpu_count()} cores of {model} with {theirs} and {threads} threads, {day}"
 
 
+def others_at_work() -> str | None:
+    """A sentence if other programs use the cores, which no measurement of threads survives."""
+    if not hasattr(os, "getloadavg"):
+        return None
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    if load < QUIET * cores:
+        return None
+    return f"the machine is busy (load {load:.1f} on {cores} cores): ratios mean little"
+
+
 def write_readme() -> None:
     """The README's table from the stored values."""
     text = report.README.read_text(encoding="utf-8")
@@ -97,6 +112,12 @@ def main(words: list[str]) -> int:
     if asked.readme:
         write_readme()
         return 0
+    busy = others_at_work()
+    if busy:
+        print(busy, file=sys.stderr)
+        if asked.record and not asked.busy:
+            print("nothing recorded; --busy records nevertheless", file=sys.stderr)
+            return 1
     options = Options(asked.repeat, asked.seconds, asked.threads, asked.peers_python)
     libraries = installed(asked.against, asked.peers_python)
     expected = report.read()

@@ -48,4 +48,4 @@ TARGETS = {
 
 def describe(name: str) -> str:
     """The workload in words."""
-    return (WORKLOADS[name].__doc__ or name).strip()
+    return (WORKLOADS[name].__doc__ or name).strip().rstrip(".")

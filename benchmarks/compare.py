@@ -69,6 +69,9 @@ class Child:
     ) -> None:
         environment = dict(os.environ, OMP_NUM_THREADS=str(options.threads))
         environment["PYTHONPATH"] = os.pathsep.join([str(ROOT / "src"), str(ROOT)])
+        environment.setdefault("RUSHLIGHT_EXECUTOR", "compiled")
+        # Imports take their bytecode from disk, as those of an installed package do.
+        environment.pop("PYTHONDONTWRITEBYTECODE", None)
         if cache:
             environment["RUSHLIGHT_CACHE_DIR"] = cache
         same_source = library in ("torch", OURS)
@@ -104,9 +107,10 @@ class Child:
 
     def close(self) -> None:
         """Let the process end."""
-        assert self.process.stdin is not None
+        assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
         self.errors.close()
 
 

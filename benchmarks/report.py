@@ -137,7 +137,7 @@ def table(expected: Expected) -> str:
     lines = [
         f"Measured by `python -m benchmarks --record` on {sitting}.",
         "",
-        "| workload | PyTorch / rushlight | asked | peak memory, MB (PyTorch) | kernels a step |",
+        "| workload | ratio | asked | peak memory, MB (PyTorch) | kernels a step |",
         "|---|---|---|---|---|",
     ]
     names = dict.fromkeys(workload for workload, _ in expected if workload != SITTING)
@@ -152,8 +152,7 @@ def table(expected: Expected) -> str:
         asked = TARGETS.get(base)
         words = describe(base) + (f", {rest[:-1]}" if rest else "")
         lines.append(
-            f"| {words} | {float(ratio):.2f} | {'' if asked is None else asked} "
-            f"| {peak} ({theirs}) | {kernels} |"
+            f"| {words} | {float(ratio):.2f} | {asked or ''} | {peak} ({theirs}) | {kernels} |"
         )
     return "\n".join(lines) + "\n"
 

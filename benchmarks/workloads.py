@@ -65,7 +65,7 @@ def classifier(torch, F, model, optimizer, x, y) -> Job:
 
 
 def mlp_tiny(torch: ModuleType, F: ModuleType) -> Job:
-    """MLP 10-16-2, batch 32, Adam: a training step."""
+    """MLP 10-16-2, batch 32, Adam"""
     nn = torch.nn
     x, y = _batch(torch, 32, 10, 2)
     model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 2))

@@ -1,0 +1,112 @@
+"""The benchmark measures what it says, and the README shows what was measured."""
+
+from __future__ import annotations
+
+import pytest
+
+from benchmarks import __main__ as command
+from benchmarks import report
+from benchmarks.catalogue import TARGETS, WORKLOADS, describe
+from benchmarks.compare import Options, Result, compare
+
+
+def a_result(name: str = "mlp_tiny", ratio: float = 2.0, kernels: int = 12) -> Result:
+    result = Result(name, threads=2, cold=0.4)
+    result.first = {"rushlight": 0.1, "torch": 0.01}
+    result.best = {"rushlight": 1e-4, "torch": ratio * 1e-4}
+    result.median = dict(result.best)
+    result.peak_mb = {"rushlight": 120.0, "torch": 300.0}
+    result.ratios = {"torch": [ratio - 0.5, ratio, ratio + 0.1]}
+    result.counts = {
+        "kernels": kernels, "fallbacks": 0, "compiles_second": 0, "compiles_rate": 0,
+        "compiles_short": 0, "kernels_compiled": 9, "python_us": 80.0, "native_us": 20.0,
+        "arena_bytes": 4096,
+    }  # fmt: skip
+    return result
+
+
+def test_the_readme_shows_what_the_stored_values_say() -> None:
+    text = report.README.read_text(encoding="utf-8")
+    assert report.with_table(text, report.read()) == text
+
+
+def test_every_promised_workload_has_a_stored_value() -> None:
+    expected = report.read()
+    for name in TARGETS:
+        assert (name, "ratio") in expected, name
+        assert expected[name, "fallbacks"] == ("0", ""), name
+        assert expected[name, "compiles_second"] == ("0", ""), name
+
+
+def test_every_workload_says_what_it_is() -> None:
+    for name in WORKLOADS:
+        assert describe(name) != name
+        assert "\n" not in describe(name) and "|" not in describe(name)
+
+
+def test_stored_values_survive_writing_and_reading(tmp_path) -> None:
+    expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today")
+    path = tmp_path / "expected.csv"
+    report.write(expected, path)
+    assert report.read(path) == expected
+    assert expected["mlp_tiny", "ratio"] == ("2", "0.35")
+    assert expected["mlp_tiny", "kernels"] == ("12", "")
+
+
+def test_a_new_result_replaces_the_old_one_of_its_workload_alone() -> None:
+    expected = report.updated({}, [a_result(), a_result("mlp_784")], "before")
+    expected = report.updated(expected, [a_result(ratio=3.0)], "after")
+    assert expected["mlp_tiny", "ratio"][0] == "3"
+    assert expected["mlp_784", "ratio"][0] == "2"
+    assert expected["sitting", "machine"][0] == "after"
+
+
+@pytest.mark.parametrize(
+    ("result", "said"),
+    [
+        (a_result(), []),
+        (a_result(ratio=9.0), []),  # better is no violation
+        (a_result(ratio=1.4), []),  # within the band
+        (a_result(ratio=1.2), ["mlp_tiny: ratio is 1.2, expected 2 within 35%"]),
+        (a_result(kernels=13), ["mlp_tiny: kernels is 13, expected 12"]),
+        (a_result(kernels=11), ["mlp_tiny: kernels is 11, expected 12"]),
+        (a_result("mlp_784"), []),  # nothing is stored
+    ],
+)
+def test_what_is_worse_than_stored_is_said(result, said) -> None:
+    expected = report.updated({}, [a_result()], "a machine")
+    assert report.violations(expected, result) == said
+
+
+def test_the_table_has_a_line_for_each_measured_workload() -> None:
+    expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today")
+    rows = [line for line in report.table(expected).splitlines() if line.startswith("| ")]
+    assert len(rows) == 3  # the header too
+    assert rows[1].split(" | ")[1:] == ["2.00", "4.0", "120 (300)", "12 |"]
+    with pytest.raises(ValueError, match="no place"):
+        report.with_table("no markers", expected)
+
+
+@pytest.mark.parametrize("words", [["--only", "nothing"], ["--against", "nothing"]])
+def test_unknown_names_are_refused(words, capsys) -> None:
+    with pytest.raises(SystemExit):
+        command.parsed(words)
+    assert "there are" in capsys.readouterr().err
+
+
+def test_libraries_that_are_not_installed_are_named(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(command.importlib.util, "find_spec", lambda name: None)
+    assert command.installed(["torch", "jax"], command.sys.executable) == []
+    assert "jax is not installed" in capsys.readouterr().err
+
+
+def test_a_workload_is_measured_beside_pytorch() -> None:
+    """One short run of the whole machinery: children, turns, losses, counts."""
+    pytest.importorskip("torch")
+    result = compare("mlp_tiny", ["torch"], Options(repeat=2, seconds=0.04, threads=1))
+    assert result.missing == {}  # the losses agree
+    assert result.ratio("torch") > 0
+    assert result.cold is not None and result.first["rushlight"] > 0
+    assert result.counts["compiles_second"] == 0
+    assert report.key_of(result) == "mlp_tiny (1 thread)"
+    assert "torch" in report.line(result)
