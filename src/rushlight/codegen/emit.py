@@ -280,19 +280,34 @@ class Emitter:
         self.line(f"{name} = {text}")
         return Value(name, type_, width, self.depth)
 
-    def load(self, pointer: Value, type_: str, width: int, align: int) -> Value:
+    def read(
+        self, text: str, operands: Sequence[Value], type_: str, width: int, steady: int | None
+    ) -> Value:
+        """A load.  steady: outermost region it may move to, if its memory does not change."""
+        if steady is None:
+            return self.effect(text, type_, width)
+        depth = max(steady, *[v.depth for v in operands])
+        return Value(self.place(text, depth), type_, width, depth)
+
+    def load(
+        self, pointer: Value, type_: str, width: int, align: int, steady: int | None = None
+    ) -> Value:
         full = type_ if width == 1 else f"<{width} x {type_}>"
-        return self.effect(f"load {full}, {pointer.typed}, align {align}", type_, width)
+        text = f"load {full}, {pointer.typed}, align {align}"
+        return self.read(text, [pointer], type_, width, steady)
 
     def store(self, value: Value, pointer: Value, align: int) -> None:
         self.line(f"store {value.typed}, {pointer.typed}, align {align}")
 
-    def masked_load(self, pointer: Value, type_: str, mask: Value, align: int) -> Value:
+    def masked_load(
+        self, pointer: Value, type_: str, mask: Value, align: int, steady: int | None = None
+    ) -> Value:
         full, mangled = f"<{mask.width} x {type_}>", self._mangle(type_, mask.width)
         symbol = f"@llvm.masked.load.{mangled}.p0"
         self.declarations.add(f"declare {full} {symbol}(ptr, i32, {mask.full_type}, {full})")
         call = f"call {full} {symbol}({pointer.typed}, i32 {align}, {mask.typed}, {full} "
-        return self.effect(call + "zeroinitializer)", type_, mask.width)
+        text = call + "zeroinitializer)"
+        return self.read(text, [pointer, mask], type_, mask.width, steady)
 
     def masked_store(self, value: Value, pointer: Value, mask: Value, align: int) -> None:
         mangled = self._mangle(value.type, value.width)
@@ -302,7 +317,9 @@ class Emitter:
         )
         self.line(f"call void {symbol}({value.typed}, {pointer.typed}, i32 {align}, {mask.typed})")
 
-    def gather(self, pointers: Value, type_: str, mask: Value, align: int) -> Value:
+    def gather(
+        self, pointers: Value, type_: str, mask: Value, align: int, steady: int | None = None
+    ) -> Value:
         width = pointers.width
         full, mangled = f"<{width} x {type_}>", self._mangle(type_, width)
         symbol = f"@llvm.masked.gather.{mangled}.v{width}p0"
@@ -310,7 +327,8 @@ class Emitter:
             f"declare {full} {symbol}({pointers.full_type}, i32, {mask.full_type}, {full})"
         )
         call = f"call {full} {symbol}({pointers.typed}, i32 {align}, {mask.typed}, {full} "
-        return self.effect(call + "zeroinitializer)", type_, width)
+        text = call + "zeroinitializer)"
+        return self.read(text, [pointers, mask], type_, width, steady)
 
     def scatter(self, value: Value, pointers: Value, mask: Value, align: int) -> None:
         width = pointers.width

@@ -38,6 +38,7 @@ class OpenVector:
     starts: list[Value]
     width: int
     masks: list[Value] | None  # one for each part; the same one in a tail, which has one part
+    depth: int  # of the region around the loop
 
     @property
     def parts(self) -> int:
@@ -55,6 +56,7 @@ class ExpressionEmitter:
         self.lets: dict[str, Expr] = {}  # index arithmetic, to find strides through names
         self.vector: OpenVector | None = None
         self.buffers: dict[str, Value] = {}
+        self.unwritten = {buffer.name for buffer in kernel.buffers if buffer.access == "in"}
         self.dtypes = {buffer.name: buffer.dtype for buffer in kernel.buffers}
         self.dtypes.update((scratch.name, scratch.dtype) for scratch in kernel.scratch)
         self.params: dict[str, Value] = {}
@@ -86,7 +88,7 @@ class ExpressionEmitter:
         b = self.b
         starts = [b.add(first, b.const(width * u, "i64")) for u in range(parts)]
         starts[0] = first
-        self.open_vector(OpenVector(var, starts, width, masks))
+        self.open_vector(OpenVector(var, starts, width, masks, b.depth))
 
     def open_vector(self, vector: OpenVector) -> None:
         b = self.b
@@ -207,7 +209,8 @@ class ExpressionEmitter:
         if not self.varies(expr.index) and not isinstance(mask, list):
             index = self.uniform(expr.index)
             if mask is None:
-                loaded = b.load(b.pointer_offset(base, index, type_), type_, 1, align)
+                pointer = b.pointer_offset(base, index, type_)
+                loaded = b.load(pointer, type_, 1, align, self.steady(expr.buffer))
                 return self.from_memory(loaded, expr.dtype)
             return self.guarded_scalar_load(base, index, mask, expr)
         vector = self.vector
@@ -216,6 +219,14 @@ class ExpressionEmitter:
             self.from_memory(self.load_part(expr, part, mask), expr.dtype)
             for part in range(vector.parts)
         ]
+
+    def steady(self, buffer: str) -> int | None:
+        """How far out a load may move: one of a buffer that the kernel does not write is done
+        once, outside of a vector loop (which runs at least once) but of no other.
+        """
+        if buffer not in self.unwritten:
+            return None
+        return self.b.depth if self.vector is None else self.vector.depth
 
     def guarded_scalar_load(self, base: Value, index: Value, mask: Value, expr: Load) -> Value:
         """Where the mask is false a zero on the stack is read instead."""
@@ -248,13 +259,14 @@ class ExpressionEmitter:
         type_, align = scalar_ops.memory_type(expr.dtype), itemsize(expr.dtype)
         lanes = self.lane_mask(mask, part)
         pointers, contiguous = self.addresses(expr.buffer, expr.index, part, type_)
+        steady = self.steady(expr.buffer)
         if contiguous:
             if lanes is None:
-                return b.load(pointers, type_, vector.width, align)
-            return b.masked_load(pointers, type_, lanes, align)
+                return b.load(pointers, type_, vector.width, align, steady)
+            return b.masked_load(pointers, type_, lanes, align, steady)
         if lanes is None:
             lanes = b.const(True, "i1", vector.width)
-        return b.gather(pointers, type_, lanes, align)
+        return b.gather(pointers, type_, lanes, align, steady)
 
     def addresses(self, buffer: str, index: Expr, part: int, type_: str) -> tuple[Value, bool]:
         """The pointer of a contiguous access, or a vector of pointers."""

@@ -120,7 +120,7 @@ class _Generator(ExpressionEmitter):
             left = b.convert("trunc", b.sub(stop, counter), "i32")
             lanes = b.vector_constant(range(width), "i32")
             masks = [b.compare("slt", lanes, b.splat(left, width))] * parts
-        self.open_vector(OpenVector(var, starts, width, masks))
+        self.open_vector(OpenVector(var, starts, width, masks, b.depth - 1))
 
     # --- reductions ---
 
