@@ -71,10 +71,11 @@ class CompiledPlan:
                 if value.source == OPERATION:
                     self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
                 self.parts.append(value)
-                uses.append([slot, *value.inputs])
+                uses.append([slot, *[self.schedule.memory(s) for s in value.inputs]])
                 continue
             for part, step in enumerate(steps):
                 step.group, step.part = position, part
+                step.buffers = [self.schedule.memory(s) for s in step.buffers]
                 native.append(step)
                 native_slots.update(step.written)
                 uses.append(step.buffers)
@@ -258,7 +259,7 @@ class CompiledPlan:
         for slot in value.inputs:
             operand = arrays.get(slot)
             if operand is None:
-                operand = arrays[slot] = self._arena_view(slot, addresses)
+                operand = arrays[slot] = self._stored(slot, arrays, addresses)
             if isinstance(operand, list):
                 operands.append(operand)
             else:
@@ -280,6 +281,11 @@ class CompiledPlan:
         addresses[value.slot] = array.ctypes.data
         return True
 
-    def _arena_view(self, slot: int, addresses) -> np.ndarray:
-        shape, dtype = self.shapes[slot]
-        return ARENA.view(int(addresses[slot]), shape, dtype)
+    def _stored(self, slot: int, arrays, addresses) -> np.ndarray:
+        """A value that lies in the arena, or in the memory of another one."""
+        shown = self.schedule.memory(slot)
+        array = arrays.get(shown)
+        if array is None:
+            shape, dtype = self.shapes[shown]
+            array = ARENA.view(int(addresses[shown]), shape, dtype)
+        return array.reshape(self.schedule.program.values[slot].shape)

@@ -81,6 +81,7 @@ class ExpressionBuilder:
 
     def element(self, slot: int, position: Position) -> Expr:
         """One element of a value."""
+        slot = self.schedule.memory(slot)
         value = self.program.values[slot]
         if slot in self.bound:
             return self.bound[slot]

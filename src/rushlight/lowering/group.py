@@ -150,6 +150,7 @@ class NestBuilder(ExpressionBuilder):
 
     def element(self, slot: int, position: Position) -> Expr:
         """One element of a value."""
+        slot = self.schedule.memory(slot)
         if slot in self.kept_row and slot not in self.bound:
             dtype = self.program.values[slot].dtype.name
             return Load(self.kept_row[slot], self.column, dtype)

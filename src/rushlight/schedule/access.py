@@ -42,13 +42,15 @@ def broadcast_kind(outer_kind: str, outer, inner, tail: int) -> str:
     padded = (1,) * (len(outer) - len(inner)) + tuple(inner)
     inside = padded[len(padded) - tail :]
     domain_tail = tuple(outer[len(outer) - tail :])
-    if outer_kind != SAME:
+    if outer_kind in (ROW, SCALAR):
         if squeezed(padded) == squeezed(outer):
             return outer_kind
         raise Unreachable("broadcast below a broadcast")
     all_ones = all(n == 1 for n in inside)
     if not all_ones and inside != domain_tail:
         raise Unreachable("the inner loop crosses a broadcast axis and another")
+    if outer_kind == OTHER:
+        return OTHER
     lead_equal = padded[: len(padded) - tail] == tuple(outer[: len(outer) - tail])
     if all_ones and lead_equal:
         return ROW
@@ -69,17 +71,18 @@ def reads(
     Raises: Unreachable.
     """
     found: list[tuple[int, str]] = []
-    stack: list[tuple[int, str, bool]] = []
+    # (slot, kind, whether only the row-major position is known, inner axes that are one index)
+    stack: list[tuple[int, str, bool, int]] = []
     _push_operands(program, root, kind, False, tail, stack)
     while stack:
-        slot, kind_here, flat_only = stack.pop()
+        slot, kind_here, flat_only, joined = stack.pop()
         value = program.values[slot]
         if value.source == SCALAR_LEAF:
             continue
         if value.source == BUFFER_LEAF or is_buffer(slot):
             found.append((slot, SCALAR if value.numel == 1 else kind_here))
             continue
-        _push_operands(program, value, kind_here, flat_only, tail, stack)
+        _push_operands(program, value, kind_here, flat_only, joined, stack)
     return found
 
 
@@ -92,22 +95,20 @@ def _push_operands(program, value, kind, flat_only, tail, stack) -> None:
             if operand.numel != 1 and tuple(operand.shape) != tuple(value.shape) and flat_only:
                 raise Unreachable("broadcast below a reshape")
             operand_kind = broadcast_kind(kind, value.shape, operand.shape, tail)
-            stack.append((slot, operand_kind, flat_only))
+            stack.append((slot, operand_kind, flat_only, tail))
     elif name == "copy":
-        stack.append((value.inputs[0], kind, flat_only))
+        stack.append((value.inputs[0], kind, flat_only, tail))
     elif name == "reshape":
-        inner = program.values[value.inputs[0]]
-        if kind == OTHER and inner.numel != 1:
-            raise Unreachable("reshape of a value read at another position")
         # Below a reshape only the row-major position is known.
-        stack.append((value.inputs[0], kind, True))
+        stack.append((value.inputs[0], kind, True, tail))
     elif name == "segment":
         if kind == ROW:
             raise Unreachable("a segment needs the position along each axis")
-        stack.append((value.inputs[0], OTHER, True))
+        stack.append((value.inputs[0], OTHER, True, tail))
     elif name in ("permute", "strided_read"):
         if flat_only or tail > 1 or kind == ROW:
             raise Unreachable(f"{name} needs the position along each axis")
-        stack.append((value.inputs[0], OTHER, True))
+        # Each axis of what is permuted has an index of its own; of a window only the place is.
+        stack.append((value.inputs[0], OTHER, name == "strided_read", 0))
     elif name != "iota":
         raise Unreachable(f"{name} is not computed in place")

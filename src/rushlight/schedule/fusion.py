@@ -11,16 +11,11 @@ from __future__ import annotations
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
 from rushlight.schedule.access import OTHER, ROW, SAME, SCALAR, Unreachable, reads, squeezed
-from rushlight.schedule.program import OPERATION, OUTPUT, Program, Value
+from rushlight.schedule.program import BUFFER_LEAF, OPERATION, OUTPUT, Program, Value
+from rushlight.schedule.roots import choose_roots
 
 FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
 ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"
-IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read", "segment")
-
-
-# Operations computed in place below one root: expressions are walked recursively.
-DEEPEST_EXPRESSION = 40
-
 
 # Rows at least this long are reduced in pieces of SPLIT_PIECE, so that few long rows share threads.
 SPLIT_FROM = 1 << 16
@@ -75,23 +70,29 @@ class Schedule:
     """groups in order of execution; buffers: slots of all values that get memory.
 
     readers: for each of those slots, the members that read it, with their groups.
+    same_memory: reshaped buffers that others ask for as they are -> the slot whose memory is shown.
     """
 
-    __slots__ = ("program", "groups", "buffers", "group_of", "readers")
+    __slots__ = ("program", "groups", "buffers", "group_of", "readers", "same_memory")
 
-    def __init__(self, program: Program, groups, buffers, group_of) -> None:
+    def __init__(self, program: Program, groups, buffers, group_of, same_memory) -> None:
         self.program = program
         self.groups = groups
         self.buffers = buffers
         self.group_of = group_of
+        self.same_memory: dict[int, int] = same_memory
         self.readers: dict[int, list[tuple[Group, Member]]] = {}
         for group in groups:
             for member in group.members.values():
                 read = [slot for slot, _ in member.reads]
                 if group.kind == OPAQUE:
-                    read = list(member.value.inputs)
+                    read = [self.memory(slot) for slot in member.value.inputs]
                 for slot in dict.fromkeys(read):
                     self.readers.setdefault(slot, []).append((group, member))
+
+    def memory(self, slot: int) -> int:
+        """The slot in whose memory a value lies."""
+        return self.same_memory.get(slot, slot)
 
 
 def is_split(group: Group) -> bool:
@@ -147,68 +148,26 @@ class Scheduler:
         }
         self.fusable = {v.slot: v.source == OPERATION and can_lower(v, program)
                         for v in program.order}  # fmt: skip
-        self.roots: set[int] = set()
+        self.same_memory: dict[int, int] = {}
+        self.roots = choose_roots(program, self.products, self.fusable)
 
     def run(self) -> Schedule:
-        self._choose_roots()
         self._make_reachable()
         groups: list[Group] = []
         group_of: dict[int, int] = {}
         for value in self.program.order:
             if value.slot in self.roots:
                 self._place(value, groups, group_of)
-        return Schedule(self.program, groups, self.roots, group_of)
+        return Schedule(self.program, groups, self.roots, group_of, self.same_memory)
 
     # ---- roots ---------------------------------------------------------------------------------
 
     def is_buffer(self, slot: int) -> bool:
         return slot in self.roots
 
-    def _choose_forced_roots(self) -> None:
-        """What products and reference rules read and write."""
-        for value in self.program.order:
-            if value.slot in self.products:
-                self.roots.add(value.slot)
-                for operand in self.products[value.slot]:
-                    self._want_buffer(operand.slot)
-            elif not self.fusable[value.slot]:
-                self.roots.add(value.slot)
-                for slot in value.inputs:
-                    self._want_buffer(slot)
-
-    def _choose_roots(self) -> None:
-        # These first: a view of one of them is then known to cost nothing.
-        self._choose_forced_roots()
-        depth: dict[int, int] = {}
-        for value in self.program.order:
-            depth[value.slot] = 1 + max(
-                (depth.get(s, 0) for s in value.inputs if s not in self.roots), default=0
-            )
-            if depth[value.slot] > DEEPEST_EXPRESSION:
-                self.roots.add(value.slot)
-            if value.live or value.kind == "reduction" or self._is_shared(value):
-                self.roots.add(value.slot)
-
     def _want_buffer(self, slot: int) -> None:
         if self.program.values[slot].source in (OPERATION, OUTPUT):
             self.roots.add(slot)
-
-    def _is_shared(self, value: Value) -> bool:
-        return len(self.program.users[value.slot]) > 1 and not self._is_trivial(value)
-
-    def _is_trivial(self, value: Value) -> bool:
-        """Cheaper to repeat than to store: moved or converted buffers, and numbers."""
-        stack = [value]
-        while stack:
-            current = stack.pop()
-            if current.source != OPERATION or current.slot in self.roots:
-                continue
-            name = current.primitive.name
-            if name not in IN_PLACE_MOVEMENT and name not in ("cast", "iota"):
-                if current.numel != 1 or current.primitive.kind != "elementwise":
-                    return False
-            stack.extend(self.program.values[s] for s in current.inputs)
-        return True
 
     def _make_reachable(self) -> None:
         """Give buffers to operands until an inner loop of one axis can compute every root."""
@@ -256,8 +215,10 @@ class Scheduler:
         if expression is not value:
             if expression.source != OPERATION or expression.slot in self.roots:
                 kind = SCALAR if expression.numel == 1 else SAME
-                return [(expression.slot, kind)] if expression.source != "scalar" else []
-        return reads(self.program, expression, self.is_buffer, tail)
+                slot = self.same_memory.get(expression.slot, expression.slot)
+                return [(slot, kind)] if expression.source != "scalar" else []
+        found = reads(self.program, expression, self.is_buffer, tail)
+        return [(self.same_memory.get(slot, slot), kind) for slot, kind in found]
 
     def _reads_for_inner(self, value: Value, inner: int) -> list[tuple[int, str]] | None:
         for tail in reversed(tails_of(self._domain(value), inner)):
@@ -270,8 +231,13 @@ class Scheduler:
     # ---- groups --------------------------------------------------------------------------------
 
     def _place(self, value: Value, groups: list[Group], group_of: dict[int, int]) -> None:
+        if self._shows_buffer(value):
+            slot = value.inputs[0]
+            self.same_memory[value.slot] = self.same_memory.get(slot, slot)
+            return
         if value.slot in self.products:
-            found = [(operand.slot, OTHER) for operand in self.products[value.slot]]
+            slots = [operand.slot for operand in self.products[value.slot]]
+            found = [(self.same_memory.get(slot, slot), OTHER) for slot in slots]
             self._open(Group(PRODUCT), Member(value, FULL, 0, found), groups, group_of)
             return
         if not self.fusable[value.slot]:
@@ -288,6 +254,13 @@ class Scheduler:
             if self._join(value, groups[position], position, group_of):
                 return
         self._open_rows(value, groups, group_of)
+
+    def _shows_buffer(self, value: Value) -> bool:
+        """Whether a value is a buffer in another shape: its elements lie where they are wanted."""
+        if value.live or not self.fusable[value.slot] or value.primitive.name != "reshape":
+            return False
+        operand = self.program.values[value.inputs[0]]
+        return operand.source == BUFFER_LEAF or operand.slot in self.roots
 
     def _all_reads(self, value: Value) -> list[int]:
         return [slot for slot, _ in self._reads(value, min(1, len(self._domain(value))))]
