@@ -24,7 +24,7 @@ from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import build_nests, can_lower
-from rushlight.lowering.matmul import is_product, product_of, product_operands
+from rushlight.lowering.products import is_product, product_items, product_operands
 from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
@@ -116,7 +116,8 @@ class CompiledPlan:
             return None if nests is None else [step_of_nest(nest) for nest in nests]
         if group.kind == PRODUCT:
             (member,) = group.members.values()
-            return product_steps(product_of(member.value, program), program, self.constants)
+            items = product_items(member.value, program, self.checks)
+            return [s for item in items for s in product_steps(item, program, self.constants)]
         return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
 
     def _close(self, native: list[NativeStep], values) -> None:

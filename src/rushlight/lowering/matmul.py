@@ -9,8 +9,6 @@ from rushlight.base.shapes import contiguous_strides
 from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand, strided_operand
 
-PRODUCT_DTYPES = ("float32", "float64")
-
 
 @dataclass(frozen=True)
 class Product:
@@ -28,14 +26,7 @@ class Product:
     offsets: tuple[tuple[int, int, int], ...]
 
 
-def is_product(value: Value, program: Program) -> bool:
-    """Whether the GEMM computes this operation."""
-    if value.primitive.name != "matmul" or value.dtype.name not in PRODUCT_DTYPES:
-        return False
-    return value.numel > 0 and all(program.values[s].numel > 0 for s in value.inputs)
-
-
-def product_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
+def matmul_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
     """The two operands as they lie in memory; B has a stride of 1 along one of its axes."""
     first = strided_operand(program, value.inputs[0])
     second = strided_operand(program, value.inputs[1])
@@ -50,10 +41,9 @@ def _has_unit_stride(operand: StridedOperand) -> bool:
     return 1 in operand.strides[-2:]
 
 
-def product_of(value: Value, program: Program) -> Product:
-    """The request for one matmul."""
+def product_of(value: Value, x: StridedOperand, y: StridedOperand, target: Value) -> Product:
+    """The request for one matmul of the operands as they lie, into `target`."""
     transpose_x, transpose_y = value.params
-    x, y = product_operands(value, program)
     m, n = value.shape[-2:]
     k = x.shape[-2] if transpose_x else x.shape[-1]
     batch = tuple(value.shape[:-2])
@@ -61,7 +51,7 @@ def product_of(value: Value, program: Program) -> Product:
         zip(_batch_offsets(batch, x), _batch_offsets(batch, y), itertools.count(0, m * n))
     )
     return Product(
-        value.dtype.name, x.slot, y.slot, value.slot, m, n, k,
+        target.dtype.name, x.slot, y.slot, target.slot, m, n, k,
         _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets,
     )  # fmt: skip
 

@@ -1,0 +1,66 @@
+"""Products with matrices of windows as native steps: cores, tables, arguments.  Level 9."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from rushlight.base.dtypes import int64
+from rushlight.codegen.convolution import (
+    FULL,
+    NARROW,
+    PARAMS,
+    PARTIAL,
+    ConvolutionSpec,
+    choose_tiles,
+    convolution_text,
+    needed_edges,
+    needed_rows,
+)
+from rushlight.codegen.gemm import choose_core_rows
+from rushlight.engine.kernels import library_of_text
+from rushlight.engine.steps import NativeStep
+from rushlight.lowering.convolution import TRANSPOSED, Windows
+from rushlight.runtime.host import host_target
+from rushlight.schedule.program import Program
+
+# Multiply-adds that one thread takes at least, as of matrix products.
+_SMALLEST_SHARE = 1 << 18
+
+
+def windows_step(windows: Windows, program: Program, constants: dict) -> NativeStep:
+    """The step of one product; its tables are added to `constants`."""
+    target = host_target()
+    words = dict(windows.words)
+    m, n, k = words["m"], words["n"], words["k"]
+    # Columns that come from the batch may be few in one step and many in the next.
+    columns = 1 << 30 if windows.loose else n
+    tiles = choose_tiles(m, columns, windows.dtype, choose_core_rows(m, target), target)
+    edges = (FULL, NARROW, PARTIAL) if windows.loose else needed_edges(n, tiles)
+    spec = ConvolutionSpec(
+        "convolution", windows.dtype, windows.form, needed_rows(m, tiles), tiles.vectors, edges,
+        windows.axes, windows.gathered,
+    )  # fmt: skip
+    rows = "_".join(map(str, spec.rows))
+    name = f"convolution_{spec.dtype}_{spec.form}_{rows}x{spec.vectors}"
+    spec = replace(spec, name=name)
+    library = library_of_text(repr(spec), [name], lambda: convolution_text(spec, target))
+    words["panels"] = -(-n // tiles.columns)
+    tables: list[Sequence[tuple[int, ...]]] = [windows.lines]
+    if windows.form == TRANSPOSED:
+        tables += [windows.blocks, [(c,) for c in windows.chunks]]
+    buffers = [windows.a, windows.x, windows.c]
+    for table in tables:
+        array = np.array(table, np.int64).reshape(-1)
+        value = program.new_value(array.shape, int64)
+        constants[value.slot] = array
+        buffers.append(value.slot)
+    arguments: list[tuple[int, int | None, bool]] = [(words[p], None, False) for p in PARAMS]
+    tasks = windows.batches * words["groups"] * words["panels"]
+    # Chunks share one sum.
+    products = words["groups"] * (1 if windows.form == TRANSPOSED else windows.batches)
+    grain = max(1, _SMALLEST_SHARE * tasks // max(1, products * m * n * k))
+    sizes = (products, m, n, k)
+    return NativeStep(library, name, buffers, {windows.c}, arguments, tasks, grain, sizes)

@@ -1,0 +1,62 @@
+"""Contractions computed by the GEMM's cores: which, what they read, what runs in order.
+
+16-bit floats are widened into memory of their own, multiplied and added in float32, and rounded
+once.  Level 6.
+"""
+
+from __future__ import annotations
+
+from rushlight.lowering.alone import Checks, Maker
+from rushlight.lowering.convolution import (
+    convolution_items,
+    convolution_operands,
+    is_convolution,
+)
+from rushlight.lowering.matmul import matmul_operands, product_of
+from rushlight.schedule.program import Program, Value
+from rushlight.schedule.views import StridedOperand
+
+_DTYPES = ("float32", "float64", "float16", "bfloat16")
+
+
+def is_product(value: Value, program: Program) -> bool:
+    """Whether the cores compute this operation."""
+    if value.primitive.name != "matmul" and not is_convolution(value):
+        return False
+    if value.dtype.name not in _DTYPES:
+        return False
+    return value.numel > 0 and all(program.values[s].numel > 0 for s in value.inputs)
+
+
+def product_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
+    """The two operands as they lie in memory."""
+    if is_convolution(value):
+        return convolution_operands(value, program)
+    return matmul_operands(value, program)
+
+
+def product_items(value: Value, program: Program, checks: Checks) -> list:
+    """Nests, Products and Windows in the order in which they run."""
+    maker = Maker(program, checks)
+    items: list = maker.nests
+    x, y = (_widened(operand, maker) for operand in product_operands(value, program))
+    target = maker.temporary(value)
+    if target.dtype is value.dtype:
+        target = value
+    if is_convolution(value):
+        convolution_items(value, maker, x, y, target)
+    else:
+        items.append(product_of(value, x, y, target))
+    if target is not value:
+        maker.copy(target, value)
+    return items
+
+
+def _widened(operand: StridedOperand, maker: Maker) -> StridedOperand:
+    """The operand with its buffer in the dtype of arithmetic; adds the nest that converts it."""
+    source = maker.program.values[operand.slot]
+    wide = maker.temporary(source)
+    if wide.dtype is source.dtype:
+        return operand
+    maker.copy(source, wide)
+    return StridedOperand(wide.slot, operand.shape, operand.strides)
