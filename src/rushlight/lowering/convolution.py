@@ -10,13 +10,13 @@ convolution without zeros.  The order of each sum follows from the shapes alone.
 from __future__ import annotations
 
 import itertools
-import math
 from dataclasses import dataclass
 
 from rushlight.base.shapes import contiguous_strides, numel, view_strides
 from rushlight.loopnest.ir import Accumulator, Const, Expr, Reduce, Var
 from rushlight.lowering.alone import Maker
 from rushlight.lowering.matmul import Product
+from rushlight.lowering.windows import NO_AXIS, WindowAxis, output_place, phases, three_axes
 from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand, strided_operand
 
@@ -54,24 +54,6 @@ class Windows:
     lines: tuple[tuple[int, int, int, int], ...]
     blocks: tuple[tuple[int, int, int], ...] = ()
     chunks: tuple[int, ...] = ()
-
-
-@dataclass(frozen=True)
-class Axis:
-    """One spatial axis; `spread` and `spacing` are the dilations of x and of the kernel."""
-
-    size: int
-    kernel: int
-    output: int
-    stride: int
-    low: int
-    spread: int
-    spacing: int
-    x_step: int
-    w_step: int
-
-
-_NO_AXIS = Axis(1, 1, 1, 1, 0, 1, 1, 0, 0)
 
 
 def is_convolution(value: Value) -> bool:
@@ -139,26 +121,24 @@ class _Lowering:
         self.batch, self.channels = x.shape[0], w.shape[1]
         self.outputs = w.shape[0] // self.groups  # of one group
         axes = [
-            Axis(n, k, o, s, low, d, kd, x_step, w_step)
+            WindowAxis(n, k, o, s, low, d, kd, x_step, w_step)
             for n, k, o, s, (low, _), d, kd, x_step, w_step in zip(
                 x.shape[2:], w.shape[2:], value.shape[2:], stride, padding, spread, spacing,
                 x.strides[2:], w.strides[2:],
             )
         ]  # fmt: skip
-        kept = [a for a in axes if (a.size, a.kernel, a.output, a.low) != (1, 1, 1, 0)]
-        self.count = max(1, len(kept))
-        self.axes = [_NO_AXIS] * (3 - len(kept)) + kept
+        self.axes = three_axes(axes)
+        self.count = max(1, sum(a is not NO_AXIS for a in self.axes))
 
     # ---- sums over the kernel --------------------------------------------------------------------
 
     def positions(self) -> None:
         """One product for each phase of the outputs."""
-        periods = [a.spread // math.gcd(a.stride, a.spread) for a in self.axes]
         if self._is_plain_product():
             self._plain_product()
             return
-        for phase in itertools.product(*(range(r) for r in periods)):
-            self._phase(phase, periods)
+        for phase, sizes in phases(self.axes):
+            self._phase(phase, sizes)
 
     def _is_plain_product(self) -> bool:
         """Whether each image is a matrix already: a kernel of one element that moves by one."""
@@ -193,17 +173,14 @@ class _Lowering:
         slots = (self.w.slot, self.x.slot, self.target.slot)
         self.items.append(Product(self.dtype.name, *slots, m, n, k, (k, 1), steps, offsets))
 
-    def _phase(self, phase: tuple[int, ...], periods: list[int]) -> None:
+    def _phase(self, phase: tuple[int, ...], sizes: tuple[int, ...]) -> None:
         """The outputs at `phase` + a multiple of the periods."""
         axes = self.axes
-        sizes = tuple(-(-(a.output - f) // r) for a, f, r in zip(axes, phase, periods))
-        if min(sizes) <= 0:
-            return
-        taps = [_taps(a, f) for a, f in zip(axes, phase)]
-        alone = all(r == 1 for r in periods)
+        taps = [a.taps(f) for a, f in zip(axes, phase)]
+        alone = all(a.period == 1 for a in axes)
         every_tap = all(len(t) == a.kernel for t, a in zip(taps, axes))
         if not all(taps):
-            self._place(None, phase, periods, sizes, False)
+            self._place(None, phase, sizes, False)
             return
         count = numel(sizes)
         merged = self.batch > 1 and (
@@ -230,7 +207,7 @@ class _Lowering:
             "c_batch": 0 if merged else rows * count,
             "c_group": self.outputs * columns, "c_row": columns,
             "v_outer": self.x.strides[0],
-            **_vector_words(sizes, [r * a.stride // a.spread for a, r in zip(axes, periods)]),
+            **_vector_words(sizes, [a.period * a.stride // a.spread for a in axes]),
             **_image_words([a.size for a in axes], [a.x_step for a in axes]),
         }  # fmt: skip
         self._windows(
@@ -238,7 +215,7 @@ class _Lowering:
             batches=1 if merged else self.batch, loose=merged,
         )  # fmt: skip
         if found is not self.target:
-            self._place(found, phase, periods, sizes, merged)
+            self._place(found, phase, sizes, merged)
 
     def _kernel_of(self, taps: list[list[tuple[int, int]]]) -> Value:
         """The kernel's elements at the taps, contiguous."""
@@ -264,25 +241,23 @@ class _Lowering:
         return kernel
 
     def _place(
-        self, found: Value | None, phase, periods: list[int], sizes: tuple[int, ...], merged: bool
+        self, found: Value | None, phase: tuple[int, ...], sizes: tuple[int, ...], merged: bool
     ) -> None:
         """Adds the nest that puts a phase's outputs where they belong; None stands for zeros."""
         maker, target = self.maker, self.target
         rows, count = self.outputs * self.groups, numel(sizes)
-        outer = numel(tuple(a.output for a in self.axes))
-        steps = contiguous_strides(tuple(a.output for a in self.axes))
-        start = sum(f * s for f, s in zip(phase, steps))
 
         def body(shared, ordered, c):
             image, row, z, y = shared
-            place = (image * maker.size(rows) + row) * maker.size(outer) + maker.size(start)
-            for index, step, period in zip((z, y, c), steps, periods):
-                place = place + index * maker.size(step * period)
+            lead = image * maker.size(rows) + row
+            place = output_place(maker, self.axes, phase, lead, (z, y, c))
             if found is None:
                 return [maker.store(target, place, Const(0, self.dtype.name))]
-            lead = (row, self.batch, image) if merged else (image, rows, row)
-            at = lead[0] * maker.size(lead[1]) + lead[2]
-            at = at * maker.size(count) + (z * maker.size(sizes[1]) + y) * maker.size(sizes[2]) + c
+            if merged:
+                lead = row * maker.size(self.batch) + image
+            at = (
+                lead * maker.size(count) + (z * maker.size(sizes[1]) + y) * maker.size(sizes[2]) + c
+            )
             return [maker.store(target, place, maker.load(found, at))]
 
         maker.loops((self.batch, rows, *sizes[:2]), (), sizes[2], body)
@@ -399,16 +374,6 @@ class _Lowering:
                 blocks, chunks,
             )
         )  # fmt: skip
-
-
-def _taps(axis: Axis, phase: int) -> list[tuple[int, int]]:
-    """(element of the kernel, its distance in x) for those that meet elements of x."""
-    found = []
-    for k in range(axis.kernel):
-        reached = phase * axis.stride + k * axis.spacing - axis.low
-        if reached % axis.spread == 0:
-            found.append((k, reached // axis.spread))
-    return found
 
 
 def _vector_words(sizes, factors) -> dict[str, int]:

@@ -6,7 +6,7 @@ that the result is the same at every number of threads.
 
 from __future__ import annotations
 
-from rushlight.base.shapes import contiguous_strides
+from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import Cast, Expr, call
 from rushlight.lowering.alone import Axis, Maker, axes_of, broadcast_steps, split_at
 from rushlight.lowering.position import ZERO
@@ -116,7 +116,9 @@ def _scatter(maker: Maker, value: Value) -> None:
         for a, (n, s, t) in enumerate(zip(index.shape, x_steps, i_steps))
         if a != axis and n != 1
     ]
-    inner = axes.pop() if axes else Axis(1, (0, 0))
+    # Lanes that lie far apart gain nothing: along the last axis rows are walked one by one.
+    last = numel(x.shape[axis + 1 :]) == 1
+    inner = axes.pop() if axes and not last else Axis(1, (0, 0))
     walked = Axis(index.shape[axis], (0, i_steps[axis]))
     along = x_steps[axis]
     everywhere = [*axes, walked, inner]

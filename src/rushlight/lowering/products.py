@@ -13,6 +13,7 @@ from rushlight.lowering.convolution import (
     is_convolution,
 )
 from rushlight.lowering.matmul import matmul_operands, product_of
+from rushlight.lowering.windows import is_single
 from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand
 
@@ -25,7 +26,10 @@ def is_product(value: Value, program: Program) -> bool:
         return False
     if value.dtype.name not in _DTYPES:
         return False
-    return value.numel > 0 and all(program.values[s].numel > 0 for s in value.inputs)
+    operands = [program.values[s] for s in value.inputs]
+    if is_convolution(value) and is_single(value, *operands):
+        return False
+    return value.numel > 0 and all(v.numel > 0 for v in operands)
 
 
 def product_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from rushlight.loopnest.ir import Cast, call
 from rushlight.lowering.alone import Maker, split_at
 from rushlight.lowering.table import Alone, define
+from rushlight.lowering.windows import window_argmax, window_sum
 from rushlight.primitives import reduction as p
 from rushlight.schedule.program import Value
 
@@ -56,3 +57,5 @@ define(p.cumsum, __name__, Alone(_running("add")))
 define(p.cumprod, __name__, Alone(_running("mul")))
 define(p.cummax, __name__, Alone(_running("maximum")))
 define(p.cummin, __name__, Alone(_running("minimum")))
+define(p.window_sum, __name__, Alone(window_sum))
+define(p.window_argmax, __name__, Alone(window_argmax))

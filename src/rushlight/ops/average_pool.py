@@ -20,7 +20,7 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
 from rushlight.primitives.contraction import matmul
-from rushlight.primitives.reduction import reduce_sum
+from rushlight.primitives.reduction import reduce_sum, window_sum
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -56,8 +56,8 @@ def _average(
     if not x._node.dtype.is_inexact and x._node.dtype.name != "int64":
         raise RuntimeError(f'"{name}" not implemented for {x._node.dtype}')
     windows = pool_windows(name, rank, x._node.shape, kernel, stride, padding, 1, ceil_mode)
-    seen = windows.read(x, 0)
-    total = reduce_sum(seen, tuple(range(2 + rank, 2 + 2 * rank)), False)
+    ones = (1,) * rank
+    total = window_sum(x, windows.kernel, windows.stride, windows.borders(), ones, ones)
     if divisor_override is not None:
         if divisor_override == 0:
             raise RuntimeError("divisor must be not zero")

@@ -1,8 +1,7 @@
 """Pooling over windows: maximum, average, power mean, and their inverses.  Level 11.
 
-A window is read as a strided copy (N, C, *output, *kernel) and reduced over its last axes.  The
-maximum is gathered by its index, so that among equal elements the first takes the whole gradient,
-as in PyTorch.
+The maximum is gathered by its index, so that among equal elements the first takes the whole
+gradient, as in PyTorch.
 """
 
 from __future__ import annotations
@@ -12,14 +11,13 @@ import functools
 import numpy as np
 
 from rushlight.base.dtypes import int64
-from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.shapes import numel
 from rushlight.ops.creation import filled
-from rushlight.ops.padding import padded
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.indexing import gather, scatter, take
-from rushlight.primitives.reduction import argmax
+from rushlight.primitives.reduction import argmax, window_argmax
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -88,20 +86,14 @@ class PoolWindows:
             size -= 1
         return size
 
-    def read(self, x: Tensor, value) -> Tensor:
-        """(N, C, *spatial) -> (N, C, *output, *kernel)."""
-        pads = [(0, 0), (0, 0)]
+    def borders(self) -> tuple[tuple[int, int], ...]:
+        """What is added before and after each axis so that the windows end where it does."""
+        found = []
         for n, k, s, a, d, o in zip(
             self.sizes, self.kernel, self.stride, self.padding, self.dilation, self.output
         ):
-            needed = (o - 1) * s + d * (k - 1) + 1
-            pads.append((a, max(needed - n - a, 0)))
-        x = padded(x, pads, value)
-        strides = contiguous_strides(x._node.shape)
-        outer = tuple([t * s for t, s in zip(strides[2:], self.stride)])
-        inner = tuple([t * d for t, d in zip(strides[2:], self.dilation)])
-        size = (*x._node.shape[:2], *self.output, *self.kernel)
-        return p.strided_read(x, x._scalar(0, int64), size, (*strides[:2], *outer, *inner))
+            found.append((a, (o - 1) * s + d * (k - 1) + 1 - n - a))
+        return tuple(found)
 
     def fits_exactly(self) -> bool:
         """Whether no window reaches beyond the input."""
@@ -111,22 +103,6 @@ class PoolWindows:
                 self.sizes, self.kernel, self.stride, self.dilation, self.output
             )
         )
-
-    def flat_positions(self) -> np.ndarray:
-        """Index into the flattened input of each window element: (*output, prod(kernel))."""
-        flat = np.zeros(self.output + self.kernel, np.int64)
-        for axis, step in enumerate(contiguous_strides(self.sizes)):
-            flat += self._spread(self._positions(axis) * step, axis)
-        return flat.reshape((*self.output, numel(self.kernel)))
-
-    def _positions(self, axis: int) -> np.ndarray:
-        start = np.arange(self.output[axis]) * self.stride[axis] - self.padding[axis]
-        return start[:, None] + np.arange(self.kernel[axis]) * self.dilation[axis]
-
-    def _spread(self, table: np.ndarray, axis: int) -> np.ndarray:
-        shape = [1] * (2 * self.rank)
-        shape[axis], shape[self.rank + axis] = table.shape
-        return table.reshape(shape)
 
 
 def pool_windows(name, rank, shape, kernel, stride, padding, dilation, ceil_mode) -> PoolWindows:
@@ -162,12 +138,6 @@ def unbatched(found: Tensor, was_batched: bool) -> Tensor:
     return found if was_batched else p.reshape(found, found._node.shape[1:])
 
 
-def _lowest(dtype):
-    if dtype.is_floating_point:
-        return float("-inf")
-    return np.iinfo(dtype.numpy).min
-
-
 # ---- maximum -------------------------------------------------------------------------------------
 
 
@@ -184,17 +154,16 @@ def _max_with_index(name, rank, input, kernel, stride, padding, dilation, ceil_m
     if dtype.is_complex or dtype.name == "bool":
         raise NotImplementedError(f'"{name}" not implemented for {dtype}')
     windows = pool_windows(name, rank, x._node.shape, kernel, stride, padding, dilation, ceil_mode)
-    seen = windows.read(x, _lowest(dtype))
-    flat = p.reshape(seen, (*seen._node.shape[: 2 + rank], numel(windows.kernel)))
-    index = argmax(flat, 2 + rank, True)
-    best = gather(flat, index, 2 + rank)
-    shape = best._node.shape[:-1]
+    index = window_argmax(
+        x, windows.kernel, windows.stride, windows.padding, windows.dilation, windows.output
+    )
+    lead, shape = x._node.shape[:2], index._node.shape
+    flat = p.reshape(x, (*lead, numel(windows.sizes)))
+    best = gather(flat, p.reshape(index, (*lead, numel(windows.output))), 2)
     values = named(unbatched(p.reshape(best, shape), was_batched), _MAX_LABELS[rank])
     if not with_index:
         return values
-    table = tensor_from_numpy(windows.flat_positions(), int64)
-    places = gather(p.expand(table, flat._node.shape), index, 2 + rank)
-    return values, unbatched(p.reshape(places, shape), was_batched)
+    return values, unbatched(index, was_batched)
 
 
 def _define_max_pool(rank: int):

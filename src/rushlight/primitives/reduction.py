@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import reduced_shape
+from rushlight.primitives.contraction import convolution_size
 from rushlight.tape.primitive import Primitive
 
 
@@ -22,6 +23,20 @@ def _index_of(x, axis, keepdim):
 
 def _along(x, axis):
     return x.shape, x.dtype
+
+
+def _windows_summed(x, kernel, stride, padding, dilation, kernel_dilation):
+    sizes = [
+        convolution_size(n, k, s, low, high, d, kd)
+        for n, k, s, (low, high), d, kd in zip(
+            x.shape[2:], kernel, stride, padding, dilation, kernel_dilation
+        )
+    ]
+    return (*x.shape[:2], *sizes), x.dtype
+
+
+def _windows_searched(x, kernel, stride, low, kernel_dilation, size):
+    return (*x.shape[:2], *size), int64
 
 
 def _reduction(name: str, grad_name: str) -> Primitive:
@@ -41,3 +56,25 @@ cumsum = Primitive("cumsum", "reduction", "opaque", 1, _along, ("axis",))
 cumprod = Primitive("cumprod", "reduction", "opaque", 1, _along, ("axis",))
 cummax = Primitive("cummax", "reduction", "opaque", 1, _along, ("axis",))
 cummin = Primitive("cummin", "reduction", "opaque", 1, _along, ("axis",))
+
+# x: (N, C, *spatial) -> (N, C, *output): sums of windows, as a convolution of each channel with
+# ones; the parameters are those of `convolution`.
+window_sum = Primitive(
+    "window_sum",
+    "reduction",
+    "opaque",
+    1,
+    _windows_summed,
+    ("kernel", "stride", "padding", "dilation", "kernel_dilation"),
+)
+# x: (N, C, *spatial) -> (N, C, *size): row-major position, in the spatial axes, of the first
+# largest element of each window.  `low` is the padding before each axis; every window holds an
+# element of x, and no padding is ever chosen.
+window_argmax = Primitive(
+    "window_argmax",
+    "reduction",
+    "opaque",
+    1,
+    _windows_searched,
+    ("kernel", "stride", "low", "kernel_dilation", "size"),
+)

@@ -16,7 +16,7 @@ def _matmul(x, y, transpose_x, transpose_y):
     return np.matmul(x, y)
 
 
-def _spread(x, dilation):
+def spread_by(x, dilation):
     """Zeros between the elements of the spatial axes."""
     if all(d == 1 for d in dilation):
         return x
@@ -26,7 +26,7 @@ def _spread(x, dilation):
     return result
 
 
-def _pad(x, padding):
+def padded_by(x, padding):
     """Zeros around the spatial axes; a negative amount removes elements."""
     crop = [slice(max(-low, 0), n - max(-high, 0)) for n, (low, high) in zip(x.shape[2:], padding)]
     x = x[(slice(None), slice(None), *crop)]
@@ -36,10 +36,24 @@ def _pad(x, padding):
     return x
 
 
+def windows_of(x, sizes, kernel, stride, kernel_dilation):
+    """(N, C, *output, *kernel) without copying: each output position sees its window."""
+    inner = x.strides[2:]
+    return np.lib.stride_tricks.as_strided(
+        x,
+        (*x.shape[:2], *sizes, *kernel),
+        (
+            *x.strides[:2],
+            *(s * t for s, t in zip(inner, stride)),
+            *(s * d for s, d in zip(inner, kernel_dilation)),
+        ),
+    )
+
+
 def _convolution(x, w, stride, padding, dilation, kernel_dilation, groups):
     rank = len(stride)
-    x = _pad(_spread(x, dilation), padding)
-    batch, channels = x.shape[:2]
+    x = padded_by(spread_by(x, dilation), padding)
+    batch = x.shape[0]
     outputs, per_group = w.shape[:2]
     sizes = tuple(
         max((n - (k - 1) * d - 1) // s + 1, 0)
@@ -47,17 +61,7 @@ def _convolution(x, w, stride, padding, dilation, kernel_dilation, groups):
     )
     if 0 in sizes or 0 in x.shape or 0 in w.shape:
         return np.zeros((batch, outputs, *sizes), x.dtype)
-    inner = x.strides[2:]
-    # (N, C, *output, *kernel) without copying: each output position sees its window.
-    windows = np.lib.stride_tricks.as_strided(
-        x,
-        (batch, channels, *sizes, *w.shape[2:]),
-        (
-            *x.strides[:2],
-            *(s * t for s, t in zip(inner, stride)),
-            *(s * d for s, d in zip(inner, kernel_dilation)),
-        ),
-    )
+    windows = windows_of(x, sizes, w.shape[2:], stride, kernel_dilation)
     kernel_axes = tuple(range(2 + rank, 2 + 2 * rank))
     parts = []
     for group in range(groups):

@@ -50,20 +50,26 @@ def swap_channels(w, groups):
     return reshape(swapped, (groups * inner, outputs // groups, *kernel))
 
 
-def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
-    """Convolve g, spread by the stride, with the flipped kernel."""
+def input_pads(g, x, kernel, stride, padding, dilation, kernel_dilation):
+    """What is padded to g, spread by the stride, so that the kernel gives a cotangent like x."""
     pads = []
     for n, k, (low, _), s, d, kd, size in zip(
-        x.shape[2:], w.shape[2:], padding, stride, dilation, kernel_dilation, g.shape[2:]
+        x.shape[2:], kernel, padding, stride, dilation, kernel_dilation, g.shape[2:]
     ):
         reach = (k - 1) * kd
         before = reach - low
         spread = (size - 1) * s + 1 if size else 0
         needed = (n - 1) * d + 1 + reach
         pads.append((before, needed - spread - before))
+    return tuple(pads)
+
+
+def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
+    """Convolve g, spread by the stride, with the flipped kernel."""
+    pads = input_pads(g, x, w.shape[2:], stride, padding, dilation, kernel_dilation)
     flipped = swap_channels(flip_spatial(conjugate(w)), groups)
     # Where x was spread, only each d-th position belongs to an element of x: stride by it.
-    return convolution(g, flipped, dilation, tuple(pads), stride, kernel_dilation, groups)
+    return convolution(g, flipped, dilation, pads, stride, kernel_dilation, groups)
 
 
 def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):

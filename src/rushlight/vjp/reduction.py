@@ -8,6 +8,7 @@ from rushlight.primitives import reduction as p
 from rushlight.primitives.elementwise import add, cast, div, eq, mul
 from rushlight.primitives.movement import concatenate, expand, reshape, strided_read
 from rushlight.vjp.broadcast import conjugate, filled
+from rushlight.vjp.contraction import input_pads
 from rushlight.vjp.table import OUT, define, nondifferentiable, wrt
 
 
@@ -121,6 +122,12 @@ def _part(x, axis, start, stop):
     return strided_read(x, offset, _slab(shape, axis, stop - start), strides)
 
 
+def _window_sum_vjp(g, out, x, kernel, stride, padding, dilation, kernel_dilation):
+    """Each element takes the cotangents of the windows it is in."""
+    pads = input_pads(g, x, kernel, stride, padding, dilation, kernel_dilation)
+    return p.window_sum(g, kernel, dilation, pads, stride, kernel_dilation)
+
+
 define(p.reduce_sum, __name__, wrt(_sum_vjp))
 define(p.reduce_prod, __name__, wrt(_prod_vjp, 0))
 define(p.reduce_max, __name__, wrt(_extremum_vjp, 0, OUT))
@@ -131,3 +138,5 @@ define(p.cumsum, __name__, wrt(_cumsum_vjp))
 define(p.cumprod, __name__, wrt(_cumprod_vjp, 0))
 nondifferentiable(p.cummax, __name__)
 nondifferentiable(p.cummin, __name__)
+define(p.window_sum, __name__, wrt(_window_sum_vjp))
+nondifferentiable(p.window_argmax, __name__)
