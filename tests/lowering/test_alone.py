@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
-from rushlight.primitives import indexing, movement, reduction
+from rushlight.primitives import contraction, indexing, movement, reduction
 from tests.lowering.executors import compare, run
 
 DTYPES = ("float32", "float64", "float16", "bfloat16", "int64", "int32", "int8", "uint8", "bool")
@@ -254,3 +254,35 @@ def test_a_number_fills_a_tensor_of_every_dtype(dtype) -> None:
         return [x, y]
 
     compare(program)
+
+
+INTEGERS = ("int64", "int32", "int16", "int8", "uint8", "bool")
+PRODUCTS = [((3, 4), (4, 5)), ((1, 4), (4, 1)), ((2, 1, 3, 70), (5, 70, 40)), ((7, 3, 3), (3, 3))]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize(("x", "y"), PRODUCTS)
+def test_products_of_integers_and_bools(dtype, x, y) -> None:
+    """They wrap around; bools are joined by or."""
+
+    def program():
+        first, second = filled(x, dtype), filled(y, dtype, 2)
+        results = [contraction.matmul(first, second, False, False)]
+        turned = [t.transpose(-1, -2).contiguous() for t in (first, second)]
+        results.append(contraction.matmul(turned[0], second, True, False))
+        results.append(contraction.matmul(first, turned[1], False, True))
+        results.append(contraction.matmul(turned[0], turned[1], True, True))
+        return results
+
+    compare(program)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
+@pytest.mark.parametrize(("x", "y"), PRODUCTS)
+def test_16_bit_products_are_added_in_float32(dtype, x, y) -> None:
+    def program():
+        first, second = filled(x, dtype) * 0.1, filled(y, dtype, 2) * 0.1
+        views = first.transpose(-1, -2), second.transpose(-1, -2)
+        return [first @ second, views[1] @ views[0]]
+
+    compare(program, rtol=TOLERANCE[dtype])
