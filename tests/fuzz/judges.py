@@ -41,7 +41,7 @@ SETTINGS: dict[str, dict[str, Any]] = {
     "cut after each operation": {"eager": True},
     "cut after 3 operations": {"node_cap": 3},
     "cut after 13 operations": {"node_cap": 13},
-    "cut after 300 bytes": {"byte_budget": 300},
+    "cut after 29 operations": {"node_cap": 29},
 }
 
 

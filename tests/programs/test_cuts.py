@@ -16,7 +16,7 @@ CUTS = {
     "after each operation": {"eager": True},
     "after 7 operations": {"node_cap": 7},
     "after 100 operations": {"node_cap": 100},
-    "after 20 kB": {"byte_budget": 20_000},
+    "after 33 operations": {"node_cap": 33},
 }
 
 

@@ -24,8 +24,8 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "RUSHLIGHT_VERIFY": (0, int, "1: check every program after each pass that changed it"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
-    "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of results recorded before a flush; 0: an eighth "
-                              "of the machine's memory"),
+    "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of operands that only the tape keeps alive before a "
+                              "flush; 0: an eighth of the machine's memory"),
     "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
 }  # fmt: skip
 

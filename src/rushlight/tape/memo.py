@@ -23,6 +23,8 @@ from rushlight.tape.primitive import Primitive
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SPELLINGS = _PACKAGE_FOLDER + "ops" + os.sep
 _OPTIMIZERS = _PACKAGE_FOLDER + "optim" + os.sep
+# Begins the reason to cut where the leaves of a segment take much memory.
+BYTE_BUDGET = "byte budget"
 CO_NESTED = 0x10  # as in `inspect`, which is slow to import
 
 
@@ -57,6 +59,7 @@ class Step:
     """One position of the trie; immutable in what it says about its operation.
 
     cut: reason to flush right after this operation, or None.
+    leaf_bytes: of the leaves of the segment so far.
     saves: for each mask of operands that need a gradient, which values backward reads.
     plans: live set at a flush that ended here -> plan.
     blocks: what may be replayed from here on, by the caller's key (`tape/block.py`); None: nothing.
@@ -65,7 +68,7 @@ class Step:
     __slots__ = (
         "key", "primitive", "params", "shape", "dtype", "device", "operands", "outputs",
         "vjp", "saves", "cut", "next", "children", "plans", "uses", "parent", "first", "depth",
-        "total_bytes", "line", "blocks",
+        "leaf_bytes", "line", "blocks",
     )  # fmt: skip
 
     def __init__(self, key, parent: Step | None, primitive, params, shape, dtype, device) -> None:
@@ -87,7 +90,7 @@ class Step:
         self.parent = parent
         self.first: Step | None = None
         self.depth = 0
-        self.total_bytes = 0
+        self.leaf_bytes = 0
         self.line: Line | None = None
         self.blocks: dict[Any, Any] | None = None
 
@@ -177,18 +180,16 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
         step.outputs = tuple(
             _output_step(step, index, shape, dtype) for index, (shape, dtype) in enumerate(inferred)
         )
-        new_bytes = sum(numel(s.shape) * s.dtype.itemsize for s in step.outputs)
     else:
         shape, dtype = inferred
         step = Step(key, parent, primitive, params, shape, dtype, device)
-        new_bytes = numel(shape) * dtype.itemsize
     step.operands = tuple(Operand(n.shape, n.dtype, n.device) for n in inputs)
     step.vjp = primitive.vjp
     if step.vjp is not None:
         step.saves = step.vjp.saves_by_mask(len(inputs))
     step.line = user_line()
     step.depth = parent.depth + 1 + len(step.outputs)
-    step.total_bytes = parent.total_bytes + new_bytes
+    step.leaf_bytes = parent.leaf_bytes
     step.first = parent.first or step
     step.cut = _reason_to_cut(parent, step)
     return step
@@ -198,8 +199,9 @@ def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
     """The step of a leaf's first use."""
     step = Step(spec.key, parent, spec.primitive, (), spec.shape, spec.dtype, spec.device)
     step.depth = parent.depth + 1
-    # A leaf's bytes count too: a pending tape keeps them alive.
-    step.total_bytes = parent.total_bytes + numel(spec.shape) * spec.dtype.itemsize
+    # A pending tape keeps its leaves alive.  Results take no memory before the flush, and then only
+    # while they are read.
+    step.leaf_bytes = parent.leaf_bytes + numel(spec.shape) * spec.dtype.itemsize
     step.first = parent.first
     return step
 
@@ -226,8 +228,8 @@ def _reason_to_cut(parent: Step, step: Step) -> str | None:
         return "eager mode"
     if step.depth >= config.node_cap:
         return f"node cap of {config.node_cap}"
-    if step.total_bytes >= config.byte_budget:
-        return f"byte budget of {config.byte_budget}"
+    if step.leaf_bytes >= config.byte_budget:
+        return f"{BYTE_BUDGET} of {config.byte_budget}"
     return None
 
 

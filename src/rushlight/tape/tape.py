@@ -10,6 +10,7 @@ from __future__ import annotations
 import itertools
 import sys
 import threading
+from collections import Counter
 from typing import Any
 
 from rushlight.base.config import config
@@ -19,6 +20,7 @@ from rushlight.base.stats import stats
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import (
     BUFFER,
+    BYTE_BUDGET,
     NO_STEP,
     Step,
     last_operation,
@@ -31,6 +33,7 @@ from rushlight.tape.memo import (
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 
 _segments = itertools.count(1)
+_getrefcount = sys.getrefcount
 
 # One flush at a time; a pending value read by another thread is computed under it too.
 flush_lock = lock_known_to_forks("flush")
@@ -134,7 +137,7 @@ class Tape:
         values that depend on it are lost, and in-place writes among them are taken back.
         An interrupt leaves the tape as it was: the next read executes it again.
         """
-        if not self.nodes:
+        if not self.nodes or (reason.startswith(BYTE_BUDGET) and self._is_within_budget()):
             return
         if self.flushing:
             raise InternalError("a flush was asked for inside a flush")
@@ -157,6 +160,27 @@ class Tape:
                 if type(storage.value.value) is FlushFailed:
                     storage.restore(old)
             raise error
+
+    def _is_within_budget(self) -> bool:
+        """Whether a flush would free little memory: others refer to most of the leaves too.
+
+        Counting begins again here, so the question is asked once for each budget's worth of leaves.
+        """
+        referred = Counter(
+            id(operand)
+            for node in self.nodes
+            if node.inputs.__class__ is tuple
+            for operand in node.inputs
+        )
+        held = 0
+        for node in self.nodes:
+            # The tape's list, the loop variable and the argument of getrefcount refer to it.
+            if node.value is not None and _getrefcount(node) <= 3 + referred[id(node)]:
+                held += getattr(node.value, "nbytes", 0)
+        if held >= config.byte_budget:
+            return False
+        self.step.leaf_bytes = held
+        return True
 
     def drop(self) -> None:
         """Forget the recorded operations (their values are lost); for tests of the memo only."""
