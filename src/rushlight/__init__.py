@@ -106,6 +106,7 @@ _LAZY_MODULES = (
     "masked",
     "nn",
     "optim",
+    "profiler",
     "serialization",
     "signal",
     "special",

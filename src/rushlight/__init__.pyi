@@ -16,6 +16,7 @@ from rushlight import nn as nn
 from rushlight import ops as ops
 from rushlight import optim as optim
 from rushlight import primitives as primitives
+from rushlight import profiler as profiler
 from rushlight import random as random
 from rushlight import reference as reference
 from rushlight import rng as rng

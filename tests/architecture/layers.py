@@ -36,6 +36,7 @@ LEVELS: dict[str, int] = {
 LIBRARY_LEVEL = 12
 LIBRARY: tuple[str, ...] = (
     "random",
+    "profiler",
     "autograd",
     "linalg",
     "fft",
@@ -124,6 +125,8 @@ def imports_of(root: Path) -> list[Import]:
 def folder_of(module: str) -> str:
     """The folder (or top-level file) that decides a module's level."""
     parts = module.split(".")
+    if parts[-1] == "__main__":  # what `python -m` starts stands above all
+        return "__main__"
     return parts[1] if len(parts) > 1 else "__init__"
 
 

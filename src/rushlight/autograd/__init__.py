@@ -1,5 +1,8 @@
 """Automatic differentiation under its public names, as `torch.autograd`.  Level: autograd (12)."""
 
+import importlib
+from typing import Any
+
 from rushlight.autograd import anomaly_mode, function, functional, grad_mode, graph
 from rushlight.autograd.anomaly_mode import detect_anomaly, set_detect_anomaly
 from rushlight.autograd.differentiation import backward, grad
@@ -24,6 +27,16 @@ __all__ = [
     "graph",
     "inference_mode",
     "no_grad",
+    "profiler",
     "set_detect_anomaly",
     "set_grad_enabled",
 ]
+
+# They know the compiler, which a program that only differentiates need not load.
+_LATER = ("profiler", "profiler_util")
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LATER:
+        return importlib.import_module(f"{__name__}.{name}")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -17,6 +17,7 @@ from rushlight import __version__
 COMMANDS: dict[str, str] = {
     "doctor": "check this installation and this machine",
     "run": "run an unmodified PyTorch script on rushlight",
+    "trace": "run a script and write a page that shows what it did",
     "demo": "train a small network on real handwritten digits",
 }
 STOPPED = 130
@@ -67,9 +68,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _options(parser: argparse.ArgumentParser, words: list[str]) -> argparse.Namespace:
-    if words[:1] != ["run"] or words[1:2] in (["-h"], ["--help"]):
+    if words[:1] not in (["run"], ["trace"]) or words[1:2] in (["-h"], ["--help"]):
         return parser.parse_args(words)
-    # Everything behind `run` is the script's; argparse would take its options for ours.
-    options = parser.parse_args(["run"])
+    # What follows is the script's; argparse would take its options for ours.
+    options = parser.parse_args(words[:1])
     options.program = words[1:]
     return options

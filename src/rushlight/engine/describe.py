@@ -30,6 +30,10 @@ _SHORT = {
 }  # fmt: skip
 
 
+# Name of a dtype, and a shape.
+Shaped = tuple[str, tuple[int, ...]]
+
+
 @dataclass(frozen=True)
 class KernelFacts:
     """One kernel of a plan.
@@ -38,7 +42,7 @@ class KernelFacts:
     them, each once.
     flops: floating-point operations of one run; moved: bytes it must read and write at least.
     itemsize: bytes of the elements it computes with.
-    loops: its loops and their extents.  inputs, outputs: shapes and dtypes.
+    loops: its loops and their extents.  inputs, outputs: dtypes and shapes.
     """
 
     name: str
@@ -48,8 +52,8 @@ class KernelFacts:
     moved: int
     itemsize: int
     loops: str
-    inputs: tuple[str, ...]
-    outputs: tuple[str, ...]
+    inputs: tuple[Shaped, ...]
+    outputs: tuple[Shaped, ...]
 
 
 def facts_of(compiled: Any, step: NativeStep) -> KernelFacts:
@@ -67,8 +71,7 @@ def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:
     else:
         flops, moved, loops = _nest_cost(schedule, step, kernel)
     program = schedule.program.values
-    described = {slot: f"{program[slot].dtype.name}{list(program[slot].shape)}"
-                 for slot in dict.fromkeys(step.buffers)}  # fmt: skip
+    slots = list(dict.fromkeys(step.buffers))
     return KernelFacts(
         kernel_name(schedule, step),
         tuple(v.primitive.name for v in values),
@@ -77,9 +80,18 @@ def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:
         moved,
         max(program[slot].dtype.itemsize for slot in step.written),
         loops,
-        tuple(text for slot, text in described.items() if slot not in step.written),
-        tuple(text for slot, text in described.items() if slot in step.written),
+        tuple(_shaped(program[slot]) for slot in slots if slot not in step.written),
+        tuple(_shaped(program[slot]) for slot in slots if slot in step.written),
     )
+
+
+def _shaped(value: Value) -> Shaped:
+    return value.dtype.name, tuple(value.shape)
+
+
+def shaped_text(shaped: Shaped) -> str:
+    """As `float32[2, 3]`."""
+    return f"{shaped[0]}{list(shaped[1])}"
 
 
 def _lines_of(values: list[Value]) -> tuple[Line, ...]:

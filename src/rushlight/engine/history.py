@@ -12,6 +12,7 @@ from typing import Any
 
 from rushlight.base.observe import (
     FLUSH,
+    FUNCTION,
     KERNEL,
     LIBRARY,
     PLAN,
@@ -19,7 +20,7 @@ from rushlight.base.observe import (
     Event,
     clock,
 )
-from rushlight.engine.describe import KernelFacts, facts_of
+from rushlight.engine.describe import KernelFacts, Shaped, facts_of
 from rushlight.engine.steps import NativeStep
 from rushlight.schedule.pretty import print_program
 from rushlight.schedule.program import program_of
@@ -33,9 +34,10 @@ class Run:
     """One stretch of time on one thread.
 
     line: of a flush, the line that asked for it; of a reference operation, the one it was recorded
-    at.  shapes: of the operands, as `float32[2, 3]`.
+    at.  shapes: dtypes and shapes of the operands.  stack: of a function, who called it.
     facts, step: of a kernel.  compiled: of a kernel, a compile or a flush that ran compiled.
     counts: of a flush: operations run, dropped, and values kept; of recording: nodes.
+    kept_bytes: of a flush, bytes of the values it made and kept.
     tape: of a flush that ran by reference rules alone, the tape as text.
     """
 
@@ -45,11 +47,13 @@ class Run:
     end: float
     thread: int
     line: Line | None = None
-    shapes: tuple[str, ...] = ()
+    shapes: tuple[Shaped, ...] = ()
+    stack: tuple[str, ...] = ()
     facts: KernelFacts | None = None
     step: NativeStep | None = None
     compiled: Any = None
     counts: tuple[int, ...] = ()
+    kept_bytes: int = 0
     tape: str = ""
 
     @property
@@ -95,6 +99,7 @@ class History:
         run.line = user_line()
         run.compiled = plan.compiled
         run.counts = (len(plan.instructions), plan.dropped, len(plan.live))
+        run.kept_bytes = sum(getattr(nodes[slot].value, "nbytes", 0) for slot in plan.live)
         if run.compiled is None and self.with_tapes:
             run.tape = print_program(program_of(plan, nodes))
         began = self._flushed.get(run.thread, self.began)
@@ -119,7 +124,10 @@ class History:
 
     def _reference(self, run: Run, step: Any) -> None:
         run.line = step.line
-        run.shapes = tuple(f"{o.dtype.name}{list(o.shape)}" for o in step.operands)
+        run.shapes = tuple((o.dtype.name, tuple(o.shape)) for o in step.operands)
+
+    def _function(self, run: Run, detail: Any) -> None:
+        run.shapes, run.stack = detail
 
 
 _DESCRIBE = {
@@ -128,4 +136,5 @@ _DESCRIBE = {
     KERNEL: History._kernel,
     LIBRARY: History._library,
     REFERENCE: History._reference,
+    FUNCTION: History._function,
 }

@@ -1,0 +1,130 @@
+"""The older profiler, as `torch.autograd.profiler`.  Level: autograd (12).
+
+Its table and averages are those of `rushlight.profiler`; it knows no steps.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from rushlight.profiler.events import EventList, FunctionEvent, FunctionEventAvg
+from rushlight.profiler.export import export_chrome_trace, export_stacks
+from rushlight.profiler.ranges import record_function
+from rushlight.profiler.session import Options, Session
+
+__all__ = ["EventList", "FunctionEvent", "profile", "record_function"]
+
+
+class profile:
+    """Profile a block; see `rushlight.profiler.profile` for the arguments.
+
+    enabled: False makes the block run unwatched.
+    """
+
+    def __init__(
+        self,
+        enabled: bool = True,
+        *,
+        use_cuda: bool = False,
+        use_device: str | None = None,
+        record_shapes: bool = False,
+        with_flops: bool = False,
+        profile_memory: bool = False,
+        with_stack: bool = False,
+        with_modules: bool = False,
+        use_kineto: bool = False,
+        use_cpu: bool = True,
+        experimental_config: Any = None,
+        acc_events: bool = False,
+        custom_trace_id_callback: Any = None,
+        post_processing_timeout_s: float | None = None,
+    ) -> None:
+        self.enabled = enabled
+        self.entered = False
+        self.options = Options(record_shapes, profile_memory, with_stack, with_flops)
+        self._session: Session | None = None
+        self._events: EventList | None = None
+
+    def __enter__(self) -> profile:
+        if not self.enabled:
+            return self
+        if self.entered:
+            raise RuntimeError("Profiler context manager is not reentrant")
+        self.entered = True
+        self._session = Session(self.options)
+        self._session.start()
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        session, self._session = self._session, None
+        if session is not None:
+            session.stop()
+            self._events = session.events()
+
+    def __repr__(self) -> str:
+        if self._events is None:
+            return "<unfinished torch.autograd.profile>"
+        return repr(list(self._events))
+
+    def __str__(self) -> str:
+        if self._events is None:
+            return "<unfinished torch.autograd.profile>"
+        return str(self._events)
+
+    @property
+    def function_events(self) -> EventList:
+        """The events.  Raises: RuntimeError before the block ended."""
+        if self._events is None:
+            raise RuntimeError("Profiler didn't finish running")
+        return self._events
+
+    @property
+    def self_cpu_time_total(self) -> float:
+        """Microseconds of everything."""
+        return self.function_events.self_cpu_time_total
+
+    def table(
+        self,
+        sort_by: str | None = None,
+        row_limit: int = 100,
+        max_src_column_width: int = 75,
+        max_name_column_width: int = 55,
+        max_shapes_column_width: int = 80,
+        header: str | None = None,
+        top_level_events_only: bool = False,
+    ) -> str:
+        """The events as text; see `EventList.table`."""
+        return self.function_events.table(
+            sort_by,
+            row_limit,
+            max_src_column_width,
+            max_name_column_width,
+            max_shapes_column_width,
+            header,
+            top_level_events_only,
+        )
+
+    def key_averages(
+        self,
+        group_by_input_shape: bool = False,
+        group_by_stack_n: int = 0,
+        group_by_overload_name: bool = False,
+    ) -> EventList:
+        """Events averaged by name (and shapes, and frames of the stack)."""
+        return self.function_events.key_averages(
+            group_by_input_shape, group_by_stack_n, group_by_overload_name
+        )
+
+    def total_average(self) -> FunctionEventAvg:
+        """Everything in one sum."""
+        return self.function_events.total_average()
+
+    def export_chrome_trace(self, path: str | os.PathLike) -> None:
+        """Write the events in Chrome's format."""
+        export_chrome_trace(self.function_events, path, {})
+
+    def export_stacks(self, path: str | os.PathLike, metric: str = "self_cpu_time_total") -> None:
+        """Write stacks with their times; needs `with_stack`."""
+        assert self.options.with_stack, "export_stacks() requires with_stack=True"
+        export_stacks(self.function_events, path, metric)
