@@ -21,6 +21,18 @@ def test_the_example_prints_what_the_readme_shows() -> None:
     assert got == pytest.approx([float(number) for number in NUMBER.findall(shown)], rel=0.05)
 
 
+def without_numbers(text: str) -> str:
+    """Times, speeds and shares differ from machine to machine, and with them the spaces before."""
+    text = re.sub(r"-?\d[\d.]*(e[+-]\d+)?", "#", text)
+    return re.sub(r"of (memory|arithmetic)", "of it", re.sub(r" +", " ", text))
+
+
+def test_the_compiler_says_of_itself_what_the_readme_shows() -> None:
+    shown, printed = readme.block("look inside output", TEXT), readme.look_inside(TEXT)
+    assert without_numbers(printed) == without_numbers(shown)
+    assert "softmax_2048x2048_f32" in shown and shown.count("\n") < 40
+
+
 def test_the_reading_order_names_files_of_about_the_length_it_says() -> None:
     assert len(readme.ROW.findall(TEXT)) == 11
     assert readme.wrong_counts(TEXT) == []

@@ -1,4 +1,4 @@
-"""Fill in what the README shows and does not write itself: an example's output, line counts.
+"""Fill in what the README shows and does not write itself: examples' output, line counts.
 
     python tools/readme.py           writes them
     python tools/readme.py --check   says whether the line counts are about right
@@ -8,6 +8,7 @@ In: README.md.  Out: README.md.  Tests compare the example's output with what th
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -34,6 +35,14 @@ def run_example(text: str) -> str:
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
+def look_inside(text: str) -> str:
+    """What the compiler says of itself in the README's second example: the standard error."""
+    command = [sys.executable, "-c", block("look inside", text)]
+    environment = {**os.environ, "RUSHLIGHT_EXECUTOR": "compiled"}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return result.stderr.replace("<string>", "softmax.py")
+
+
 def lines_of(name: str) -> int:
     """The number of lines of a source file."""
     return len((ROOT / "src" / "rushlight" / name).read_text(encoding="utf-8").splitlines())
@@ -51,9 +60,15 @@ def wrong_counts(text: str) -> list[str]:
 def filled_in(text: str) -> str:
     """The README with its output and line counts as they are now."""
     text = ROW.sub(lambda row: f"| `{row[1]}` | {lines_of(row[1])} |", text)
-    head, marker, rest = text.partition("<!-- output -->\n```text\n")
+    text = with_block(text, "look inside output", look_inside(text))
+    return with_block(text, "output", run_example(text))
+
+
+def with_block(text: str, marker: str, content: str) -> str:
+    """The README with `content` in the text block that follows `<!-- marker -->`."""
+    head, found, rest = text.partition(f"<!-- {marker} -->\n```text\n")
     _, fence, tail = rest.partition("```\n")
-    return head + marker + run_example(text) + fence + tail
+    return head + found + content + fence + tail
 
 
 def main(words: list[str]) -> int:

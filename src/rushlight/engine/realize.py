@@ -48,15 +48,16 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     if watchers or plan.compiled is None or plan.compiled.wants_nodes:
         expand(nodes)
     error = _run(plan, nodes)
+    ended = clock()  # reports that watchers print are no part of the flush
     if watchers:
-        tell(FLUSH, reason, started, (plan, nodes))
+        tell(FLUSH, reason, started, (plan, nodes), ended)
     _release(plan, nodes)
     stats.flushes += 1
     stats.flush_reasons[reason] = stats.flush_reasons.get(reason, 0) + 1
     stats.operations_executed += len(plan.instructions)
     stats.operations_dropped += plan.dropped
     if config.debug >= 1:
-        milliseconds = (clock() - started) * 1e3
+        milliseconds = (ended - started) * 1e3
         print(
             f"rushlight: flush ({reason}): {len(nodes)} nodes, {len(plan.instructions)} run, "
             f"{plan.dropped} dropped, {len(plan.live)} kept, {milliseconds:.2f} ms",
