@@ -12,7 +12,7 @@ import os
 import threading
 
 # Whoever holds one of these may take those that stand after it, never one before it.
-LOCKS = ("workers", "flush", "kernels", "threads", "llvm", "memory")
+LOCKS = ("workers", "flush", "draws", "kernels", "threads", "llvm", "memory")
 
 _locks = {name: threading.RLock() for name in LOCKS}
 

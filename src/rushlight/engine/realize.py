@@ -11,6 +11,7 @@ import functools
 import importlib
 import sys
 from collections import deque
+from collections.abc import Callable
 from types import ModuleType
 
 from rushlight.base.config import config
@@ -18,6 +19,7 @@ from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
+from rushlight.rng import machine
 from rushlight.tape.block import Segment, expand
 from rushlight.tape.memo import Step
 from rushlight.tape.tape import Tape
@@ -80,6 +82,11 @@ def _compiler() -> ModuleType:
     return importlib.import_module("rushlight.engine.compiled")
 
 
+def _draw(name: str) -> Callable[..., None]:
+    """A function for long random draws; see `rng/machine.py`."""
+    return importlib.import_module("rushlight.engine.draws").draw(name)
+
+
 def _plan_for(nodes: Segment, step: Step) -> Plan:
     # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
     # counts as 0: who else refers to it changes nothing.
@@ -138,3 +145,4 @@ if config.debug >= 2:
     importlib.import_module("rushlight.engine.report").set_debug(config.debug, config.debug_kernels)
 
 Tape.execute = staticmethod(execute)
+machine.make = _draw

@@ -48,7 +48,7 @@ def _selected(
     strides: tuple[int, ...] | None,
     dtype: DType,
 ) -> Tensor:
-    return drawn(shape, strides, dtype, lambda *_: dropped_and_kept[flips])
+    return drawn(shape, strides, dtype, lambda *_: dropped_and_kept.take(flips))
 
 
 def _scaled(dtype: DType, p: float) -> np.ndarray:

@@ -11,7 +11,7 @@ import math
 
 import numpy as np
 
-from rushlight.rng import rounding
+from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import libm, standard_pairs
 
@@ -25,6 +25,8 @@ def uniform(
     low = rounding.round_number(low, bound_dtype)
     high = rounding.round_number(high, bound_dtype)
     span = rounding.round_number(high - low, bound_dtype)
+    if dtype in ("float32", "float64") and (low, high) != (0.0, 1.0) and machine.is_worth(count):
+        return _between_by_machine(generator, count, dtype, low, span, high)
     if dtype == "float64":
         values = generator.doubles(count)
         if (low, high) == (0.0, 1.0):
@@ -39,6 +41,15 @@ def uniform(
     return _excluding_upper_bound(values, low, high, dtype)
 
 
+def _between_by_machine(generator, count, dtype, low, span, high) -> np.ndarray:
+    if dtype == "float64":
+        words = generator.words(2 * count)
+        target = words.view(np.float64)
+        return machine.run("doubles_between", words, target, count, low, span, high)
+    words = generator.words(count)
+    return machine.run("floats_between", words, words.view(np.float32), count, low, span, high)
+
+
 def _excluding_upper_bound(values: np.ndarray, low: float, high: float, dtype: str) -> np.ndarray:
     """Rounding can reach `high`, which is outside the interval; `low` takes its place."""
     bounds = rounding.round_to(np.asarray([low, high]), dtype)
@@ -50,7 +61,7 @@ def exponential(
     generator: MersenneTwister, count: int, dtype: str, rate: float = 1.0
 ) -> np.ndarray:
     """`count` exponential numbers with `rate`.  Source: at::exponential_ on CPU."""
-    values = (-1.0 / rate) * libm(math.log1p, -generator.doubles(count))
+    values = (-1.0 / rate) * libm("log1p", -generator.doubles(count))
     return rounding.round_to(values, dtype)
 
 
@@ -58,7 +69,7 @@ def cauchy(
     generator: MersenneTwister, count: int, dtype: str, median: float = 0.0, sigma: float = 1.0
 ) -> np.ndarray:
     """`count` Cauchy numbers.  Source: at::cauchy_ on CPU."""
-    tangents = libm(math.tan, math.pi * (generator.doubles(count) - 0.5))
+    tangents = libm("tan", math.pi * (generator.doubles(count) - 0.5))
     return rounding.round_to(rounding.fused_multiply_add_f64(tangents, sigma, median), dtype)
 
 
@@ -67,11 +78,4 @@ def log_normal(
 ) -> np.ndarray:
     """exp of normal numbers, by pairs whatever the count.  Source: at::log_normal_ on CPU."""
     normals = rounding.fused_multiply_add_f64(standard_pairs(generator, count), std, mean)
-    return rounding.round_to(libm(_exp_to_infinity, normals), dtype)
-
-
-def _exp_to_infinity(x: float) -> float:
-    try:
-        return math.exp(x)
-    except OverflowError:
-        return math.inf
+    return rounding.round_to(libm("exp", normals), dtype)

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from rushlight.rng import rounding
+from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import libm
 
@@ -37,10 +37,18 @@ def integers(generator: MersenneTwister, count: int, dtype: str, low: int, high:
     elif span >= WIDE_RANGE:
         values = (generator.long_words(count) % np.uint64(span)).view(np.int64) + np.int64(low)
     else:
-        values = (generator.words(count) % np.uint32(span)).astype(np.int64) + np.int64(low)
+        values = _remainders(generator.words(count), span) + np.int64(low)
     if dtype == "uint64":
         return values.view(np.uint64)
     return rounding.round_to(values, dtype)
+
+
+def _remainders(words: np.ndarray, span: int) -> np.ndarray:
+    """Words modulo a span below 2**32, as int64."""
+    if machine.is_worth(words.size):
+        values = np.empty(words.size, np.int64)
+        return machine.run("remainders", words, values, words.size, k=span)
+    return (words % np.uint32(span)).astype(np.int64)
 
 
 def _low_moved_inwards(low: int, dtype: str) -> int:
@@ -85,8 +93,11 @@ def _random_order(generator: MersenneTwister, count: int) -> np.ndarray:
         return _long_permutation(generator, count)
     if count < 2:
         return np.arange(count)
+    words = generator.words(count - 1)
+    if machine.is_worth(count):
+        return machine.run("shuffle", words, np.empty(count, np.int64), count)
     remaining = np.arange(count, 1, -1, dtype=np.uint32)
-    targets = (generator.words(count - 1) % remaining).astype(np.int64)
+    targets = (words % remaining).astype(np.int64)
     return _after_swaps(count, targets + np.arange(count - 1))
 
 
@@ -165,6 +176,9 @@ def bernoulli(generator: MersenneTwister, count: int, dtype: str, probability: f
 
 def dropout_mask(generator: MersenneTwister, count: int, probability: float) -> np.ndarray:
     """The same flips as `bernoulli`, as a bool array."""
+    if machine.is_worth(count):
+        flips = np.empty(count, np.bool_)
+        return machine.run("coins", generator.words(2 * count), flips, count, probability)
     return generator.doubles(count) < probability
 
 
@@ -186,18 +200,14 @@ def bernoulli_each(
 def coins_as(flips: np.ndarray, dtype: str) -> np.ndarray:
     """A bool array as zeros and ones of `dtype`."""
     if dtype == "bfloat16":
-        return np.where(flips, np.uint16(0x3F80), np.uint16(0))
+        return flips * np.uint16(0x3F80)
     return flips.astype(np.dtype(dtype))
 
 
 def geometric(generator: MersenneTwister, count: int, dtype: str, probability: float) -> np.ndarray:
     """Trials up to the first success.  Source: at::geometric_ on CPU."""
-    logarithms = libm(_log_from_zero, generator.doubles(count))
+    logarithms = libm("log", generator.doubles(count))
     return rounding.round_to(np.ceil(logarithms / math.log1p(-probability)), dtype)
-
-
-def _log_from_zero(x: float) -> float:
-    return math.log(x) if x > 0.0 else -math.inf
 
 
 def poisson(generator: MersenneTwister, rates: np.ndarray, dtype: str) -> np.ndarray:

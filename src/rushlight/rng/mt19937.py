@@ -7,9 +7,14 @@ PyTorch's layout of 5056 bytes, so states can be carried over in both directions
 
 from __future__ import annotations
 
+import ctypes
+import functools
 import secrets
 
 import numpy as np
+
+from rushlight.base.forks import lock_known_to_forks
+from rushlight.rng import machine
 
 #: The seed of a new generator, and of no other: chosen by PyTorch, kept for equal streams.
 DEFAULT_SEED = 67280421310721
@@ -37,6 +42,12 @@ STATE_DTYPE = np.dtype(
 STATE_BYTES = STATE_DTYPE.itemsize
 LEGACY_STATE_BYTES = STATE_BYTES - 8
 
+# From here on machine code makes whole blocks; NumPy makes the ends.
+_MACHINE_WORDS = 2 * BLOCK_WORDS
+
+# Words are drawn in several steps; two threads must not be given the same ones.
+_draw_lock = lock_known_to_forks("draws")
+
 _WORD_LIMIT = 1 << 32
 _SEED_LIMIT = 1 << 64
 
@@ -47,10 +58,12 @@ class MersenneTwister:
     Source: at::CPUGeneratorImpl; the words are those of NumPy's RandomState with the same seed.
     """
 
-    __slots__ = ("_float_spare", "_fresh", "_seed", "_words", "spare_normal")
+    __slots__ = ("_bits", "_float_spare", "_fresh", "_memory", "_seed", "_words", "spare_normal")
 
     def __init__(self, seed: int = DEFAULT_SEED) -> None:
-        self._words = np.random.RandomState(0)
+        self._bits = np.random.MT19937(0)
+        self._words = np.random.RandomState(self._bits)
+        self._memory: np.ndarray | None = None
         #: The second value of the last small-path normal pair, or None.
         self.spare_normal: float | None = None
         self.reseed(seed)
@@ -81,9 +94,36 @@ class MersenneTwister:
 
     def words(self, count: int) -> np.ndarray:
         """The next `count` words as a uint32 array."""
-        if count:
-            self._fresh = False
-        return self._words.randint(0, _WORD_LIMIT, count, np.uint32)
+        with _draw_lock:
+            if count:
+                self._fresh = False
+            if count >= _MACHINE_WORDS and machine.is_worth(count):
+                memory = self._shared_memory()
+                if memory is not None:
+                    return self._words_by_machine(count, memory)
+            return self._words.randint(0, _WORD_LIMIT, count, np.uint32)
+
+    def _words_by_machine(self, count: int, memory: np.ndarray) -> np.ndarray:
+        """The rest of this block and the start of the last by NumPy, whole blocks between."""
+        start = BLOCK_WORDS - int(memory[BLOCK_WORDS])
+        blocks, rest = divmod(count - start, BLOCK_WORDS)
+        stop = count - rest
+        drawn = np.empty(count, np.uint32)
+        # This leaves the generator at the end of a block, where it also is after whole blocks.
+        drawn[:start] = self._words.randint(0, _WORD_LIMIT, start, np.uint32)
+        machine.run("words", memory, drawn[start:], blocks)
+        drawn[stop:] = self._words.randint(0, _WORD_LIMIT, rest, np.uint32)
+        return drawn
+
+    def _shared_memory(self) -> np.ndarray | None:
+        """NumPy's own block of words and the place in it; None if they are elsewhere."""
+        if self._memory is None and _shows_its_state():
+            self._memory = _state_memory(self._bits)
+        return self._memory
+
+    def pairs(self, count: int) -> np.ndarray:
+        """The next `count` pairs of words as they lie in memory, the first one first."""
+        return self.words(2 * count).view(np.uint64)
 
     def long_words(self, count: int) -> np.ndarray:
         """The next `count` 64-bit words as uint64; the first word drawn is the high half."""
@@ -92,7 +132,10 @@ class MersenneTwister:
 
     def doubles(self, count: int) -> np.ndarray:
         """`count` doubles on the grid of 2**-53 in [0, 1), two words each."""
-        pairs = self.words(2 * count).reshape(count, 2)
+        words = self.words(2 * count)
+        if machine.is_worth(count):
+            return machine.run("doubles", words, words.view(np.float64), count)
+        pairs = words.reshape(count, 2)
         # 53 bits = the low 21 of the first word above all 32 of the second; exact in a double.
         values = (pairs[:, 0] & np.uint32(0x1FFFFF)).astype(np.float64)
         values *= 2.0**32
@@ -102,7 +145,10 @@ class MersenneTwister:
 
     def floats(self, count: int) -> np.ndarray:
         """`count` float32 values on the grid of 2**-24 in [0, 1), one word each (its low bits)."""
-        values = (self.words(count) & np.uint32(0xFFFFFF)).astype(np.float32)
+        words = self.words(count)
+        if machine.is_worth(count):
+            return machine.run("floats", words, words.view(np.float32), count)
+        values = (words & np.uint32(0xFFFFFF)).astype(np.float32)
         values *= np.float32(2.0**-24)
         return values
 
@@ -163,3 +209,22 @@ class MersenneTwister:
     def _position_and_words(self) -> tuple[int, np.ndarray]:
         state = self._words.get_state(legacy=False)["state"]
         return int(state["pos"]), state["key"]
+
+
+def _state_memory(bits: np.random.MT19937) -> np.ndarray:
+    """The 624 words of a bit generator and the place in them, as uint32; no copy."""
+    words = (ctypes.c_uint32 * (BLOCK_WORDS + 1)).from_address(bits.ctypes.state_address)
+    return np.ctypeslib.as_array(words)
+
+
+@functools.cache
+def _shows_its_state() -> bool:
+    """Whether this NumPy keeps the words and the place where `_state_memory` looks for them."""
+    bits = np.random.MT19937(1)
+    for count in (0, 1, BLOCK_WORDS):
+        bits.random_raw(count)
+        state = bits.state["state"]
+        memory = _state_memory(bits)
+        if memory[BLOCK_WORDS] != state["pos"] or (memory[:BLOCK_WORDS] != state["key"]).any():
+            return False
+    return True

@@ -12,7 +12,7 @@ import math
 
 import numpy as np
 
-from rushlight.rng import rounding
+from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 
 BLOCK = 16
@@ -37,15 +37,23 @@ def normal(
         values = standard_pairs(generator, count)
         return rounding.round_to(rounding.fused_multiply_add_f64(values, std, mean), dtype)
     if dtype == "float64":
+        if machine.is_worth(count):
+            return _filled_blocks(generator.pairs, count, _wide_blocks_by_machine, mean, std)
         return _filled_blocks(generator.doubles, count, _transform_f64, mean, std)
     if dtype == "float32":
+        if machine.is_worth(count):
+            return _filled_blocks(generator.words, count, _blocks_by_machine, mean, std)
         return _filled_blocks(generator.floats, count, _transform_f32, mean, std)
     # Half types go block by block through a small float32 buffer, so a tail draws 16 words of
     # its own instead of redrawing the whole run's last places.
     tail = count % BLOCK
     full = count - tail
-    uniforms = generator.floats(full + (BLOCK if tail else 0))
-    blocks = rounding.round_to(_transform_f32(uniforms, mean, std), dtype)
+    drawn = full + (BLOCK if tail else 0)
+    if machine.is_worth(count):
+        normals = _blocks_by_machine(generator.words(drawn), mean, std)
+    else:
+        normals = _transform_f32(generator.floats(drawn), mean, std)
+    blocks = rounding.round_to(normals, dtype)
     if not tail:
         return blocks
     return np.concatenate([blocks[: count - BLOCK], blocks[full:]])
@@ -60,41 +68,73 @@ def standard_pairs(generator: MersenneTwister, count: int) -> np.ndarray:
     pairs = (count - reused + 1) // 2
     uniforms = generator.doubles(2 * pairs).reshape(pairs, 2)
     # The C library's functions one by one: NumPy's vector versions may differ in the last bit.
-    radius = np.sqrt(-2.0 * libm(math.log1p, -uniforms[:, 1]))
+    radius = np.sqrt(-2.0 * libm("log1p", -uniforms[:, 1]))
     angle = (2.0 * math.pi) * uniforms[:, 0]
     values = np.empty(reused + 2 * pairs, np.float64)
     if spare is not None:
         values[0] = spare
-    values[reused::2] = radius * libm(math.cos, angle)
-    values[reused + 1 :: 2] = radius * libm(math.sin, angle)
+    values[reused::2] = radius * libm("cos", angle)
+    values[reused + 1 :: 2] = radius * libm("sin", angle)
     generator.spare_normal = float(values[-1]) if values.size > count else None
     return values[:count]
 
 
-def libm(function, x: np.ndarray) -> np.ndarray:
-    """`function` of the C library (from `math`) at each element of a float64 array."""
-    return np.fromiter(map(function, x.tolist()), np.float64, x.size)
+def _log_from_zero(x: float) -> float:
+    return math.log(x) if x > 0.0 else -math.inf
+
+
+def _exp_to_infinity(x: float) -> float:
+    try:
+        return math.exp(x)
+    except OverflowError:
+        return math.inf
+
+
+_LIBM = {
+    "log": _log_from_zero, "log1p": math.log1p, "exp": _exp_to_infinity, "cos": math.cos,
+    "sin": math.sin, "tan": math.tan,
+}  # fmt: skip
+
+
+def libm(name: str, x: np.ndarray) -> np.ndarray:
+    """A function of the C library at each element of a float64 array, -inf and inf included."""
+    if machine.is_worth(x.size):
+        return machine.run(name, np.ascontiguousarray(x), np.empty(x.shape, np.float64), x.size)
+    return np.fromiter(map(_LIBM[name], x.tolist()), np.float64, x.size)
 
 
 def _filled_blocks(draw, count: int, transform, mean: float, std: float) -> np.ndarray:
-    uniforms = draw(count)
+    drawn = draw(count)
     tail = count % BLOCK
-    values = np.empty_like(uniforms)
     full = count - tail
-    values[:full] = transform(uniforms[:full], mean, std)
-    if tail:
-        # Fresh uniforms for the last 16 places, overlapping the block before.
-        values[count - BLOCK :] = transform(draw(BLOCK), mean, std)
+    normals = transform(drawn[:full], mean, std)
+    if tail == 0:
+        return normals
+    values = np.empty(count, normals.dtype)
+    values[:full] = normals
+    # Fresh ones for the last 16 places, overlapping the block before.
+    values[count - BLOCK :] = transform(draw(BLOCK), mean, std)
     return values
+
+
+def _blocks_by_machine(words: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """`_transform_f32` of the uniforms that words make, in the words' memory."""
+    return machine.run("normals", words, words.view(np.float32), words.size // BLOCK, std, mean)
+
+
+def _wide_blocks_by_machine(pairs: np.ndarray, mean: float, std: float) -> np.ndarray:
+    """`_transform_f64` of the uniforms that pairs of words make, in the words' memory."""
+    target = pairs.view(np.float64)
+    return machine.run("wide_normals", pairs, target, pairs.size // BLOCK, std, mean)
 
 
 def _transform_f64(uniforms: np.ndarray, mean: float, std: float) -> np.ndarray:
     blocks = uniforms.reshape(-1, 2, HALF_BLOCK)
-    radius = np.sqrt(-2.0 * libm(math.log, (1.0 - blocks[:, 0]).ravel()))
+    radius = np.sqrt(-2.0 * libm("log", (1.0 - blocks[:, 0]).ravel()))
     angle = (2.0 * math.pi) * blocks[:, 1].ravel()
     normals = np.empty_like(blocks)
-    normals[:, 0] = (radius * libm(math.cos, angle)).reshape(-1, HALF_BLOCK)
-    normals[:, 1] = (radius * libm(math.sin, angle)).reshape(-1, HALF_BLOCK)
+    normals[:, 0] = (radius * libm("cos", angle)).reshape(-1, HALF_BLOCK)
+    normals[:, 1] = (radius * libm("sin", angle)).reshape(-1, HALF_BLOCK)
     return rounding.fused_multiply_add_f64(normals.ravel(), std, mean)
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.rng import machine
+
 _SPLITTER = 134217729.0  # 2**27 + 1 cuts a double into two halves of 26 bits
 _HUGE = 2.0**900  # above it the cut itself could overflow
 _SCALE = 2.0**-200
@@ -20,6 +22,9 @@ def fused_multiply_add_f64(x: np.ndarray, factor: float, term: float) -> np.ndar
 
     Results below the normal range may be rounded twice; everything else is exact.
     """
+    if machine.is_worth(x.size):
+        x = np.ascontiguousarray(x)
+        return machine.run("fused_f64", x, np.empty_like(x), x.size, factor, term)
     if term == 0.0 or factor in (0.0, 1.0, -1.0) or not np.isfinite(factor + term):
         return x * factor + term
     if max(abs(factor), abs(term)) > _HUGE:
@@ -67,6 +72,9 @@ def fused_multiply_add_f32(
     x: np.ndarray, factor: np.float32 | np.ndarray, term: np.float32 | np.ndarray
 ) -> np.ndarray:
     """x * factor + term for float32 operands with one rounding to float32."""
+    if machine.is_worth(x.size) and np.ndim(factor) == 0 and np.ndim(term) == 0:
+        x = np.ascontiguousarray(x)
+        return machine.run("fused_f32", x, np.empty_like(x), x.size, float(factor), float(term))
     wide_term = np.asarray(term, np.float64)
     product = x.astype(np.float64) * np.asarray(factor, np.float64)  # exact: 24 + 24 bits
     total = product + wide_term
