@@ -62,7 +62,7 @@ def print_group(schedule: Schedule, position: int, name: str) -> str:
         also = f", with {', '.join(f'%{v.slot} {_name(v)}' for v in within)}" if within else ""
         rows.append(f"  %{member.value.slot} {_name(member.value)}{role}{passed}{also}")
     for slot, reason in group.refused:
-        rows.append(f"  not %{slot} {_name(schedule.program.values[slot])}: it {reason}")
+        rows.append(f"  not %{slot} {_name(schedule.program.values[slot])}: {reason}")
     return "\n".join(rows)
 
 

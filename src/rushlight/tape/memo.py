@@ -22,6 +22,7 @@ from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SPELLINGS = _PACKAGE_FOLDER + "ops" + os.sep
+_DECORATORS = _SPELLINGS + "spelling.py"
 _OPTIMIZERS = _PACKAGE_FOLDER + "optim" + os.sep
 # Begins the reason to cut where the leaves of a segment take much memory.
 BYTE_BUDGET = "byte budget"
@@ -281,7 +282,8 @@ def user_line() -> Line | None:
         # The outermost one wins: a loss calls softmax.  Decorators' functions are nested ones.
         if not code.co_flags & CO_NESTED and not code.co_name.startswith("_"):
             if name.startswith(_SPELLINGS):
-                spelling = code.co_name
+                if name != _DECORATORS:
+                    spelling = code.co_name
             elif name.startswith(_OPTIMIZERS) and "self" in code.co_varnames:
                 spelling = type(frame.f_locals["self"]).__name__.lower()
         frame = frame.f_back
