@@ -18,12 +18,12 @@ from rushlight.base.errors import FlushFailed
 from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.arena import ARENA, ArenaPlanner
+from rushlight.engine.items import item_steps
 from rushlight.engine.native import NativeRun, Output
-from rushlight.engine.products import product_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
-from rushlight.lowering.group import build_nests, can_lower
+from rushlight.lowering.group import Nest, build_nests, can_lower
 from rushlight.lowering.products import is_product, product_items, product_operands
 from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
@@ -112,13 +112,22 @@ class CompiledPlan:
         """The native steps of a group; None if the reference rule is to be called."""
         if group.kind == OPAQUE:
             (member,) = group.members.values()
-            nests = nests_alone(member.value, program, self.checks)
-            return None if nests is None else [step_of_nest(nest) for nest in nests]
+            items = nests_alone(member.value, program, self.checks)
+            return None if items is None else self._steps_of_items(items, program)
         if group.kind == PRODUCT:
             (member,) = group.members.values()
             items = product_items(member.value, program, self.checks)
-            return [s for item in items for s in product_steps(item, program, self.constants)]
+            return self._steps_of_items(items, program)
         return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
+
+    def _steps_of_items(self, items: list, program) -> list[NativeStep]:
+        steps: list[NativeStep] = []
+        for item in items:
+            if isinstance(item, Nest):
+                steps.append(step_of_nest(item))
+            else:
+                steps += item_steps(item, program, self.constants)
+        return steps
 
     def _close(self, native: list[NativeStep], values) -> None:
         if native:

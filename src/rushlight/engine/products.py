@@ -17,11 +17,8 @@ from rushlight.codegen.gemm import (
     function_names,
     gemm_text,
 )
-from rushlight.engine.convolutions import windows_step
 from rushlight.engine.kernels import library_of_text
-from rushlight.engine.steps import NativeStep, step_of_nest
-from rushlight.lowering.convolution import Windows
-from rushlight.lowering.group import Nest
+from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
 from rushlight.runtime.threads import get_num_threads
@@ -33,18 +30,7 @@ _PACK_GRAIN = 4
 _SMALLEST_SHARE = 1 << 18
 
 
-def product_steps(
-    item: Product | Windows | Nest, program: Program, constants: dict
-) -> list[NativeStep]:
-    """The steps of one part of a contraction; the tables it reads are added to `constants`."""
-    if isinstance(item, Nest):
-        return [step_of_nest(item)]
-    if isinstance(item, Windows):
-        return [windows_step(item, program, constants)]
-    return _gemm_steps(item, program, constants)
-
-
-def _gemm_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
+def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
     """The steps of one product; its table of batch offsets is added to `constants`."""
     target = host_target()
     m, n, k = product.m, product.n, product.k

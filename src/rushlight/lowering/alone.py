@@ -59,8 +59,8 @@ class Checks:
         return self.count - 1
 
 
-def nests_alone(value: Value, program: Program, checks: Checks) -> list[Nest] | None:
-    """The nests of an operation that has its own kernels; None if it has not."""
+def nests_alone(value: Value, program: Program, checks: Checks) -> list | None:
+    """The nests (and sorts) of an operation that has its own kernels; None if it has not."""
     if value.source != OPERATION or not isinstance(value.primitive.lowering, Alone):
         return None
     row = value.primitive.lowering

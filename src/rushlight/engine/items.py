@@ -1,0 +1,23 @@
+"""Kernels that no loop nest describes, as native steps: products, windows, sorts.  Level 9."""
+
+from __future__ import annotations
+
+from rushlight.engine.convolutions import windows_step
+from rushlight.engine.products import product_steps
+from rushlight.engine.sorting import sort_step
+from rushlight.engine.steps import NativeStep
+from rushlight.lowering.convolution import Windows
+from rushlight.lowering.matmul import Product
+from rushlight.lowering.ordering import Sort
+from rushlight.schedule.program import Program
+
+
+def item_steps(
+    item: Product | Windows | Sort, program: Program, constants: dict
+) -> list[NativeStep]:
+    """The steps of one item of a lowering; the tables they read are added to `constants`."""
+    if isinstance(item, Windows):
+        return [windows_step(item, program, constants)]
+    if isinstance(item, Sort):
+        return [sort_step(item)]
+    return product_steps(item, program, constants)
