@@ -7,12 +7,12 @@ grouped.  What rushlight cannot keep is refused.  Level 12.
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.device import CPU, device, resolve_device
+from rushlight.base.threads import thread_count, usable_cores
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
@@ -32,18 +32,11 @@ __all__ = [
 PRECISIONS = ("highest", "high", "medium")
 
 
-def _usable_threads() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 class _Settings:
     """The values that were set."""
 
     def __init__(self) -> None:
-        self.threads = _usable_threads()
-        self.interop_threads = self.threads
+        self.interop_threads = usable_cores()
         self.precision = "highest"
         self.deterministic = False
         self.warn_only = False
@@ -63,16 +56,16 @@ def _thread_count(operation: str, count: int) -> int:
 def set_num_threads(count: int) -> None:
     """How many threads kernels may use.
 
-    The value is kept for `get_num_threads`; the reference executor computes in NumPy, which takes
-    its number of threads from the environment (`OMP_NUM_THREADS`) when the process starts.
+    The reference executor computes in NumPy, which takes its number of threads from the environment
+    (`OMP_NUM_THREADS`) when the process starts.
     Raises: RuntimeError unless `count` is a positive int.
     """
-    _settings.threads = _thread_count("set_num_threads", count)
+    thread_count.set(_thread_count("set_num_threads", count))
 
 
 def get_num_threads() -> int:
-    """What `set_num_threads` was given, else the hardware threads this process may use."""
-    return _settings.threads
+    """What `set_num_threads` was given; else OMP_NUM_THREADS, or the cores of this process."""
+    return thread_count.count
 
 
 def set_num_interop_threads(count: int) -> None:

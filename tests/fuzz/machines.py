@@ -1,4 +1,4 @@
-"""Machines that must give the same bits: two threads, and another vector unit."""
+"""Machines that must give the same bits: two threads, another vector unit, no haste in compiling."""
 
 from __future__ import annotations
 
@@ -36,8 +36,20 @@ def avx2() -> Iterator[None]:
         kernels.host_target = products.host_target = host_target
 
 
+@contextlib.contextmanager
+def full_code() -> Iterator[None]:
+    """Small kernels get the code that is fastest over many elements, not what compiles quickly."""
+    few = steps._FEW_ELEMENTS
+    steps._FEW_ELEMENTS = -1
+    try:
+        yield
+    finally:
+        steps._FEW_ELEMENTS = few
+
+
 MACHINES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {
-    "two threads": two_threads
+    "two threads": two_threads,
+    "full code": full_code,
 }
 if host_target().vector_bytes == 64:
     MACHINES["code for AVX2"] = avx2

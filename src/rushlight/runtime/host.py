@@ -7,7 +7,6 @@ little too small cost a few per cent, blocks that are too large cost far more.  
 from __future__ import annotations
 
 import functools
-import os
 import platform
 from pathlib import Path
 
@@ -15,6 +14,7 @@ import llvmlite.binding as llvm
 
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.target import Target
+from rushlight.base.threads import usable_cores
 
 _ASSUMED_L1 = 32 << 10
 _ASSUMED_L2 = 256 << 10
@@ -43,13 +43,6 @@ def _cache_sizes() -> dict[int, int]:
         except (OSError, ValueError):
             continue
     return sizes
-
-
-def usable_cores() -> int:
-    """Cores this process may run on, which in a container is fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def _vector_unit(architecture: str, features: dict[str, bool]) -> tuple[int, int, bool]:

@@ -18,8 +18,9 @@ import threading
 import numpy as np
 
 from rushlight.base.forks import lock_known_to_forks
+from rushlight.base.threads import thread_count
 from rushlight.runtime import pool_text
-from rushlight.runtime.host import host_target, usable_cores
+from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, load_text
 
 _POINTER = ctypes.c_void_p
@@ -55,22 +56,14 @@ def _system_calls() -> tuple[list[int], list[tuple[int, int]]]:
     return [_address(process, name) for name in names], initializers
 
 
-def _threads_at_start() -> int:
-    """OMP_NUM_THREADS if it is set to a number, as PyTorch honors it; else every usable core."""
-    text = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
-    if text.isdigit() and int(text) > 0:
-        return int(text)
-    return usable_cores()
-
-
 class WorkerPool:
     """One pool; the process has a single one, ``pool``."""
 
     def __init__(self) -> None:
         self._lock = lock_known_to_forks("threads")
-        self._threads = _threads_at_start()
         self._code: Library | None = None
         self._reset()
+        thread_count.follow(self._resize)
 
     def _reset(self) -> None:
         """No workers and a fresh state; also what a forked child does."""
@@ -81,14 +74,16 @@ class WorkerPool:
     @property
     def num_threads(self) -> int:
         """Threads a launch may use, the caller's included."""
-        return self._threads
+        return thread_count.count
 
     @num_threads.setter
     def num_threads(self, threads: int) -> None:
         if threads < 1:
             raise RuntimeError(f"set_num_threads: expected at least 1 thread, got {threads}")
+        thread_count.set(threads)
+
+    def _resize(self) -> None:
         with self._lock:
-            self._threads = threads
             if self._state is not None:
                 self._grow()
 
@@ -123,7 +118,7 @@ class WorkerPool:
     def _grow(self) -> None:
         assert self._state is not None
         words = self._state.view(np.int64)
-        while len(self._workers) < self._threads - 1:
+        while len(self._workers) < thread_count.count - 1:
             index = len(self._workers)
             generation = int(words[0]) >> 20
             worker = threading.Thread(
@@ -134,7 +129,7 @@ class WorkerPool:
             )
             worker.start()
             self._workers.append(worker)
-        words[pool_text.LIMIT // 8] = self._threads - 1
+        words[pool_text.LIMIT // 8] = thread_count.count - 1
 
     def parallel_for(
         self, function: int, buffers: int, params: int, extent: int, grain: int
