@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import ast
 import collections
+import gc
 import sys
 import time
 import traceback
@@ -19,6 +20,7 @@ from tests.fuzz.shrink import shrink, write_test
 JUDGES = {judge.__name__: judge for judge in (fault_of_executors, fault_of_bits, fault_of_memo)}
 LONGEST_MESSAGE = 1200
 SECONDS_BETWEEN_REPORTS = 60
+PROGRAMS_BETWEEN_COLLECTIONS = 100
 
 
 def judged(name: str, program: Program) -> str | None:
@@ -49,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
     """Run programs until one is faulty, or all; returns how many are faulty."""
     counts = collections.Counter[str]()
     faults = 0
+    gc.freeze()
+    gc.disable()  # a program's cycles are collected now and then, together
     started = said = time.monotonic()
     for seed in range(options.seed, options.seed + options.count):
         program = generate(seed, options.lengths)
@@ -63,6 +67,8 @@ def run(options: argparse.Namespace) -> int:
                 break
         if faults and not options.keep_going:
             break
+        if seed % PROGRAMS_BETWEEN_COLLECTIONS == 0:
+            gc.collect()
         if time.monotonic() - said > SECONDS_BETWEEN_REPORTS:
             said = time.monotonic()
             print(f"... seed {seed}, {faults} faults, {said - started:.0f} s", flush=True)

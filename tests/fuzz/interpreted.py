@@ -1,10 +1,10 @@
-"""An executor that interprets loop nests: the judge of machine code, arena and launches.
+"""A compiled plan that is judged at each run by interpreting its loop nests.
 
-An `InterpretedPlan` has the steps of a `CompiledPlan`, but gives each value memory of its own,
-full of rubbish until it is written, and runs each nest by the interpreter.  The functions of
-`codegen/math.py`, which the interpreter may round otherwise, are taken from machine code, one
-operation a kernel, so that everything agrees to the bit.  Matrix products have no nests; they run
-as machine code here too.
+A `JudgedPlan` runs twice: by the interpreter, each value in memory of its own that is full of
+rubbish until it is written, and then as a `CompiledPlan` does.  So machine code, arena and launches
+have a judge.  The functions of `codegen/math.py`, which the interpreter may round otherwise, are
+taken from machine code, one operation a kernel, so that both agree to the bit.  Matrix products
+have no nests; they run as machine code in both.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
+from rushlight.base.errors import FlushFailed
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.engine import compiled, realize
 from rushlight.engine.compiled import CompiledPlan, NativeRun
@@ -27,14 +28,16 @@ from rushlight.loopnest import scalar
 from rushlight.loopnest.interpret import interpret_kernel
 from rushlight.loopnest.ir import VECTOR, Buffer, Kernel, Load, Loop, Param, Store, Var, call
 from rushlight.loopnest.verify import verify_kernel
-from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
+from rushlight.reference.executor import DATA_ERRORS, compute, owned
+from tests.fuzz.outcome import same_bits
 
 RUBBISH = 0xA5
+VERIFIED: set[str] = set()
 _SIGNATURE = ctypes.CFUNCTYPE(
     None, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_int64
 )
-# How many nests were interpreted, and kernels of products called, since the process began.
-COUNTS = {"nests": 0, "products": 0}
+# How many plans and nests were interpreted, and products called, since the process began.
+COUNTS = {"plans": 0, "nests": 0, "products": 0}
 
 
 # ---- functions from machine code -----------------------------------------------------------------
@@ -69,10 +72,14 @@ def by_machine(name: str) -> Callable[..., np.ndarray]:
 # ---- plans ---------------------------------------------------------------------------------------
 
 
-class InterpretedPlan(CompiledPlan):
-    """nests: id of a native step -> its loop nest; steps without one are matrix products."""
+class JudgedPlan(CompiledPlan):
+    """nests: id of a native step -> its loop nest; steps without one are matrix products.
+
+    faults: what any plan computed otherwise than the interpreter, for who installed the judge.
+    """
 
     __slots__ = ("nests", "remembered")
+    faults: list[str] = []
 
     def __init__(self, plan, nodes) -> None:
         self.nests: dict[int, object] = {}
@@ -80,8 +87,10 @@ class InterpretedPlan(CompiledPlan):
         make = compiled.step_of_nest
 
         def remembered(nest):
-            verify_kernel(nest.kernel)
             step = make(nest)
+            if step.function not in VERIFIED:
+                verify_kernel(nest.kernel)
+                VERIFIED.add(step.function)
             self.nests[id(step)] = nest
             self.remembered.append(step)  # so that its id stays its own
             return step
@@ -93,11 +102,24 @@ class InterpretedPlan(CompiledPlan):
             compiled.step_of_nest = make
 
     def run(self, nodes) -> BaseException | None:
-        """Execute; live nodes get values."""
-        if self._needs_care(nodes):
-            return run_plan(self.plan, nodes)
+        """Execute; live nodes get values, which the interpreter's are compared with."""
+        if any(type(nodes[slot].value) is FlushFailed for slot in self.read):
+            return super().run(nodes)
+        memory = self._interpreted(nodes)
+        error = super().run(nodes)
+        if memory is not None and error is None:
+            for slot in self.plan.live:
+                self._compare(slot, memory.shaped(slot), nodes[slot].value)
+        return error
+
+    def _compare(self, slot: int, expected, found) -> None:
+        if not isinstance(expected, list) and not same_bits(np.asarray(expected), found):
+            self.faults.append(f"slot {slot}: {expected!r} against {found!r} in\n{self.schedule}")
+
+    def _interpreted(self, nodes) -> Memory | None:
+        """The memory of a run by the interpreter; None where an index leaves its bounds."""
         memory = Memory(self, nodes)
-        self.flags[:] = False
+        COUNTS["plans"] += 1
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
             for part in self.parts:
@@ -105,13 +127,8 @@ class InterpretedPlan(CompiledPlan):
                     for step in part.steps:
                         self._interpret(step, memory, nodes)
                 elif not self._call_rule(part, memory):
-                    return run_plan(self.plan, nodes)
-        if self.flags.any():
-            return run_plan(self.plan, nodes)
-        for slot in self.plan.live:
-            nodes[slot].value = memory.shaped(slot)
-            nodes[slot].pointer = nodes[slot].value.ctypes.data
-        return None
+                    return None
+        return None if self.flags.any() else memory
 
     def _interpret(self, step, memory: Memory, nodes) -> None:
         nest = self.nests.get(id(step))
@@ -120,7 +137,7 @@ class InterpretedPlan(CompiledPlan):
             addresses = np.zeros(max(step.buffers) + 1, np.int64)
             for slot in step.buffers:
                 addresses[slot] = memory.flat(slot).ctypes.data
-            NativeRun([step]).run(addresses, nodes, self)
+            NativeRun([step], memory.values).run(addresses, nodes, self)
             return
         COUNTS["nests"] += 1
         buffers = {b.name: memory.flat(s) for b, s in zip(nest.kernel.buffers, nest.buffers)}
@@ -146,7 +163,7 @@ class InterpretedPlan(CompiledPlan):
 class Memory:
     """The arrays of one run, by slot, made when they are first asked for."""
 
-    def __init__(self, plan: InterpretedPlan, nodes) -> None:
+    def __init__(self, plan: JudgedPlan, nodes) -> None:
         self.values = plan.schedule.program.values
         self.nodes = nodes
         self.arrays: dict[int, object] = dict(plan.constants)
@@ -184,14 +201,15 @@ def widen_scalar(node):
 
 
 @contextlib.contextmanager
-def interpreted_plans() -> Iterator[None]:
-    """The compiled executor interprets its nests for a while; plans made meanwhile are dropped."""
+def judged_plans() -> Iterator[list[str]]:
+    """Plans made meanwhile are judged; gives the list of what was found."""
     rules = dict(scalar.RULES)
     load = realize._compiler
     scalar.RULES.update({name: by_machine(name) for name in FUNCTIONS})
-    realize._compiler = lambda: SimpleNamespace(CompiledPlan=InterpretedPlan)
+    realize._compiler = lambda: SimpleNamespace(CompiledPlan=JudgedPlan)
+    JudgedPlan.faults.clear()
     try:
-        yield
+        yield JudgedPlan.faults
     finally:
         realize._compiler = load
         scalar.RULES.update(rules)

@@ -1,4 +1,4 @@
-"""Machines that must give the same bits: two threads, another vector unit, no haste in compiling."""
+"""Machines that must give the same bits: two threads, another vector unit, other code."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """The same bits from compiled code, however it is cut, shared among threads and vectorised.
 
 Over the samples of every primitive and over models and training steps: flushing after each
-operation, two threads that share even the smallest kernel, and code for AVX2 give the bits of the
-default.  Random programs are judged in tests/fuzz.
+operation, two threads that share even the smallest kernel, code for AVX2, and code for many
+elements where there are few give the bits of the default.  tests/fuzz judges random programs.
 """
 
 from __future__ import annotations

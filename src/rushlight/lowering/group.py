@@ -316,6 +316,8 @@ class NestBuilder(ExpressionBuilder):
         if element.dtype in HALF:
             element = Cast(element, "float32")
         if operation in ("argmax", "argmin"):
+            if element.dtype == "bool":  # places are sought among numbers
+                element = Cast(element, "uint8")
             return Accumulator((self.fresh("m"), self.fresh("i")), operation, element)
         return Accumulator((self.fresh("a"),), operation, element)
 

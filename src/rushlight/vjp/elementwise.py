@@ -181,8 +181,8 @@ define(p.imag, __name__, wrt(_imag_vjp))
 define(
     p.make_complex,
     __name__,
-    wrt(lambda g, out, x, y: sum_to(p.real(g), x)),
-    wrt(lambda g, out, x, y: sum_to(p.imag(g), y)),
+    wrt(lambda g, out, x, y: real_if(sum_to(p.real(g), x), x)),
+    wrt(lambda g, out, x, y: real_if(sum_to(p.imag(g), y), y)),
 )
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
