@@ -165,12 +165,15 @@ class Memory:
 
     def __init__(self, plan: JudgedPlan, nodes) -> None:
         self.values = plan.schedule.program.values
+        self.shown_by = plan.schedule.memory
         self.nodes = nodes
         self.arrays: dict[int, object] = dict(plan.constants)
 
     def shaped(self, slot: int):
         """A slot's array, in the shape and form its dtype is kept in."""
         array = self.arrays.get(slot)
+        if array is None and self.shown_by(slot) != slot:  # a reshaped buffer
+            return self.shaped(self.shown_by(slot)).reshape(self.values[slot].shape)
         if array is None:
             node = self.nodes[slot] if slot < len(self.nodes) else None
             if node is not None and node.value is not None:

@@ -118,6 +118,8 @@ def _log_scan(x: Tensor, axis: int) -> Tensor:
         for position in range(1, size):
             parts.append(log_add_exp(narrow(x, axis, position, 1), parts[-1]))
         return concatenate(tuple(parts), axis)
+    if size <= 1:
+        return copy(x)  # in memory of its own, as every result
     step = 1
     while step < size:
         head = narrow(x, axis, 0, step)
