@@ -139,6 +139,25 @@ def test_what_was_not_joined_is_listed_with_the_reason() -> None:
     assert refusal[2] in str(explanation)
 
 
+def test_every_kernel_that_reads_another_says_why_it_is_apart() -> None:
+    x, w, b = rushlight.randn(8, 4), rushlight.randn(4, 6), rushlight.randn(6)
+    rushlight.synchronize()
+
+    def chain():
+        y = rushlight.relu(x @ w + b)
+        z = y @ y.t()
+        return z + z.sum(0), y.sum(0), rushlight.fft.fft(y)
+
+    refusals = rushlight.explain(chain).refusals
+    reasons = [reason for _, _, reason in refusals]
+    assert "a matrix product stores its result as it is" in reasons
+    assert "is a matrix product" in reasons
+    assert "reduces along outer axes" in reasons
+    assert "a reduction along outer axes is complete only at its end" in reasons
+    assert "is an operation of its own" in reasons
+    assert len({(group, operation) for group, operation, _ in refusals}) == len(refusals)
+
+
 def test_the_reference_executor_is_explained_by_its_tape(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "executor", "reference")
     explanation = rushlight.explain(softmax_of_product, *arguments())

@@ -66,6 +66,30 @@ class Group:
         return numel(self.domain) // max(self.columns, 1)
 
 
+# Why the member of a group of one kind, which reads another group, is not part of that one.
+_OWN_KIND = {
+    PRODUCT: "is a matrix product",
+    OPAQUE: "is an operation of its own",
+    COLUMNS: "reduces along outer axes",
+}
+_OTHER_KIND = {
+    PRODUCT: "a matrix product stores its result as it is",
+    OPAQUE: "an operation of its own takes no others in",
+    COLUMNS: "a reduction along outer axes is complete only at its end",
+}
+
+
+def why_apart(own: Group, other: Group) -> str:
+    """Why what opens the group `own` did not join `other`, which it reads; a clause."""
+    reason = _OWN_KIND.get(own.kind) or _OTHER_KIND.get(other.kind)
+    if reason is not None:
+        return reason
+    if own.domain == other.domain:
+        return "also reads what is computed after it"
+    sizes, others = (" x ".join(map(str, g.domain)) or "1" for g in (own, other))
+    return f"goes over {sizes}, not over {others}"
+
+
 class Schedule:
     """groups in order of execution; buffers: slots of all values that get memory.
 
@@ -276,8 +300,14 @@ class Scheduler:
         return numel(self._domain(value)) // max(value.numel, 1) if value.numel else 0
 
     def _open(self, group: Group, member: Member, groups, group_of) -> None:
-        group.members[member.value.slot] = member
-        group_of[member.value.slot] = len(groups)
+        value = member.value
+        read = value.inputs if group.kind == OPAQUE else [slot for slot, _ in member.reads]
+        for position in sorted({group_of[slot] for slot in read if slot in group_of}):
+            other = groups[position]
+            if value.slot not in {slot for slot, _ in other.refused}:
+                other.refused.append((value.slot, why_apart(group, other)))
+        group.members[value.slot] = member
+        group_of[value.slot] = len(groups)
         groups.append(group)
 
     def _open_rows(self, value: Value, groups, group_of) -> None:
