@@ -11,8 +11,8 @@ from rushlight.optim.flat_step import (
     check_eps,
     check_lr,
     check_not_negative,
+    count_tensor,
     scalar_option,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -60,7 +60,7 @@ class Adadelta(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
-            "step": scalar_tensor(0.0),
+            "step": count_tensor(0.0),
             "square_avg": state_like(param),
             "acc_delta": state_like(param),
         }

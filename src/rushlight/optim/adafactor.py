@@ -7,7 +7,7 @@ from typing import Any
 
 from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
-from rushlight.optim.flat_step import lerp, scalar_option, scalar_tensor
+from rushlight.optim.flat_step import count_tensor, lerp, scalar_option
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.grad_mode import enable_grad, no_grad
@@ -100,7 +100,7 @@ class Adafactor(Optimizer):
 
 def _new_state(param: Tensor) -> dict[str, Tensor]:
     """Row and column moments where the gradient is a matrix or more, else a full one."""
-    state = {"step": scalar_tensor(0.0)}
+    state = {"step": count_tensor(0.0)}
     shape = tuple(param.shape)
     like = {"dtype": param.dtype, "device": param.device}
     if len(shape) > 1:

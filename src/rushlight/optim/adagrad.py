@@ -12,8 +12,8 @@ from rushlight.optim.flat_step import (
     check_flavor,
     check_lr,
     check_not_negative,
+    count_tensor,
     scalar_option,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -69,7 +69,7 @@ class Adagrad(FlatOptimizer):
         start = group["initial_accumulator_value"]
         if param.dtype.is_complex:
             start = complex(start, start)
-        return {"step": scalar_tensor(0.0), "sum": state_like(param, start)}
+        return {"step": count_tensor(0.0), "sum": state_like(param, start)}
 
     def share_memory(self) -> None:
         """Raises: NotImplementedError; state is not shared between processes."""

@@ -13,9 +13,9 @@ from rushlight.optim.flat_step import (
     check_flavor,
     check_lr,
     check_not_negative,
+    count_tensor,
     lerp,
     scalar_option,
-    scalar_tensor,
     state_like,
 )
 from rushlight.primitives.elementwise import maximum
@@ -76,7 +76,7 @@ class Adam(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         state = {
-            "step": scalar_tensor(0.0),
+            "step": count_tensor(0.0),
             "exp_avg": state_like(param),
             "exp_avg_sq": state_like(param),
         }

@@ -10,8 +10,8 @@ from rushlight.optim.flat_step import (
     State,
     check_lr,
     check_not_negative,
+    count_tensor,
     rounded,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -59,9 +59,9 @@ class ASGD(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
-            "step": scalar_tensor(0.0),
-            "eta": scalar_tensor(float(group["lr"])),
-            "mu": scalar_tensor(1.0),
+            "step": count_tensor(0.0),
+            "eta": count_tensor(float(group["lr"])),
+            "mu": count_tensor(1.0),
             "ax": state_like(param),
         }
 

@@ -18,12 +18,13 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import float32, float64, get_default_dtype, narrow
-from rushlight.optim.group_replay import GroupReplay, Known, Member, State
+from rushlight.base.dtypes import float64, get_default_dtype, narrow
+from rushlight.optim.group_replay import GroupReplay, Known, Member, State, count_tensor
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
-from rushlight.tensor.grad_mode import enable_grad, set_grad_enabled
+from rushlight.tape.tape import local
+from rushlight.tensor.grad_mode import enable_grad
 from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -70,18 +71,29 @@ class FlatOptimizer(Optimizer):
             with enable_grad():
                 loss = closure()
         differentiable = bool(self.defaults.get("differentiable", False))
-        with set_grad_enabled(differentiable):
+        tape = local.tape
+        enabled = tape.grad_enabled
+        tape.grad_enabled = differentiable
+        try:
             for group in self.param_groups:
                 replay = self._replays.get(id(group))
-                if replay is not None and replay.step(self, group):
-                    continue
-                buckets = self._buckets(group)
-                for (_, numbers), members in buckets.items():
-                    self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
-                if len(buckets) == 1 and not differentiable:
-                    (members,) = buckets.values()
-                    self._replays[id(group)] = GroupReplay(group, members, self.scalars)
+                if replay is None or not replay.step(self, group):
+                    self._step_group(group, replay, differentiable)
+        finally:
+            tape.grad_enabled = enabled
         return loss
+
+    def _step_group(
+        self, group: dict[str, Any], replay: GroupReplay | None, differentiable: bool
+    ) -> None:
+        if replay is not None:
+            replay.give_back(self)
+        buckets = self._buckets(group)
+        for (_, numbers), members in buckets.items():
+            self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
+        if len(buckets) == 1 and not differentiable:
+            (members,) = buckets.values()
+            self._replays[id(group)] = GroupReplay(group, members, self.scalars)
 
     def _buckets(self, group: dict[str, Any]) -> dict[tuple, list[Member]]:
         """Members by what they must share to be updated together."""
@@ -119,8 +131,11 @@ class FlatOptimizer(Optimizer):
 
     def step_bucket(
         self, group: dict[str, Any], members: list[Member], known: dict[str, float]
-    ) -> None:
-        """Record the update of parameters that go together.  known: the numbers of `scalars`."""
+    ) -> Flat:
+        """Record the update of parameters that go together; returns the flat states that change.
+
+        known: the numbers of `scalars`.
+        """
         first = members[0]
         is_complex = first.param.dtype.is_complex
 
@@ -143,6 +158,7 @@ class FlatOptimizer(Optimizer):
             self._write(targets, flat, shapes, is_complex)
         for name, value in numbers.items():
             self._write_number(members, name, value)
+        return changed
 
     def _state_tensor(self, member: Member, name: str) -> Tensor:
         """The state tensor to write to; made at first if the rule starts a state of its own."""
@@ -174,19 +190,15 @@ class FlatOptimizer(Optimizer):
         return self._known.get((id(param), name))
 
     def _write_number(self, members: list[Member], name: str, value: float) -> None:
-        self.write_number([(m.param, m.state[name]) for m in members], name, value)
-
-    def write_number(self, owners: list[tuple[Tensor, Tensor]], name: str, value: float) -> Known:
-        """Give the state `name` of all these parameters one value.
-
-        owners: (parameter, its state tensor) pairs.
-        """
-        number = scalar_tensor(value)
+        number = count_tensor(value)
         known = Known(number._node, value)
-        for param, tensor in owners:
-            tensor._assign_value(number)
-            self._known[id(param), name] = known
-        return known
+        for member in members:
+            member.state[name]._assign_value(number)
+            self.note_number(member.param, name, known)
+
+    def note_number(self, param: Tensor, name: str, known: Known) -> None:
+        """Remember what a scalar of a parameter holds."""
+        self._known[id(param), name] = known
 
     def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
         self._known: dict[tuple[int, str], Known] = {}
@@ -204,13 +216,7 @@ class FlatOptimizer(Optimizer):
         for entry in self.state.values():
             for name in self.scalars:
                 if isinstance(entry, dict) and isinstance(entry.get(name), (int, float)):
-                    entry[name] = scalar_tensor(float(entry[name]))
-
-
-def scalar_tensor(value: float) -> Tensor:
-    """A 0-d tensor of the dtype that counts and schedules are kept in."""
-    dtype = float64 if get_default_dtype() is float64 else float32
-    return tensor_from_numpy(np.array(value, dtype=dtype.numpy), dtype)
+                    entry[name] = count_tensor(float(entry[name]))
 
 
 def state_like(param: Tensor, value: complex = 0) -> Tensor:
@@ -221,7 +227,7 @@ def state_like(param: Tensor, value: complex = 0) -> Tensor:
 
 
 def rounded(value: float) -> float:
-    """`value` as `scalar_tensor` keeps it."""
+    """`value` as `count_tensor` keeps it."""
     if get_default_dtype() is float64:
         return value
     return float(np.float32(value))

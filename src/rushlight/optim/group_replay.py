@@ -14,20 +14,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.base.config import config
-from rushlight.base.dtypes import narrow
+from rushlight.base.dtypes import float32, float64, get_default_dtype, narrow
+from rushlight.base.errors import FlushFailed
 from rushlight.optim.outline import NeedsTensors, Outline
-from rushlight.tape.block import Block, block_since
-from rushlight.tape.memo import SCALAR
+from rushlight.tape.block import MOST_BLOCKS, Block, block_since
+from rushlight.tape.memo import SCALAR, LeafSpec
 from rushlight.tape.node import SEGMENT_RANGE, Node
 from rushlight.tape.tape import local
-from rushlight.tensor.flush import assign_node
+from rushlight.tensor.flush import assign_nodes
 from rushlight.tensor.storage import refresh, storage_of
-from rushlight.tensor.tensor import Tensor, scalar_node
+from rushlight.tensor.tensor import Tensor, scalar_node, tensor_from_numpy
 
 State = dict[str, Any]
-
-# Blocks remembered for one memo position.
-_MOST_BLOCKS = 64
 
 
 class Member(NamedTuple):
@@ -62,167 +60,181 @@ class Update(NamedTuple):
     numbers: tuple[int, ...]
 
 
+class Operands(NamedTuple):
+    """key: for each operand its slot, or the specification of a leaf that is not on the tape.
+
+    leaves: the nodes of the latter, in order.
+    """
+
+    key: list[Any]
+    leaves: list[Node]
+
+
 class GroupReplay:
     """What is known about a group after it was updated as one bucket.
 
     members: the parameters and their states.  names: states of the parameter's shape; the others
-    are the optimizer's `scalars`.
+    are the optimizer's `scalars`, whose values are kept in `known`.
     """
 
     def __init__(self, group: dict[str, Any], members: list[Member], scalars: tuple) -> None:
-        self.dtype = members[0].param.dtype
-        self.entries = [
-            (member.param, member.state, tuple(member.state.values())) for member in members
-        ]
-        self.names = tuple(name for name in members[0].state if name not in scalars)
+        self.params = [member.param for member in members]
+        self.states = [member.state for member in members]
+        self.dtype = self.params[0].dtype
+        self.values = [value for state in self.states for value in state.values()]
         self.scalars = scalars
-        self.owners = {
-            name: [(member.param, member.state[name]) for member in members] for name in scalars
-        }
-        self.complete = len(members) == len(group["params"]) and not self.dtype.is_complex
-        # The numbers as this object last wrote or found them.
+        self.names = tuple(name for name in self.states[0] if name not in scalars)
+        self.shaped = [state[name] for name in self.names for state in self.states]
+        self.counts = {name: [state[name] for state in self.states] for name in scalars}
         self.known: dict[str, Known] = {}
+        self.usable = len(members) == len(group["params"]) and not self.dtype.is_complex
+        self._numbers: list[tuple[float, Node]] = []
 
     def step(self, optimizer, group: dict[str, Any]) -> bool:
         """Update the group; False if that must be done the ordinary way."""
-        if config.eager or not config.blocks or not self.complete:
-            return False
-        if len(group["params"]) != len(self.entries):
+        if not self.usable or config.eager or not config.blocks:
             return False
         tape = local.tape
-        numbers = self._numbers(optimizer)
-        if numbers is None:
+        grads = self._gradients(optimizer, group)
+        if grads is None or not self._scalars_hold(optimizer):
             return False
-        slots = self._slots(optimizer, group, tape)
-        if slots is None:
+        operands = _operands([*self.params, *grads, *self.shaped], tape)
+        if operands is None:
             return False
         outline = Outline()
         try:
-            x, changed, new_numbers = optimizer.rule(
+            x, changed, numbers = optimizer.rule(
                 group,
-                outline.value(),
-                outline.value(),
-                {name: outline.value() for name in self.names},
-                numbers,
+                outline.value("x"),
+                outline.value("g"),
+                {name: outline.value(name) for name in self.names},
+                {name: known.value for name, known in self.known.items()},
             )
         except NeedsTensors:
-            self.complete = False
+            self.usable = False
             return False
-        if not set(self.names).issuperset(changed):
-            return False
-        targets = [param for param, _, _ in self.entries]
-        results = [x.index]
-        for name, value in changed.items():
-            targets.extend([state[name] for _, state, _ in self.entries])
-            results.append(value.index)
-        key = (self.names, *slots, *outline.operations, *changed, *results)
-        position = tape.step
-        block = None if position.blocks is None else position.blocks.get(key)
+        results = [x.place, *[(name, value.place) for name, value in changed.items()]]
+        key = (*operands.key, *outline.operations, *results)
+        blocks = tape.step.blocks
+        block = None if blocks is None else blocks.get(key)
         if block is None:
-            self._record(optimizer, group, numbers, targets, outline, key)
-            self.known = {}
-            return True
-        nodes = block.put_on(tape)
+            return self._record(optimizer, group, grads, operands, outline, key)
+        nodes = block.put_on(tape, operands.leaves)
         update = block.results
-        dtype = self.dtype
-        for slot, number in zip(update.numbers, outline.numbers):
-            nodes[slot] = scalar_node(number, dtype)
-        for (slot, step), target in zip(update.outputs, targets):
-            assign_node(target, target._storage, nodes.result(slot, step), tape)
-        for name, value in new_numbers.items():
-            self.known[name] = optimizer.write_number(self.owners[name], name, value)
+        for slot, node in zip(update.numbers, self._number_nodes(outline.numbers)):
+            nodes[slot] = node
+        assign_nodes(self._targets(changed), nodes.results(update.outputs), tape)
+        for name, value in numbers.items():
+            self.known[name] = known = Known(count_tensor(value)._node, value)
+            assign_nodes(self.counts[name], [known.node] * len(self.params), tape)
         if block.end.cut is not None:
             tape.flush(block.end.cut)
         return True
 
-    def _numbers(self, optimizer) -> dict[str, float] | None:
-        """The scalars' values, which all parameters share; None if they do not, or it is unsure."""
-        found = {}
+    def give_back(self, optimizer) -> None:
+        """Tell the optimizer the scalars, before it steps the ordinary way."""
+        for name, known in self.known.items():
+            for param in self.params:
+                optimizer.note_number(param, name, known)
+        self.known = {}
+
+    def _targets(self, changed) -> list[Tensor]:
+        targets = list(self.params)
+        for name in changed:
+            targets.extend([state[name] for state in self.states])
+        return targets
+
+    def _gradients(self, optimizer, group: dict[str, Any]) -> list[Tensor] | None:
+        """All gradients; None if parameters or states are not the ones known."""
+        params, states = self.params, self.states
+        if len(group["params"]) != len(params) or not all(map(is_, group["params"], params)):
+            return None
+        everything = optimizer.state
+        values: list[Any] = []
+        for param, state in zip(params, states):
+            if everything.get(param) is not state:
+                return None
+            values += state.values()
+        if len(values) != len(self.values) or not all(map(is_, values, self.values)):
+            return None
+        grads = [param._grad for param in params]
+        for grad in grads:
+            if grad is None or grad._node.dtype is not self.dtype:
+                return None
+        return grads  # type: ignore[return-value]
+
+    def _scalars_hold(self, optimizer) -> bool:
+        """Whether every parameter still has the scalars that were last written."""
         for name in self.scalars:
             known = self.known.get(name)
             if known is None:
-                param, _, _ = self.entries[0]
-                known = optimizer.known_number(param, name)
+                known = optimizer.known_number(self.params[0], name)
                 if known is None:
-                    return None
+                    return False
                 self.known[name] = known
-            for _, tensor in self.owners[name]:
-                if not known.held_by(tensor):
-                    self.known.clear()
-                    return None
-            found[name] = known.value
-        return found
+            node = known.node
+            for tensor in self.counts[name]:
+                storage = tensor._storage
+                # Pinned memory never has been seen at its stamp.
+                if tensor._node is not node or storage is None or storage.stamp != tensor._seen:
+                    return False
+        return True
 
-    def _slots(self, optimizer, group: dict[str, Any], tape) -> list[int] | None:
-        """Slots of parameters, gradients and states, all current and on the tape."""
-        states = optimizer.state
-        tensors: list[Tensor] = []
-        for param, (known, state, values) in zip(group["params"], self.entries):
-            grad = param._grad
-            if param is not known or grad is None or grad._node.dtype is not self.dtype:
-                return None
-            if states.get(param) is not state or len(state) != len(values):
-                return None
-            if not all(map(is_, state.values(), values)):
-                return None
-            tensors.append(param)
-            tensors.append(grad)
-            tensors.extend([state[name] for name in self.names])
-        base = tape.base
-        slots = []
-        for tensor in tensors:
-            storage = tensor._storage
-            if storage is not None:
-                if storage.pinned is not None:
-                    return None
-                if storage.stamp != tensor._seen:
-                    refresh(tensor)
-            node = tensor._node
-            slot = node.address - base
-            if not 0 <= slot < SEGMENT_RANGE:
-                slot = tape.leaf(node)
-            slots.append(slot)
-        return slots
+    def _number_nodes(self, numbers: list[float]) -> list[Node]:
+        """Leaves of the numbers; those that did not change are the last step's."""
+        kept = self._numbers
+        if len(kept) != len(numbers):
+            kept = self._numbers = [(n, scalar_node(n, self.dtype)) for n in numbers]
+        else:
+            for place, number in enumerate(numbers):
+                if kept[place][0] != number:
+                    kept[place] = (number, scalar_node(number, self.dtype))
+        return [node for _, node in kept]
 
-    def _record(self, optimizer, group, numbers, targets, outline: Outline, key: tuple) -> None:
+    def _record(
+        self, optimizer, group, grads, operands: Operands, outline: Outline, key: tuple
+    ) -> bool:
         """Record the update one by one, and keep its block."""
         tape = local.tape
         position = tape.step
         start, base = len(tape.nodes), tape.base
-        members = [Member(param, param._grad, state) for param, state, _ in self.entries]
+        for leaf in operands.leaves:
+            tape.leaf(leaf)
+        members = [Member(*member) for member in zip(self.params, grads, self.states)]
+        numbers = {name: known.value for name, known in self.known.items()}
         tape.in_block = True
         try:
-            optimizer.step_bucket(group, members, numbers)
+            changed = optimizer.step_bucket(group, members, numbers)
         finally:
             tape.in_block = False
-        block = block_since(tape, start, base)
-        if block is None:
-            return
-        update = self._update_of(block, targets, outline, tape)
-        if update is None:
-            return
+        self.known = {}
+        if any(name not in self.names for name in changed):
+            return True
+        block = block_since(tape, start, base, operands.leaves)
+        update = None if block is None else self._update_of(block, changed, outline, tape)
+        if block is None or update is None:
+            return True
         block.results = update
-        if position.blocks is None or len(position.blocks) >= _MOST_BLOCKS:
+        if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
             position.blocks = {}
         position.blocks[key] = block
+        return True
 
-    def _update_of(self, block: Block, targets, outline: Outline, tape) -> Update | None:
+    def _update_of(self, block: Block, changed, outline: Outline, tape) -> Update | None:
+        """Where the block's results and numbers lie; None if they are not what was outlined."""
         places = []
-        for slot, node in enumerate(block.template, block.start):
-            if block.operands[slot - block.start] is None:
-                if node.step.primitive is not SCALAR:
+        for slot, (operands, node) in enumerate(zip(block.operands, block.template), block.start):
+            if operands is None and slot not in block.leaves:
+                if node.step.primitive is not SCALAR or node.dtype is not self.dtype:
                     return None
                 places.append((slot, node))
         if len(places) != len(outline.numbers):
             return None
         for (_, node), number in zip(places, outline.numbers):
-            expected = narrow(number, self.dtype)
-            if node.dtype is not self.dtype or not np.array_equal(
-                node.value, expected, equal_nan=True
-            ):
+            if not np.array_equal(node.value, narrow(number, self.dtype), equal_nan=True):
                 return None
         outputs = []
-        for target in targets:
+        for target in self._targets(changed):
             storage = storage_of(target)
             node = storage.value
             slot = node.address - tape.base
@@ -232,3 +244,34 @@ class GroupReplay:
                 return None
             outputs.append((slot, node.step))
         return Update(tuple(outputs), tuple(slot for slot, _ in places))
+
+
+def _operands(tensors: list[Tensor], tape) -> Operands | None:
+    """The current values of tensors; None if one is shared with the outside or failed."""
+    base = tape.base
+    key: list[Any] = []
+    leaves: list[Node] = []
+    for tensor in tensors:
+        storage = tensor._storage
+        if storage is not None and storage.stamp != tensor._seen:
+            if storage.pinned is not None:
+                return None
+            refresh(tensor)
+        node = tensor._node
+        slot = node.address - base
+        if not 0 <= slot < SEGMENT_RANGE:
+            slot = node.step
+            if slot.__class__ is not LeafSpec or node.value.__class__ is FlushFailed:
+                return None
+            leaves.append(node)
+        key.append(slot)
+    # One leaf for two operands would take another path along the memo.
+    if len(set(map(id, leaves))) != len(leaves):
+        return None
+    return Operands(key, leaves)
+
+
+def count_tensor(value: float) -> Tensor:
+    """A 0-d tensor of the dtype that counts and schedules are kept in."""
+    dtype = float64 if get_default_dtype() is float64 else float32
+    return tensor_from_numpy(np.array(value, dtype=dtype.numpy), dtype)

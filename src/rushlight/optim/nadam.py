@@ -12,10 +12,10 @@ from rushlight.optim.flat_step import (
     check_eps,
     check_lr,
     check_not_negative,
+    count_tensor,
     lerp,
     rounded,
     scalar_option,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -70,8 +70,8 @@ class NAdam(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
-            "step": scalar_tensor(0.0),
-            "mu_product": scalar_tensor(1.0),
+            "step": count_tensor(0.0),
+            "mu_product": count_tensor(1.0),
             "exp_avg": state_like(param),
             "exp_avg_sq": state_like(param),
         }

@@ -10,40 +10,67 @@ from __future__ import annotations
 
 from typing import Any
 
+_new = object.__new__
+
 
 class NeedsTensors(Exception):
     """The rule does something that only real tensors can do."""
 
 
+class Outline:
+    """operations: what was noted, in order; an operand is told by its place in this list.
+
+    numbers: the Python numbers that entered, in order; in an operation a number has no place.
+    """
+
+    __slots__ = ("operations", "numbers")
+
+    def __init__(self) -> None:
+        self.operations: list[Any] = []
+        self.numbers: list[float] = []
+
+    def value(self, name: str) -> Placeholder:
+        """A placeholder of an operand."""
+        return self.note(name)
+
+    def note(self, operation: Any) -> Placeholder:
+        """The result of an operation."""
+        found = _new(Placeholder)
+        found.outline = self
+        found.place = len(self.operations)
+        self.operations.append(operation)
+        return found
+
+
 class Placeholder:
-    """Stands for a tensor of a rule.  index: which value of the outline it is."""
+    """Stands for a tensor of a rule.  place: of the operation that gave it."""
 
-    __slots__ = ("outline", "index")
+    __slots__ = ("outline", "place")
 
-    def __init__(self, outline: Outline, index: int) -> None:
-        self.outline = outline
-        self.index = index
+    outline: Outline
+    place: int
 
     def _apply(self, primitive, operands: tuple, params: tuple) -> Placeholder:
         """How calling a primitive on placeholders notes it."""
         if primitive.multiple:
             raise NeedsTensors(primitive.name)
-        indices = [_index_of(operand) for operand in operands]
-        return self.outline.note((primitive.name, *indices, *params))
+        return self.outline.note((primitive.name, *[_place_of(x) for x in operands], *params))
 
     def _scalar(self, value: Any, dtype: Any = None) -> Placeholder:
         if dtype is not None:
             raise NeedsTensors("a number of another dtype")
-        return Placeholder(self.outline, self.outline.number(value))
+        _check_number(value)
+        self.outline.numbers.append(value)
+        return self.outline.note("number")
 
     def sqrt(self) -> Placeholder:
-        return self.outline.note(("sqrt", self.index))
+        return self.outline.note(("sqrt", self.place))
 
     def abs(self) -> Placeholder:
-        return self.outline.note(("abs", self.index))
+        return self.outline.note(("abs", self.place))
 
     def __neg__(self) -> Placeholder:
-        return self.outline.note(("neg", self.index))
+        return self.outline.note(("neg", self.place))
 
     def __bool__(self) -> bool:
         raise NeedsTensors("a decision on a value")
@@ -52,24 +79,42 @@ class Placeholder:
         raise NeedsTensors(name)
 
 
-def _index_of(operand: Any) -> int:
+def _place_of(operand: Any) -> int:
     if operand.__class__ is not Placeholder:
         raise NeedsTensors(f"an operand that is a {type(operand).__name__}")
-    return operand.index
+    return operand.place
+
+
+def _check_number(value: Any) -> None:
+    if value.__class__ is not float and value.__class__ is not int:
+        raise NeedsTensors(f"a {type(value).__name__} among the options")
 
 
 def _operator(name: str):
+    # Written out: a step of a small model is dozens of these.
     def operator(self: Placeholder, other: Any) -> Placeholder:
+        outline = self.outline
+        operations = outline.operations
+        found = _new(Placeholder)
+        found.outline = outline
+        found.place = len(operations)
         if other.__class__ is Placeholder:
-            return self.outline.note((name, self.index, other.index))
-        return self.outline.note((name, self.index, self.outline.number(other)))
+            operations.append((name, self.place, other.place))
+        else:
+            if other.__class__ is not float:
+                _check_number(other)
+            outline.numbers.append(other)
+            operations.append((name, self.place))
+        return found
 
     return operator
 
 
 def _reflected(name: str):
     def operator(self: Placeholder, other: Any) -> Placeholder:
-        return self.outline.note((name, self.outline.number(other), self.index))
+        _check_number(other)
+        self.outline.numbers.append(other)
+        return self.outline.note((name, None, self.place))
 
     return operator
 
@@ -80,37 +125,3 @@ for _symbol in ("add", "sub", "mul", "truediv"):
     setattr(Placeholder, f"__r{_symbol}__", _reflected(_symbol))
 for _symbol in ("lt", "le", "gt", "ge"):
     setattr(Placeholder, f"__{_symbol}__", _operator(_symbol))
-
-
-class Outline:
-    """operations: what was noted, in order.  numbers: Python numbers that entered, in order.
-
-    Operands are told by index: values count up from 0, numbers count down from -1.
-    """
-
-    __slots__ = ("operations", "numbers", "_values")
-
-    def __init__(self) -> None:
-        self.operations: list[tuple] = []
-        self.numbers: list[float] = []
-        self._values = 0
-
-    def value(self) -> Placeholder:
-        """A placeholder of an operand."""
-        index = self._values
-        self._values = index + 1
-        return Placeholder(self, index)
-
-    def note(self, operation: tuple) -> Placeholder:
-        """The result of an operation."""
-        self.operations.append(operation)
-        index = self._values
-        self._values = index + 1
-        return Placeholder(self, index)
-
-    def number(self, value: Any) -> int:
-        """Index of a Python number.  Raises: NeedsTensors for anything else."""
-        if value.__class__ is not float and value.__class__ is not int:
-            raise NeedsTensors(f"a {type(value).__name__} among the options")
-        self.numbers.append(value)
-        return -len(self.numbers)

@@ -12,9 +12,9 @@ from rushlight.optim.flat_step import (
     check_eps,
     check_lr,
     check_not_negative,
+    count_tensor,
     lerp,
     scalar_option,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -63,7 +63,7 @@ class RAdam(FlatOptimizer):
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         return {
-            "step": scalar_tensor(0.0),
+            "step": count_tensor(0.0),
             "exp_avg": state_like(param),
             "exp_avg_sq": state_like(param),
         }

@@ -11,9 +11,9 @@ from rushlight.optim.flat_step import (
     check_eps,
     check_lr,
     check_not_negative,
+    count_tensor,
     lerp,
     scalar_option,
-    scalar_tensor,
     state_like,
     with_shared_options,
 )
@@ -64,7 +64,7 @@ class RMSprop(FlatOptimizer):
         super().__init__(params, defaults)
 
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
-        state = {"step": scalar_tensor(0.0), "square_avg": state_like(param)}
+        state = {"step": count_tensor(0.0), "square_avg": state_like(param)}
         if group["momentum"] > 0:
             state["momentum_buffer"] = state_like(param)
         if group["centered"]:

@@ -9,7 +9,7 @@ from rushlight.optim.flat_step import (
     FlatOptimizer,
     State,
     check_lr,
-    scalar_tensor,
+    count_tensor,
     state_like,
 )
 from rushlight.primitives.elementwise import maximum, minimum, sign, where
@@ -55,7 +55,7 @@ class Rprop(FlatOptimizer):
         size = float(group["lr"])
         start = complex(size, size) if param.dtype.is_complex else size
         return {
-            "step": scalar_tensor(0.0),
+            "step": count_tensor(0.0),
             "prev": state_like(param),
             "step_size": state_like(param, start),
         }

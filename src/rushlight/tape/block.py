@@ -17,6 +17,9 @@ from typing import Any
 from rushlight.base.stats import stats
 from rushlight.tape.node import HOLE, SEGMENT_RANGE, Node
 
+# Blocks remembered for one memo position.
+MOST_BLOCKS = 64
+
 # A constant that a block keeps alive may have this many bytes; larger ones are recorded each time.
 _LARGEST_CONSTANT = 1 << 12
 
@@ -79,6 +82,24 @@ class Segment(list):
             node.inputs = self
         return node
 
+    def results(self, places: tuple[tuple[int, Any], ...]) -> list[Node]:
+        """The same for several (slot, step); written out, since small models wait for it."""
+        base = self.base
+        found = []
+        for slot, step in places:
+            node = self[slot]
+            if node is HOLE:
+                node = self[slot] = _new_node(Node)
+                node.step = step
+                node.inputs = self
+                node.shape = step.shape
+                node.dtype = step.dtype
+                node.value = None
+                node.home = None
+                node.address = base + slot
+            found.append(node)
+        return found
+
 
 def expand(nodes: list) -> None:
     """Fill the holes of a tape, if it has any."""
@@ -102,33 +123,45 @@ class Block:
     """start: slot of the first operation, which the memo position determines.
 
     steps: memo step of each slot.  operands: for each slot the slots of its operands, None for a
-    constant.  template: for each slot a hole or the constant.  end: memo position afterwards.
-    results: what the caller remembers about the values it hands out.
+    leaf.  template: for each slot a hole or a constant leaf.  leaves: slots of the leaves that the
+    caller brings.  end: memo position afterwards.  results: what the caller remembers about the
+    values it hands out.
     """
 
-    __slots__ = ("start", "steps", "operands", "template", "end", "results")
+    __slots__ = ("start", "steps", "operands", "template", "leaves", "end", "results")
 
-    def __init__(self, start: int, nodes: list, end) -> None:
+    def __init__(self, start: int, nodes: list, operands: tuple, leaves: tuple, end) -> None:
         self.start = start
         self.steps = tuple([node.step for node in nodes])
-        self.template = tuple([HOLE if node.value is None else node for node in nodes])
-        self.operands: tuple = ()
+        self.template = tuple(
+            [
+                HOLE if node.value is None or slot in leaves else node
+                for slot, node in enumerate(nodes, start)
+            ]
+        )
+        self.operands = operands
+        self.leaves = leaves
         self.end = end
         self.results: Any = None
 
-    def put_on(self, tape) -> Segment:
-        """Extend the tape by this block."""
+    def put_on(self, tape, leaves: list[Node] | tuple = ()) -> Segment:
+        """Extend the tape by this block, with these nodes for its leaves."""
         nodes = tape.nodes
         nodes.extend(self.template)
+        base = tape.base
+        for slot, leaf in zip(self.leaves, leaves):
+            nodes[slot] = leaf
+            leaf.address = base + slot
         nodes.runs.append(self)
         tape.step = self.end
         stats.blocks_replayed += 1
         return nodes
 
 
-def block_since(tape, start: int, base: int) -> Block | None:
+def block_since(tape, start: int, base: int, given: list[Node] | tuple = ()) -> Block | None:
     """The block of what was recorded from slot `start` on.
 
+    given: leaves that the caller will bring at each replay; others are constants.
     None where it may not be replayed: a flush came in between, another block was replayed, or a
     large constant entered.
     """
@@ -136,9 +169,13 @@ def block_since(tape, start: int, base: int) -> Block | None:
         return None
     recorded = tape.nodes[start:]
     operands: list = []
+    brought = {id(node) for node in given}
     for node in recorded:
         if node is HOLE:
             return None
+        if id(node) in brought:
+            operands.append(None)
+            continue
         if node.value is not None:
             if getattr(node.value, "nbytes", 0) > _LARGEST_CONSTANT:
                 return None
@@ -148,6 +185,5 @@ def block_since(tape, start: int, base: int) -> Block | None:
         if not all(0 <= slot < SEGMENT_RANGE for slot in slots):
             return None
         operands.append(slots)
-    block = Block(start, recorded, tape.step)
-    block.operands = tuple(operands)
-    return block
+    leaves = tuple([node.address - base for node in given])
+    return Block(start, recorded, tuple(operands), leaves, tape.step)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.tape.block import Block, block_since
+from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.node import HOLE, SEGMENT_RANGE
 from rushlight.tensor.graph import RELEASED, AccumulateGrad, BlockGrad, GradNode, OutputOf
 from rushlight.tensor.storage import refresh, write
@@ -81,7 +81,7 @@ class BackwardCall:
                 return
             results.append((slot, node.step))
         block.results = tuple(results)
-        if self.position.blocks is None:
+        if self.position.blocks is None or len(self.position.blocks) >= MOST_BLOCKS:
             self.position.blocks = {}
         self.position.blocks[self.key] = block
 

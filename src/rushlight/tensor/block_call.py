@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
 from rushlight.base.config import config
-from rushlight.tape.block import Block, block_since
+from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR
 from rushlight.tape.node import SEGMENT_RANGE
 from rushlight.tape.tape import local
@@ -25,9 +25,6 @@ from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, wrap
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-
-# Remembered blocks of one memo position.
-MOST_BLOCKS = 64
 
 # In `Step.blocks`: this call was seen to record what cannot be replayed.
 NOT_A_BLOCK = False

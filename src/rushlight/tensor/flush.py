@@ -62,5 +62,25 @@ def assign_node(tensor: Tensor, storage: Storage, node: Node, tape: Tape) -> Non
     tensor._seen = storage.stamp
 
 
+def assign_nodes(tensors: list[Tensor], nodes: list[Node], tape: Tape) -> None:
+    """`assign_node` for tensors that have storages; written out, as it runs for each parameter."""
+    undo = tape.undo
+    for tensor, node in zip(tensors, nodes):
+        storage = tensor._storage
+        assert storage is not None
+        old = storage.value
+        if old.value is not None:
+            undo.append((storage, old))
+        storage.value = node
+        writes = storage.writes
+        writes.version = version = writes.version + 1
+        storage.stamp = stamp = storage.stamp + 1
+        storage.written = stamp
+        node.home = (writes, version)
+        tensor._node = node
+        tensor._seen = stamp
+    tape.armed = True
+
+
 Tensor._materialize = current_array
 Tensor._assign_value = assign_value
