@@ -44,6 +44,8 @@ class Arena:
 
     def __init__(self) -> None:
         self._block = np.empty(0, np.uint8)
+        self._size = -1
+        self._address = 0
 
     @property
     def capacity(self) -> int:
@@ -52,10 +54,12 @@ class Arena:
 
     def at_least(self, size: int) -> int:
         """The aligned address of `size` bytes, valid until the next call."""
-        if self._block.nbytes < size + ALIGNMENT:
+        if self._size < size:
             self._block = np.empty(size + ALIGNMENT, np.uint8)
-        address = self._block.ctypes.data
-        return address + (-address % ALIGNMENT)
+            address = self._block.ctypes.data
+            self._address = address + (-address % ALIGNMENT)
+            self._size = size
+        return self._address
 
     def view(self, address: int, shape, dtype) -> np.ndarray:
         """The array at an address inside the block."""

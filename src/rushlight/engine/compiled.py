@@ -212,7 +212,7 @@ class CompiledPlan:
             if not self._run_parts(nodes, arrays):
                 # Nothing was handed out yet: the reference executor sorts out what failed.
                 return self._judge(nodes)
-        if self.checks.count and self.flags.any():
+        if self.checks.count and True in self.flags.data:
             # An index is out of bounds: the reference executor says which.
             return self._judge(nodes)
         for output, (array, pointer) in zip(self.outputs, made):

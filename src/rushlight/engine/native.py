@@ -52,7 +52,7 @@ class NativeRun:
         self.words = np.array(words or [0], np.int64)
         self._integers = self.words.data
         self._floats = self.words.data.cast("B").cast("d")
-        self.native = NativePlan(calls)
+        self.native = NativePlan(calls, words=self.words)
 
     def run(self, addresses: np.ndarray, nodes, plan) -> None:
         """Fill in the numbers, and call the machine code once.
@@ -69,9 +69,9 @@ class NativeRun:
                 self._floats[place] = float(widen(np.asarray(value), nodes[slot].dtype))
         stats.kernel_launches += len(self.steps)
         if not watchers:
-            self.native.run(addresses, self.words)
+            self.native.run(addresses)
             return
-        for step, (start, end) in zip(self.steps, self.native.run_timed(addresses, self.words)):
+        for step, (start, end) in zip(self.steps, self.native.run_timed(addresses)):
             tell(KERNEL, step.function, start, (plan, step), end)
 
 

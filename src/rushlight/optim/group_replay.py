@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from rushlight.base.config import config
-from rushlight.base.dtypes import float32, float64, get_default_dtype, narrow
+from rushlight.base.dtypes import DType, float32, float64, get_default_dtype, narrow
 from rushlight.base.errors import FlushFailed
 from rushlight.optim.outline import NeedsTensors, Outline
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
@@ -88,6 +88,7 @@ class GroupReplay:
         self.counts = {name: [state[name] for state in self.states] for name in scalars}
         self.known: dict[str, Known] = {}
         self.usable = len(members) == len(group["params"]) and not self.dtype.is_complex
+        self._count_dtype = count_dtype()
         self._numbers: list[tuple[float, Node]] = []
 
     def step(self, optimizer, group: dict[str, Any]) -> bool:
@@ -125,8 +126,9 @@ class GroupReplay:
             nodes[slot] = node
         assign_nodes(self._targets(changed), nodes.results(update.outputs), tape)
         for name, value in numbers.items():
-            self.known[name] = known = Known(count_tensor(value)._node, value)
-            assign_nodes(self.counts[name], [known.node] * len(self.params), tape)
+            node = scalar_node(value, self._count_dtype)
+            self.known[name] = Known(node, value)
+            assign_nodes(self.counts[name], [node] * len(self.params), tape)
         if block.end.cut is not None:
             tape.flush(block.end.cut)
         return True
@@ -273,5 +275,10 @@ def _operands(tensors: list[Tensor], tape) -> Operands | None:
 
 def count_tensor(value: float) -> Tensor:
     """A 0-d tensor of the dtype that counts and schedules are kept in."""
-    dtype = float64 if get_default_dtype() is float64 else float32
+    dtype = count_dtype()
     return tensor_from_numpy(np.array(value, dtype=dtype.numpy), dtype)
+
+
+def count_dtype() -> DType:
+    """float32, or float64 where that is the default dtype."""
+    return float64 if get_default_dtype() is float64 else float32

@@ -312,6 +312,16 @@ def _wrap_step(cls: type[Optimizer]) -> None:
 
     @functools.wraps(step)
     def hooked_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
+        if not (
+            self._optimizer_step_pre_hooks
+            or self._optimizer_step_post_hooks
+            or _global_pre_hooks
+            or _global_post_hooks
+        ):
+            self._opt_called = True
+            result = step(self, *args, **kwargs)
+            step_end()
+            return result
         arguments: tuple = (self, *args)
         for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
             replaced = hook(self, arguments, kwargs)

@@ -41,36 +41,49 @@ def float_word(value: float) -> int:
 
 
 class NativePlan:
-    """Kernel calls in order, ready to run on any addresses and words."""
+    """Kernel calls in order, ready to run on any addresses and words.
 
-    def __init__(self, calls: Sequence[KernelCall], workers: WorkerPool = pool) -> None:
+    words: an array the parameter words always come from, in the order of the calls, instead of one
+    given at each run.
+    """
+
+    def __init__(
+        self,
+        calls: Sequence[KernelCall],
+        workers: WorkerPool = pool,
+        words: np.ndarray | None = None,
+    ) -> None:
         self.calls = tuple(calls)
         self._workers = workers
         self._buffer_slots = np.array([s for c in calls for s in c.buffers], np.int64)
         self._word_slots = np.array([s for c in calls for s in c.words], np.int64)
         self._pointers = np.zeros(max(1, len(self._buffer_slots)), np.int64)
-        self._words = np.zeros(max(1, len(self._word_slots)), np.int64)
+        self._resident = words is not None
+        self._words = np.zeros(max(1, len(self._word_slots)), np.int64) if words is None else words
         self._steps = np.zeros((max(1, len(calls)), STEP_WORDS), np.int64)
         self._steps_address = self._steps.ctypes.data
-        pointers, words = self._pointers.ctypes.data, self._words.ctypes.data
+        pointer, word = self._pointers.ctypes.data, self._words.ctypes.data
         for row, call in zip(self._steps, self.calls):
-            row[:] = call.function, pointers, words, call.extent, call.grain
-            pointers += 8 * len(call.buffers)
-            words += 8 * len(call.words)
+            row[:] = call.function, pointer, word, call.extent, call.grain
+            pointer += 8 * len(call.buffers)
+            word += 8 * len(call.words)
 
-    def _fill(self, addresses: np.ndarray, words: np.ndarray) -> None:
+    def _fill(self, addresses: np.ndarray, words: np.ndarray | None) -> None:
         # Mode "clip" because "raise" would gather into a copy first; slots are checked by no one.
         if len(self._buffer_slots):
-            np.take(addresses, self._buffer_slots, out=self._pointers, mode="clip")
-        if len(self._word_slots):
-            np.take(words, self._word_slots, out=self._words, mode="clip")
+            addresses.take(self._buffer_slots, out=self._pointers, mode="clip")
+        if not self._resident and len(self._word_slots):
+            assert words is not None
+            words.take(self._word_slots, out=self._words, mode="clip")
 
-    def run(self, addresses: np.ndarray, words: np.ndarray) -> None:
+    def run(self, addresses: np.ndarray, words: np.ndarray | None = None) -> None:
         """Runs all kernels; ``addresses`` and ``words`` are int64 arrays indexed by slot."""
         self._fill(addresses, words)
         self._workers.run_steps(self._steps_address, len(self.calls))
 
-    def run_timed(self, addresses: np.ndarray, words: np.ndarray) -> list[tuple[float, float]]:
+    def run_timed(
+        self, addresses: np.ndarray, words: np.ndarray | None = None
+    ) -> list[tuple[float, float]]:
         """As run, one kernel at a time; gives when each began and ended, for reports."""
         self._fill(addresses, words)
         self._workers.start()  # at the first launch this compiles: that is no kernel's time
