@@ -11,12 +11,14 @@ from rushlight.ops.promotion import is_number, promote, refuse, result_dtype, to
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
-from rushlight.tensor.apply import apply2
+from rushlight.tensor.apply import apply2, apply_number
 from rushlight.tensor.graph import named
-from rushlight.tensor.tensor import Tensor, scalar_tensor
+from rushlight.tensor.tensor import Tensor
 
 
 def _scaled_by_alpha(name: str, other, alpha, dtype):
+    if alpha.__class__ is int and alpha == 1:
+        return other
     if alpha == 1 and not isinstance(alpha, bool):
         return other
     if isinstance(alpha, float) and not dtype.is_inexact:
@@ -33,7 +35,7 @@ def _scaled_by_alpha(name: str, other, alpha, dtype):
 def add(input, other, *, alpha=1) -> Tensor:
     """input + alpha * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.add."""
     x, y = promote("add", input, other)
-    return p.add(x, _scaled_by_alpha("add", y, alpha, x._node.dtype))
+    return apply2(p.add, x, _scaled_by_alpha("add", y, alpha, x._node.dtype))
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("subtract",))
@@ -48,13 +50,13 @@ def sub(input, other, *, alpha=1) -> Tensor:
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
             "`logical_xor()` operator instead."
         )
-    return p.sub(x, _scaled_by_alpha("sub", y, alpha, x._node.dtype))
+    return apply2(p.sub, x, _scaled_by_alpha("sub", y, alpha, x._node.dtype))
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("multiply",))
 def mul(input, other) -> Tensor:
     """input * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.mul."""
-    return p.mul(*promote("mul", input, other))
+    return apply2(p.mul, *promote("mul", input, other))
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("divide",))
@@ -206,7 +208,7 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
         except AttributeError:
             dtype = self._node.dtype
             if dtype.is_inexact and type(other) in _REAL_NUMBERS:
-                return apply2(primitive, self, scalar_tensor(other, dtype))
+                return apply_number(primitive, self, other)
             return function(self, other) if is_number(other) else NotImplemented
         if dtype is self._node.dtype and (dtype.is_inexact or not inexact_only):
             return apply2(primitive, self, other)
@@ -225,7 +227,7 @@ def _fast_reflected(primitive, function, symbol: str, label: str):
     def operator(self, other):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
-            return named(apply2(primitive, scalar_tensor(other, dtype), self), label)
+            return named(apply_number(primitive, self, other, True), label)
         if is_number(other) or isinstance(other, Tensor):
             return function(other, self)
         return NotImplemented

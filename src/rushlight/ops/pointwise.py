@@ -10,6 +10,7 @@ from rushlight.ops.promotion import as_inexact, check_tensor, refuse, result_dty
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
+from rushlight.tensor.apply import apply1
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
@@ -21,7 +22,7 @@ def _inexact_function(name: str, primitive, what: str, aliases: tuple = (), *, r
         x = as_inexact(name, input)
         if real:
             refuse(name, x, complex_=True)
-        return primitive(x)
+        return apply1(primitive, x)
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = (

@@ -105,6 +105,10 @@ def refuse(name: str, x: Tensor, *, bool_: bool = False, complex_: bool = False)
 
 def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]:
     """Two operands of one dtype.  floating: integers become the default floating dtype."""
+    if isinstance(x, Tensor) and isinstance(y, Tensor):
+        own = x._node.dtype
+        if own is y._node.dtype and (own.is_inexact or not floating):
+            return x, y
     check_operand(name, x, "input")
     check_operand(name, y)
     dtype = result_dtype(x, y)
@@ -115,9 +119,9 @@ def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]
 
 def as_inexact(name: str, x) -> Tensor:
     """The operand, with integers and bool converted to the default floating dtype."""
-    check_tensor(name, x)
-    if x._node.dtype.is_inexact:
+    if isinstance(x, Tensor) and x._node.dtype.is_inexact:
         return x
+    check_tensor(name, x)
     return cast(x, get_default_dtype())
 
 

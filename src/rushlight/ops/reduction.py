@@ -15,6 +15,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import reduction as p
 from rushlight.primitives.elementwise import cast, div
 from rushlight.primitives.movement import reshape
+from rushlight.tensor.apply import apply_number
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
@@ -83,7 +84,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
         )
     axes = wrap_axes(dim, input.ndim)
     total = p.reduce_sum(widened(input), axes, bool(keepdim))
-    found = to_dtype(div(total, total._scalar(count_along(input, axes))), own)
+    found = to_dtype(apply_number(e.div, total, count_along(input, axes)), own)
     return named(found, "MeanBackward0" if dim is None else "MeanBackward1")
 
 

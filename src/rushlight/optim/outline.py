@@ -56,6 +56,12 @@ class Placeholder:
             raise NeedsTensors(primitive.name)
         return self.outline.note((primitive.name, *[_place_of(x) for x in operands], *params))
 
+    def _apply1(self, primitive, x: Placeholder, params: tuple) -> Placeholder:
+        return self._apply(primitive, (x,), params)
+
+    def _apply2(self, primitive, x: Placeholder, y: Placeholder, params: tuple) -> Placeholder:
+        return self._apply(primitive, (x, y), params)
+
     def _scalar(self, value: Any, dtype: Any = None) -> Placeholder:
         if dtype is not None:
             raise NeedsTensors("a number of another dtype")

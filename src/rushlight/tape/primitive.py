@@ -2,9 +2,9 @@
 
 A primitive takes operands first (tensors), then static parameters (hashable, compared exactly by
 the memo).  Calling one records it: `mul(x, y)`, `reduce_sum(x, axes, keepdim)`.  How recording
-happens is decided by the operand, which implements `_apply` (see `tensor/apply.py`), so this module
-imports nothing above it.  Each further concern (meaning, derivative, lowering) is a `RuleTable`.
-Level 1.
+happens is decided by the operand, which implements `_apply1` and `_apply2` for one and two operands
+and `_apply` for the rest (see `tensor/apply.py`), so this module imports nothing above it.  Each
+further concern (meaning, derivative, lowering) is a `RuleTable`.  Level 1.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Primitive:
 
     __slots__ = (
         "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
-        "vjp", "reference", "lowering",
+        "vjp", "reference", "lowering", "_direct",
     )  # fmt: skip
 
     def __init__(
@@ -58,6 +58,8 @@ class Primitive:
         self.params = params
         self.result = result
         self.multiple = multiple
+        # Operands, where there are one or two and one result: their way is the hot path.
+        self._direct = arity if arity in (1, 2) and not multiple else 0
         camel = "".join(part.capitalize() for part in name.split("_"))
         self.grad_name = (grad_name or camel) + "Backward0"
         # Filled by the rule tables of the levels above; None until their modules are imported.
@@ -66,13 +68,17 @@ class Primitive:
         self.lowering: Any = None
         _REGISTRY[name] = self
 
-    def __call__(self, *arguments):
+    def __call__(self, x, *rest):
+        direct = self._direct
+        if direct == 1:
+            return x._apply1(self, x, rest)
+        if direct == 2:
+            return x._apply2(self, x, rest[0], rest[1:])
         arity = self.arity
         if arity == VARIADIC:
-            operands = tuple(arguments[0])
-            return operands[0]._apply(self, operands, arguments[1:])
-        operands = arguments[:arity]
-        return operands[0]._apply(self, operands, arguments[arity:])
+            operands = tuple(x)
+            return operands[0]._apply(self, operands, rest)
+        return x._apply(self, (x, *rest[: arity - 1]), rest[arity - 1 :])
 
     def __repr__(self) -> str:
         return self.name

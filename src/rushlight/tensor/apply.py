@@ -1,6 +1,6 @@
 """The one door from tensors to the tape: apply a primitive, record it, note its gradient.
 
-The three functions are the hot path and are written out on purpose: on a hit of the memo an
+The four functions are the hot path and are written out on purpose: on a hit of the memo an
 operation costs one tuple compare and the creation of its node, its tensor and, where needed, its
 GradNode.  Everything else (shapes, checks, lines) happened when the memo step was made.  Level 10.
 """
@@ -14,7 +14,7 @@ from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import local
 from rushlight.tensor.graph import AccumulateGrad, GradNode, OutputOf
 from rushlight.tensor.storage import refresh
-from rushlight.tensor.tensor import Tensor, wrap
+from rushlight.tensor.tensor import Tensor, scalar_node, wrap
 
 _new_node = Node.__new__
 _new_tensor = object.__new__
@@ -146,6 +146,70 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
     return out
 
 
+def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = False) -> Tensor:
+    """Record `x op number`, or `number op x`; the number takes x's dtype, and is no tensor."""
+    tape = local.tape
+    storage = x._storage
+    if storage is not None and storage.stamp != x._seen:
+        refresh(x)
+    nx = x._node
+    ny = scalar_node(number, nx.dtype)
+    base = tape.base
+    # The leaves in the order of the operands, as `apply2` puts them on the tape.
+    if reflected:
+        nx, ny = ny, nx
+    sx = nx.address - base
+    if not 0 <= sx < SEGMENT_RANGE:
+        sx = tape.leaf(nx)
+    sy = ny.address - base
+    if not 0 <= sy < SEGMENT_RANGE:
+        sy = tape.leaf(ny)
+    key = (primitive, sx, sy, ())
+    step = tape.step.next
+    if step.key != key:
+        step = tape.miss(primitive, (nx, ny), key, ())
+        if step is None:
+            return apply_number(primitive, x, number, reflected)
+    tape.step = step
+    node = _new_node(Node)
+    node.step = step
+    node.inputs = (nx, ny)
+    node.shape = step.shape
+    node.dtype = step.dtype
+    node.value = None
+    node.home = None
+    nodes = tape.nodes
+    node.address = base + len(nodes)
+    nodes.append(node)
+    out = _new_tensor(Tensor)
+    out._node = node
+    out._storage = None
+    out._layout = None
+    out._base = None
+    out._grad = None
+    edge = x._grad_fn
+    if edge is not None and tape.grad_enabled and step.vjp is not None and node.dtype.is_inexact:
+        grad = _new_grad(GradNode)
+        grad.step = step
+        grad.edges = (None, edge) if reflected else (edge, None)
+        saves = step.saves[2 if reflected else 1]
+        if saves:
+            grad.saved = (
+                nx if saves & SAVE_FIRST else None,
+                ny if saves & SAVE_SECOND else None,
+                node if saves & SAVE_OUT else None,
+            )
+        else:
+            grad.saved = None
+        grad.extra = None
+        out._grad_fn = grad
+    else:
+        out._grad_fn = None
+    if step.cut is not None:
+        tape.flush(step.cut)
+    return out
+
+
 def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple = ()):
     """Record a primitive of any number of operands; a list of tensors for several outputs."""
     tape = local.tape
@@ -226,14 +290,12 @@ def apply_source(primitive: Primitive, params: tuple) -> Tensor:
 
 
 def _apply(self: Tensor, primitive: Primitive, operands: tuple, params: tuple):
-    """How calling a primitive on tensors records it."""
-    if primitive.multiple or primitive.arity not in (1, 2):
-        return apply_many(primitive, operands, params)
-    if primitive.arity == 1:
-        return apply1(primitive, operands[0], params)
-    return apply2(primitive, operands[0], operands[1], params)
+    """How calling a primitive on many tensors, or one with several results, records it."""
+    return apply_many(primitive, operands, params)
 
 
+Tensor._apply1 = staticmethod(apply1)  # type: ignore[attr-defined]
+Tensor._apply2 = staticmethod(apply2)  # type: ignore[attr-defined]
 Tensor._apply = _apply
 
 assert NO_ADDRESS < 0  # an unrecorded node must look foreign to every segment
