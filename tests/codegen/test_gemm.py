@@ -46,7 +46,7 @@ def test_product_equals_numpy(shape, dtype):
     results = []
     for target in TARGETS:
         for right, mode in ((b, "direct"), (b, "rows"), (transposed, "columns"),
-                            (transposed, "lines")):  # fmt: skip
+                            (transposed, "lines"), (b, "any"), (transposed, "any")):  # fmt: skip
             c = prepare(a, right, target, mode=mode)()
             np.testing.assert_allclose(c, expected, rtol=tolerance, atol=tolerance)
             results.append(c)
@@ -148,7 +148,7 @@ def test_b_with_no_unit_stride_is_refused():
         choose_b_mode(64, 40, 2, 80, "float32", HOST)
 
 
-@pytest.mark.parametrize("mode", ["direct", "rows", "columns", "lines"])
+@pytest.mark.parametrize("mode", ["direct", "rows", "columns", "lines", "any"])
 def test_neon_code_compiles(mode):
     target = neon_target()
     assert len(compile_text(gemm_text(GemmSpec("gemm", "float32", mode, 8), target), target)) > 0

@@ -21,7 +21,10 @@ from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.expressions import emit_epilogue
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
+    ALONG_K,
+    ALONG_ROWS,
     ARGUMENT_TYPES,
+    GATHERED,
     K_BLOCK,
     Epilogue,
     Tile,
@@ -37,6 +40,7 @@ BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
           "tiles_m", "tiles_n")  # fmt: skip
 B_DIRECT, B_LINES, B_ROWS, B_COLUMNS = "direct", "lines", "rows", "columns"
+B_ANY = "any"
 EDGE_NONE, EDGE_NARROW, EDGE_ANY = "none", "narrow", "any"
 PACKED = (B_ROWS, B_COLUMNS)
 # Up to here B is read in place: copying it costs more than its larger stride does.
@@ -47,6 +51,7 @@ TILE_FLOPS = 1 << 18
 PACK_ELEMENTS = 1 << 14
 # Up to here a B that runs along k is transposed in registers, again for each core's rows.
 LINE_ROWS = 8
+GATHER_ROWS = 4
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -55,7 +60,9 @@ class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
     ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
-    with unit row stride; rows and columns are packed, with those strides in the same order.
+    with unit row stride; rows and columns are packed, with those strides in the same order.  Any
+    gathers B where it lies: slow, but one small module for all products, so that small products of
+    many shapes need no other.
     ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
     ``edge``: none if n is a multiple of the core's columns, narrow if n fits one vector, else any;
     cores that are not needed are not compiled.
@@ -200,7 +207,7 @@ class _Driver:
         left = b.sub(span[1], column)
         if self.spec.b_mode not in PACKED:
             panel = self.at(bases[1], b.mul(k0, p["b_row"]), b.mul(column, p["b_column"]))
-            between = p["b_row"] if self.spec.b_mode == B_DIRECT else p["b_column"]
+            between = p["b_column"] if self.spec.b_mode == B_LINES else p["b_row"]
             b_step = b.mul(between, self.count(self.size))
         else:
             number = b.binary("udiv", column, self.count(width))
@@ -210,7 +217,11 @@ class _Driver:
         narrow = b.compare("sle", left, self.count(self.tiles.lanes))
         partial = b.binary("and", b.logic_not(full), b.logic_not(narrow))
         zero, one = self.count(0), self.count(1)
-        for shape in _shapes(self.spec, self.tiles):
+        shapes = _shapes(self.spec, self.tiles)
+        for shape in shapes:
+            if len(shapes) == 1:
+                self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
+                break
             condition = full
             if shape.masked:
                 condition = narrow if shape.vectors == 1 else partial
@@ -267,6 +278,8 @@ def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
 
 def _tiles(spec: GemmSpec, target: Target) -> TileSet:
     tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
+    if spec.b_mode == B_ANY:
+        return TileSet(GATHER_ROWS, 1, tiles.lanes)
     if spec.b_mode != B_LINES:
         return tiles
     # One vector of columns: a transposed block of them fills half of 32 registers.
@@ -278,7 +291,7 @@ def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
     full, narrow = Tile(0, tiles.vectors), Tile(0, 1, masked=True)
     if spec.edge == EDGE_NONE:
         return [full]
-    if spec.edge == EDGE_NARROW:
+    if spec.edge == EDGE_NARROW or spec.b_mode == B_ANY:
         return [narrow]
     if tiles.vectors == 1:
         return [full, narrow]
@@ -290,13 +303,14 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
     tiles = _tiles(spec, target)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
+    reading = {B_LINES: ALONG_K, B_ANY: GATHERED}.get(spec.b_mode, ALONG_ROWS)
     for rows in tiles.row_counts():
         for shape in _shapes(spec, tiles):
             tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
                 tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
-                along_k=spec.b_mode == B_LINES,
+                reading=reading,
             )  # fmt: skip
             functions.append(text)
             declarations |= needed

@@ -32,6 +32,12 @@ ARGUMENT_TYPES = (
 )  # fmt: skip
 _ROWS_A_POINTER_SERVES = 3  # base, base + stride, base + 2 * stride are x86 addressing modes
 
+# How B is read: vectors along its rows; its lines along k, transposed in registers; or elements
+# gathered from wherever they lie.
+ALONG_ROWS, ALONG_K, GATHERED = "along rows", "along k", "gathered"
+# The parameter word that holds the distance between columns of B.
+_COLUMN_STRIDE_WORD = 6
+
 # emitter, lanes of the tile's row, row, first column, mask -> what to store
 Epilogue = Callable[[Emitter, list[Value], Value, Value, "list[Value] | None"], list[Value]]
 
@@ -132,6 +138,10 @@ class _Core:
                 row.append(b.masked_load(at, self.type, self.masks[v], align))
         return row
 
+    def load_columns(self, pointer: Value) -> list[Value]:
+        """One row of B's panel."""
+        return self.load_row(pointer, self.size)
+
     def store_row(self, values: Sequence[Value], pointer: Value) -> None:
         b = self.b
         for v, value in enumerate(values):
@@ -158,7 +168,7 @@ class _Core:
         )
         held = loop.values[: len(accumulators)]
         *groups, b_pointer = loop.values[len(accumulators) :]
-        columns = self.load_row(b_pointer, self.size)
+        columns = self.load_columns(b_pointer)
         updated = []
         for i in range(tile.rows):
             pointer = groups[i // _ROWS_A_POINTER_SERVES]
@@ -275,6 +285,27 @@ class _LineCore(_Core):
         return sums
 
 
+class _GatherCore(_Core):
+    """A core that reads B with any distance between its columns."""
+
+    def load_columns(self, pointer: Value) -> list[Value]:
+        b, width = self.b, self.lanes
+        word = b.pointer_offset(
+            self.argument("params", "ptr"), b.const(_COLUMN_STRIDE_WORD, "i64"), "i64"
+        )
+        stride = b.splat(b.load(word, "i64", 1, 8), width)
+        row = []
+        for v in range(self.tile.vectors):
+            columns = b.vector_constant(range(v * width, (v + 1) * width), "i64")
+            pointers = b.pointer_offset(pointer, b.mul(columns, stride), self.type)
+            mask = b.const(True, "i1", width) if self.masks is None else self.masks[v]
+            row.append(b.gather(pointers, self.type, mask, self.size))
+        return row
+
+
+_CORES = {ALONG_ROWS: _Core, ALONG_K: _LineCore, GATHERED: _GatherCore}
+
+
 def core_function(
     tile: Tile,
     lanes: int,
@@ -282,12 +313,9 @@ def core_function(
     target: Target,
     epilogue: Epilogue | None = None,
     name: str | None = None,
-    along_k: bool = False,
+    reading: str = ALONG_ROWS,
 ) -> tuple[str, set[str]]:
-    """One core as an internal function, and the declarations it needs.
-
-    ``along_k``: B is read where it lies, with its lines running along k.
-    """
-    core = (_LineCore if along_k else _Core)(tile, lanes, type_, target)
+    """One core as an internal function, and the declarations it needs."""
+    core = _CORES[reading](tile, lanes, type_, target)
     core.finish(core.products(), epilogue)
     return core.b.function(name or tile.name, ARGUMENTS, "internal"), core.b.declarations

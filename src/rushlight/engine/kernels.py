@@ -38,6 +38,11 @@ def _full_identity(identity: str) -> str:
     return f"{identity} {codegen_fingerprint()}"
 
 
+def is_loaded(identity: str) -> bool:
+    """Whether the module of an identity can be had without a compile or a look at the disk."""
+    return _cache.holds(_full_identity(identity), host_target())
+
+
 def library_of_text(
     identity: str,
     names: list[str],
@@ -74,7 +79,7 @@ def kernel_library(kernel: Kernel, brief: bool = False) -> tuple[Library, str]:
     printed = repr(kernel)
     name = f"kernel_{hashlib.sha256(printed.encode()).hexdigest()[:24]}"
     named = replace(kernel, name=name)
-    if brief and not _cache.holds(_full_identity(printed), host_target()):
+    if brief and not is_loaded(printed):
         printed += " brief"
     else:
         brief = False

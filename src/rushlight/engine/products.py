@@ -7,7 +7,10 @@ from dataclasses import replace
 import numpy as np
 
 from rushlight.base.dtypes import dtype_by_name, int64
+from rushlight.base.target import Target
 from rushlight.codegen.gemm import (
+    B_ANY,
+    GATHER_ROWS,
     PACKED,
     GemmSpec,
     choose_b_mode,
@@ -17,7 +20,7 @@ from rushlight.codegen.gemm import (
     function_names,
     gemm_text,
 )
-from rushlight.engine.kernels import library_of_text
+from rushlight.engine.kernels import is_loaded, library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
@@ -28,17 +31,33 @@ _PACK_GRAIN = 4
 # Multiply-adds that one thread takes at least: about five microseconds of work, several times what
 # handing out a share costs.
 _SMALLEST_SHARE = 1 << 18
+# Up to here the code that serves every shape loses at most half a microsecond to the code for one,
+# which takes up to 200 ms to compile, and every few shapes need another.
+_FEW_MULTIPLICATIONS = 1 << 13
+
+
+def _spec_of(product: Product, target: Target) -> GemmSpec:
+    """The fastest code for the sizes; for a small product, what is quickest to have."""
+    m, n, k, dtype = product.m, product.n, product.k, product.dtype
+    mode = choose_b_mode(m, k, *product.b_strides, dtype, target)
+    rows = choose_core_rows(m, target)
+    best = _named(GemmSpec("", dtype, mode, rows, choose_edge(n, dtype, rows, mode, target)))
+    if len(product.offsets) * m * n * k > _FEW_MULTIPLICATIONS or is_loaded(repr(best)):
+        return best
+    return _named(GemmSpec("", dtype, B_ANY, GATHER_ROWS))
+
+
+def _named(spec: GemmSpec) -> GemmSpec:
+    name = f"gemm_{spec.dtype}_{spec.b_mode}_{spec.core_rows}_{spec.edge}"
+    return replace(spec, name=name)
 
 
 def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
     """The steps of one product; its table of batch offsets is added to `constants`."""
     target = host_target()
     m, n, k = product.m, product.n, product.k
-    mode = choose_b_mode(m, k, *product.b_strides, product.dtype, target)
-    rows = choose_core_rows(m, target)
-    edge = choose_edge(n, product.dtype, rows, mode, target)
-    spec = GemmSpec("gemm", product.dtype, mode, rows, edge)
-    spec = replace(spec, name=f"gemm_{product.dtype}_{mode}_{rows}_{edge}")
+    spec = _spec_of(product, target)
+    mode = spec.b_mode
     library = library_of_text(repr(spec), function_names(spec), lambda: gemm_text(spec, target))
     batches = len(product.offsets)
     threads = min(get_num_threads(), max(1, batches * m * n * k // _SMALLEST_SHARE))
