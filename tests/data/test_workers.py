@@ -364,6 +364,16 @@ def test_a_killed_worker_is_an_error_and_not_a_hang(number):
         next(iterator)
 
 
+def test_after_the_workers_are_stopped_what_arrived_before_is_not_handed_out():
+    iterator = iter(data.DataLoader(Items(40, lambda i: i), num_workers=2))
+    batches = iterator._batches
+    while batches._next_out not in batches._results:
+        batches._take_in()
+    batches.stop()
+    with pytest.raises(RuntimeError, match="have been stopped"):
+        next(iterator)
+
+
 def test_a_worker_that_exits_is_an_error():
     def leave(index):
         os._exit(7)

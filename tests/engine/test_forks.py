@@ -65,3 +65,40 @@ def test_children_of_a_process_with_busy_threads_compute(executor, tmp_path):
         timeout=120,
     )
     assert result.returncode == 0, result.stderr
+
+
+@pytest.mark.parametrize("draw", ["rushlight.rand(3).tolist()", "np.random.rand()"])
+def test_a_fork_waits_for_another_thread_that_draws(draw):
+    program = f"""
+import os, signal, threading, time
+import numpy as np
+import rushlight
+from rushlight.base.forks import lock_known_to_forks
+from rushlight.utils import data
+
+locks = [lock_known_to_forks("draws"), np.random.get_bit_generator().lock]
+taken = threading.Event()
+
+def hold():
+    for lock in locks:
+        lock.acquire()
+    taken.set()
+    time.sleep(0.3)
+    for lock in locks:
+        lock.release()
+
+thread = threading.Thread(target=hold)
+thread.start()
+taken.wait()
+child = os.fork()
+if child == 0:
+    signal.alarm(10)
+    {draw}
+    os._exit(0)
+assert os.waitpid(child, 0)[1] == 0
+thread.join()
+"""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, timeout=60
+    )
+    assert result.returncode == 0, result.stderr

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Callable, Iterable
+from typing import Any
 
 # Whoever holds one of these may take those that stand after it, never one before it.
 LOCKS = ("workers", "flush", "draws", "kernels", "threads", "llvm", "memory")
@@ -22,13 +24,25 @@ def lock_known_to_forks(name: str) -> threading.RLock:  # type: ignore[valid-typ
     return _locks[name]
 
 
-_held_by_fork: list[threading.RLock] = []  # type: ignore[valid-type]
+_further: list[Callable[[], Iterable[Any]]] = []
+
+
+def forks_wait_for(locks: Callable[[], Iterable[Any]]) -> None:
+    """Forks wait for the locks that this gives, too; their holders take no other lock."""
+    _further.append(locks)
+
+
+_held_by_fork: list[Any] = []
 
 
 def _before_fork() -> None:
     for lock in _locks.values():
         lock.acquire()
         _held_by_fork.append(lock)
+    for locks in _further:
+        for lock in locks():
+            lock.acquire()
+            _held_by_fork.append(lock)
 
 
 def _after_fork() -> None:

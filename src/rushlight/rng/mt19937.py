@@ -45,7 +45,8 @@ LEGACY_STATE_BYTES = STATE_BYTES - 8
 # From here on machine code makes whole blocks; NumPy makes the ends.
 _MACHINE_WORDS = 2 * BLOCK_WORDS
 
-# Words are drawn in several steps; two threads must not be given the same ones.
+# Words are drawn in several steps; two threads must not be given the same ones.  Forks wait for it,
+# since NumPy's own locks, which are taken inside, are not made anew in the child.
 _draw_lock = lock_known_to_forks("draws")
 
 _WORD_LIMIT = 1 << 32
@@ -75,11 +76,12 @@ class MersenneTwister:
                 f"manual_seed: Overflow when unpacking long long; the seed must lie in "
                 f"[-2**63, 2**64), got {seed}"
             )
-        self._seed = seed % _SEED_LIMIT
-        self._words.seed(self._seed % _WORD_LIMIT)
-        self._fresh = True
-        self.spare_normal = None
-        self._float_spare: float | None = None
+        with _draw_lock:
+            self._seed = seed % _SEED_LIMIT
+            self._words.seed(self._seed % _WORD_LIMIT)
+            self._fresh = True
+            self.spare_normal = None
+            self._float_spare: float | None = None
 
     def reseed_from_system(self) -> int:
         """Seed from the operating system's entropy and return the seed (53 bits, as PyTorch's)."""
@@ -192,7 +194,8 @@ class MersenneTwister:
         self._fresh = left == 1 and position == 0
         # `left` decides when PyTorch computes the next block, so it gives the position.
         words = record["words"].astype(np.uint32)
-        self._words.set_state(("MT19937", words, BLOCK_WORDS + 1 - left, 0, 0.0))
+        with _draw_lock:
+            self._words.set_state(("MT19937", words, BLOCK_WORDS + 1 - left, 0, 0.0))
         self.spare_normal = None
         if record["normal_is_valid"]:
             self.spare_normal = float(record["normal_y"])

@@ -143,13 +143,15 @@ class ParallelBatches:
     def _await_result(self) -> int | None:
         """The number of a task whose result may be handed out; None when no task is left."""
         while True:
-            if self._results and not self._in_order:
-                return next(iter(self._results))
             # Tasks of a worker whose stream ended have no owner any more.
             while self._next_out < self._next_task and self._next_out not in self._owner:
                 self._next_out += 1
             if self._next_out == self._next_task:
                 return None
+            if not self._finalizer.alive:
+                raise RuntimeError("DataLoader: the workers of this iterator have been stopped")
+            if self._results and not self._in_order:
+                return next(iter(self._results))
             if self._next_out in self._results:
                 return self._next_out
             self._take_in()
@@ -185,8 +187,6 @@ class ParallelBatches:
 
     def _take_in(self) -> None:
         """Wait for messages of the workers and note them."""
-        if not self._finalizer.alive:
-            raise RuntimeError("DataLoader: the workers of this iterator have been stopped")
         by_connection = {worker.connection: worker for worker in self._workers}
         by_sentinel = {worker.process.sentinel: worker for worker in self._workers}
         ready = multiprocessing.connection.wait(

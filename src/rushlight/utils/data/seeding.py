@@ -6,10 +6,15 @@ import random
 
 import numpy as np
 
+from rushlight.base.forks import forks_wait_for
 from rushlight.ops.generator import Generator, default_generator, engine_of
 from rushlight.rng.discrete import full_range_integers
 
 _WORD = (1 << 32) - 1
+
+# A worker seeds NumPy's own generator, whose lock another thread of the loader's process may hold
+# at the fork; NumPy does not make it anew.
+forks_wait_for(lambda: [np.random.get_bit_generator().lock])
 
 
 def draw_seed(generator: Generator | None) -> int:
