@@ -14,7 +14,7 @@ _WORD = (1 << 32) - 1
 
 # A worker seeds NumPy's own generator, whose lock another thread of the loader's process may hold
 # at the fork; NumPy does not make it anew.
-forks_wait_for(lambda: [np.random.get_bit_generator().lock])
+forks_wait_for(lambda: [np.random.get_bit_generator().lock])  # type: ignore[attr-defined]
 
 
 def draw_seed(generator: Generator | None) -> int:
