@@ -39,6 +39,7 @@ except ImportError:
     torch = None
 
 SETTINGS: dict[str, dict[str, Any]] = {
+    "operation by operation": {"blocks": False},
     "cut after each operation": {"eager": True},
     "cut after 3 operations": {"node_cap": 3},
     "cut after 13 operations": {"node_cap": 13},
