@@ -43,29 +43,31 @@ class Arena:
     """The block itself."""
 
     def __init__(self) -> None:
-        self._block = np.empty(0, np.uint8)
-        self._size = -1
-        self._address = 0
+        # The block, its bytes and its aligned address: together, since an interrupt may come
+        # between two assignments.
+        self._held = (np.empty(0, np.uint8), 0, 0)
 
     @property
     def capacity(self) -> int:
         """Bytes of the block."""
-        return self._block.nbytes
+        return self._held[1]
 
     def at_least(self, size: int) -> int:
         """The aligned address of `size` bytes, valid until the next call."""
-        if self._size < size:
-            self._block = np.empty(size + ALIGNMENT, np.uint8)
-            address = self._block.ctypes.data
-            self._address = address + (-address % ALIGNMENT)
-            self._size = size
-        return self._address
+        _, held, address = self._held
+        if held < size + ALIGNMENT:
+            block = np.empty(size + ALIGNMENT, np.uint8)
+            address = block.ctypes.data
+            address += -address % ALIGNMENT
+            self._held = (block, block.nbytes, address)
+        return address
 
     def view(self, address: int, shape, dtype) -> np.ndarray:
         """The array at an address inside the block."""
-        start = address - self._block.ctypes.data
+        block = self._held[0]
+        start = address - block.ctypes.data
         size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        return self._block[start : start + size].view(dtype).reshape(shape)
+        return block[start : start + size].view(dtype).reshape(shape)
 
 
 class BufferPool:
