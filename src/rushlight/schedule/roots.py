@@ -22,8 +22,9 @@ _LIGHT = frozenset(
 )
 # Operations in an expression that is repeated for each of its users.
 _MOST_REPEATED = 4
-# A value with this many times fewer elements than another costs nothing beside it.
-_SMALLER = 8
+# A value with this many times fewer elements than another costs little beside it: what is repeated
+# along the batch counts as small however short a batch is, so that a short one finds its kernels.
+_SMALLER = 2
 
 # Operations computed in place below one root: expressions are walked recursively.
 DEEPEST_EXPRESSION = 40
