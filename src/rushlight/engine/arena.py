@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 
+from rushlight.base.errors import InternalError
 from rushlight.base.forks import lock_known_to_forks
 
 ALIGNMENT = 64
@@ -37,6 +38,14 @@ class ArenaPlanner:
         self._placed.append((offset, offset + size, last_use))
         self.total = max(self.total, offset + size)
         return offset
+
+    def take_over(self, offset: int, time: int, last_use: int) -> int:
+        """The same for a value that is written over the one at `offset`, which ends at `time`."""
+        for place, (start, end, last) in enumerate(self._placed):
+            if start == offset and last == time:
+                self._placed[place] = (start, end, last_use)
+                return offset
+        raise InternalError(f"no value that lies at {offset} of the arena ends at step {time}")
 
 
 class Arena:
@@ -104,6 +113,19 @@ class BufferPool:
         block = np.empty(size, np.uint8)
         blocks.append(block)
         return block
+
+    def is_alone(self, array: np.ndarray) -> bool:
+        """Whether only the caller's name and one other reference show an array's memory."""
+        # The caller's name, the other reference, the argument, and that of getrefcount.
+        if sys.getrefcount(array) > 4 or not array.flags.writeable:
+            return False
+        block = array.base
+        if block is None:
+            return array.flags.owndata
+        with self._lock:
+            blocks = self._blocks.get(getattr(block, "nbytes", -1), [])
+            # The list, the array, the name here, and the argument of getrefcount.
+            return sys.getrefcount(block) <= 4 and any(block is known for known in blocks)
 
     def trim(self) -> None:
         """Give every free block back to the system."""

@@ -21,6 +21,7 @@ from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.engine.items import item_steps
 from rushlight.engine.native import NativeRun, Output
 from rushlight.engine.steps import NativeStep, step_of_nest
+from rushlight.engine.takeover import Lifetimes, Successors, Takeovers
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import Nest, build_nests, can_lower
@@ -38,6 +39,7 @@ class CompiledPlan:
     """parts: NativeRun, or a value for the reference rule, in order.
 
     only: the one native run of a plan that is nothing else, else None.
+    takeovers: leaves that results are written over, in the last part; None without any.
     outputs: memory of the kept values that kernels write; referred: kept slots that rules write.
     rewrites: what simplifying the program did.
     reasons: slot of a value for the reference rule -> its operation and why it has no kernel.
@@ -45,8 +47,8 @@ class CompiledPlan:
 
     __slots__ = (
         "parts", "rewrites", "reasons", "arena_bytes", "fixed", "outputs", "referred", "read",
-        "only", "schedule", "plan", "shapes", "constants", "checks", "flags", "addresses",
-        "places", "base", "__weakref__",
+        "only", "takeovers", "schedule", "plan", "shapes", "constants", "checks", "flags",
+        "addresses", "places", "base", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
@@ -56,37 +58,24 @@ class CompiledPlan:
         program, self.rewrites = simplified(program_of(plan, nodes))
         program = without_packing(program, can_lower)
         self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
-        self.parts: list = []
-        native: list[NativeStep] = []
         self.constants: dict[int, np.ndarray] = {}
-        uses: list[list[int]] = []
-        native_slots: set[int] = set()
         self.checks = Checks()
-        for position, group in enumerate(self.schedule.groups):
-            steps = self._steps_of(group, position, program)
-            if steps is None:
-                self._close(native, program.values)
-                (slot,) = group.members
-                value = program.values[slot]
-                if value.source == OPERATION:
-                    self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
-                self.parts.append(value)
-                uses.append([slot, *[self.schedule.memory(s) for s in value.inputs]])
-                continue
-            for part, step in enumerate(steps):
-                step.group, step.part = position, part
-                step.buffers = [self.schedule.memory(s) for s in step.buffers]
-                native.append(step)
-                native_slots.update(step.written)
-                uses.append(step.buffers)
-        self._close(native, program.values)
+        sequence, safe_from = self._sequence(program)
+        uses = [self._buffers_of(item) for item in sequence]
         self.flags = np.zeros(self.checks.count, bool)
         if self.checks.slot is not None:
             self.constants[self.checks.slot] = self.flags
+        lifetimes = Lifetimes(uses)
+        written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
+        over = Successors(self.schedule, lifetimes, written - set(self.constants), safe_from)
+        self.takeovers = Takeovers(over.of_leaves) if over.of_leaves else None
+        if self.takeovers is not None:
+            sequence.append(self.takeovers.last_step(program, self.constants))
+        self.parts = self._parts(sequence, safe_from, program)
         self.addresses = np.zeros(max(program.values, default=-1) + 1, np.int64)
         self.base = -1
         self.places = self.addresses.data
-        self._place(program, native_slots, uses)
+        self._place(program, written, lifetimes, over.in_arena)
         native_outputs = {output.slot for output in self.outputs}
         # Values that reference rules leave behind, and leaves that stay what they are.
         self.referred = [slot for slot in plan.live if slot not in native_outputs]
@@ -129,40 +118,77 @@ class CompiledPlan:
                 steps += item_steps(item, program, self.constants)
         return steps
 
-    def _close(self, native: list[NativeStep], values) -> None:
-        if native:
-            self.parts.append(NativeRun(list(native), values))
-            native.clear()
+    def _sequence(self, program) -> tuple[list, int]:
+        """Native steps and values for reference rules, in order; and the first of them from which
+        on nothing can fail."""
+        sequence: list = []
+        safe_from = 0
+        for position, group in enumerate(self.schedule.groups):
+            checks = self.checks.count
+            steps = self._steps_of(group, position, program)
+            if steps is None:
+                (slot,) = group.members
+                value = program.values[slot]
+                if value.source == OPERATION:
+                    self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
+                sequence.append(value)
+            else:
+                for part, step in enumerate(steps):
+                    step.group, step.part = position, part
+                    step.buffers = [self.schedule.memory(s) for s in step.buffers]
+                sequence += steps
+            if steps is None or self.checks.count > checks:
+                safe_from = len(sequence)
+        return sequence, safe_from
 
-    def _place(self, program, native_slots: set[int], uses: list[list[int]]) -> None:
-        """Arena offsets for native values nobody keeps; the rest gets addresses at each run."""
+    def _buffers_of(self, item) -> list[int]:
+        if isinstance(item, NativeStep):
+            return item.buffers
+        return [item.slot, *[self.schedule.memory(s) for s in item.inputs]]
+
+    def _parts(self, sequence: list, safe_from: int, program) -> list:
+        """The sequence with consecutive native steps joined, but not across what is safe."""
+        parts: list = []
+        native: list[NativeStep] = []
+        for time, item in enumerate([*sequence, None]):
+            ends = self.takeovers is not None and time == safe_from
+            if native and (ends or not isinstance(item, NativeStep)):
+                parts.append(NativeRun(native, program.values))
+                native = []
+            if isinstance(item, NativeStep):
+                native.append(item)
+            elif item is not None:
+                parts.append(item)
+        return parts
+
+    def _place(self, program, written: set[int], lifetimes: Lifetimes, over) -> None:
+        """Arena offsets for native values nobody keeps; the rest gets addresses at each run.
+
+        over: slot of a value -> slot of the buffer that it may be written over.
+        """
         planner = ArenaPlanner()
-        first_use: dict[int, int] = {}
-        last_use: dict[int, int] = {}
-        for time, used in enumerate(uses):
-            for slot in used:
-                first_use.setdefault(slot, time)
-                last_use[slot] = time
-        self.fixed: list[tuple[int, int]] = []
+        offsets: dict[int, int] = {}
         self.outputs: list[Output] = []
         self.read: list[int] = []
         self.shapes = {}
-        for slot in sorted(first_use, key=first_use.__getitem__):
+        first, last = lifetimes.first, lifetimes.last
+        for slot in sorted(first, key=first.__getitem__):
             value = program.values[slot]
             if slot in self.constants:
                 continue
-            if slot in native_slots:
+            if slot in written:
                 self.shapes[slot] = (value.shape, value.dtype.numpy)
                 if value.live:
                     self.outputs.append(Output(slot, value.shape, value.dtype.numpy))
+                elif over.get(slot) in offsets:
+                    offset = offsets[over[slot]]
+                    offsets[slot] = planner.take_over(offset, first[slot], last[slot])
                 else:
                     size = value.numel * value.dtype.itemsize
-                    offset = planner.place(size, first_use[slot], last_use[slot])
-                    self.fixed.append((slot, offset))
+                    offsets[slot] = planner.place(size, first[slot], last[slot])
             elif value.source not in (OPERATION, OUTPUT):
                 self.read.append(slot)
-            elif slot in self.constants:
-                continue
+        self.fixed = list(offsets.items())
         self.arena_bytes = planner.total
 
     def steps(self) -> list[NativeStep]:
@@ -172,7 +198,7 @@ class CompiledPlan:
     @property
     def wants_nodes(self) -> bool:
         """Whether `run` looks at nodes of operations that are not live."""
-        return self.only is None
+        return not all(isinstance(part, NativeRun) for part in self.parts)
 
     @property
     def fallbacks(self) -> list[str]:
@@ -199,6 +225,8 @@ class CompiledPlan:
                     node.value = np.asarray(node.value)
                 node.pointer = pointer = node.value.__array_interface__["data"][0]
                 places[slot] = pointer
+        if self.takeovers is not None:
+            return self._run_over(nodes, self.takeovers)
         made = []
         for output in self.outputs:
             entry = output.array()
@@ -209,7 +237,7 @@ class CompiledPlan:
             arrays = None
         else:
             arrays = {output.slot: entry[0] for output, entry in zip(self.outputs, made)}
-            if not self._run_parts(nodes, arrays):
+            if not self._run_parts(nodes, arrays, self.parts):
                 # Nothing was handed out yet: the reference executor sorts out what failed.
                 return self._judge(nodes)
         if self.checks.count and True in self.flags.data:
@@ -220,18 +248,52 @@ class CompiledPlan:
             node.value = array
             node.pointer = pointer
         if arrays is not None:
-            for slot in self.referred:
-                nodes[slot].value = arrays[slot]
-                nodes[slot].pointer = int(self.addresses[slot])
+            self._hand_out_referred(nodes, arrays)
         return None
 
-    def _run_parts(self, nodes, arrays: dict) -> bool:
+    def _hand_out_referred(self, nodes, arrays: dict) -> None:
+        for slot in self.referred:
+            nodes[slot].value = arrays[slot]
+            nodes[slot].pointer = int(self.addresses[slot])
+
+    def _run_over(self, nodes, takeovers: Takeovers) -> BaseException | None:
+        """Execute with results written over leaves; what `run` does after it read the leaves."""
+        claimed = takeovers.claim(nodes)
+        arrays: dict[int, np.ndarray] = {}
+        for output in self.outputs:
+            array = claimed.get(output.slot)
+            array = output.array()[0] if array is None else array
+            arrays[output.slot] = array
+            self.places[output.slot] = array.__array_interface__["data"][0]
+        if not self._run_parts(nodes, arrays, self.parts[:-1]) or self.flags.any():
+            return self._judge(nodes)
+        takeovers.done[0] = False
+        try:
+            takeovers.withdraw(nodes, claimed)
+            self.parts[-1].run(self.addresses, nodes, self)
+        finally:
+            if takeovers.done[0]:
+                self._hand_out_leaves(nodes, arrays)
+            else:
+                takeovers.restore(nodes, claimed)
+        return None
+
+    def _hand_out_leaves(self, nodes, arrays: dict) -> None:
+        """Give the live nodes their values and make them leaves: an interrupt may be on its way."""
+        for slot, leaf in zip(self.plan.live, self.plan.leaves):
+            node = nodes[slot]
+            node.value = arrays[slot]
+            node.pointer = self.places[slot]
+            node.step = leaf
+            node.inputs = ()
+
+    def _run_parts(self, nodes, arrays: dict, parts: list) -> bool:
         """Run native stretches and reference rules in turn; False if a rule raised."""
         for slot in self.read:
             arrays[slot] = nodes[slot].value
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore", RuntimeWarning)
-            for part in self.parts:
+            for part in parts:
                 if isinstance(part, NativeRun):
                     part.run(self.addresses, nodes, self)
                     continue

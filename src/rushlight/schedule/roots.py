@@ -22,9 +22,6 @@ _LIGHT = frozenset(
 )
 # Operations in an expression that is repeated for each of its users.
 _MOST_REPEATED = 4
-# A value with this many times fewer elements than another costs little beside it: what is repeated
-# along the batch counts as small however short a batch is, so that a short one finds its kernels.
-_SMALLER = 2
 
 # Operations computed in place below one root: expressions are walked recursively.
 DEEPEST_EXPRESSION = 40
@@ -118,7 +115,8 @@ class _Chooser:
     def _is_cheap_to_repeat(self, value: Value) -> bool:
         """Whether each user had better compute a value again from the one large buffer it is of.
 
-        Small operands, such as the mean of each row, are stored on the way.
+        Smaller operands, which are broadcast, such as the mean of each row, are stored on the way.
+        How much smaller they are does not count: another batch size must not change a kernel.
         """
         if value.numel == 1 or value.primitive.name not in _LIGHT:
             return False
@@ -131,9 +129,9 @@ class _Chooser:
             if current.source == SCALAR_LEAF:
                 continue
             if not self._is_computed(current):
-                if current.numel * _SMALLER > value.numel:
+                if current.numel >= value.numel:
                     large.add(current.slot)
-            elif current.numel * _SMALLER <= value.numel:
+            elif current.numel < value.numel:
                 small.append(current)
             elif current.primitive.name in _LIGHT:
                 operations += 1
