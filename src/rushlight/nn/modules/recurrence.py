@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rushlight.nn import functional as F
 from rushlight.ops.joining import cat, stack
+from rushlight.primitives.movement import unpack
 from rushlight.tensor.tensor import Tensor
 
 State = tuple[Tensor, ...]
@@ -73,12 +74,21 @@ STEPS: dict[str, Step] = {
 }
 
 
+def _pieces(sequence: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
+    """Consecutive parts of the elements, by their shapes.
+
+    One operation, whose derivative joins the parts' gradients: each of many views would add to a
+    gradient of the whole.
+    """
+    return list(unpack(sequence.reshape(-1), tuple(shapes)))
+
+
 def run_padded(
     step: Step, input: Tensor, state: State, weights: DirectionWeights, reverse: bool
 ) -> tuple[Tensor, State]:
     """Run over (T, B, F); returns the outputs (T, B, H) and the last state."""
     projected = F.linear(input, weights.weight_ih, weights.bias_ih)  # (T, B, gates)
-    times = projected.unbind(0)
+    times = _pieces(projected, [tuple(projected.shape[1:])] * projected.shape[0])
     outputs = []
     for now in reversed(times) if reverse else times:
         state = step(now, state, weights)
@@ -98,7 +108,7 @@ def run_packed(
 ) -> tuple[Tensor, State]:
     """Run over packed sequences, longest first; returns packed outputs and the last states."""
     projected = F.linear(input, weights.weight_ih, weights.bias_ih)  # (sum of lengths, gates)
-    times = projected.split(list(batch_sizes), 0)
+    times = _pieces(projected, [(size, projected.shape[1]) for size in batch_sizes])
     if reverse:
         return _run_packed_reverse(step, times, batch_sizes, state, weights)
     outputs = []
