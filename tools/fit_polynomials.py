@@ -14,11 +14,17 @@ OUTPUT = Path(__file__).resolve().parent.parent / "src/rushlight/codegen/polynom
 HALF_LN2 = mp.log(2) / 2 * mp.mpf("1.001")
 QUARTER_PI = mp.pi / 4 * mp.mpf("1.001")
 TINY = mp.mpf("1e-18")
+DIGAMMA_ROOT = mp.findroot(mp.digamma, mp.mpf("1.46163214496836234"))
 
 
 def _series(function, limit):
     """The function, with its removable singularity at zero filled in."""
     return lambda z: limit if abs(z) < TINY else function(z)
+
+
+def _by_root(function, root):
+    """The function over the distance to its root, which is no point of the fit."""
+    return lambda t: function(t) / (t - root)
 
 
 def _odd(function):
@@ -58,6 +64,14 @@ FITS = [
     ("SINH_TAIL", _series(_odd(mp.sinh), mp.mpf(1) / 6), (mp.mpf(0), mp.mpf(1)), 4, 8),
     ("ERF_SMALL", _series(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z), 2 / mp.sqrt(mp.pi)),
      (mp.mpf(0), mp.mpf(1)), 7, 13),
+    ("LGAMMA_AT_TWO", _series(lambda t: mp.loggamma(2 + t) / t, 1 - mp.euler),
+     (mp.mpf(-0.5), mp.mpf(0.5)), 0, 20),
+    ("DIGAMMA_AT_ROOT", _by_root(lambda t: mp.digamma(t + 1.5), DIGAMMA_ROOT - 1.5),
+     (mp.mpf(-0.5), mp.mpf(0.5)), 0, 24),
+    ("SIN_PI", _series(lambda z: mp.sinpi(mp.sqrt(z)) / mp.sqrt(z), mp.pi),
+     (mp.mpf(0), mp.mpf("0.25")), 0, 9),
+    ("COS_PI", _series(lambda z: mp.cospi(mp.sqrt(z)), mp.mpf(1)),
+     (mp.mpf(0), mp.mpf("0.25")), 0, 10),
     ("ERFCX", _erfcx_scaled, (mp.mpf(-1), mp.mpf(1)), 13, 31),
 ]  # fmt: skip
 

@@ -85,11 +85,13 @@ def test_function_agrees_with_mpmath(name, dtype):
         "exp2": lambda v: mpmath.mpf(2) ** v,
         "sigmoid": lambda v: 1 / (1 + mpmath.exp(-v)),
         "softplus_unit": lambda v: mpmath.log1p(mpmath.exp(v)),
+        "lgamma": mpmath.loggamma,
     }.get(name) or getattr(mpmath, name)  # fmt: skip
     rng = np.random.default_rng(7)
     low, high = {"asin": (-1, 1), "acos": (-1, 1), "atanh": (-1, 1), "erfinv": (-1, 1),
                  "acosh": (1, 1e3), "log": (0, 1e3), "log2": (0, 1e3), "log10": (0, 1e3),
-                 "log1p": (-1, 1e2), "erfc": (-6, 26 if dtype == "float64" else 10)}.get(
+                 "log1p": (-1, 1e2), "lgamma": (0, 1e3), "digamma": (0, 1e3),
+                 "erfc": (-6, 26 if dtype == "float64" else 10)}.get(
         name, (-30, 30))  # fmt: skip
     x = rng.uniform(low, high, 300)
     x = np.concatenate([x, rng.uniform(max(low, -1), max(low, -1) + 2, 300)])
@@ -207,3 +209,34 @@ def test_avx2_gives_the_bits_of_avx512(name, dtype):
     assert (nan == np.isnan(narrow)).all()
     bits = np.uint32 if dtype == "float32" else np.uint64
     assert (wide.view(bits)[~nan] == narrow.view(bits)[~nan]).all()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["lgamma", "digamma"])
+def test_gamma_of_negative_numbers(name, dtype):
+    """Near the roots only the absolute error is small."""
+    mpmath = pytest.importorskip("mpmath")
+    rng = np.random.default_rng(3)
+    x = -np.concatenate(
+        [rng.uniform(0, 3, 300), rng.uniform(3, 40, 300), 10.0 ** rng.uniform(-20, 0, 50)]
+    )
+    x = x.astype(dtype)
+    x = x[x != np.floor(x)]
+    actual = run(name, dtype, TARGETS[0], x)
+    with mpmath.workprec(200):
+        for value, got in zip(x.tolist(), actual.tolist()):
+            v = mpmath.mpf(value)
+            exact = mpmath.log(abs(mpmath.gamma(v))) if name == "lgamma" else mpmath.digamma(v)
+            error = float(abs(mpmath.mpf(got) - exact))
+            # digamma's slope near its poles magnifies the rounding of pi times the distance.
+            assert error <= 40 * np.finfo(dtype).eps * max(1.0, abs(float(exact)))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_gamma_at_its_poles_and_at_infinity(dtype):
+    x = np.array([0.0, -0.0, -1, -2, -1e30, np.inf, -np.inf, np.nan, 1, 2], dtype)
+    inf, nan = np.inf, np.nan
+    expected = [inf, inf, inf, inf, inf, inf, inf, nan, 0, 0]
+    np.testing.assert_array_equal(run("lgamma", dtype, TARGETS[0], x), expected)
+    expected = [-inf, inf, nan, nan, nan, inf, nan, nan]
+    np.testing.assert_array_equal(run("digamma", dtype, TARGETS[0], x)[:8], expected)

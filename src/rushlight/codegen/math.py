@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rushlight.codegen import exponential, special, trig
+from rushlight.codegen import exponential, gamma, special, trig
 from rushlight.codegen.emit import Value
 
 FUNCTIONS: dict[str, Callable[..., Value]] = {
@@ -47,6 +47,8 @@ FUNCTIONS: dict[str, Callable[..., Value]] = {
     "erf": special.erf,
     "erfc": special.erfc,
     "erfinv": special.erfinv,
+    "lgamma": gamma.lgamma,
+    "digamma": gamma.digamma,
 }
 
 # Largest error in units in the last place: (float32, float64).  float32 is measured over an even
@@ -79,4 +81,7 @@ MAX_ULP: dict[str, tuple[float, float]] = {
     "erf": (2.0, 2.0),
     "erfc": (3.5, 3.5),
     "erfinv": (0.6, 3.0),
+    # For positive arguments; for negative ones, as far from the roots.
+    "lgamma": (0.6, 5.0),
+    "digamma": (0.6, 4.0),
 }

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 
 from rushlight.codegen.emit import Emitter, Value, bits_of
+from rushlight.codegen.integers import greatest_divisor, integer_power, next_after
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.loopnest.ir import DTYPES, kind_of
 
@@ -255,6 +256,9 @@ _RULES: dict[str, Rule] = {
     "rsqrt": lambda b, kind, x: b.div(b.like(1.0, x), b.intrinsic("sqrt", x)),
     "reciprocal": lambda b, kind, x: b.div(b.like(1.0, x), x),
     "where": lambda b, kind, c, x, y: b.select(c, x, y),
+    "nextafter": lambda b, kind, x, y: next_after(b, x, y),
+    "intpow": lambda b, kind, x, y: integer_power(b, x, y, kind),
+    "gcd": lambda b, kind, x, y: greatest_divisor(b, x, y, kind),
 }
 
 
@@ -281,7 +285,7 @@ def apply(b: Emitter, name: str, kind: str, args: list[Value]) -> Value:
 
 
 # Operations whose code is long: they limit how far a loop is unrolled.
-HEAVY = frozenset(FUNCTIONS) | {"floordiv", "mod", "fmod"}
+HEAVY = frozenset(FUNCTIONS) | {"floordiv", "mod", "fmod", "gcd", "intpow"}
 
 
 # --- reductions -------------------------------------------------------------------------------

@@ -87,7 +87,9 @@ _declare("floor ceil trunc round sqrt rsqrt reciprocal", 1, _FLOAT)
 _declare("exp exp2 expm1 log log2 log10 log1p", 1, _FLOAT)
 _declare("sin cos tan asin acos atan", 1, _FLOAT)
 _declare("sinh cosh tanh asinh acosh atanh", 1, _FLOAT)
-_declare("sigmoid softplus_unit erf erfc erfinv", 1, _FLOAT)
+_declare("sigmoid softplus_unit erf erfc erfinv lgamma digamma", 1, _FLOAT)
+_declare("nextafter", 2, _FLOAT)
+_declare("gcd intpow", 2, _INT)  # intpow truncates the reciprocals of negative exponents
 OPS["where"] = (3, "any", "same")
 
 REDUCTIONS = ("sum", "prod", "max", "min", "and", "or", "argmax", "argmin")

@@ -187,6 +187,37 @@ def _tail_error(y: float, x: float) -> float:
     return (1 - abs(x)) - math.erfc(abs(y)) if x > 0 else math.erfc(abs(y)) - (1 - abs(x))
 
 
+def _lgamma(x: float) -> float:
+    if math.isinf(x) or (x <= 0 and x == math.floor(x)):
+        return math.inf
+    return math.lgamma(x)
+
+
+# B(2k) / 2k
+_DIGAMMA_SERIES = (1 / 12, -1 / 120, 1 / 252, -1 / 240, 1 / 132, -691 / 32760, 1 / 12)
+
+
+def _digamma(x: float) -> float:
+    if x == 0:
+        return math.copysign(math.inf, -x)
+    if x < 0:
+        if x == math.floor(x):
+            return math.nan
+        return _digamma(1 - x) - math.pi / math.tan(math.pi * (x - round(x)))
+    total = 0.0
+    while x < 10:
+        total -= 1 / x
+        x += 1
+    series = sum(c / x ** (2 * k + 2) for k, c in enumerate(_DIGAMMA_SERIES))
+    return total + math.log(x) - 0.5 / x - series
+
+
+def _intpow(x: Array, y: Array) -> Array:
+    negative = y < 0
+    inverse = np.where(x == 1, 1, np.where(x == -1, np.where(y % 2 == 0, 1, -1), 0))
+    return np.where(negative, inverse, np.power(x, np.where(negative, 0, y))).astype(x.dtype)
+
+
 RULES: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -255,6 +286,11 @@ RULES: dict[str, Callable[..., Array]] = {
     "erf": _expand(math.erf),
     "erfc": _expand(math.erfc),
     "erfinv": _expand(_erfinv),
+    "lgamma": _expand(_lgamma),
+    "digamma": _expand(_digamma),
+    "nextafter": np.nextafter,
+    "gcd": np.gcd,
+    "intpow": _intpow,
     "where": np.where,
 }
 

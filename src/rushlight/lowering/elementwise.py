@@ -80,6 +80,16 @@ def _floor_divide(x, y):
     return call("where", call("eq", y, zero), whole, signed)
 
 
+def _power(x, y):
+    if x.dtype == "bool":
+        return call("or", x, call("not", y))
+    return call("pow" if x.dtype in ("float32", "float64") else "intpow", x, y)
+
+
+def _gcd(x, y):
+    return call("or", x, y) if x.dtype == "bool" else call("gcd", x, y)
+
+
 def _is_floating(dtype) -> bool:
     return dtype.is_floating_point
 
@@ -101,14 +111,6 @@ def _checked_division(operation: str):
     return rule
 
 
-def _nothing(maker, value) -> None:
-    """No kernel of its own."""
-
-
-def _always(value, operands) -> bool:
-    return True
-
-
 def _of_bools(value, operands) -> bool:
     return value.dtype.name == "bool"
 
@@ -128,14 +130,15 @@ for _primitive, _rule in _UNARY.items():
 for _primitive in (
     p.reciprocal, p.sqrt, p.rsqrt, p.exp, p.exp2, p.expm1, p.log, p.log2, p.log10, p.log1p, p.sin,
     p.cos, p.tan, p.asin, p.acos, p.atan, p.sinh, p.cosh, p.tanh, p.asinh, p.acosh, p.atanh,
-    p.sigmoid, p.erf, p.erfc, p.erfinv, p.div, p.maximum, p.minimum, p.atan2, p.copysign, p.eq,
-    p.ne, p.lt, p.le, p.gt, p.ge,
+    p.sigmoid, p.erf, p.erfc, p.erfinv, p.lgamma, p.digamma, p.nextafter, p.div,
+    p.maximum, p.minimum, p.atan2, p.copysign, p.eq, p.ne, p.lt, p.le, p.gt, p.ge,
 ):  # fmt: skip
     define(_primitive, __name__, _operation(_primitive.name))
 _define_division(p.floor_divide, "floordiv", _floor_divide)
 _define_division(p.remainder, "mod", _operation("mod"))
 _define_division(p.fmod, "fmod", _operation("fmod"))
-define(p.power, __name__, Alone(_nothing, _always, _operation("pow"), _is_floating))
+define(p.power, __name__, _power)
+define(p.gcd, __name__, _gcd)
 define(p.shift_left, __name__, _operation("shl"))
 define(p.shift_right, __name__, _operation("shr"))
 define(p.add, __name__, _of_bool("add", "or"))
@@ -148,7 +151,6 @@ define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
 for _primitive in (
-    p.real, p.imag, p.make_complex, p.lgamma, p.digamma, p.polygamma, p.gcd, p.nextafter, p.igamma,
-    p.igammac,
+    p.real, p.imag, p.make_complex, p.polygamma, p.igamma, p.igammac,
 ):  # fmt: skip
     define(_primitive, __name__, OPAQUE)
