@@ -147,7 +147,8 @@ def _erfc_vjp(g, out, x):
 
 
 def _erfinv_vjp(g, out, x):
-    return scaled(p.mul(g, p.exp(_square(out))), math.sqrt(math.pi) / 2)
+    # From x, as in PyTorch, whose result may be overwritten before backward.
+    return scaled(p.mul(g, p.exp(_square(p.erfinv(x)))), math.sqrt(math.pi) / 2)
 
 
 def _lgamma_vjp(g, out, x):
@@ -215,7 +216,7 @@ define(p.atanh, __name__, wrt(_atanh_vjp, 0))
 define(p.sigmoid, __name__, wrt(_sigmoid_vjp, OUT))
 define(p.erf, __name__, wrt(_erf_vjp, 0))
 define(p.erfc, __name__, wrt(_erfc_vjp, 0))
-define(p.erfinv, __name__, wrt(_erfinv_vjp, OUT))
+define(p.erfinv, __name__, wrt(_erfinv_vjp, 0))
 define(p.lgamma, __name__, wrt(_lgamma_vjp, 0))
 define(p.digamma, __name__, wrt(_digamma_vjp, 0))
 define(p.polygamma, __name__, wrt(_polygamma_vjp, 0))
