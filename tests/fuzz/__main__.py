@@ -20,7 +20,7 @@ from tests.fuzz.shrink import shrink, write_test
 JUDGES = {judge.__name__: judge for judge in (fault_of_executors, fault_of_bits, fault_of_memo)}
 LONGEST_MESSAGE = 1200
 SECONDS_BETWEEN_REPORTS = 60
-PROGRAMS_BETWEEN_COLLECTIONS = 100
+PROGRAMS_BETWEEN_COLLECTIONS = 250
 
 
 def judged(name: str, program: Program) -> str | None:

@@ -170,6 +170,7 @@ EXACT_UNARY: dict[str, Rule] = {
     "hardtanh": (real, lambda t, x, a, b: t.nn.functional.hardtanh(x, -1.5, a % 3)),
     "leaky": (real, lambda t, x, a, b: t.nn.functional.leaky_relu(x, 0.25)),
     "shift": (real, lambda t, x, a, b: x + (a % 5 - 2) / 4),
+    "nextafter": (real, lambda t, x, a, b: t.nextafter(x.detach(), x.detach() + (a % 3 - 1))),
     "count": (always, lambda t, x, a, b: x + a % 3),
     "double": (number, lambda t, x, a, b: x * 2),
     "halve": (always, lambda t, x, a, b: x / 2),

@@ -79,6 +79,15 @@ def positive_definite(t: Any, x: Any) -> Any:
     return rows @ rows.mT * 0.25 + t.eye(rows.shape[0], dtype=x.dtype)
 
 
+def sum_of_eigenvalues(t: Any, x: Any, a: int, b: int) -> Any:
+    return t.linalg.eigvals(positive_definite(t, x).detach()).real.sum()
+
+
+def incomplete_gamma(t: Any, x: Any, a: int, b: int) -> Any:
+    order = t.ones_like(x).detach() * (1.5 + a % 3)
+    return (t.igamma if b % 2 else t.igammac)(order, x * x + 0.5)
+
+
 def spectrum(t: Any, x: Any, a: int, b: int) -> Any:
     waves = t.fft.rfft(x, dim=axis_of(x, a))
     return waves.real * 0.5 + waves.imag
@@ -164,9 +173,17 @@ SMOOTH_UNARY: dict[str, Rule] = {
     "inverse": (has_rows, lambda t, x, a, b: t.linalg.inv(positive_definite(t, x))),
     "det": (has_rows, lambda t, x, a, b: t.linalg.det(positive_definite(t, x))),
     "spectrum": (has_rows, spectrum),
+    "eigvalsh": (has_rows, lambda t, x, a, b: t.linalg.eigvalsh(positive_definite(t, x))),
+    "eigvals": (has_rows, sum_of_eigenvalues),
+    "svdvals": (has_rows, lambda t, x, a, b: t.linalg.svdvals(positive_definite(t, x))),
+    "qr": (has_rows, lambda t, x, a, b: t.linalg.qr(positive_definite(t, x))[1]),
+    "igamma": (always, incomplete_gamma),
 }  # fmt: skip
 # What costs PyTorch and us alike most, or is found in few programs: drawn less often.
-RARE = {"cholesky", "inverse", "det", "spectrum", "lgamma", "digamma", "attention"}
+RARE = {
+    "cholesky", "inverse", "det", "spectrum", "eigvalsh", "eigvals", "svdvals", "qr", "igamma",
+    "lgamma", "digamma", "attention",
+}  # fmt: skip
 
 SMOOTH_BINARY: dict[str, Rule] = {
     "divide": (always, lambda t, x, y, a, b: x / (y * y + 0.5)),
