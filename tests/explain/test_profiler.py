@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import threading
+import types
 
 import pytest
 import torch
@@ -60,6 +61,25 @@ def test_rows_are_functions_ranges_flushes_and_kernels() -> None:
     kernels = [name for name in rows if name.startswith("kernel::")]
     assert any("matmul_5x4x8" in name for name in kernels)
     assert all(rows[name].cpu_time_total > 0 for name in kernels)
+
+
+def test_functions_of_every_namespace_have_rows() -> None:
+    x = rushlight.ones(2, 3)
+    assert rushlight.linalg and rushlight.special and rushlight.fft  # imported at the first access
+    with profile() as prof:
+        rushlight.nn.functional.cross_entropy(x, rushlight.tensor([0, 1])).item()
+        rushlight.nn.Linear(3, 2)(x)
+        rushlight.linalg.norm(x)
+        rushlight.special.erf(x)
+        rushlight.fft.fft(x)
+        x + x
+        x.clone().__iadd__(x)[0]
+    rows = {row.key for row in prof.key_averages()}
+    for name in (
+        "cross_entropy", "linear", "linalg_norm", "fft_fft", "add", "add_", "clone", "getitem",
+    ):  # fmt: skip
+        assert f"aten::{name}" in rows, name
+    assert rows & {"aten::erf", "aten::special_erf"}  # one function with two names
 
 
 def test_events_lie_inside_each_other() -> None:
@@ -355,6 +375,14 @@ def test_errors_pass_through_and_leave_nothing_behind() -> None:
     assert any(event.name == "aten::matmul" for event in prof.events())
     assert rushlight.relu is function and rushlight.Tensor.relu is method
     assert watchers == []
+
+
+def test_a_module_imported_under_a_profiler_has_the_real_functions_afterwards() -> None:
+    name = "rushlight.imported_under_a_profiler"
+    with profile():
+        module = sys.modules[name] = types.ModuleType(name)
+        module.relu = rushlight.relu
+    assert sys.modules.pop(name).relu is rushlight.relu
 
 
 def test_profiles_inside_each_other_both_see_everything() -> None:

@@ -197,6 +197,16 @@ def test_events_beyond_the_limit_are_counted(tmp_path: Path) -> None:
     assert Reader(output.read_text(encoding="utf-8")).data["leftOut"] > 5
 
 
+def test_calls_of_functions_are_shown_on_request(tmp_path: Path) -> None:
+    code = "import torch\nx = torch.ones(3)\nfor i in range(4): torch.exp(x).sum().item()"
+    result, output = trace(tmp_path, "--functions", "-c", code)
+    assert result.returncode == 0, result.stderr
+    reader = Reader(output.read_text(encoding="utf-8"))
+    assert {"aten::exp", "aten::sum", "aten::item"} <= {
+        i["name"] for i in items(reader, "function")
+    }
+
+
 def test_wrong_options_are_named(tmp_path: Path) -> None:
     for words, sentence in (
         (["--most", "many"], "--most needs a number, got 'many'"),

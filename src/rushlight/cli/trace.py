@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from rushlight import fft, linalg, nn, optim, special  # noqa: F401 - there to be timed
 from rushlight.base.observe import watching
 from rushlight.cli import run as runner
 from rushlight.engine.history import History
+from rushlight.profiler import functions
 from rushlight.viz.page import page
 
 DEFAULT_OUTPUT = "trace.html"
 # About 40 MB of page; a browser still draws it at once.
 MOST_EVENTS = 500_000
 USAGE = """\
-rushlight trace [-o FILE] [--most EVENTS] SCRIPT [ARGUMENT ...]
+rushlight trace [-o FILE] [--most EVENTS] [--functions] SCRIPT [ARGUMENT ...]
        rushlight trace [-o FILE] -m MODULE [ARGUMENT ...]
        rushlight trace [-o FILE] -c CODE [ARGUMENT ...]"""
 
@@ -32,6 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--most", metavar="EVENTS", help=f"stop noting after so many (default: {MOST_EVENTS})"
+    )
+    parser.add_argument(
+        "--functions", action="store_true", help="time calls of PyTorch's functions, too"
     )
     parser.add_argument("program", nargs=argparse.REMAINDER, help="script and its arguments")
 
@@ -47,7 +54,7 @@ def run(options: argparse.Namespace) -> int:
     options.program = words
     ran = False
     try:
-        with watching(history):
+        with watching(history), _functions("functions" in own):
             code = runner.run(options)
         ran = code != 2 or bool(history.runs)
         return code
@@ -59,6 +66,18 @@ def run(options: argparse.Namespace) -> int:
             _write(history, output, words)
 
 
+@contextmanager
+def _functions(wanted: bool) -> Iterator[None]:
+    """Calls of functions tell how long they took, if wanted."""
+    if wanted:
+        functions.begin(shapes=True, stacks=False)
+    try:
+        yield
+    finally:
+        if wanted:
+            functions.end()
+
+
 def _own_options(words: list[str]) -> tuple[list[str], dict[str, str], str | None]:
     """(the program's words, our options, what is wrong with them)."""
     names = {"-o": "output", "--output": "output", "--most": "most"}
@@ -66,6 +85,10 @@ def _own_options(words: list[str]) -> tuple[list[str], dict[str, str], str | Non
     own: dict[str, str] = {}
     while words:
         name, equals, value = words[0].partition("=")
+        if words[0] == "--functions":
+            own["functions"] = ""
+            words = words[1:]
+            continue
         if name not in names:
             break
         if not equals and len(words) < 2:

@@ -321,6 +321,8 @@ class CompiledPlan:
 
     def _judge(self, nodes) -> BaseException | None:
         """Execute by the reference rules."""
+        reason = "a whole plan: an operation in it failed, or an earlier run was interrupted"
+        stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
         if isinstance(nodes, Segment):
             nodes.expand()
         return run_plan(self.plan, nodes)

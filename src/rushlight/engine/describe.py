@@ -64,12 +64,14 @@ def facts_of(compiled: Any, step: NativeStep) -> KernelFacts:
 
 
 def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:
-    values = group_values(schedule, step.group)
+    values = group_values(schedule, step.group) if step.group >= 0 else []
     kernel = step.library.origin.kernel
-    if kernel is None:
+    if kernel is not None:
+        flops, moved, loops = _nest_cost(schedule, step, kernel)
+    elif step.sizes:
         flops, moved, loops = _product_cost(schedule, step)
     else:
-        flops, moved, loops = _nest_cost(schedule, step, kernel)
+        flops, moved, loops = _code_cost(schedule, step)
     program = schedule.program.values
     slots = list(dict.fromkeys(step.buffers))
     return KernelFacts(
@@ -107,7 +109,9 @@ def _lines_of(values: list[Value]) -> tuple[Line, ...]:
 
 
 def kernel_name(schedule: Schedule, step: NativeStep) -> str:
-    """Operations, sizes and dtype, as `max_sub_exp_sum_div_64x128_f32`."""
+    """What was called, sizes and dtype, as `softmax_64x128_f32`."""
+    if step.group < 0:  # it serves the whole plan
+        return step.function
     name = group_name(schedule, step.group, step.sizes)
     if step.sizes and step.function.endswith("_pack"):
         return f"pack_{name}"
@@ -202,6 +206,14 @@ def _product_cost(schedule: Schedule, step: NativeStep) -> tuple[int, int, str]:
         return 0, 2 * sizes[1], f"{step.extent} parallel (panels of {k} x {n})"
     loops = f"{step.extent} parallel (tiles of {m} x {n} x {k})"
     return 2 * batches * m * n * k, sum(sizes), loops
+
+
+def _code_cost(schedule: Schedule, step: NativeStep) -> tuple[int, int, str]:
+    """Of code that is written at once and is no product: each buffer moves once."""
+    program = schedule.program.values
+    slots = dict.fromkeys(step.buffers)
+    moved = sum(program[slot].numel * program[slot].dtype.itemsize for slot in slots)
+    return 0, moved, f"{step.extent} parallel (machine-specific code)"
 
 
 # ---- code ----------------------------------------------------------------------------------------

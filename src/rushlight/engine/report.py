@@ -99,6 +99,13 @@ def plan_text(compiled: Any, kernels: str = "", *, lines: bool = True) -> str:
     return "\n".join(parts)
 
 
+def group_text(compiled: Any, step: NativeStep) -> str:
+    """The group that a step is of."""
+    if step.group < 0:
+        return "a step of the whole plan"
+    return print_group(compiled.schedule, step.group, group_names(compiled)[step.group])
+
+
 def group_names(compiled: Any) -> list[str]:
     """The names of all groups: those of their kernels, without `pack_` and `_part`."""
     sizes = {step.group: step.sizes for step in compiled.steps()}

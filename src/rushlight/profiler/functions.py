@@ -3,8 +3,8 @@
 In: the table of spelled functions, Tensor's methods, the optimizers that were imported.  Out: their
 names stand for timed ones wherever rushlight and the program's main module name them, and for
 themselves again when the last profiler ends, so that without a profiler nothing is slower.  A
-function that a program took under a name of its own elsewhere is not seen, but the operations it
-records are, as kernels.  Level: profiler (12).
+function that a program took under a name of its own elsewhere is not seen, nor one of a namespace
+that is imported later, but the operations they record are, as kernels.  Level: profiler (12).
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 import functools
 import sys
 import threading
-from collections.abc import Callable
-from types import FrameType, FunctionType
+from collections.abc import Callable, Iterator
+from types import FrameType, FunctionType, ModuleType
 from typing import Any
 
 from rushlight.base.observe import FUNCTION, clock, tell, watchers
@@ -35,6 +35,8 @@ _SINGLE = {
 }  # fmt: skip
 # They ask something of a tensor and record nothing.
 _QUESTIONS = ("is_", "numel", "dim", "size", "result_type", "promote_types", "can_cast")
+# Namespaces beside the top one: how PyTorch's operations in them begin.
+_NAMESPACES = {"nn.functional": "", "linalg": "linalg_", "fft": "fft_", "special": "special_"}
 # Methods that are no spelled functions and worth a row.
 _METHODS = {"backward": "autograd::engine::backward", "item": PREFIX + "item",
             "tolist": PREFIX + "tolist", "numpy": PREFIX + "numpy"}  # fmt: skip
@@ -78,26 +80,51 @@ def end() -> None:
         for owner, name, function, timed in reversed(_patches.made):
             if vars(owner).get(name) is timed:
                 setattr(owner, name, function)
+        # A module that was imported meanwhile took the timed functions for the real ones.
+        real = {id(timed): function for _, _, function, timed in _patches.made}
+        for module in _modules():
+            for name, value in list(vars(module).items()):
+                if id(value) in real:
+                    setattr(module, name, real[id(value)])
         _patches.made.clear()
 
 
 def _install() -> None:
     timed: dict[int, Callable] = {}
-    for name, function in PUBLIC.items():
-        if isinstance(function, FunctionType) and not name.startswith(_QUESTIONS):
-            timed.setdefault(id(function), timed_function(function, PREFIX + name))
+    for label, function in _spelled():
+        timed.setdefault(id(function), timed_function(function, label))
     for name, value in list(vars(Tensor).items()):
         if not isinstance(value, FunctionType):
             continue
-        label = _method_label(name, value, timed)
-        if label is not None:
-            _replace(Tensor, name, value, timed.get(id(value)) or timed_function(value, label))
-    for module_name, module in list(sys.modules.items()):
-        if module_name == "__main__" or module_name.split(".")[0] == "rushlight":
-            for name, value in list(vars(module).items()):
-                if isinstance(value, FunctionType) and id(value) in timed:
-                    _replace(module, name, value, timed[id(value)])
+        called = _method_label(name, value, timed)
+        if called is not None:
+            _replace(Tensor, name, value, timed.get(id(value)) or timed_function(value, called))
+    for module in _modules():
+        for name, value in list(vars(module).items()):
+            if isinstance(value, FunctionType) and id(value) in timed:
+                _replace(module, name, value, timed[id(value)])
     _install_optimizers()
+
+
+def _spelled() -> Iterator[tuple[str, FunctionType]]:
+    """PyTorch's functions, with what a profile calls them."""
+    for name, function in PUBLIC.items():
+        if isinstance(function, FunctionType) and not name.startswith(_QUESTIONS):
+            yield PREFIX + name, function
+    for namespace, beginning in _NAMESPACES.items():
+        module = sys.modules.get(f"rushlight.{namespace}")
+        for name, function in list(vars(module).items()) if module else []:
+            if isinstance(function, FunctionType) and not name.startswith("_"):
+                yield PREFIX + beginning + name, function
+
+
+def _modules() -> list[ModuleType]:
+    """Those of rushlight, and the program's own."""
+    return [
+        module
+        for name, module in list(sys.modules.items())
+        if name == "__main__" or name.split(".")[0] == "rushlight"
+    ]
 
 
 def _method_label(name: str, value: FunctionType, timed: dict[int, Callable]) -> str | None:

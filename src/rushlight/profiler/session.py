@@ -81,8 +81,7 @@ class Session:
         runs = [run for run in self.history.runs if run.kind != RECORDING]
         runs.sort(key=lambda run: (run.start, -run.end))
         made = [self._event(place, run) for place, run in enumerate(runs, 1)]
-        _nest(made)
-        return EventList(made, columns=self.options.columns)
+        return EventList(_nested(made), columns=self.options.columns)
 
     def _event(self, place: int, run: Run) -> FunctionEvent:
         assert self.history is not None
@@ -113,8 +112,12 @@ def _stack(run: Run) -> list[str]:
     return [f"{line.file}({line.number}): {line.spelling or '<module>'}" for line in lines]
 
 
-def _nest(events: list[FunctionEvent]) -> None:
-    """Put each event inside the innermost one of its thread that was open; events are in order."""
+def _nested(events: list[FunctionEvent]) -> list[FunctionEvent]:
+    """Put each event inside the innermost one of its thread that was open; events are in order.
+
+    A function right inside one of its name is left out: `torch.softmax` calls `F.softmax`.
+    """
+    kept = []
     open_events: dict[int, list[FunctionEvent]] = {}
     for event in events:
         stack = open_events.setdefault(event.thread, [])
@@ -123,9 +126,12 @@ def _nest(events: list[FunctionEvent]) -> None:
         while stack and stack[-1].time_range.end <= event.time_range.start:
             stack.pop()
         if stack:
+            if event.category == "cpu_op" and event.name == stack[-1].name:
+                continue
             stack[-1].append_cpu_child(event)
-            # What a call kept is part of what its caller kept.
         stack.append(event)
-    for event in reversed(events):
+        kept.append(event)
+    for event in reversed(kept):  # what a call kept is part of what its caller kept
         if event.cpu_parent is not None:
             event.cpu_parent.cpu_memory_usage += event.cpu_memory_usage
+    return kept

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rushlight.schedule.fusion import FULL, OPAQUE, PRODUCT, Group, Schedule
-from rushlight.schedule.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Program, Value
+from rushlight.schedule.program import BUFFER_LEAF, OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
 
 _LONGEST_PARAMETERS = 60
 
@@ -22,10 +22,15 @@ def print_value(value: Value) -> str:
         return f"{head}buffer{tail}"
     if value.source == SCALAR_LEAF:
         return f"{head}number{tail}"
+    if value.source == OUTPUT:
+        return f"{head}output {value.index} of %{value.inputs[0]}{tail}{_kept(value)}"
     words = [f"%{slot}" for slot in value.inputs]
     words += [_parameter(p) for p in value.params]
-    name = value.primitive.name if value.source == OPERATION else f"output {value.index} of "
-    return f"{head}{name}({', '.join(words)}){tail}{', kept' if value.live else ''}"
+    return f"{head}{value.primitive.name}({', '.join(words)}){tail}{_kept(value)}"
+
+
+def _kept(value: Value) -> str:
+    return ", kept" if value.live else ""
 
 
 def _parameter(parameter: object) -> str:

@@ -21,11 +21,10 @@ from rushlight.base.observe import FLUSH, FUNCTION, KERNEL, LIBRARY, PLAN, RANGE
 from rushlight.engine.describe import llvm_text, loop_nest_text, shaped_text
 from rushlight.engine.history import RECORDING, History, Run
 from rushlight.engine.peaks import peaks
-from rushlight.engine.report import group_names, plan_text
+from rushlight.engine.report import group_text, plan_text
 from rushlight.runtime.host import host_summary, host_target
 from rushlight.runtime.jit import assembly_of
 from rushlight.runtime.threads import get_num_threads
-from rushlight.schedule.pretty import print_group
 from rushlight.tape.memo import Line
 
 TEMPLATE = Path(__file__).with_name("page.html")
@@ -194,12 +193,11 @@ class PageData:
     def _kernel(self, run: Run) -> dict[str, Any]:
         facts, step, compiled = run.facts, run.step, run.compiled
         assert facts is not None and step is not None
-        library, name = step.library, group_names(compiled)[step.group]
+        library = step.library
         self._kept += [library, compiled]
         texts = {
             "Group": self._text(
-                ("group", id(compiled), step.group),
-                lambda: print_group(compiled.schedule, step.group, name),
+                ("group", id(compiled), step.group), lambda: group_text(compiled, step)
             ),
             "Loop nest": self._text(
                 ("nest", id(library), step.function), lambda: loop_nest_text(step)
