@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.base.config import config
 from rushlight.base.target import without_avx512
 from rushlight.codegen.convolution import ConvolutionSpec, convolution_text
 from rushlight.engine import convolutions
@@ -35,6 +36,7 @@ FORWARD = [
     ((5, 3, 8, 8), (4, 3, 1, 1), {"stride": 2}),
     ((5, 64, 4, 4), (70, 64, 3, 3), {"padding": 1}),
     ((2, 64, 24, 24), (30, 64, 3, 3), {"padding": 1}),
+    ((3, 5, 25, 25), (6, 5, 3, 3), {"padding": 1}),
     ((2, 3, 40, 1), (4, 3, 5, 1), {"padding": (2, 0)}),
     ((1, 1, 1, 1), (1, 1, 1, 1), {}),
     ((4, 5, 2, 2), (3, 5, 2, 2), {}),
@@ -112,6 +114,21 @@ def test_threads_change_no_bit(transposed, x, w, arguments) -> None:
     finally:
         rl.set_num_threads(before)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(("transposed", "x", "w", "arguments"), CASES)
+def test_flushing_after_every_operation_changes_no_bit(transposed, x, w, arguments) -> None:
+    """Operands that are read as views otherwise lie in memory of their own."""
+
+    def program():
+        return differentiated(rl, transposed, (x, w), "float32", arguments)
+
+    whole = [a.tobytes() for a in run(program, "compiled")[0]]
+    config.eager = True
+    try:
+        assert [a.tobytes() for a in run(program, "compiled")[0]] == whole
+    finally:
+        config.eager = False
 
 
 @pytest.mark.parametrize("stride", [1, 2])
