@@ -16,7 +16,8 @@ from rushlight.engine.report import plan_text
 from rushlight.viz.page import page
 from tests.test_primitives import ROWS, call, cases, ours
 
-NAME = re.compile(r"[a-z0-9_]+_(\d+(x\d+)*)_(f|bf|i|u|c)\d+|[a-z0-9_]+_bool|[a-z0-9_]+_part\d+")
+DTYPES = r"(f16|f32|f64|bf16|i8|i16|i32|i64|u8|bool|c64|c128)"
+NAME = re.compile(rf"[a-z0-9_]+_\d+(x\d+)*_{DTYPES}(_part\d+)?|whole_plan")
 
 
 @pytest.mark.parametrize("name", ROWS)

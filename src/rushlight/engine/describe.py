@@ -23,6 +23,8 @@ from rushlight.tape.memo import Line
 # Operations a name lists before it says how many more there are.
 _LISTED = 6
 _BACKWARD = "backward"
+# The name of a step that is of no group: it serves the whole plan.
+WHOLE_PLAN = "whole_plan"
 _SHORT = {
     "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "complex64": "c64",
     "complex128": "c128", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
@@ -111,7 +113,7 @@ def _lines_of(values: list[Value]) -> tuple[Line, ...]:
 def kernel_name(schedule: Schedule, step: NativeStep) -> str:
     """What was called, sizes and dtype, as `softmax_64x128_f32`."""
     if step.group < 0:  # it serves the whole plan
-        return step.function
+        return WHOLE_PLAN
     name = group_name(schedule, step.group, step.sizes)
     if step.sizes and step.function.endswith("_pack"):
         return f"pack_{name}"
