@@ -183,7 +183,7 @@ class _Driver:
         b = self.b
         stride = K_BLOCK + self.lanes
         lines = b.alloca(self.type, self.columns * stride, 64)
-        panel = b.alloca(self.type, K_BLOCK * self.columns, 64)
+        panel = b.alloca(self.type, stride * self.columns, 64)
         packer = Packer(b, self.type, self.lanes)
         (start,) = self.table("chunks", chunk, 1)
         (stop,) = self.table("chunks", b.add(chunk, self.count(1)), 1)
@@ -193,7 +193,7 @@ class _Driver:
         self.pack_lines(x, span, (column, b.add(column, left)), lines, stride)
         packer.transpose_panel(
             lines, self.count(stride), left, steps, panel, self.count(self.columns),
-            self.spec.vectors,
+            self.spec.vectors, padded=True,
         )  # fmt: skip
         first = b.compare("eq", blocks.counter, start)
         self.multiply(self.at(a, offset), (panel, self.columns), c, left, steps, first)

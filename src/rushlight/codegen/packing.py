@@ -131,10 +131,12 @@ class Packer:
         target: Value,
         target_step: Value,
         vectors: int,
+        padded: bool = False,
     ) -> None:
         """``width`` lines contiguous along k, ``line`` elements apart, become steps of k.
 
         Lines beyond the width repeat the last one; the core's mask drops their products.
+        ``padded``: source and target may be read and written up to a multiple of the lanes.
         """
         b, lanes = self.b, self.lanes
         last = b.sub(width, b.const(1, "i64"))
@@ -142,10 +144,14 @@ class Packer:
         for i in range(vectors * lanes):
             index = _minimum(b, b.const(i, "i64"), last)
             lines.append(self._at(source, b.mul(index, line)))
+        if padded:
+            steps = b.add(steps, b.const(lanes - 1, "i64"))
         main = b.binary("and", steps, b.const(-lanes, "i64"))
         full = b.begin_loop(b.const(0, "i64"), main, lanes)
         self._transpose_block(lines, full.counter, None, target, target_step, vectors)
         b.end_loop(full)
+        if padded:
+            return
         tail = b.begin_loop(main, steps, lanes)
         left = b.sub(steps, tail.counter)
         self._transpose_block(lines, tail.counter, left, target, target_step, vectors)
