@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rushlight.loopnest.ir import Cast, Const, call
 from rushlight.lowering.alone import axes_of, broadcast_steps
-from rushlight.lowering.table import OPAQUE, Alone, define
+from rushlight.lowering.table import Alone, Opaque, define
 from rushlight.primitives import elementwise as p
 
 
@@ -150,7 +150,7 @@ define(p.bitwise_xor, __name__, _operation("xor"))
 define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
-for _primitive in (
-    p.real, p.imag, p.make_complex, p.polygamma, p.igamma, p.igammac,
-):  # fmt: skip
-    define(_primitive, __name__, OPAQUE)
+for _primitive in (p.real, p.imag, p.make_complex):
+    define(_primitive, __name__, Opaque("complex numbers have no kernels yet"))
+for _primitive in (p.polygamma, p.igamma, p.igammac):
+    define(_primitive, __name__, Opaque("its series takes as many terms as an element needs"))

@@ -6,7 +6,7 @@ from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import Cast, call
 from rushlight.lowering.alone import Axis, Maker, axes_of, split_at
 from rushlight.lowering.position import ZERO
-from rushlight.lowering.table import OPAQUE, STRUCTURAL, Alone, define
+from rushlight.lowering.table import STRUCTURAL, Alone, Opaque, define
 from rushlight.primitives import movement as p
 from rushlight.schedule.program import Value
 
@@ -127,4 +127,5 @@ define(p.concatenate, __name__, Alone(_concatenate))
 define(p.pack, __name__, Alone(_pack))
 define(p.strided_write, __name__, Alone(_strided_write, _unlike_window))
 define(p.strided_add, __name__, Alone(_strided_add, _empty_window))
-define(p.unpack, __name__, OPAQUE)
+# Taken apart before the schedule where its parts are plain.
+define(p.unpack, __name__, Opaque("its parts are complex or empty"))

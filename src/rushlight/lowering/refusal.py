@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.lowering.table import OPAQUE, Alone
+from rushlight.lowering.table import Alone, Opaque
 from rushlight.schedule.program import Program, Value
 from rushlight.tape.primitive import VARIADIC
 
@@ -11,8 +11,10 @@ def why_no_kernel(value: Value, program: Program) -> str:
     """One clause, for reports; `value` is an operation that is neither fused nor lowered alone."""
     operands = [program.values[slot] for slot in value.inputs]
     row = value.primitive.lowering
-    if row is None or row is OPAQUE:
+    if row is None:
         return "no kernel is written for it yet"
+    if isinstance(row, Opaque):
+        return row.reason
     if any(v.dtype.is_complex for v in (value, *operands)):
         return "complex numbers have no kernels yet"
     if value.numel == 0 or any(v.numel == 0 for v in operands):

@@ -1,4 +1,4 @@
-"""The table of lowerings: how one element of a primitive's result is computed, or `OPAQUE`.
+"""The table of lowerings: how one element of a primitive's result is computed, or `Opaque`.
 
 A scalar rule takes the operands' loop-nest expressions and the parameters and returns the result's
 expression, in arithmetic dtype (16-bit floats are widened by the caller).  Level 6.
@@ -16,8 +16,18 @@ rules = RuleTable("lowering")
 
 # The group's nest itself gives these their meaning (reductions, movement), not a scalar rule.
 STRUCTURAL = "structural"
-# No code is generated: the reference rule is called, and the plan says so.
-OPAQUE = "opaque"
+
+
+class Opaque:
+    """A row for which no code is generated: the reference rule is called, and the plan says why.
+
+    reason: one clause.
+    """
+
+    __slots__ = ("reason",)
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
 
 
 class Alone:
@@ -48,7 +58,7 @@ def scalar_rule(primitive: Primitive, dtype: DType) -> Any:
     row = primitive.lowering
     if isinstance(row, Alone):
         return row.scalar if row.scalar is not None and row.fuses(dtype) else None
-    return None if row is OPAQUE else row
+    return None if isinstance(row, Opaque) else row
 
 
 def define(primitive: Primitive, module: str, row) -> None:
