@@ -14,7 +14,7 @@ from rushlight.base.config import config
 from tests.fuzz.interpreted import COUNTS
 from tests.fuzz.judges import fault_of_bits, fault_of_executors, fault_of_memo
 from tests.fuzz.outcome import Program
-from tests.fuzz.program import LENGTHS, generate
+from tests.fuzz.program import LENGTHS, generate, with_other_sizes
 from tests.fuzz.shrink import shrink, write_test
 
 JUDGES = {judge.__name__: judge for judge in (fault_of_executors, fault_of_bits, fault_of_memo)}
@@ -55,7 +55,9 @@ def run(options: argparse.Namespace) -> int:
     gc.disable()  # a program's cycles are collected now and then, together
     started = said = time.monotonic()
     for seed in range(options.seed, options.seed + options.count):
-        program = generate(seed, options.lengths)
+        program = generate(seed // options.sizes, options.lengths)
+        if seed % options.sizes:
+            program = with_other_sizes(program, seed)
         names = list(JUDGES) if seed % options.bits_every == 0 else ["fault_of_executors"]
         for name in names:
             found = judged(name, program)
@@ -92,6 +94,9 @@ def main() -> int:
     parser.add_argument("--lengths", type=pair, default=LENGTHS, help="least,most instructions")
     parser.add_argument(
         "--bits-every", type=int, default=1, metavar="N", help="judges of bits see one in N"
+    )
+    parser.add_argument(
+        "--sizes", type=int, default=1, metavar="N", help="N programs in a row differ in sizes only"
     )
     parser.add_argument("--replay", help="a program, as printed")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a fault")

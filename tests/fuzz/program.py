@@ -35,6 +35,8 @@ SHAPES = (
     (4,), (2, 3), (), (0, 3), (3,), (3, 2), (2, 3, 2), (1, 3), (3, 1), (5,), (2, 1, 4), (1,),
     (17,), (2, 33), (9, 8), (65, 2), (3, 64), (130,), (0,), (4, 3, 5), (2, 2, 2, 3),
 )  # fmt: skip
+# For each shape, the places of those with as many axes.
+SAME_RANK = [[i for i, s in enumerate(SHAPES) if len(s) == len(shape)] for shape in SHAPES]
 DTYPES = (
     "float32", "float64", "int64", "bool", "float16", "bfloat16", "int32", "int16", "int8", "uint8",
 )  # fmt: skip
@@ -155,6 +157,17 @@ def generate(seed: int, lengths: tuple[int, int] = LENGTHS) -> list[Instruction]
             b = draw.choice(palette)
         program.append((name, a, b, c, d))
     return program
+
+
+def with_other_sizes(program: list[Instruction], seed: int) -> list[Instruction]:
+    """A program of tensors of the same ranks: another one, that needs few other kernels."""
+    draw = random.Random(seed)
+    return [
+        (name, draw.choice(SAME_RANK[a % len(SHAPES)]), *rest)
+        if name == "create"
+        else (name, a, *rest)
+        for name, a, *rest in program
+    ]
 
 
 # ---- running -------------------------------------------------------------------------------------
