@@ -29,6 +29,7 @@ from rushlight.loopnest.interpret import interpret_kernel
 from rushlight.loopnest.ir import VECTOR, Buffer, Kernel, Load, Loop, Param, Store, Var, call
 from rushlight.loopnest.verify import verify_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned
+from rushlight.schedule.program import BUFFER_LEAF, SCALAR_LEAF
 from tests.fuzz.outcome import same_bits
 
 RUBBISH = 0xA5
@@ -175,11 +176,10 @@ class Memory:
         if array is None and self.shown_by(slot) != slot:  # a reshaped buffer
             return self.shaped(self.shown_by(slot)).reshape(self.values[slot].shape)
         if array is None:
-            node = self.nodes[slot] if slot < len(self.nodes) else None
-            if node is not None and node.value is not None:
-                array = np.asarray(node.value)
+            value = self.values[slot]
+            if value.source in (BUFFER_LEAF, SCALAR_LEAF):
+                array = np.asarray(self.nodes[slot].value)
             else:
-                value = self.values[slot]
                 size = value.numel * value.dtype.itemsize
                 array = np.full(size, RUBBISH, np.uint8).view(value.dtype.numpy)
                 array = array.reshape(value.shape)
