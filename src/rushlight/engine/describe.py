@@ -44,7 +44,8 @@ class KernelFacts:
     them, each once.
     flops: floating-point operations of one run; moved: bytes it must read and write at least.
     itemsize: bytes of the elements it computes with.
-    loops: its loops and their extents.  inputs, outputs: dtypes and shapes.
+    loops: its loops and their extents.  inputs, outputs: dtypes and shapes; the tables
+    that a kernel reads beside the program's values are left out.
     """
 
     name: str
@@ -84,9 +85,18 @@ def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:
         moved,
         max(program[slot].dtype.itemsize for slot in step.written),
         loops,
-        tuple(_shaped(program[slot]) for slot in slots if slot not in step.written),
+        tuple(
+            _shaped(program[slot])
+            for slot in slots
+            if slot not in step.written and _is_recorded(program[slot])
+        ),
         tuple(_shaped(program[slot]) for slot in slots if slot in step.written),
     )
+
+
+def _is_recorded(value: Value) -> bool:
+    """Whether the program knows the value; tables and partial results are the kernels' own."""
+    return value.source != OPERATION or value.primitive is not None
 
 
 def _shaped(value: Value) -> Shaped:
