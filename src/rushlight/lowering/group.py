@@ -462,11 +462,12 @@ class NestBuilder(ExpressionBuilder):
 
     def _nest(self, body: tuple[Stmt, ...], extent: int) -> Nest:
         slots = list(self.buffer_names)
+        last = max(m.stage for m in self.group.members.values())
         buffers = tuple(
             Buffer(
                 self.buffer_names[slot],
                 self.program.values[slot].dtype.name,
-                self._access(slot),
+                self._access(slot, last),
             )
             for slot in slots
         )
@@ -477,13 +478,13 @@ class NestBuilder(ExpressionBuilder):
         share = max(1, total // max(extent, 1))
         return Nest(kernel, slots, set(self.written), self.words, extent, share)
 
-    def _access(self, slot: int) -> str:
+    def _access(self, slot: int, last: int) -> str:
+        """How a buffer is used; last: the group's last stage."""
         if slot not in self.written:
             return "in"
         member = self.group.members.get(slot)
         if member is None:
             return "out"
-        last = max(m.stage for m in self.group.members.values())
         return "inout" if member.stage < last else "out"
 
 

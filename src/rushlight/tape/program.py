@@ -67,10 +67,11 @@ class Value:
 class Program:
     """values: by slot, in recorded order; users: slot -> slots of operations that read it."""
 
-    __slots__ = ("values", "order", "users")
+    __slots__ = ("values", "order", "users", "next_slot")
 
     def __init__(self, values: dict[int, Value]) -> None:
         self.values = values
+        self.next_slot = max(values, default=-1) + 1
         self.order = [v for v in values.values() if v.source in (OPERATION, OUTPUT)]
         self.users: dict[int, list[int]] = {slot: [] for slot in values}
         for value in self.order:
@@ -79,7 +80,8 @@ class Program:
 
     def new_value(self, shape, dtype) -> Value:
         """A value that only kernels know (a partial result): it gets memory in the arena."""
-        slot = max(self.values) + 1
+        slot = self.next_slot
+        self.next_slot += 1
         value = Value(slot, OPERATION, None, (), (), tuple(shape), dtype, False)
         self.values[slot] = value
         self.users[slot] = []
