@@ -11,8 +11,9 @@ from __future__ import annotations
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
 from rushlight.schedule.access import OTHER, ROW, SAME, SCALAR, Unreachable, reads, squeezed
+from rushlight.schedule.candidates import Candidates
 from rushlight.schedule.program import BUFFER_LEAF, OPERATION, OUTPUT, Program, Value
-from rushlight.schedule.roots import choose_roots
+from rushlight.schedule.roots import choose_roots, operations_in_place
 
 FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
 ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"
@@ -173,10 +174,13 @@ class Scheduler:
         self.fusable = {v.slot: v.source == OPERATION and can_lower(v, program)
                         for v in program.order}  # fmt: skip
         self.same_memory: dict[int, int] = {}
+        self.candidates = Candidates()
+        self.operations: dict[int, int] = {}
         self.roots = choose_roots(program, self.products, self.fusable)
 
     def run(self) -> Schedule:
         self._make_reachable()
+        self.operations = operations_in_place(self.program, self.roots)
         groups: list[Group] = []
         group_of: dict[int, int] = {}
         for value in self.program.order:
@@ -272,12 +276,18 @@ class Scheduler:
             member = Member(value, REDUCED, 0, self._reads(value, min(1, len(self._domain(value)))))
             self._open(Group(COLUMNS, squeezed(self._domain(value))), member, groups, group_of)
             return
-        depends = [group_of[s] for s in self._all_reads(value) if s in group_of]
-        earliest = max(depends, default=0)
-        for position in range(earliest, len(groups)):
+        read = self._all_reads(value)
+        earliest = max([group_of[s] for s in read if s in group_of], default=None)
+        domain = squeezed(self._domain(value))
+        for position in self.candidates.find(domain, read, reduction, earliest):
             if self._join(value, groups[position], position, group_of):
-                return
-        self._open_rows(value, groups, group_of)
+                break
+        else:
+            position = len(groups)
+            self._open_rows(value, groups, group_of)
+        group = groups[position]
+        operations = self.operations[value.slot]
+        self.candidates.note(position, group, group.members[value.slot], operations)
 
     def _shows_buffer(self, value: Value) -> bool:
         """Whether a value is a buffer in another shape: its elements lie where they are wanted."""
@@ -304,7 +314,13 @@ class Scheduler:
         read = value.inputs if group.kind == OPAQUE else [slot for slot, _ in member.reads]
         for position in sorted({group_of[slot] for slot in read if slot in group_of}):
             other = groups[position]
-            if value.slot not in {slot for slot, _ in other.refused}:
+            # What it was refused for when it was tried is the last entry, if it was tried at all.
+            if other.refused and other.refused[-1][0] == value.slot:
+                continue
+            same_loop = group.kind == ROWS and group.domain == other.domain
+            if same_loop and self.candidates.is_full(position):
+                other.refused.append((value.slot, "would make a kernel that compiles slowly"))
+            else:
                 other.refused.append((value.slot, why_apart(group, other)))
         group.members[value.slot] = member
         group_of[value.slot] = len(groups)
@@ -332,8 +348,6 @@ class Scheduler:
 
     def _join(self, value: Value, group: Group, position: int, group_of) -> bool:
         """Add a root to a group if every read of the group's members is at their own position."""
-        if group.kind != ROWS or value.numel == 0:
-            return False
         if self._join_as_row_value(value, group, position, group_of):
             return True
         if squeezed(self._domain(value)) != group.domain:
@@ -348,7 +362,6 @@ class Scheduler:
             return False
         found = allowed[max(allowed)]
         if not self._shares(value, found, group):
-            group.refused.append((value.slot, "has nothing in common with its members"))
             return False
         stage = 0
         for slot, _ in found:

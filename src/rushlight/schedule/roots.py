@@ -25,6 +25,8 @@ _MOST_REPEATED = 4
 
 # Operations computed in place below one root: expressions are walked recursively.
 DEEPEST_EXPRESSION = 40
+# And all of them together, with those that are met twice.
+LARGEST_EXPRESSION = 128
 
 
 def choose_roots(program: Program, products: dict, fusable: dict[int, bool]) -> set[int]:
@@ -34,6 +36,18 @@ def choose_roots(program: Program, products: dict, fusable: dict[int, bool]) -> 
     fusable: for each slot, whether a kernel can compute the value in place.
     """
     return _Chooser(program, products, fusable).run()
+
+
+def operations_in_place(program: Program, roots: set[int]) -> dict[int, int]:
+    """For the slot of each operation, how many compute it from buffers, itself included."""
+    size: dict[int, int] = {}
+    for value in program.order:
+        size[value.slot] = _operations(value, size, roots)
+    return size
+
+
+def _operations(value: Value, size: dict[int, int], roots: set[int]) -> int:
+    return 1 + sum([size.get(s, 0) for s in value.inputs if s not in roots])
 
 
 class _Chooser:
@@ -54,7 +68,9 @@ class _Chooser:
         for value in self.program.order:
             self._choose_forced(value)
         depth: dict[int, int] = {}
+        size: dict[int, int] = {}
         for value in self.program.order:
+            size[value.slot] = _operations(value, size, self.roots)
             depth[value.slot] = 1 + max(
                 (depth.get(s, 0) for s in value.inputs if s not in self.roots), default=0
             )
@@ -64,6 +80,7 @@ class _Chooser:
                 value.live
                 or value.primitive.kind == "reduction"
                 or depth[value.slot] > DEEPEST_EXPRESSION
+                or size[value.slot] > LARGEST_EXPRESSION
             ):
                 self.roots.add(value.slot)
             elif len(self.program.users[value.slot]) > 1:
