@@ -35,7 +35,7 @@ def build(library: str, name: str, threads: int, arrays: str) -> tuple[Any, Job]
     """The library's module and the workload on it."""
     if library not in SAME_SOURCE:
         peer = importlib.import_module(f"benchmarks.peers.{library}_peer")
-        return peer, peer.build(name, threads, arrays)
+        return None, peer.build(name, threads, arrays)
     from benchmarks.catalogue import WORKLOADS
 
     torch = importlib.import_module(library)

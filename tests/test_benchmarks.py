@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
+
 import pytest
 
 from benchmarks import __main__ as command
 from benchmarks import report
 from benchmarks.catalogue import TARGETS, WORKLOADS, describe
 from benchmarks.compare import Options, Result, compare
+from benchmarks.peers import NotWritten
 
 
 def a_result(name: str = "mlp_tiny", ratio: float = 2.0, kernels: int = 12) -> Result:
@@ -110,3 +114,22 @@ def test_a_workload_is_measured_beside_pytorch() -> None:
     assert result.counts["compiles_second"] == 0
     assert report.key_of(result) == "mlp_tiny (1 thread)"
     assert "torch" in report.line(result)
+
+
+@pytest.mark.parametrize("peer", ["jax", "tinygrad"])
+def test_a_peer_computes_the_same_losses_or_says_why_not(peer) -> None:
+    """In an interpreter without the peer, the reason is reported and the rest is measured."""
+    result = compare("logistic_by_hand", [peer], Options(repeat=2, seconds=0.04, threads=1))
+    if importlib.util.find_spec(peer) is None:
+        assert f"No module named '{peer}'" in result.missing[peer]
+    else:
+        assert result.missing == {}
+        assert result.ratio(peer) > 0
+    assert result.median["rushlight"] > 0
+
+
+@pytest.mark.parametrize("module", ["jax_peer", "tinygrad_peer"])
+def test_a_workload_that_is_not_written_for_a_peer_is_named(module) -> None:
+    peer = importlib.import_module(f"benchmarks.peers.{module}")
+    with pytest.raises(NotWritten, match="loader_epoch is not written for"):
+        peer.build("loader_epoch", 1, "")
