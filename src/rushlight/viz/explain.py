@@ -103,7 +103,7 @@ class Explanation:
             f"{self.missed} new, {self.branched} on another known path",
             f"  flushed {len(self.flushes)} times: {_tally(run.name for run in self.flushes)}",
             f"  ran {len(self.kernels)} kernels in {_milliseconds(self.kernels)}: "
-            f"{self.flops / 1e9:.3g} GFLOP, {self.bytes_moved / 1e6:.3g} MB",
+            f"{self.flops / 1e9:.3g} GFLOP, {_size(self.bytes_moved)} moved",
             f"  compiled {len(self.compiles)} plans in {_milliseconds(self.compiles)}, machine "
             f"code of {len(self.libraries)} kernels new to this process",
         ]
@@ -120,8 +120,8 @@ class Explanation:
         at = f" at {flush.line.file}:{flush.line.number}" if flush.line else ""
         lines = [
             f"flush {number}: {flush.name}{at}",
-            f"  {run} operations run, {dropped} dropped, {kept} values kept, "
-            f"{flush.seconds * 1e3:.2f} ms",
+            f"  {run} operations run, {dropped} dropped, {kept} values kept "
+            f"({_size(flush.kept_bytes)}), {_scratch(flush)}{flush.seconds * 1e3:.2f} ms",
         ]
         for ran in self._runs:
             if ran.start < flush.start or ran.end > flush.end or ran.thread != flush.thread:
@@ -140,6 +140,19 @@ class Explanation:
             shown.add(id(flush.compiled))
             lines += ["  " + line for line in plan_text(flush.compiled).split("\n")]
         return "\n".join(lines)
+
+
+def _scratch(flush: Run) -> str:
+    if flush.compiled is None:
+        return ""
+    return f"{_size(flush.compiled.arena_bytes)} for the rest, "
+
+
+def _size(count: float) -> str:
+    for size, unit in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if count >= size:
+            return f"{count / size:.3g} {unit}"
+    return f"{count} bytes"
 
 
 def _milliseconds(runs: list[Run]) -> str:
