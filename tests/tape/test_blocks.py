@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 
 import numpy as np
 import pytest
@@ -332,3 +333,87 @@ def test_failing_update_is_taken_back_and_may_be_repeated() -> None:
         else:
             optimizer.step()
             assert np.isfinite(loss.item())
+
+
+def attention(x, y):
+    return F.scaled_dot_product_attention(x, y, x, is_causal=True)
+
+
+REPLAYED = {
+    "softmax": lambda x, y: F.softmax(x * y, -1),
+    "log_softmax": lambda x, y: F.log_softmax(x + y, 0),
+    "gelu": lambda x, y: F.gelu(x) * y,
+    "gelu_tanh": lambda x, y: F.gelu(x, approximate="tanh") * y,
+    "layer_norm": lambda x, y: F.layer_norm(x, (6,), y[0], y[1]),
+    "rms_norm": lambda x, y: F.rms_norm(x, (6,), y[0]),
+    "group_norm": lambda x, y: F.group_norm(x, 2, y[0, :6], y[1, :6]),
+    "attention": attention,
+    "attention_with_itself": lambda x, y: F.scaled_dot_product_attention(x, x, x) + y,
+    "squared_error": F.mse_loss,
+    "squared_error_none": lambda x, y: F.mse_loss(x, y, reduction="none"),
+    "bce": lambda x, y: F.binary_cross_entropy(x.sigmoid(), y.sigmoid()),
+    "bce_with_logits": lambda x, y: F.binary_cross_entropy_with_logits(x, y.sigmoid()),
+    "view_as_operand": lambda x, y: F.softmax(x.t(), -1) @ y,
+    "dropped": lambda x, y: F.softmax(x, -1).detach() * y + x,
+}
+
+
+@pytest.mark.parametrize("name", REPLAYED)
+@pytest.mark.parametrize("dtype", [rl.float32, rl.float64])
+def test_functions_give_the_same_bits_and_derivatives(name, dtype) -> None:
+    function = REPLAYED[name]
+
+    def run():
+        found = []
+        for step in range(5):
+            x = rl.randn(6, 6, dtype=dtype, requires_grad=step != 2)
+            y = rl.randn(6, 6, dtype=dtype, requires_grad=step != 3)
+            out = function(x, y)
+            wanted = [leaf for leaf in (x, y) if leaf.requires_grad]
+            grads = rl.autograd.grad(
+                out.pow(2).sum(), wanted, create_graph=step % 2 == 0, allow_unused=True
+            )
+            if step % 2 == 0:
+                total = sum(g.pow(2).sum() for g in grads if g is not None and g.requires_grad)
+                if isinstance(total, rl.Tensor):
+                    total.backward()
+            out = function(x, y)
+            out.sum().backward()
+            for value in (out, *grads, x.grad, y.grad):
+                found.append(np.zeros(0) if value is None else value.detach().numpy())
+        return found
+
+    assert_same(run)
+
+
+def test_inference_with_gradients_enabled_frees_what_it_saved() -> None:
+    """A graph nobody runs backward keeps its saved values only as long as its result lives."""
+    x = rl.randn(8, 8, requires_grad=True)
+    kept = []
+    for _ in range(4):
+        out = F.softmax(x, -1)
+        kept.append(out)
+        assert out.sum().item() == pytest.approx(8.0)
+    for out in kept:
+        out.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), np.zeros((8, 8)), atol=1e-6)
+
+
+def test_a_kept_loss_keeps_nothing_else_alive() -> None:
+    weight = rl.randn(5, 3, requires_grad=True)
+    losses = []
+    for x, y in batches(4):
+        loss = F.cross_entropy(x @ weight, y)
+        loss.backward()
+        losses.append(loss)
+        watched = weakref.ref(x._node)
+        loss.item()
+        del x, y
+    del loss
+    assert watched() is None
+
+
+def test_warnings_are_given_each_time() -> None:
+    for _ in range(3):
+        with pytest.warns(UserWarning, match="target size"):
+            F.mse_loss(rl.ones(3, 1), rl.ones(3))

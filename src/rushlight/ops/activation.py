@@ -21,6 +21,7 @@ from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import scatter
 from rushlight.primitives.reduction import argmax, reduce_max, reduce_sum
 from rushlight.tensor.apply import apply1
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
@@ -232,18 +233,23 @@ def gelu(input, approximate: str = "none") -> Tensor:
         raise NotImplementedError(
             f"\"GeluKernelImpl\" not implemented for '{input._node.dtype.name}'"
         )
+    if approximate not in ("none", "tanh"):
+        raise RuntimeError(
+            f"approximate argument must be either none or tanh, got {approximate!r}."
+        )
+    return _gelu(input, approximate)
+
+
+@replayed
+def _gelu(input, approximate: str) -> Tensor:
     x = widened(input)
     half = _times(x, 0.5)
     if approximate == "none":
         found = p.mul(half, _one_plus(p.erf(_times(x, math.sqrt(0.5)))))
-    elif approximate == "tanh":
+    else:
         cube = p.mul(p.mul(x, x), x)
         inner = _times(p.add(x, _times(cube, 0.044715)), math.sqrt(2 / math.pi))
         found = p.mul(half, _one_plus(p.tanh(inner)))
-    else:
-        raise RuntimeError(
-            f"approximate argument must be either none or tanh, got {approximate!r}."
-        )
     return named(to_dtype(found, input._node.dtype), "GeluBackward0")
 
 
@@ -409,8 +415,11 @@ def softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """
     x = _softmax_input("softmax", input, dtype)
     axis = _softmax_axis("softmax", x, dim)
-    if 0 in x._node.shape:
-        return mv.copy(x)
+    return mv.copy(x) if 0 in x._node.shape else _softmax(x, axis)
+
+
+@replayed
+def _softmax(x, axis: int) -> Tensor:
     axes = (axis,) if x._node.shape else ()
     wide = widened(x)
     weights = p.exp(_shifted(wide, axes))
@@ -425,8 +434,11 @@ def log_softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """
     x = _softmax_input("log_softmax", input, dtype)
     axis = _softmax_axis("log_softmax", x, dim)
-    if 0 in x._node.shape:
-        return mv.copy(x)
+    return mv.copy(x) if 0 in x._node.shape else _log_softmax(x, axis)
+
+
+@replayed
+def _log_softmax(x, axis: int) -> Tensor:
     axes = (axis,) if x._node.shape else ()
     shifted = _shifted(widened(x), axes)
     found = p.sub(shifted, p.log(reduce_sum(p.exp(shifted), axes, True)))

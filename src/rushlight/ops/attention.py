@@ -23,6 +23,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -85,16 +86,23 @@ def scaled_dot_product_attention(
         heads = query._node.shape[-3]
         key = repeat_interleave(key, heads // key._node.shape[-3], -3)
         value = repeat_interleave(value, heads // value._node.shape[-3], -3)
+    factor = 1 / math.sqrt(query._node.shape[-1]) if scale is None else scale
+    causal = None
+    if is_causal:
+        causal = _causal_mask(query._node.shape[-2], key._node.shape[-2])
+    attend = _attention if dropout_p == 0.0 else _attention.__wrapped__  # type: ignore[attr-defined]
+    return attend(query, key, value, attn_mask, causal, factor, dropout_p)
+
+
+@replayed
+def _attention(query, key, value, attn_mask, causal, factor: float, dropout_p: float) -> Tensor:
     dtype = query._node.dtype
     # 16-bit operands are computed with in float32, and rounded once at the end.
     query, key, value = widened(query), widened(key), widened(value)
-    features = query._node.shape[-1]
-    factor = 1 / math.sqrt(features) if scale is None else scale
     scores = matmul(e.mul(query, query._scalar(factor)), key, False, True)  # (..., L, S)
-    if is_causal:
+    if causal is not None:
         # Every row sees at least the first position, so plain softmax is safe.
-        mask = _causal_mask(query._node.shape[-2], key._node.shape[-2])
-        scores = e.where(mask, scores, scores._scalar(float("-inf")))
+        scores = e.where(causal, scores, scores._scalar(float("-inf")))
     if attn_mask is not None:
         weights = _safe_softmax(e.add(scores, _as_bias(attn_mask, scores)))
     else:

@@ -19,6 +19,7 @@ from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, scatter, take
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -56,7 +57,11 @@ def mse_loss(
 ) -> Tensor:
     """(input - target) squared.  Source: torch.nn.functional.mse_loss."""
     reduction = reduction_of(size_average, reduce, reduction)
-    x, y = _pair("mse_loss", input, target)
+    return _squared_error(*_pair("mse_loss", input, target), weight, reduction)
+
+
+@replayed
+def _squared_error(x, y, weight, reduction: str) -> Tensor:
     difference = p.sub(x, y)
     found = _weighted(p.mul(difference, difference), weight, reduction)
     return found if weight is not None else named(found, "MseLossBackward0")

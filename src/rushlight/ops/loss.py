@@ -238,6 +238,11 @@ def binary_cross_entropy(
             f"Using a target size ({target.shape}) that is different to the input size "
             f"({input.shape}) is deprecated. Please ensure they have the same size."
         )
+    return _binary_cross_entropy(input, target, weight, reduction)
+
+
+@replayed
+def _binary_cross_entropy(input, target, weight, reduction: str) -> Tensor:
     one = input._scalar(1.0)
     floor = input._scalar(-100.0)
     logs = p.maximum(p.log(input), floor)
@@ -266,6 +271,11 @@ def binary_cross_entropy_with_logits(
         raise ValueError(
             f"Target size ({target.shape}) must be the same as input size ({input.shape})"
         )
+    return _cross_entropy_of_logits(input, target, weight, pos_weight, reduction)
+
+
+@replayed
+def _cross_entropy_of_logits(input, target, weight, pos_weight, reduction: str) -> Tensor:
     target = to_dtype(target, input._node.dtype)
     log_sigmoid = logsigmoid(input)
     # (1 - t) x - w log(sigmoid(x)), with w = 1 + (pos_weight - 1) t.

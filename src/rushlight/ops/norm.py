@@ -13,6 +13,7 @@ from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.contraction import convolution
 from rushlight.primitives.reduction import reduce_sum
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor
@@ -62,8 +63,12 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-
     """
     _require_inexact("LayerNormKernelImpl", input)
     axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
-    x = widened(input)
-    found = _affine(_standardised(x, axes, eps)[0], weight, bias)
+    return _layer_norm(input, weight, bias, axes, eps)
+
+
+@replayed
+def _layer_norm(input, weight, bias, axes: tuple[int, ...], eps: float) -> Tensor:
+    found = _affine(_standardised(widened(input), axes, eps)[0], weight, bias)
     return named(to_dtype(found, input._node.dtype), "NativeLayerNormBackward0")
 
 
@@ -98,6 +103,11 @@ def rms_norm(input, normalized_shape, weight=None, eps: float | None = None) -> 
     """
     check_tensor("rms_norm", input)
     axes = _last_axes(input, normalized_shape, (("weight", weight),))
+    return _rms_norm(input, weight, axes, eps)
+
+
+@replayed
+def _rms_norm(input, weight, axes: tuple[int, ...], eps: float | None) -> Tensor:
     x = widened(input)
     if eps is None:
         eps = _EPSILONS[x._node.dtype.to_real().name]
@@ -226,7 +236,7 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
         raise RuntimeError(
             f"Expected at least 2 dimensions for input tensor but received {len(shape)}"
         )
-    batch, channels = shape[:2]
+    channels = shape[1]
     if num_groups <= 0 or channels % num_groups:
         raise RuntimeError(
             "Expected number of channels in input to be divisible by num_groups, but got input of "
@@ -239,6 +249,13 @@ def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5
                 f"input, but got {label} of shape {list(value._node.shape)} and input of shape "
                 f"{list(shape)}"
             )
+    return _group_norm(input, weight, bias, num_groups, eps)
+
+
+@replayed
+def _group_norm(input, weight, bias, num_groups: int, eps: float) -> Tensor:
+    shape = input._node.shape
+    batch, channels = shape[:2]
     x = widened(input)
     size = numel(shape[2:]) * (channels // num_groups)
     grouped = mv.reshape(x, (batch, num_groups, size))

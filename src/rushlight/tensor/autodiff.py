@@ -61,6 +61,8 @@ def target_of(edge):
     """(node, output number) an edge leads to."""
     if type(edge) is OutputOf:
         return edge.node, edge.index
+    if type(edge) is BlockGrad:
+        return edge.opened(), 0
     return edge, 0
 
 
@@ -106,11 +108,9 @@ def graph_order(roots: list) -> list:
             continue
         seen.add(id(node))
         stack.append((node, True))
-        if type(node) is BlockGrad and node.saved is not RELEASED:
-            node.opened()
         for edge in node.edges:
             if edge is not None:
-                target = edge.node if type(edge) is OutputOf else edge
+                target, _ = target_of(edge)
                 if id(target) not in seen:
                     stack.append((target, False))
     order.reverse()
@@ -201,10 +201,6 @@ def _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted,
         found = _apply_vjp(node, given, needed)
         if not retain_graph and node.saved is not None:
             node.saved = RELEASED
-    elif kind is BlockGrad:
-        if node.inner is None:
-            _refuse_released()
-        found = [given[0]]
     else:
         found = node.apply(given, retain_graph)
     if AnomalyMode.enabled and AnomalyMode.check_nan:

@@ -17,7 +17,7 @@ from rushlight.tensor.storage import refresh, write
 from rushlight.tensor.tensor import Tensor, wrap
 
 # Marks in keys; memo steps and slots stand for themselves.
-_NO_EDGE, _OUTPUT, _DEAD, _FRESH, _ACCUMULATED, _THROUGH = "-", "out", "dead", "fresh", "add", "via"
+_NO_EDGE, _OUTPUT, _DEAD, _FRESH, _ACCUMULATED = "-", "out", "dead", "fresh", "add"
 
 
 class BackwardCall:
@@ -53,7 +53,9 @@ class BackwardCall:
                 write(tensor._grad, cotangent)
         if not retain_graph:
             for node in self.nodes:
-                if node.__class__ is not AccumulateGrad and node.saved is not None:
+                if node.__class__ is BlockGrad:
+                    node.release()
+                elif node.__class__ is GradNode and node.saved is not None:
                     node.saved = RELEASED
         tape.armed = True
 
@@ -90,6 +92,8 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
     """The backward from `tensor`, whose edge is `root`; None if it can only be walked."""
     if root.__class__ is not GradNode and root.__class__ is not BlockGrad:
         return None
+    if root.__class__ is BlockGrad and root.inner is not None:
+        root = root.inner
     order: list = [root]
     places: dict[Any, int] = {root: 0}
     key: list = [tensor._node.shape]
@@ -105,7 +109,7 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
         if kind is GradNode:
             key.append(node.step)
         elif kind is BlockGrad:
-            key.append(_THROUGH if node.inner is not None else node.block)
+            key.append(node.block)
         else:
             return None
         saved = node.saved
@@ -128,6 +132,8 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
             if edge.__class__ is OutputOf:
                 key.append((_OUTPUT, edge.index))
                 edge = edge.node
+            elif edge.__class__ is BlockGrad and edge.inner is not None:
+                edge = edge.inner
             place = places.get(edge)
             if place is None:
                 place = places[edge] = len(order)

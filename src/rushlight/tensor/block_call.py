@@ -115,6 +115,8 @@ def _describe(arguments, operands: list, key: list, tape) -> bool:
             key.append((kind, argument))
             if argument == 0 and kind is float:
                 key.append(math.copysign(1.0, argument))
+        elif kind is tuple and all([number.__class__ is int for number in argument]):
+            key.append(argument)
         else:
             return False
     return True

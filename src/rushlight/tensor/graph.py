@@ -119,11 +119,14 @@ class GradTemplate(NamedTuple):
 class BlockGrad(GraphNode):
     """The graph of a replayed block: one node until somebody looks inside.
 
+    Opened, it is another name of the result's own node: `target_of` and hooks go there, so that the
+    graph is walked as if each operation had been recorded by itself.
+
     block: its `results.graph` lists the nodes, operands first, the result's last.
-    edges: those of the block's operands; of the inner node alone once it was opened.
+    edges: those of the block's operands.
     saved: nodes whose memory must not be overwritten before backward; None if nothing is read,
         RELEASED as in GradNode.
-    segment: the tape that holds the saved values.  inner: the result's node, once opened.
+    segment: the tape that holds the saved values, while they are needed.  inner: the result's node, once opened.
     """
 
     __slots__ = (
@@ -137,7 +140,7 @@ class BlockGrad(GraphNode):
         self.block = block
         self.edges = edges
         self.saved = saved
-        self.segment = segment
+        self.segment: Any = None if saved is None else segment
         self.inner: GradNode | None = None
         self.extra: Extra | None = None
         self.label = None
@@ -148,19 +151,28 @@ class BlockGrad(GraphNode):
         template = self.block.results.graph[-1]
         return template.label or template.step.primitive.grad_name
 
+    def with_extra(self) -> Extra:
+        return super().with_extra() if self.inner is None else self.inner.with_extra()
+
+    def release(self) -> None:
+        """Let go of what was saved, after a backward that does not keep the graph."""
+        if self.saved is not None:
+            self.saved = RELEASED
+            self.segment = None
+
     def settle(self) -> None:
         """Before a flush: the values backward will read must become nodes that are kept."""
         if self.inner is None and self.saved is not None and self.saved is not RELEASED:
             self.opened()
 
     def opened(self) -> GradNode:
-        """The result's own node; from now on this one only passes its cotangent on."""
+        """The result's own node, whose place this one takes."""
         if self.inner is not None:
             return self.inner
         released = self.saved is RELEASED
         results = self.block.results
         segment = self.segment
-        if not released:
+        if segment is not None:
             segment.expand()
             for slot, operand in results.homes:
                 if segment[slot].home is None:
@@ -188,9 +200,8 @@ class BlockGrad(GraphNode):
         self.inner = made[-1]
         if self.label is not None:
             self.inner.label = self.label
-        self.edges = (self.inner,)
-        if not released:
-            self.saved = None
+        self.inner.extra = self.extra
+        self.extra = None
         self.segment = None
         return self.inner
 
