@@ -126,7 +126,8 @@ class BlockGrad(GraphNode):
     edges: those of the block's operands.
     saved: nodes whose memory must not be overwritten before backward; None if nothing is read,
         RELEASED as in GradNode.
-    segment: the tape that holds the saved values, while they are needed.  inner: the result's node, once opened.
+    segment: the tape that holds the saved values, while they are needed.
+    inner: the result's node, once opened.
     """
 
     __slots__ = (
