@@ -52,7 +52,8 @@ class ConvolutionSpec:
     """What the code depends on; sizes and strides are run-time arguments.
 
     rows: sizes of the cores, the largest first; vectors: column vectors of a core.
-    axes: spatial axes; gathered: whether neighbors on the vector axis are apart in memory.
+    axes: spatial axes.
+    step: distance in memory of neighbors on the vector axis: 1, 2, or 0 for any other.
     """
 
     name: str
@@ -62,7 +63,7 @@ class ConvolutionSpec:
     vectors: int
     masked: tuple[str, ...]
     axes: int
-    gathered: bool
+    step: int
 
 
 FULL, NARROW, PARTIAL = "full", "narrow", "partial"
@@ -252,16 +253,28 @@ class _Driver:
             limit = b.select(inside, limit, self.count(0))
         start = b.convert("trunc", b.add(at[2], distances[2]), "i32")
         factor = b.convert("trunc", p["x_factor"], "i32")
-        steps = b.mul(b.splat(factor, lanes), b.vector_constant(range(lanes), "i32"))
-        places = b.add(b.splat(start, lanes), steps)
         limits = b.splat(b.convert("trunc", limit, "i32"), lanes)
-        mask = b.compare("ult", places, limits)
         pointer = self.at(source, offset)
-        if not self.spec.gathered:
+        if self.spec.step == 2:
+            return self.every_second(pointer, start, limits)
+        steps = b.mul(b.splat(factor, lanes), b.vector_constant(range(lanes), "i32"))
+        mask = b.compare("ult", b.add(b.splat(start, lanes), steps), limits)
+        if self.spec.step == 1:
             return b.masked_load(pointer, self.type, mask, self.size)
         distance = b.mul(p["x_factor"], p["x_stride"])
         indices = b.mul(b.splat(distance, lanes), b.vector_constant(range(lanes), "i64"))
         return b.gather(self.at(pointer, indices), self.type, mask, self.size)
+
+    def every_second(self, pointer: Value, start: Value, limits: Value) -> Value:
+        """Two vectors side by side, of which every second element is kept."""
+        b, lanes = self.b, self.lanes
+        halves = []
+        for half in (0, lanes):
+            lane = b.vector_constant(range(half, half + lanes), "i32")
+            mask = b.compare("ult", b.add(b.splat(start, lanes), lane), limits)
+            here = self.at(pointer, self.count(half))
+            halves.append(b.masked_load(here, self.type, mask, self.size))
+        return b.shuffle(*halves, range(0, 2 * lanes, 2))
 
     # --- multiplying ---
 

@@ -41,7 +41,7 @@ def windows_step(windows: Windows, program: Program, constants: dict) -> NativeS
     edges = (FULL, NARROW, PARTIAL) if windows.loose else needed_edges(n, tiles)
     spec = ConvolutionSpec(
         "convolution", windows.dtype, windows.form, needed_rows(m, tiles), tiles.vectors, edges,
-        windows.axes, windows.gathered,
+        windows.axes, windows.step,
     )  # fmt: skip
     rows = "_".join(map(str, spec.rows))
     name = f"convolution_{spec.dtype}_{spec.form}_{rows}x{spec.vectors}"

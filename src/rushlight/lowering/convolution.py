@@ -48,7 +48,8 @@ class Windows:
     words: dict[str, int]
     batches: int
     axes: int
-    gathered: bool
+    # Distance of neighbors on the vector axis: 1, 2, or 0 for any other.
+    step: int
     # Whether the number of columns follows from the batch, which may change from step to step.
     loose: bool
     lines: tuple[tuple[int, int, int, int], ...]
@@ -368,10 +369,14 @@ class _Lowering:
     ) -> None:  # fmt: skip
         step = words["x_factor"] * words["x_stride"]
         # Where rows have one position each, lanes after the first one are not used.
-        gathered = step != 1 and (words["v_width"] > 1 or step < 1)
+        if words["v_width"] == 1 and step > 1:
+            step = 1
+        # Elements between neighbors are read only where they are of the same row of x.
+        if step not in (1, 2) or (step == 2 and words["x_stride"] != 1):
+            step = 0
         self.items.append(
             Windows(
-                self.dtype.name, form, *slots, words, batches, self.count, gathered, loose, lines,
+                self.dtype.name, form, *slots, words, batches, self.count, step, loose, lines,
                 blocks, chunks,
             )
         )  # fmt: skip

@@ -32,6 +32,9 @@ from rushlight.schedule.program import Value
 _RANK = 3
 # Indices below 1 << _HALF_WORD are divided by a product with a rounded reciprocal.
 _HALF_WORD = 16
+# Rows of outputs up to here are joined: where neighbors are gathered anyway, and where they are
+# beside each other in memory.
+_GATHERED_ROW, _CONTIGUOUS_ROW = 8, 4
 
 
 @dataclass(frozen=True)
@@ -170,10 +173,9 @@ def summed_windows(
     for phase, sizes in phases(axes):
         empty = any(not a.taps(f) for a, f in zip(axes, phase))
 
-        def body(shared, ordered, c, phase=phase, sizes=sizes, empty=empty):
-            image, output, *row = shared
-            at = [*row, c]
-            place = output_place(maker, axes, phase, image * maker.size(outputs) + output, at)
+        def body(leading, at, place_of, phase=phase, sizes=sizes, empty=empty):
+            image, output = leading
+            place = place_of(image * maker.size(outputs) + output)
             if empty:
                 return [maker.store(target, place, Const(0, dtype))]
             window = _Window(maker, axes, phase, sizes, at)
@@ -191,7 +193,47 @@ def summed_windows(
             statements, total = _nested_sum(maker, window, term)
             return [*statements, maker.store(target, place, total)]
 
-        maker.loops((batch, outputs, *sizes[:2]), (), sizes[2], body)
+        _each_output(maker, axes, phase, sizes, (batch, outputs), body)
+
+
+def _each_output(
+    maker: Maker, axes: Sequence[WindowAxis], phase, sizes, leading: Sequence[int], body
+) -> None:
+    """Adds the nest over all outputs of a phase.
+
+    body: function of the leading indices, of the output's index along each axis, and of a function
+    from the row-major leading index to the output's place.  Short rows are joined to one another.
+    """
+    if _is_narrow(axes, sizes):
+
+        def joined(shared, ordered, c):
+            *lead, z = shared
+            whole = maker.size(sizes[1] * sizes[2])
+
+            def place_of(row):
+                return (row * maker.size(sizes[0]) + z) * whole + c
+
+            return body(lead, [z, *_split(maker, c, sizes[1:])], place_of)
+
+        maker.loops((*leading, sizes[0]), (), sizes[1] * sizes[2], joined)
+        return
+
+    def rows(shared, ordered, c):
+        *lead, z, y = shared
+        at = [z, y, c]
+        return body(lead, at, lambda row: output_place(maker, axes, phase, row, at))
+
+    maker.loops((*leading, *sizes[:2]), (), sizes[2], rows)
+
+
+def _is_narrow(axes: Sequence[WindowAxis], sizes) -> bool:
+    """Whether rows fill so few lanes that gathering over several of them costs less."""
+    if any(a.period != 1 for a in axes) or sizes[1] == 1:
+        return False
+    if sizes[1] * sizes[2] >= 1 << _HALF_WORD:
+        return False
+    gathered = axes[2].stride // axes[2].spread != 1
+    return sizes[2] <= (_GATHERED_ROW if gathered else _CONTIGUOUS_ROW)
 
 
 def _as(element: Expr, dtype: str) -> Expr:
@@ -280,9 +322,8 @@ def window_argmax(maker: Maker, value: Value) -> None:
     ])  # fmt: skip
     sizes = tuple(a.output for a in axes)
 
-    def body(shared, ordered, c):
-        lead, *row = shared
-        at = [*row, c]
+    def body(leading, at, place_of):
+        (lead,) = leading
         window = _Window(maker, axes, (0,) * _RANK, sizes, at)
         taps = _split(maker, Var("t"), window.counts)
         loaded, inside = window.element(x, lead, taps)
@@ -296,10 +337,9 @@ def window_argmax(maker: Maker, value: Value) -> None:
         for n, axis in enumerate(axes):
             place = _after_border(maker, window.along(n, chosen[n]), axis)
             found = found + place * maker.size(axis.x_step)
-        place = output_place(maker, axes, (0,) * _RANK, lead, at)
-        return [reduce, maker.store(value, place, found)]
+        return [reduce, maker.store(value, place_of(lead), found)]
 
-    maker.loops((x.shape[0] * x.shape[1], *sizes[:2]), (), sizes[2], body)
+    _each_output(maker, axes, (0,) * _RANK, sizes, (x.shape[0] * x.shape[1],), body)
 
 
 def _split(maker: Maker, flat: Expr, counts: Sequence[int]) -> list[Expr]:
