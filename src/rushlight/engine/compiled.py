@@ -53,6 +53,7 @@ class CompiledPlan:
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
+        known = stats.kernels_compiled, stats.kernels_from_disk
         self.plan = plan
         self.reasons: dict[int, str] = {}
         program, self.rewrites = simplified(program_of(plan, nodes))
@@ -85,14 +86,18 @@ class CompiledPlan:
         if watchers:
             tell(PLAN, "compile", started, self)
         if config.debug >= 1:
-            self._report()
+            self._report(*known, clock() - started)
 
-    def _report(self) -> None:
-        """One line: how much became machine code, and what did not."""
-        kernels = sum(len(p.native.calls) for p in self.parts if isinstance(p, NativeRun))
+    def _report(self, compiled: int, from_disk: int, seconds: float) -> None:
+        """One line: how much became machine code, and what did not.
+
+        compiled, from_disk: kernels counted before this plan.
+        """
         missed = ", ".join(sorted(set(self.fallbacks))) or "none"
         print(
-            f"rushlight: plan of {len(self.plan.instructions)} operations: {kernels} kernels, "
+            f"rushlight: plan of {len(self.plan.instructions)} operations: "
+            f"{len(self.steps())} kernels, of which {stats.kernels_compiled - compiled} compiled "
+            f"and {stats.kernels_from_disk - from_disk} read from disk, {seconds * 1e3:.2f} ms; "
             f"by reference rules: {missed}",
             file=sys.stderr,
         )

@@ -52,8 +52,9 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
         expand(nodes)
         pending = None
     error = _run(plan, nodes)
-    ended = clock()  # reports that watchers print are no part of the flush
+    ended = 0.0
     if watchers:
+        ended = clock()  # the reports that watchers print are no part of the flush
         tell(FLUSH, reason, started, (plan, nodes), ended)
     _release(plan, nodes if pending is None else [nodes[slot] for slot in pending], nodes)
     stats.flushes += 1
@@ -61,7 +62,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     stats.operations_executed += len(plan.instructions)
     stats.operations_dropped += plan.dropped
     if config.debug >= 1:
-        milliseconds = (ended - started) * 1e3
+        milliseconds = ((ended or clock()) - started) * 1e3
         print(
             f"rushlight: flush ({reason}): {len(nodes)} nodes, {len(plan.instructions)} run, "
             f"{plan.dropped} dropped, {len(plan.live)} kept, {milliseconds:.2f} ms",
