@@ -20,7 +20,7 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                         "LLVM IR; 6: assembly.  4:softmax: only kernels with that in the name"),
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
     "RUSHLIGHT_BLOCKS": (1, int, "0: record backward, updates and losses operation by operation"),
-    "RUSHLIGHT_EXECUTOR": ("reference", str, "what runs a flushed tape: reference or compiled"),
+    "RUSHLIGHT_EXECUTOR": ("compiled", str, "what runs a flushed tape: compiled or reference"),
     "RUSHLIGHT_VERIFY": (0, int, "1: check every program after each pass that changed it"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
@@ -29,7 +29,7 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
 }  # fmt: skip
 
-EXECUTORS = ("reference", "compiled")
+EXECUTORS = ("compiled", "reference")
 
 
 class Config:

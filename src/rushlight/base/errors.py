@@ -10,6 +10,10 @@ class InternalError(RuntimeError):
         super().__init__(f"rushlight internal error: {message}; please report it with the program")
 
 
+class CompilerWarning(RuntimeWarning):
+    """No machine code could be made; the reference rules compute instead."""
+
+
 class OutOfBounds(IndexError, RuntimeError):
     """An index tensor names a place that is not there.
 

@@ -10,11 +10,14 @@ import argparse
 import json
 import math
 import os
+import warnings
 from dataclasses import asdict
 
 from rushlight import __version__
 from rushlight.base.config import config
+from rushlight.base.errors import CompilerWarning
 from rushlight.cli import machine, self_test
+from rushlight.engine.fallback import kernel_place
 
 EXECUTORS = {"reference": "reference: NumPy", "compiled": "compiled: machine code by LLVM"}
 
@@ -38,7 +41,10 @@ def examine() -> dict:
     """The whole report as plain data; `problems` is a list of sentences, empty if healthy."""
     llvm = machine.compiler()
     dependencies = machine.dependencies()
-    checks = self_test.run_checks()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", CompilerWarning)
+        checks = self_test.run_checks()
+        kernels = kernel_place()
     problems = [
         f"{row['name']} is required and not installed"
         for row in dependencies
@@ -46,6 +52,7 @@ def examine() -> dict:
     ]
     if "error" in llvm:
         problems.append(f"llvmlite cannot be loaded: {llvm['error']}")
+    problems += [str(w.message) for w in caught if issubclass(w.category, CompilerWarning)]
     problems += [f"self-test: {check.name} {check.message}" for check in checks if not check.passed]
     return {
         "rushlight": __version__,
@@ -54,6 +61,7 @@ def examine() -> dict:
         "memory": machine.memory_bytes(),
         "dependencies": dependencies,
         "executor": config.executor,
+        "kernels": kernels,
         "llvm": {key: llvm[key] for key in ("llvm", "triple", "error") if key in llvm},
         "accelerators": [asdict(item) for item in machine.accelerators()],
         "settings": {
@@ -91,6 +99,7 @@ def in_words(report: dict) -> str:
     if "llvm" in report["llvm"]:
         lines.append(_row("", f"LLVM {report['llvm']['llvm']} for {report['llvm']['triple']}"))
     lines.append(_row("Executor", EXECUTORS[report["executor"]]))
+    lines.append(_row("Kernels", report["kernels"]))
     for index, (name, value) in enumerate(report["settings"].items()):
         lines.append(_row("Settings" if index == 0 else "", f"{name}={value}"))
     lines += ["", "Accelerators"]

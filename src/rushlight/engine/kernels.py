@@ -13,10 +13,9 @@ from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.ir import Kernel
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library
-from rushlight.runtime.kernel_cache import DiskCache, KernelCache, default_directory
+from rushlight.runtime.kernel_cache import process_cache
 
-_disk = DiskCache(default_directory())
-_cache = KernelCache(_disk)
+_cache = process_cache()
 
 # Where a library came from: what `stats` counts and events are called.
 COMPILED, FROM_DISK, REUSED = "compiled", "from disk", "reused"
@@ -52,12 +51,12 @@ def library_of_text(
 ) -> Library:
     """The loaded module of an identity; its text is made only when it must be compiled."""
     started = clock()
-    compiles, hits = _cache.compiles, _disk.hits
+    compiles, loads = _cache.compiles, _cache.loads
     library = _cache.get(_full_identity(identity), names, make_text, host_target(), quick)
     if _cache.compiles > compiles:
         source = COMPILED
         stats.kernels_compiled += 1
-    elif _disk.hits > hits:
+    elif _cache.loads > loads:
         source = FROM_DISK
         stats.kernels_from_disk += 1
     else:

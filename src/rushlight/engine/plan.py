@@ -31,7 +31,7 @@ class Plan:
     leaves: for each live slot its specification as a leaf.  live_bytes: of all live values.
     """
 
-    __slots__ = ("instructions", "live", "leaves", "live_bytes", "dropped", "compiled")
+    __slots__ = ("instructions", "live", "leaves", "live_bytes", "dropped", "compiled", "refusal")
 
     def __init__(self, instructions, live, leaves, dropped: int) -> None:
         self.instructions = instructions
@@ -40,6 +40,7 @@ class Plan:
         self.live_bytes = sum(numel(leaf.shape) * leaf.dtype.itemsize for leaf in leaves)
         self.dropped = dropped
         self.compiled: Any = None  # what another executor made of this plan
+        self.refusal: str | None = None  # why it made nothing
 
 
 def is_operation(node) -> bool:

@@ -7,16 +7,15 @@ counts say so; what the tape itself accounts for is known for each memo position
 
 from __future__ import annotations
 
-import functools
 import importlib
 import sys
 from collections import deque
 from collections.abc import Callable
-from types import ModuleType
 
 from rushlight.base.config import config
 from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
+from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
@@ -74,15 +73,9 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
 def _run(plan: Plan, nodes: list) -> BaseException | None:
     if config.executor == "reference":
         return run_plan(plan, nodes)
-    if plan.compiled is None:
-        plan.compiled = _compiler().CompiledPlan(plan, nodes)
+    if plan.compiled is None and not is_compiled(plan, nodes):
+        return run_plan(plan, nodes)
     return plan.compiled.run(nodes)
-
-
-@functools.cache
-def _compiler() -> ModuleType:
-    """The compiler, loaded at the first compile: LLVM alone would double the time of an import."""
-    return importlib.import_module("rushlight.engine.compiled")
 
 
 def _draw(name: str) -> Callable[..., None]:
@@ -150,3 +143,4 @@ if config.debug >= 2:
 
 Tape.execute = staticmethod(execute)
 machine.make = _draw
+machine.is_available = is_available

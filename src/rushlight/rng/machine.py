@@ -18,13 +18,18 @@ Draw = Callable[..., None]
 #: name -> function of (source address, target address, count, k, p, q, r); set by `engine/`.
 make: Callable[[str], Draw] | None = None
 
+#: Whether machine code can be made at all; set by `engine/`.
+is_available: Callable[[], bool] | None = None
+
 #: Values from which on the call pays; below it NumPy takes less time than finding the code.
 LEAST = 1 << 8
 
 
 def is_worth(count: int) -> bool:
     """Whether a draw of `count` values goes through machine code."""
-    return count >= LEAST and make is not None and config.executor != "reference"
+    if count < LEAST or is_available is None or config.executor == "reference":
+        return False
+    return is_available()
 
 
 def run(

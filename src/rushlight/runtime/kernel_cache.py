@@ -11,6 +11,7 @@ the size limit the longest unused go.  Level 8.
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import stat
@@ -47,7 +48,13 @@ def default_directory() -> Path:
         base = os.environ.get("LOCALAPPDATA")
     else:
         base = os.environ.get("XDG_CACHE_HOME")
-    return Path(base) / "rushlight" if base else Path.home() / ".cache" / "rushlight"
+    if base:
+        return Path(base) / "rushlight"
+    try:
+        return Path.home() / ".cache" / "rushlight"
+    except RuntimeError:  # a user without a home
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        return Path(tempfile.gettempdir()) / f"rushlight-{user}"
 
 
 def kernel_key(text: str, target: Target) -> str:
@@ -145,10 +152,10 @@ class DiskCache:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(header + payload)
                 os.replace(temporary, self._path(key))
-            except OSError:
+            except BaseException:  # an interrupt leaves nothing half-written either
                 with contextlib.suppress(OSError):
                     os.unlink(temporary)
-                return
+                raise
         except OSError:
             return
         self._stores += 1
@@ -195,7 +202,7 @@ class KernelCache:
     ) -> None:
         self.disk = disk
         self.limit_bytes = limit_bytes
-        self.compiles = self.evictions = self.loaded_bytes = 0
+        self.compiles = self.loads = self.evictions = self.loaded_bytes = 0
         self._libraries: OrderedDict[str, tuple[Library, int]] = OrderedDict()
         self._lock = lock_known_to_forks("kernels")
 
@@ -226,6 +233,8 @@ class KernelCache:
                 self.compiles += 1
                 if self.disk is not None:
                     self.disk.store(key, object_code)
+            else:
+                self.loads += 1
             library = Library(object_code, names)
             self._keep(key, library, len(object_code) + LINKED_BYTES)
             return library
@@ -241,3 +250,9 @@ class KernelCache:
             _, (_, dropped) = self._libraries.popitem(last=False)
             self.loaded_bytes -= dropped
             self.evictions += 1
+
+
+@functools.cache
+def process_cache() -> KernelCache:
+    """The cache of this process, backed by the user's directory."""
+    return KernelCache(DiskCache(default_directory()))

@@ -21,7 +21,8 @@ from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.threads import thread_count
 from rushlight.runtime import pool_text
 from rushlight.runtime.host import host_target
-from rushlight.runtime.jit import Library, load_text
+from rushlight.runtime.jit import Library
+from rushlight.runtime.kernel_cache import process_cache
 
 _POINTER = ctypes.c_void_p
 _WORD = ctypes.c_int64
@@ -98,7 +99,8 @@ class WorkerPool:
     def _make_state(self) -> None:
         if self._code is None:
             text = pool_text.pool_text(host_target().triple)
-            self._code = load_text(text, pool_text.FUNCTIONS)
+            cache = process_cache()
+            self._code = cache.get(text, pool_text.FUNCTIONS, lambda: text, host_target())
             self._enter_worker = _WORKER(self._code["worker"])
             self._stop_workers = _STOP(self._code["stop_workers"])
             self._parallel_for = _FOR(self._code["parallel_for"])
