@@ -182,6 +182,18 @@ def test_a_second_pass_gives_everything_again(persistent):
         assert sorted(batch.item() for batch in loader) == list(range(7))
 
 
+@pytest.mark.parametrize("threads", [1, 3])
+def test_each_worker_computes_with_one_thread(threads):
+    before = rushlight.get_num_threads()
+    rushlight.set_num_threads(threads)
+    try:
+        loader = data.DataLoader(Items(2, lambda _: rushlight.get_num_threads()), num_workers=2)
+        assert [batch.item() for batch in loader] == [1, 1]
+        assert rushlight.get_num_threads() == threads
+    finally:
+        rushlight.set_num_threads(before)
+
+
 def test_persistent_workers_are_the_same_processes():
     dataset = Items(4, lambda index: os.getpid())
     kept = data.DataLoader(dataset, num_workers=2, persistent_workers=True)

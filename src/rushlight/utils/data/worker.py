@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
+from rushlight.base.threads import thread_count
 from rushlight.utils.data.fetch import Fetcher
 from rushlight.utils.data.seeding import seed_worker
 from rushlight.utils.data.transport import Encoded, encode, receive, send
@@ -118,6 +119,8 @@ def run_worker(job: Job, connection: Connection) -> None:
     # Copies that a fork made: a worker learns of its loader's death by the last one being closed.
     while loader_ends:
         loader_ends.pop().close()
+    # Workers and the loader's process share the cores already.
+    thread_count.set(1)
     # Ctrl-C reaches the whole group of processes; the loader alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seed = seed_worker(job.base_seed, job.worker_id)
