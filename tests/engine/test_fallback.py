@@ -1,5 +1,6 @@
 """Where no machine code can be made the reference rules compute, and it is said why."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.base.stats import stats
 from rushlight.engine import compiled, fallback, kernels, native
-from rushlight.runtime import kernel_cache
+from rushlight.runtime import jit, kernel_cache
 from rushlight.tape.memo import memo
 
 LINEAR = """
@@ -147,6 +148,18 @@ def test_an_interrupt_after_kernels_ran_loses_nothing(monkeypatch):
         momentum = 0.5 * momentum + 2 * expected
         expected -= 0.5 * momentum
     assert w[0].item() == expected
+
+
+def test_programs_that_never_come_back_do_not_fill_the_process_with_code(monkeypatch):
+    monkeypatch.setattr(kernels, "MOST_LIBRARIES", jit.loaded_libraries() + 20)
+    monkeypatch.setattr(kernels._cache, "limit_bytes", 10 * kernel_cache.LINKED_BYTES)
+    for number in range(80):
+        y = rl.tensor([1.0, 2.0])
+        for place in range(7):
+            y = y.abs() if number >> place & 1 else -y * 2.0
+        y.tolist()
+    gc.collect()
+    assert jit.loaded_libraries() <= kernels.MOST_LIBRARIES + 1
 
 
 def test_the_doctor_says_that_the_compiler_does_not_work(tmp_path):

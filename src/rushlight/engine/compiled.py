@@ -19,6 +19,7 @@ from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.engine.items import item_steps
+from rushlight.engine.kernels import is_crowded
 from rushlight.engine.native import NativeRun, Output
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.engine.takeover import Lifetimes, Successors, Takeovers
@@ -33,6 +34,7 @@ from rushlight.schedule.packing import without_packing
 from rushlight.schedule.program import OPERATION, OUTPUT, program_of
 from rushlight.simplify.pipeline import simplified
 from rushlight.tape.block import Segment
+from rushlight.tape.memo import memo
 
 
 class CompiledPlan:
@@ -82,6 +84,8 @@ class CompiledPlan:
         self.referred = [slot for slot in plan.live if slot not in native_outputs]
         only = self.parts[0] if len(self.parts) == 1 else None
         self.only = only if isinstance(only, NativeRun) and not self.referred else None
+        if is_crowded():
+            memo.crowded = True
         stats.compile_seconds += clock() - started
         if watchers:
             tell(PLAN, "compile", started, self)

@@ -12,10 +12,14 @@ from rushlight.codegen.fingerprint import codegen_fingerprint
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.ir import Kernel
 from rushlight.runtime.host import host_target
-from rushlight.runtime.jit import Library
+from rushlight.runtime.jit import Library, loaded_libraries
 from rushlight.runtime.kernel_cache import process_cache
 
 _cache = process_cache()
+
+# With more libraries than this loaded, most of them for programs that never came back, all plans
+# are forgotten; those that come back find their kernels in memory or on disk.
+MOST_LIBRARIES = 1 << 14
 
 # Where a library came from: what `stats` counts and events are called.
 COMPILED, FROM_DISK, REUSED = "compiled", "from disk", "reused"
@@ -40,6 +44,11 @@ def _full_identity(identity: str) -> str:
 def is_loaded(identity: str) -> bool:
     """Whether the module of an identity can be had without a compile or a look at the disk."""
     return _cache.holds(_full_identity(identity), host_target())
+
+
+def is_crowded() -> bool:
+    """Whether plans hold more code than a process should."""
+    return loaded_libraries() > MOST_LIBRARIES
 
 
 def library_of_text(

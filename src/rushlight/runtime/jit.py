@@ -100,6 +100,14 @@ def assembly_of(text: str, target: Target) -> str:
         return _target_machine(target).emit_assembly(module)
 
 
+_loaded: weakref.WeakSet[Library] = weakref.WeakSet()
+
+
+def loaded_libraries() -> int:
+    """How many libraries there are; each takes two of the 65,530 mappings of a Linux process."""
+    return len(_loaded)
+
+
 class Library:
     """Loaded object code; functions live as long as the Library.
 
@@ -117,6 +125,7 @@ class Library:
             tracker = builder.link(_linker(), f"rushlight{next(_library_numbers)}")
         self.addresses = {name: tracker[name] for name in names}
         weakref.finalize(self, _discard, tracker).atexit = False
+        _loaded.add(self)
 
     def __getitem__(self, name: str) -> int:
         return self.addresses[name]

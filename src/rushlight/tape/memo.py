@@ -108,13 +108,17 @@ def new_root() -> Step:
 
 
 class Memo:
-    """The trie shared by all threads, with its size bound."""
+    """The trie shared by all threads, with its size bound.
 
-    __slots__ = ("root", "steps")
+    crowded: what its plans hold has become too much, says `engine/`.
+    """
+
+    __slots__ = ("root", "steps", "crowded")
 
     def __init__(self) -> None:
         self.root = new_root()
         self.steps = 0
+        self.crowded = False
 
     def add(self, parent: Step, step: Step) -> None:
         if parent.children or parent.plans:
@@ -125,7 +129,7 @@ class Memo:
 
     def trim(self) -> None:
         """Forget everything once the bound is passed; called between segments only."""
-        if self.steps > config.memo_steps:
+        if self.crowded or self.steps > config.memo_steps:
             self.clear()
 
     def clear(self) -> None:
@@ -134,6 +138,7 @@ class Memo:
         departures.clear()
         self.root = new_root()
         self.steps = 0
+        self.crowded = False
 
 
 # The last times that a recording left every path known before: (step expected, or NO_STEP where the
