@@ -14,14 +14,13 @@ import ctypes
 import functools
 import warnings
 from collections.abc import Callable, Iterator
-from types import SimpleNamespace
 
 import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.codegen.math import FUNCTIONS
-from rushlight.engine import compiled, realize
+from rushlight.engine import compiled
 from rushlight.engine.compiled import CompiledPlan, NativeRun
 from rushlight.engine.kernels import kernel_library
 from rushlight.loopnest import scalar
@@ -99,6 +98,9 @@ class JudgedPlan(CompiledPlan):
         compiled.step_of_nest = remembered
         try:
             super().__init__(plan, nodes)
+        except Exception as error:  # a plan that cannot be made falls back, which hides it
+            self.faults.append(f"no plan: {error!r}")
+            raise
         finally:
             compiled.step_of_nest = make
 
@@ -207,12 +209,11 @@ def widen_scalar(node):
 def judged_plans() -> Iterator[list[str]]:
     """Plans made meanwhile are judged; gives the list of what was found."""
     rules = dict(scalar.RULES)
-    load = realize._compiler
     scalar.RULES.update({name: by_machine(name) for name in FUNCTIONS})
-    realize._compiler = lambda: SimpleNamespace(CompiledPlan=JudgedPlan)
+    compiled.CompiledPlan = JudgedPlan  # type: ignore[misc]
     JudgedPlan.faults.clear()
     try:
         yield JudgedPlan.faults
     finally:
-        realize._compiler = load
+        compiled.CompiledPlan = CompiledPlan  # type: ignore[misc]
         scalar.RULES.update(rules)
