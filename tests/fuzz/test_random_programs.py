@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from rushlight.base.config import config
+from rushlight.loopnest.scalar import RULES
 from tests.fuzz.judges import fault_of_bits, fault_of_executors, fault_of_memo
 from tests.fuzz.program import generate
 from tests.fuzz.shrink import shrink, write_test
@@ -65,3 +67,22 @@ def test_a_fault_becomes_a_test_that_runs(tmp_path, monkeypatch):
     namespace: dict = {}
     exec(compile(path.read_text(), str(path), "exec"), namespace)
     namespace["test_the_judge_finds_no_fault"]()
+
+
+SQUARE = [("create", 0, 0, 0, 0), ("mul", 0, 0, 0, 0)]
+
+
+def test_a_judge_sees_that_machine_code_differs_from_the_loop_nest(monkeypatch):
+    assert fault_of_executors(SQUARE) is None
+    monkeypatch.setitem(RULES, "mul", np.add)
+    found = fault_of_executors(SQUARE)
+    assert found is not None and found.startswith("the interpreter against machine code")
+
+
+def test_a_judge_sees_that_a_plan_cannot_be_made(monkeypatch):
+    def refuse(nest):
+        raise RuntimeError("no such kernel")
+
+    monkeypatch.setattr("rushlight.engine.compiled.step_of_nest", refuse)
+    found = fault_of_executors(SQUARE)
+    assert found is not None and "no such kernel" in found

@@ -247,3 +247,11 @@ def test_avx2_code_has_narrow_vectors(monkeypatch):
             forget()
             (rl.ones(5) * 2 + 1).tolist()
     assert widths == [64, 32]
+
+
+def test_other_bits_are_seen():
+    def program():
+        return [rl.ones(3) * (1.0 + config.eager)]
+
+    with pytest.raises(AssertionError, match="flush after each operation"):
+        assert_same_bits(program, "a program that knows the setting")
