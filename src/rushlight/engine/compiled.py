@@ -205,11 +205,6 @@ class CompiledPlan:
         return [s for part in self.parts if isinstance(part, NativeRun) for s in part.steps]
 
     @property
-    def wants_nodes(self) -> bool:
-        """Whether `run` looks at nodes of operations that are not live."""
-        return not all(isinstance(part, NativeRun) for part in self.parts)
-
-    @property
     def fallbacks(self) -> list[str]:
         """Names of the operations that no kernel computes."""
         values = self.schedule.program.values

@@ -47,7 +47,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     else:
         assert isinstance(nodes, Segment)
         plan, pending = _plan_for(nodes, step)
-    if watchers or plan.compiled is None or plan.compiled.wants_nodes:
+    if watchers or plan.compiled is None or plan.compiled.only is None:
         expand(nodes)
         pending = None
     error = _run(plan, nodes)
