@@ -202,9 +202,10 @@ def test_calls_of_functions_are_shown_on_request(tmp_path: Path) -> None:
     result, output = trace(tmp_path, "--functions", "-c", code)
     assert result.returncode == 0, result.stderr
     reader = Reader(output.read_text(encoding="utf-8"))
-    assert {"aten::exp", "aten::sum", "aten::item"} <= {
-        i["name"] for i in items(reader, "function")
-    }
+    named = {item["name"]: item for item in items(reader, "function")}
+    assert {"aten::exp", "aten::sum", "aten::item"} <= set(named)
+    (line,) = named["aten::exp"]["lines"]
+    assert reader.data["sources"][line][:2] == ["<string>", 3]
 
 
 def test_wrong_options_are_named(tmp_path: Path) -> None:

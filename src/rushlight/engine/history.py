@@ -33,8 +33,8 @@ RECORDING = "recording"  # from one flush of a thread to its next: Python and re
 class Run:
     """One stretch of time on one thread.
 
-    line: of a flush, the line that asked for it; of a reference operation, the one it was recorded
-    at.  shapes: dtypes and shapes of the operands.  stack: of a function, who called it.
+    line: of a flush or a function, the line that asked for it; of a reference operation, the one
+    it was recorded at.  shapes: dtypes and shapes of the operands.  stack: who called a function.
     facts, step: of a kernel.  compiled: of a kernel, a compile or a flush that ran compiled.
     counts: of a flush: operations run, dropped, and values kept; of recording: nodes.
     kept_bytes: of a flush, bytes of the values it made and kept.
@@ -128,6 +128,7 @@ class History:
 
     def _function(self, run: Run, detail: Any) -> None:
         run.shapes, run.stack = detail
+        run.line = user_line()
 
 
 _DESCRIBE = {
