@@ -124,6 +124,21 @@ def test_an_update_that_reads_other_positions_is_not_done_in_place() -> None:
     np.testing.assert_array_equal(w.numpy(), expected)
 
 
+def test_a_result_of_another_dtype_or_shape_has_an_array_of_its_own() -> None:
+    w = rl.ones(SIDE, SIDE) * 1.0
+    address(w)
+    bits = (w * 3).to(rl.int32)
+    del w
+    rl.synchronize()
+    assert bits._node.value.dtype == np.int32
+    np.testing.assert_array_equal(bits._node.value, 3)
+    flat = (bits * 2).reshape(SIDE * SIDE)
+    del bits
+    rl.synchronize()
+    assert flat._node.value.shape == (SIDE * SIDE,)
+    np.testing.assert_array_equal(flat._node.value, 6)
+
+
 def test_a_sum_read_beside_an_update_is_of_the_old_values() -> None:
     w = rl.ones(SIDE, SIDE) * 1.0
     address(w)

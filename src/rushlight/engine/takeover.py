@@ -69,7 +69,7 @@ class Successors:
                     continue
                 for buffer in buffers:
                     old = schedule.program.values[buffer]
-                    fits = old.source == BUFFER_LEAF if value.live else buffer in written
+                    fits = _shows_as(value, old) if value.live else buffer in written
                     if not fits or old.live or buffer in taken:
                         continue
                     if lifetimes.ends_where(buffer, slot):
@@ -82,6 +82,12 @@ class Successors:
             self.of_leaves.append((buffer, value.slot))
         else:
             self.in_arena[value.slot] = buffer
+
+
+def _shows_as(value: Value, leaf: Value) -> bool:
+    """Whether a leaf's array is one of the value's shape and dtype."""
+    same = leaf.shape == value.shape and leaf.dtype is value.dtype
+    return leaf.source == BUFFER_LEAF and same
 
 
 def _is_large(value: Value) -> bool:
