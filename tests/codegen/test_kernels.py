@@ -187,6 +187,24 @@ def test_run_time_stride_gathers_and_scatters(stride):
     assert_same_bits(kernel, {"x": x, "out": np.zeros(300, np.float32)}, params)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "int16", "uint8"])
+@pytest.mark.parametrize("count", [1, 7, 16, 33, 100, 333])
+@pytest.mark.parametrize("masked", [False, True])
+def test_every_second_element(dtype, count, masked):
+    mask = call("ne", call("mod", i, Const(3, "int64")), Const(1, "int64")) if masked else None
+    load = Load("x", Param("offset") + i * 2, dtype, mask)
+    kernel = Kernel(
+        "second",
+        (Buffer("x", dtype, "in"), Buffer("out", dtype, "out")),
+        (n, Param("offset")),
+        (Loop("i", n, "vector", (Store("out", i, load),)),),
+    )
+    size = 2 * count + 2
+    x = (np.arange(size) % 100).astype(dtype)
+    params = {"n": count, "offset": 3}
+    assert_same_bits(kernel, {"x": x, "out": np.zeros(count, dtype)}, params)
+
+
 def test_index_from_a_buffer_gathers():
     value = Load("table", Load("index", i, "int64") * 3 + 1, "float32")
     kernel = elementwise(value, [("index", "int64"), ("table", "float32")], "float32")

@@ -274,7 +274,7 @@ class _Driver:
             mask = b.compare("ult", b.add(b.splat(start, lanes), lane), limits)
             here = self.at(pointer, self.count(half))
             halves.append(b.masked_load(here, self.type, mask, self.size))
-        return b.shuffle(*halves, range(0, 2 * lanes, 2))
+        return b.shuffle(halves[0], halves[1], range(0, 2 * lanes, 2))
 
     # --- multiplying ---
 

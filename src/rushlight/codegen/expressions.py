@@ -258,6 +258,8 @@ class ExpressionEmitter:
         assert vector is not None
         type_, align = scalar_ops.memory_type(expr.dtype), itemsize(expr.dtype)
         lanes = self.lane_mask(mask, part)
+        if self.stride(expr.index) == Const(2, "int64"):
+            return self.load_every_second(expr, part, lanes)
         pointers, contiguous = self.addresses(expr.buffer, expr.index, part, type_)
         steady = self.steady(expr.buffer)
         if contiguous:
@@ -267,6 +269,34 @@ class ExpressionEmitter:
         if lanes is None:
             lanes = b.const(True, "i1", vector.width)
         return b.gather(pointers, type_, lanes, align, steady)
+
+    def load_every_second(self, expr: Load, part: int, lanes: Value | None) -> Value:
+        """Two vectors side by side, of which every second element is kept.
+
+        What lies between two elements may be read; what follows the last one may not be ours.
+        """
+        b, vector = self.b, self.vector
+        assert vector is not None
+        width, steady = vector.width, self.steady(expr.buffer)
+        type_, align = scalar_ops.memory_type(expr.dtype), itemsize(expr.dtype)
+        index = self.scalar_index(expr.index, part)
+        halves = []
+        for first in (0, width):
+            start = b.add(index, b.const(first, "i64"))
+            pointer = b.pointer_offset(self.buffers[expr.buffer], start, type_)
+            if lanes is not None:
+                # Lane i of the mask stands for element 2 i.
+                spread = [
+                    width if (first + lane) % 2 else (first + lane) // 2 for lane in range(width)
+                ]
+                mask = b.shuffle(lanes, b.const(False, "i1", width), spread)
+            elif first == 0:
+                halves.append(b.load(pointer, type_, width, align, steady))
+                continue
+            else:
+                mask = b.vector_constant([lane < width - 1 for lane in range(width)], "i1")
+            halves.append(b.masked_load(pointer, type_, mask, align, steady))
+        return b.shuffle(halves[0], halves[1], range(0, 2 * width, 2))
 
     def addresses(self, buffer: str, index: Expr, part: int, type_: str) -> tuple[Value, bool]:
         """The pointer of a contiguous access, or a vector of pointers."""

@@ -130,7 +130,9 @@ class _Window:
     def along(self, n: int, tap: Expr) -> Expr:
         """The index in x along an axis."""
         axis, maker = self.axes[n], self.maker
-        place = self.at[n] * maker.size(axis.period * axis.stride // axis.spread)
+        factor = axis.period * axis.stride // axis.spread
+        # A step of two has code of its own.
+        place = self.at[n] * (Const(2, "int64") if factor == 2 else maker.size(factor))
         if self.counts[n] > 1:
             place = place + tap * maker.size(self.steps[n][1])
         return place + maker.size(self.firsts[n][1])
