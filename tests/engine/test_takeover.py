@@ -64,6 +64,15 @@ def test_large_parameters_and_states_stay_where_they_are() -> None:
     assert [address(t) for t in large_tensors(model, optimizer)] == before
 
 
+def test_a_plain_update_stays_where_it_was() -> None:
+    w = rl.ones(SIDE, SIDE) * 1.0
+    before = address(w)
+    for _ in range(3):
+        w.mul_(0.5)
+        assert address(w) == before
+    np.testing.assert_array_equal(w.numpy(), 0.125)
+
+
 def test_the_bits_are_those_of_separate_memory(monkeypatch) -> None:
     model, optimizer = model_and_optimizer()
     losses = train(model, optimizer)

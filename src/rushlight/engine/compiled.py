@@ -230,6 +230,7 @@ class CompiledPlan:
                 node.pointer = pointer = node.value.__array_interface__["data"][0]
                 places[slot] = pointer
         if self.takeovers is not None:
+            node = None  # who refers to a leaf counts from here on
             return self._run_over(nodes, self.takeovers)
         made = []
         for output in self.outputs:
