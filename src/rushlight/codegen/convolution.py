@@ -45,6 +45,9 @@ PARAMS = (
 )  # fmt: skip
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 _LINE_WORDS, _BLOCK_WORDS = 4, 3
+# Column vectors of a core: what is packed for them lies on the stack, 272 kB at most, and some
+# systems give a thread 512 kB.
+_MOST_VECTORS = 4
 
 
 @dataclass(frozen=True)
@@ -73,7 +76,7 @@ def choose_tiles(m: int, n: int, dtype: str, core_rows: int, target: Target) -> 
     """The cores for a product of m rows and n columns."""
     tiles = tile_set(target, itemsize(dtype), core_rows)
     needed = -(-n // tiles.lanes)
-    return replace(tiles, vectors=max(1, min(tiles.vectors, needed)))
+    return replace(tiles, vectors=max(1, min(tiles.vectors, needed, _MOST_VECTORS)))
 
 
 def needed_rows(m: int, tiles: TileSet) -> tuple[int, ...]:

@@ -274,14 +274,7 @@ class _Lowering:
         factors = [a.spread if swapped else a.spacing for a in axes]
         steps = [a.w_step if swapped else a.x_step for a in axes]
         output = tuple(a.output for a in axes)
-        sign = -1 if swapped else 1
-        outers = self.outputs if swapped else self.batch
-        lines = []
-        for outer in range(outers):
-            for at in itertools.product(*(range(n) for n in output)):
-                distance = [sign * (p * a.stride - a.low) for p, a in zip(at, axes)]
-                offset = sum(d * s for d, s in zip(distance, steps))
-                lines.append((outer * seen.strides[0] + offset, *distance))
+        lines = self._lines_of_outputs(seen, steps, swapped)
         rows = self.batch if swapped else self.outputs
         blocks, chunks = self._blocks(summed, numel(tuple(sizes)), rows, len(lines))
         parts = len(chunks) - 1
@@ -316,6 +309,19 @@ class _Lowering:
         )  # fmt: skip
         if found is not self.target:
             self._sum_parts(found, parts, count, swapped)
+
+    def _lines_of_outputs(
+        self, seen: StridedOperand, steps: list[int], swapped: bool
+    ) -> list[tuple[int, int, int, int]]:
+        """A line for each output position of each image, or of each output channel if swapped."""
+        sign = -1 if swapped else 1
+        lines = []
+        for outer in range(self.outputs if swapped else self.batch):
+            for at in itertools.product(*(range(a.output) for a in self.axes)):
+                z, y, x = (sign * (p * a.stride - a.low) for p, a in zip(at, self.axes))
+                offset = z * steps[0] + y * steps[1] + x * steps[2]
+                lines.append((outer * seen.strides[0] + offset, z, y, x))
+        return lines
 
     def _blocks(
         self, summed: StridedOperand, length: int, rows: int, columns: int
