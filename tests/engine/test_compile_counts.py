@@ -66,12 +66,12 @@ def test_the_number_of_threads_is_no_part_of_a_kernel():
     assert made_in(job.step) == (0, 0)
 
 
-def _training(optimizer_of, schedule_of):
+def _training(optimizer_of, schedule_of, width: int = 12):
     torch.manual_seed(0)
-    model = nn.Sequential(nn.Linear(12, 24), nn.Tanh(), nn.Linear(24, 3))
+    model = nn.Sequential(nn.Linear(width, 24), nn.Tanh(), nn.Linear(24, 3))
     optimizer = optimizer_of(model.parameters())
     schedule = schedule_of(optimizer)
-    data, targets = torch.randn(64, 12).numpy(), torch.randint(0, 3, (64,)).numpy()
+    data, targets = torch.randn(64, width).numpy(), torch.randint(0, 3, (64,)).numpy()
 
     def step(rows: int = 64):
         x, y = torch.tensor(data[:rows]), torch.tensor(targets[:rows])
@@ -115,9 +115,10 @@ def test_changing_rates_compile_nothing(schedule):
     assert [made_in(step) for _ in range(6)] == [(0, 0)] * 6
 
 
-@pytest.mark.parametrize("rows", [63, 40, 32, 17, 13])
-def test_a_short_last_batch_compiles_nothing(rows):
-    step = _training(OPTIMIZERS["Adam"], SCHEDULES["cosine"])
+@pytest.mark.parametrize("width", [12, 300])
+@pytest.mark.parametrize("rows", [63, 40, 32, 17, 13, 8, 5, 2])
+def test_a_short_last_batch_compiles_nothing(rows, width):
+    step = _training(OPTIMIZERS["Adam"], SCHEDULES["cosine"], width)
     step()
     assert made_in(lambda: step(rows)) == (0, 0)
 
@@ -145,3 +146,32 @@ def test_parameters_made_by_operations_are_no_part_of_the_first_step():
     assert made_in(step) == (0, 0)
     assert (stats.plans_made, stats.operations_missed) == (plans, missed)
     assert stats.flush_reasons.get("state", 0) == cuts + 1
+
+
+@pytest.mark.parametrize("rows", [11, 8, 7, 4, 2])
+def test_the_code_of_longer_products_gives_the_same_bits(rows):
+    torch.manual_seed(0)
+    w = torch.randn(96, 200)
+    short, long = torch.randn(rows, 200), torch.randn(64, 200)
+    torch.synchronize()
+    alone = (short @ w.t()).numpy().copy()
+    memo.clear()
+    current_tape().drop()
+    kernels._cache = KernelCache(None)
+    (long @ w.t()).sum().item()
+    before = stats.kernels_compiled
+    after = (short @ w.t()).numpy()
+    assert stats.kernels_compiled == before
+    assert (alone == after).all()
+
+
+@pytest.mark.parametrize("name", ["mlp_tiny", "gpt_small"])
+def test_the_second_step_is_the_program_of_the_first(name):
+    """Whether operations are recorded one by one or replayed, nothing is planned twice."""
+    job = WORKLOADS[name](torch, F)
+    torch.synchronize()
+    job.step()
+    plans, missed = stats.plans_made, stats.operations_missed
+    for _ in range(3):
+        job.step()
+    assert (stats.plans_made, stats.operations_missed) == (plans, missed)

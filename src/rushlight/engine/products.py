@@ -10,6 +10,7 @@ from rushlight.base.dtypes import dtype_by_name, int64
 from rushlight.base.target import Target
 from rushlight.codegen.gemm import (
     B_ANY,
+    DIRECT_ROWS,
     GATHER_ROWS,
     PACKED,
     GemmSpec,
@@ -31,20 +32,37 @@ _PACK_GRAIN = 4
 # Multiply-adds that one thread takes at least: about five microseconds of work, several times what
 # handing out a share costs.
 _SMALLEST_SHARE = 1 << 18
+# Rows whose multiplications take as long as reading what they are multiplied by.
+_ROWS_OF_READING = 8
 # Up to here the code that serves every shape loses at most half a microsecond to the code for one,
 # which takes up to 200 ms to compile, and every few shapes need another.
 _FEW_MULTIPLICATIONS = 1 << 13
 
 
 def _spec_of(product: Product, target: Target) -> GemmSpec:
-    """The fastest code for the sizes; for a small product, what is quickest to have."""
-    m, n, k, dtype = product.m, product.n, product.k, product.dtype
-    mode = choose_b_mode(m, k, *product.b_strides, dtype, target)
-    rows = choose_core_rows(m, target)
-    best = _named(GemmSpec("", dtype, mode, rows, choose_edge(n, dtype, rows, mode, target)))
-    if len(product.offsets) * m * n * k > _FEW_MULTIPLICATIONS or is_loaded(repr(best)):
+    """The fastest code for the sizes; where that had to be compiled, what serves nearly as well."""
+    best = _spec_for(product, product.m, target)
+    if is_loaded(repr(best)):
         return best
-    return _named(GemmSpec("", dtype, B_ANY, GATHER_ROWS))
+    work = len(product.offsets) * product.m * product.n * product.k
+    if work <= _FEW_MULTIPLICATIONS:
+        return _named(GemmSpec("", product.dtype, B_ANY, GATHER_ROWS))
+    # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
+    if 1 < product.m <= DIRECT_ROWS:
+        for rows in (DIRECT_ROWS, DIRECT_ROWS + 1):
+            longer = _spec_for(product, rows, target)
+            if is_loaded(repr(longer)):
+                return longer
+    return best
+
+
+def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
+    """The fastest code for such a product of m rows."""
+    dtype = product.dtype
+    mode = choose_b_mode(m, product.k, *product.b_strides, dtype, target)
+    rows = choose_core_rows(m, target)
+    edge = choose_edge(product.n, dtype, rows, mode, target)
+    return _named(GemmSpec("", dtype, mode, rows, edge))
 
 
 def _named(spec: GemmSpec) -> GemmSpec:
@@ -60,7 +78,9 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
     mode = spec.b_mode
     library = library_of_text(repr(spec), function_names(spec), lambda: gemm_text(spec, target))
     batches = len(product.offsets)
-    threads = min(get_num_threads(), max(1, batches * m * n * k // _SMALLEST_SHARE))
+    # Few rows are bound by reading B.
+    work = batches * max(m, _ROWS_OF_READING) * n * k
+    threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     offsets = program.new_value((3 * batches,), int64)
     constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
@@ -87,7 +107,7 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
             )
         )
     tiles = batches * blocks.tiles_m * blocks.tiles_n
-    grain = max(1, _SMALLEST_SHARE * tiles // (batches * m * n * k))
+    grain = max(1, _SMALLEST_SHARE * tiles // work)
     sizes = (batches, m, n, k)
     steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain, sizes))
     return steps

@@ -89,11 +89,12 @@ class FlatOptimizer(Optimizer):
         if replay is not None:
             replay.give_back(self)
         buckets = self._buckets(group)
-        for (_, numbers), members in buckets.items():
-            self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
         if len(buckets) == 1 and not differentiable:
             (members,) = buckets.values()
-            self._replays[id(group)] = GroupReplay(group, members, self.scalars)
+            self._replays[id(group)] = replay = GroupReplay(group, members, self.scalars)
+            replay.bring_leaves([member.grad for member in members])
+        for (_, numbers), members in buckets.items():
+            self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
 
     def _buckets(self, group: dict[str, Any]) -> dict[tuple, list[Member]]:
         """Members by what they must share to be updated together."""

@@ -99,7 +99,7 @@ class GroupReplay:
         grads = self._gradients(optimizer, group)
         if grads is None or not self._scalars_hold(optimizer):
             return False
-        operands = _operands([*self.params, *grads, *self.shaped], tape)
+        operands = self._operands(grads)
         if operands is None:
             return False
         outline = Outline()
@@ -132,6 +132,18 @@ class GroupReplay:
         if block.end.cut is not None:
             tape.flush(block.end.cut)
         return True
+
+    def bring_leaves(self, grads: list[Tensor]) -> None:
+        """Put the operands that are leaves on the tape in the order of a replay.
+
+        The first update, which is recorded one by one, then is the program that is replayed later.
+        """
+        operands = self._operands(grads) if self.usable else None
+        for leaf in () if operands is None else operands.leaves:
+            local.tape.leaf(leaf)
+
+    def _operands(self, grads: list[Tensor]) -> Operands | None:
+        return _operands([*self.params, *grads, *self.shaped], local.tape)
 
     def give_back(self, optimizer) -> None:
         """Tell the optimizer the scalars, before it steps the ordinary way."""

@@ -128,7 +128,7 @@ class Block:
     values it hands out.
     """
 
-    __slots__ = ("start", "steps", "operands", "template", "leaves", "end", "results")
+    __slots__ = ("start", "steps", "operands", "template", "constants", "leaves", "end", "results")
 
     def __init__(self, start: int, nodes: list, operands: tuple, leaves: tuple, end) -> None:
         self.start = start
@@ -138,6 +138,9 @@ class Block:
                 HOLE if node.value is None or slot in leaves else node
                 for slot, node in enumerate(nodes, start)
             ]
+        )
+        self.constants = tuple(
+            [(slot, node) for slot, node in enumerate(self.template, start) if node is not HOLE]
         )
         self.operands = operands
         self.leaves = leaves
@@ -152,6 +155,9 @@ class Block:
         for slot, leaf in zip(self.leaves, leaves):
             nodes[slot] = leaf
             leaf.address = base + slot
+        # What reads a constant later, such as backward, finds it where it was recorded at first.
+        for slot, constant in self.constants:
+            constant.address = base + slot
         nodes.runs.append(self)
         tape.step = self.end
         stats.blocks_replayed += 1

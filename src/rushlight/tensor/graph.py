@@ -204,6 +204,8 @@ class BlockGrad(GraphNode):
         self.inner.extra = self.extra
         self.extra = None
         self.segment = None
+        if not released:
+            self.saved = None  # the nodes made above keep it, until backward lets go of it
         return self.inner
 
 
