@@ -12,6 +12,8 @@ import pytest
 import rushlight
 from rushlight.base.config import config
 from rushlight.base.observe import watchers
+from rushlight.engine import kernels
+from rushlight.runtime.kernel_cache import KernelCache
 from rushlight.tape.memo import memo
 from rushlight.tape.tape import local
 
@@ -113,6 +115,19 @@ def test_values_that_are_kept_now_and_were_not_before_are_named() -> None:
     run(True)
     reasons = [one for one in rushlight.why_recompiled() if one.part == "kept values"]
     assert "exp kept" in reasons[-1].now
+
+
+def test_a_kernel_that_is_compiled_again_is_compared_with_the_one_before(monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "_cache", KernelCache(None))
+    x, y = rushlight.randn(64, 48), rushlight.randn(1, 48)
+    forget()
+    (x + 1).tanh().tolist()
+    (x + 2).tanh().tolist()
+    assert not [one for one in rushlight.why_recompiled() if one.part == "loop nest"]
+    (x + y).tanh().tolist()  # one row is read again and again: other indices
+    found = [one for one in rushlight.why_recompiled() if one.part == "loop nest"]
+    assert len(found) == 1 and "add_tanh_64x48_f32: " in found[0].now
+    assert found[0].before != found[0].now and str(found[0]) in str(rushlight.why_recompiled())
 
 
 def test_a_number_that_changes_is_no_reason() -> None:

@@ -31,10 +31,12 @@ class Origin:
 
     kernel: its loop nest; None for code that is written as LLVM text at once.
     make_text: gives its LLVM text again.
+    source: COMPILED or FROM_DISK.
     """
 
     kernel: Kernel | None
     make_text: Callable[[], str]
+    source: str
 
 
 def _full_identity(identity: str) -> str:
@@ -72,7 +74,7 @@ def library_of_text(
         source = REUSED
         stats.kernels_reused += 1
     if library.origin is None:
-        library.origin = Origin(kernel, make_text)
+        library.origin = Origin(kernel, make_text, source)
     if watchers and source != REUSED:
         tell(LIBRARY, source, started, library)
     return library

@@ -1,17 +1,23 @@
 """`rushlight.why_recompiled()`: what differed when a program left the paths that the memo knew.
 
-In: the departures that the memo noted, and the live sets that the engine noted.  Out: sentences
-that name the part of the key that differed, with the user's line.  Level: viz (12).
+In: the departures that the memo noted, the live sets that the engine noted, and the kernels of the
+plans that the memo holds.  Out: sentences that name the part of the key that differed, with the
+user's line.  Level: viz (12).
 """
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from rushlight.base.stats import stats
+from rushlight.engine.describe import facts_of, loop_nest_text
+from rushlight.engine.kernels import COMPILED
 from rushlight.engine.realize import live_changes
-from rushlight.tape.memo import NO_STEP, LeafKind, Line, Step, departures, last_operation
+from rushlight.engine.steps import NativeStep
+from rushlight.tape.memo import NO_STEP, LeafKind, Line, Step, departures, last_operation, memo
 from rushlight.tape.primitive import Primitive
 
 
@@ -20,7 +26,9 @@ class Recompilation:
     """One departure.
 
     part: which part of the key differed: `operation`, `operand 1 of add`, `parameter axes of
-    reduce_sum`, `shape`, `dtype`, `length` (the tape ended here before) or `kept values`.
+    reduce_sum`, `shape`, `dtype`, `length` (the tape ended here before), `kept values`, or, of a
+    kernel that was compiled although one of the same operations was there, `loop nest` or
+    `machine code`.
     before, now: that part, then and now.  line: where the program recorded it.
     """
 
@@ -59,7 +67,7 @@ def why_recompiled() -> Recompilations:
     found = [_of_departure(expected, made) for expected, made in departures]
     for before, now, steps in live_changes:
         found.append(_of_live_set(before, now, steps))
-    return Recompilations(found)
+    return Recompilations([*found, *_of_kernels()])
 
 
 def recompilations_since(last: tuple[Step, Step] | None) -> list[Recompilation]:
@@ -122,6 +130,47 @@ def _of_live_set(before: tuple, now: tuple, steps: list) -> Recompilation:
         f"{_values(added, steps)} kept" if added else f"{len(now)} kept",
         line,
     )
+
+
+def _of_kernels() -> Iterator[Recompilation]:
+    """Kernels that were compiled although one of the same operations was there already."""
+    first: dict[tuple[str, ...], tuple[Any, NativeStep]] = {}
+    seen: set[int] = set()
+    for compiled in _compiled_plans():
+        for step in compiled.steps():
+            origin = step.library.origin
+            if step.group < 0 or origin.kernel is None or id(step.library) in seen:
+                continue
+            seen.add(id(step.library))
+            operations = (*facts_of(compiled, step).operations, str(step.part))
+            known = first.setdefault(operations, (compiled, step))
+            if known[1] is not step and origin.source == COMPILED:
+                yield _of_kernel(known, (compiled, step))
+
+
+def _of_kernel(before: tuple[Any, NativeStep], now: tuple[Any, NativeStep]) -> Recompilation:
+    line = next(iter(facts_of(*now).lines), None)
+    name, other = facts_of(*before).name, facts_of(*now).name
+    nests = [loop_nest_text(step).splitlines()[1:] for _, step in (before, now)]
+    for old, new in itertools.zip_longest(*nests, fillvalue="its end"):
+        if old != new:
+            was, now_is = f"{name}: {old.strip()}", f"{other}: {new.strip()}"
+            return Recompilation("loop nest", was, now_is, line)
+    arguments = f"{other} with others, or for another number of elements"
+    return Recompilation("machine code", f"{name} with its arguments", arguments, line)
+
+
+def _compiled_plans() -> Iterator[Any]:
+    """Those of the plans that the memo holds, in about the order they were made."""
+    pending = [memo.root]
+    seen: set[int] = set()
+    while pending:
+        step = pending.pop()
+        for plan, _ in step.plans.values():
+            if plan.compiled is not None and id(plan) not in seen:
+                seen.add(id(plan))
+                yield plan.compiled
+        pending.extend(reversed(step.children.values()))
 
 
 def _values(slots: list[int], steps: list) -> str:
