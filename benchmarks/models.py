@@ -21,7 +21,7 @@ def cnn_small(torch: ModuleType, F: ModuleType) -> Job:
 
 
 def residual(torch: ModuleType, F: ModuleType) -> Job:
-    """residual block with BatchNorm, 16 channels of 16×16, batch 16, SGD with momentum"""
+    """residual block with BatchNorm, 16 channels of 16×16, batch 24, SGD with momentum"""
     nn = torch.nn
 
     class Residual(nn.Module):
@@ -42,7 +42,7 @@ def residual(torch: ModuleType, F: ModuleType) -> Job:
 
     torch.manual_seed(0)
     model = Residual()
-    x, y = torch.randn(16, 3, 16, 16), torch.randint(0, 10, (16,))
+    x, y = torch.randn(24, 3, 16, 16), torch.randint(0, 10, (24,))
     optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
     return classifier(torch, F, model, optimizer, x, y)
 
