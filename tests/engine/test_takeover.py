@@ -123,6 +123,41 @@ def test_memory_shared_with_numpy_follows_and_is_not_lost() -> None:
         assert array.min() == array.max() == 2.0 ** (step + 1)
 
 
+@pytest.mark.parametrize("share", [rl.Tensor.numpy, np.from_dlpack, lambda w: w[1:3].numpy()])
+def test_memory_handed_out_follows_the_updates(share) -> None:
+    w = rl.ones(SIDE, SIDE) * 1.0
+    address(w)
+    array = share(w)
+    for step in range(3):
+        w.mul_(2.0)
+        rl.synchronize()
+        assert array.min() == array.max() == 2.0 ** (step + 1)
+
+
+def test_memory_that_outlives_its_tensor_is_not_written_over() -> None:
+    w = rl.ones(SIDE, SIDE) * 1.0
+    address(w)
+    array = w.numpy()
+    doubled = w * 1.0
+    del w
+    doubled.add_(doubled)
+    rl.synchronize()
+    assert array.min() == array.max() == 1.0
+
+
+def test_gradients_accumulate_where_they_lie() -> None:
+    w = (rl.ones(SIDE, SIDE) * 1.0).requires_grad_()
+    loss = (w * w).sum()
+    loss.backward(retain_graph=True)
+    gradient = w.grad
+    rl.synchronize()
+    for step in range(2, 5):
+        loss.backward(retain_graph=True)
+        rl.synchronize()
+        assert w.grad is gradient
+        assert gradient.min().item() == gradient.max().item() == 2.0 * step
+
+
 def test_an_update_that_reads_other_positions_is_not_done_in_place() -> None:
     w = rl.arange(SIDE * SIDE, dtype=rl.float32).reshape(SIDE, SIDE) * 1.0
     expected = w.numpy().copy()
