@@ -120,10 +120,9 @@ class GroupReplay:
         block = None if blocks is None else blocks.get(key)
         if block is None:
             return self._record(optimizer, group, grads, operands, outline, key)
-        nodes = block.put_on(tape, operands.leaves)
         update = block.results
-        for slot, node in zip(update.numbers, self._number_nodes(outline.numbers)):
-            nodes[slot] = node
+        fresh = zip(update.numbers, self._number_nodes(outline.numbers))
+        nodes = block.put_on(tape, operands.leaves, fresh)
         assign_nodes(self._targets(changed), nodes.results(update.outputs), tape)
         for name, value in numbers.items():
             node = scalar_node(value, self._count_dtype)

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 from rushlight.base.stats import stats
@@ -147,10 +148,17 @@ class Block:
         self.end = end
         self.results: Any = None
 
-    def put_on(self, tape, leaves: list[Node] | tuple = ()) -> Segment:
-        """Extend the tape by this block, with these nodes for its leaves."""
+    def put_on(
+        self, tape, leaves: list[Node] | tuple = (), numbers: Iterable[tuple[int, Node]] = ()
+    ) -> Segment:
+        """Extend the tape by this block, with these nodes for its leaves.
+
+        numbers: (slot, node) for constants that are others this time.
+        """
         nodes = tape.nodes
         nodes.extend(self.template)
+        for slot, number in numbers:
+            nodes[slot] = number
         base = tape.base
         for slot, leaf in zip(self.leaves, leaves):
             nodes[slot] = leaf
@@ -158,6 +166,7 @@ class Block:
         # What reads a constant later, such as backward, finds it where it was recorded at first.
         for slot, constant in self.constants:
             constant.address = base + slot
+        # Last: another thread that reads a pending value may expand what it finds here.
         nodes.runs.append(self)
         tape.step = self.end
         stats.blocks_replayed += 1
