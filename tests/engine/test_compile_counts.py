@@ -148,6 +148,24 @@ def test_parameters_made_by_operations_are_no_part_of_the_first_step():
     assert stats.flush_reasons.get("state", 0) == cuts + 1
 
 
+@pytest.mark.parametrize("first", [lambda w: w * 3.0, lambda w: 1 - w], ids=["w * 3", "1 - w"])
+def test_numbers_joining_such_parameters_are_no_different(first):
+    torch.manual_seed(0)
+    w = (torch.randn(8, 1) * 0.1).requires_grad_()
+
+    def step():
+        first(w).pow(2).sum().backward()
+        with torch.no_grad():
+            w.sub_(0.1 * w.grad)
+            w.grad = None
+        return w.detach().sum().item()
+
+    step()
+    missed = stats.operations_missed
+    step()
+    assert stats.operations_missed == missed
+
+
 @pytest.mark.parametrize("rows", [11, 8, 7, 4, 2])
 def test_the_code_of_longer_products_gives_the_same_bits(rows):
     torch.manual_seed(0)

@@ -167,7 +167,7 @@ def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = Fals
     key = (primitive, sx, sy, ())
     step = tape.step.next
     if step.key != key:
-        step = tape.miss(primitive, (nx, ny), key, ())
+        step = tape.miss(primitive, (nx, ny), key, (), reads_pending_leaf(tape, (x,)))
         if step is None:
             return apply_number(primitive, x, number, reflected)
     tape.step = step
