@@ -18,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
-from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.driver import Driver
+from rushlight.codegen.emit import Value
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
     ARGUMENT_TYPES,
@@ -98,11 +99,10 @@ def needed_edges(n: int, tiles: TileSet) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Driver:
+class _Driver(Driver):
     def __init__(self, spec: ConvolutionSpec, target: Target) -> None:
         self.spec = spec
-        self.b = Emitter(target)
-        self.type = _LLVM_TYPES[spec.dtype]
+        super().__init__(target, _LLVM_TYPES[spec.dtype])
         self.size = itemsize(spec.dtype)
         self.lanes = target.lanes(self.size)
         self.columns = self.lanes * spec.vectors
@@ -111,24 +111,8 @@ class _Driver:
                         for i, name in enumerate(BUFFERS[:count])}  # fmt: skip
         self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
 
-    def word(self, array: str, position: int, type_: str) -> Value:
-        b = self.b
-        slot = b.pointer_offset(Value("%" + array, "ptr"), b.const(position, "i64"), "i64")
-        return b.load(slot, type_, 1, 8)
-
-    def count(self, number: int) -> Value:
-        return self.b.const(number, "i64")
-
-    def minimum(self, x: Value, y: Value) -> Value:
-        return self.b.select(self.b.compare("slt", x, y), x, y)
-
     def maximum(self, x: Value, y: Value) -> Value:
         return self.b.select(self.b.compare("slt", x, y), y, x)
-
-    def at(self, pointer: Value, *offsets: Value) -> Value:
-        for offset in offsets:
-            pointer = self.b.pointer_offset(pointer, offset, self.type)
-        return pointer
 
     def times(self, x: Value, name: str) -> Value:
         return self.b.mul(x, self.params[name])

@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 
 from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
+from rushlight.codegen.driver import Driver
 from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.expressions import emit_epilogue
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
@@ -78,11 +79,10 @@ class GemmSpec:
     epilogue_params: tuple[Param, ...] = ()
 
 
-class _Driver:
+class _Driver(Driver):
     def __init__(self, spec: GemmSpec, tiles: TileSet, target: Target) -> None:
         self.spec, self.tiles = spec, tiles
-        self.b = Emitter(target)
-        self.type = _LLVM_TYPES[spec.dtype]
+        super().__init__(target, _LLVM_TYPES[spec.dtype])
         self.size = itemsize(spec.dtype)
         self.buffers = {
             name: self.word("buffers", position, "ptr") for position, name in enumerate(BUFFERS)
@@ -90,22 +90,6 @@ class _Driver:
         self.params = {
             name: self.word("params", position, "i64") for position, name in enumerate(PARAMS)
         }
-
-    def word(self, array: str, position: int, type_: str) -> Value:
-        b = self.b
-        slot = b.pointer_offset(Value("%" + array, "ptr"), b.const(position, "i64"), "i64")
-        return b.load(slot, type_, 1, 8)
-
-    def count(self, number: int) -> Value:
-        return self.b.const(number, "i64")
-
-    def minimum(self, x: Value, y: Value) -> Value:
-        return self.b.select(self.b.compare("slt", x, y), x, y)
-
-    def at(self, pointer: Value, *offsets: Value) -> Value:
-        for offset in offsets:
-            pointer = self.b.pointer_offset(pointer, offset, self.type)
-        return pointer
 
     def batch_offset(self, batch: Value, matrix: int) -> Value:
         b = self.b
