@@ -33,6 +33,7 @@ from rushlight.tensor.storage import (
     become_own_view,
     current_edge,
     grow_storage,
+    refuse_overlap,
     storage_of,
     storage_with_history,
     window_of_storage,
@@ -253,6 +254,10 @@ def as_strided(input, size, stride, storage_offset=None) -> Tensor:
 def as_strided_scatter(input, src, size, stride, storage_offset=None) -> Tensor:
     """A copy of `input` with the window that `as_strided` names replaced by `src`.
 
+    The gradient is that of these values: nothing for the elements replaced.  In PyTorch it is the
+    other way round for `input`, against its own `gradcheck`.
+
+    Raises: RuntimeError if the window leaves the tensor, or names an element twice.
     Source: torch.as_strided_scatter.
     """
     check_tensor("as_strided_scatter", input)
@@ -268,6 +273,7 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None) -> Tensor:
             f"as_strided_scatter: sizes {list(sizes)}, strides {list(strides)} and offset {offset} "
             f"leave the tensor of {numel(input._node.shape)} elements"
         )
+    refuse_overlap(sizes, strides)
     begin = input._scalar(offset, int64)
     if input._layout is None:
         return p.strided_write(input, src, begin, sizes, strides)

@@ -444,9 +444,13 @@ def check_writable(tensor: Tensor, *, uniform: bool = False) -> None:
         raise RuntimeError(
             "a view of a leaf Variable that requires grad is being used in an in-place operation."
         )
-    if uniform or tensor._layout is None:
-        return
-    if has_overlap(tensor._node.shape, tensor._layout[0]):
+    if not uniform and tensor._layout is not None:
+        refuse_overlap(tensor._node.shape, tensor._layout[0])
+
+
+def refuse_overlap(size, strides) -> None:
+    """Raise PyTorch's error for a window in which elements share memory: none may be written."""
+    if has_overlap(size, strides):
         raise RuntimeError(
             "unsupported operation: more than one element of the written-to tensor refers to a "
             "single memory location. Please clone() the tensor before performing the operation."
