@@ -32,6 +32,8 @@ from rushlight.ops.spelling import PUBLIC, spelled, with_out
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import linalg as p
 from rushlight.primitives.movement import permute, reshape
+from rushlight.tape.tape import current_tape
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 # ---- norms ---------------------------------------------------------------------------------------
@@ -154,19 +156,49 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None) -> Tensor:  # 
     if numel(A._node.shape) == 0:
         return adjoint(A).clone()
     rtol = rcond if rcond is not None else rtol
+    still = constant(A)
     if hermitian:
-        values, vectors = p.eigh(A)
+        values, vectors = p.eigh(still)
         size = e.absolute(values)
-        left, right = vectors, adjoint(vectors)
+        right, left = vectors, adjoint(vectors)
     else:
-        u, values, vh = svd(A, False)
-        size = values
-        left, right = adjoint(vh), adjoint(u)
-    keep = constant(size) > _threshold(constant(size), A, atol, rtol)
+        u, size, vh = svd(still, False)
+        values = size
+        right, left = adjoint(vh), adjoint(u)
+    keep = size > _threshold(size, A, atol, rtol)
     safe = e.where(keep, values, values._scalar(1.0))
     inverse = e.where(keep, e.reciprocal(safe), values._scalar(0.0))
-    row = reshape(inverse, (*inverse._node.shape[:-1], 1, inverse._node.shape[-1]))
-    return product(mul(left, row), right)
+    right = mul(right, reshape(inverse, (*inverse._node.shape[:-1], 1, inverse._node.shape[-1])))
+    found = product(right, left)
+    if not current_tape().grad_enabled or current_edge(A) is None:
+        return found
+    left = mul(reshape(inverse, (*inverse._node.shape, 1)), left)
+    followed = _inverse_of_rank(A, left, right, keep)
+    # What is subtracted is 0, not -0: the value, a -0 too, keeps its bits.
+    return e.sub(found, e.sub(constant(followed), followed))
+
+
+def _inverse_of_rank(A: Tensor, left: Tensor, right: Tensor, keep: Tensor) -> Tensor:  # noqa: N803
+    """The pseudo-inverse of A among the matrices of its rank, by operations that have a derivative.
+
+    left, right: the singular vectors over their values, 0 where `keep` says that a value counts as
+    0.  Such vectors, and those of equal values, have no derivative, so that they are constants
+    here: every matrix near A of its rank is B M^-1 C with B = A right, C = left A and
+    M = left A right.  B's columns and C's rows are orthonormal or 0, which makes
+    C^+ M B^+ well conditioned; the ones added on the diagonal stand for the zeros.
+
+    Shapes: A (..., m, n), left (..., k, m), right (..., n, k), keep (..., k) -> (..., n, m).
+    Source: Golub and Pereyra 1973, "The differentiation of pseudo-inverses"; CUR decompositions.
+    """
+    columns = product(A, right)  # (..., m, k)
+    rows = product(left, A)  # (..., k, n)
+    middle = product(left, columns)  # (..., k, k)
+    missing = e.where(keep, left._scalar(0.0), left._scalar(1.0))
+    missing = mul(identity_for(middle), reshape(missing, (*missing._node.shape, 1)))
+    across, along = adjoint(columns), adjoint(rows)
+    found = p.solve(e.add(product(across, columns), missing), across, True)  # (..., k, m)
+    found = p.solve(e.add(product(rows, along), missing), product(middle, found), True)
+    return product(along, found)
 
 
 def pinverse(input, rcond=1e-15) -> Tensor:
