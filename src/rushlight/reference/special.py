@@ -118,22 +118,33 @@ def hurwitz_zeta(s: float, q):
     return total
 
 
+def _cotangent_derivative(order: int, x):
+    """The order-th derivative of pi / tan(pi x), as a polynomial of the cotangent c.
+
+    Of one in c it is that in c times -(1 + c**2), over pi.
+    """
+    polynomial = np.polynomial.Polynomial([0.0, 1.0])
+    step = np.polynomial.Polynomial([-1.0, 0.0, -1.0])
+    for _ in range(order):
+        polynomial = polynomial.deriv() * step
+    return math.pi ** (order + 1) * polynomial(1 / np.tan(math.pi * (x - np.rint(x))))
+
+
 def polygamma(x, order: int):
-    """The order-th derivative of digamma, order >= 1; +inf or NaN at its poles."""
+    """The order-th derivative of digamma, order >= 1; +inf or NaN at its poles.
+
+    Below 0 by reflection: psi(n, y) = (-1)**n psi(n, 1 - y) - d^n/dy^n pi cot(pi y).
+    """
     y = x.astype(np.float64)
     sign = 1.0 if order % 2 else -1.0
     factor = sign * math.factorial(order)
-    # Shift negative arguments up: psi(n, y) = psi(n, y + 1) - (-1)**n n! / y**(n + 1).
-    total = np.zeros_like(y)
-    finite = np.isfinite(y)
-    shifted = np.where(finite, y, 1.0)
-    for _ in range(int(max(0.0, -np.floor(shifted.min()))) if shifted.size else 0):
-        low = shifted <= 0
-        total = total + np.where(low, factor * np.where(low, shifted, 1.0) ** -(order + 1.0), 0.0)
-        shifted = np.where(low, shifted + 1, shifted)
-    pole = shifted <= 0
-    total = total + factor * hurwitz_zeta(order + 1.0, np.where(pole, 1.0, shifted))
-    total = np.where(finite & (y == np.floor(y)) & (y <= 0), factor * np.inf, total)
+    pole = (y == np.floor(y)) & (y <= 0)
+    usable = np.where(np.isfinite(y) & ~pole, y, 0.5)
+    below = usable < 0
+    total = factor * hurwitz_zeta(order + 1.0, np.where(below, 1 - usable, usable))
+    turned = _cotangent_derivative(order, np.where(below, usable, 0.5))
+    total = np.where(below, -sign * total - turned, total)
+    total = np.where(pole & np.isfinite(y), factor * np.inf, total)
     total = np.where(np.isposinf(y), 0.0, np.where(np.isnan(y) | np.isneginf(y), np.nan, total))
     return total.astype(x.dtype)
 
