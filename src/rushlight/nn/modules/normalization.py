@@ -32,10 +32,12 @@ class LocalResponseNorm(Module):
 
 
 class CrossMapLRN2d(LocalResponseNorm):
-    """`LocalResponseNorm` for images, as its formula says.
+    """x / (k + alpha / size · sum of x² over neighboring channels)^beta, for images.
 
-    PyTorch's class of this name never drops the first channel from its running window and takes
-    the gradient over a shifted one; the values here are those of the formula.
+    The neighbors are those of PyTorch's running window, so that weights trained there keep their
+    meaning: an odd number of channels around each, size - 1 if size is even, and from the first
+    one that should have dropped it, channel 0.  The gradient is that of these values (PyTorch's
+    sums over a window one channel off, against its own `gradcheck`).
     """
 
     def __init__(self, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1) -> None:
@@ -44,7 +46,16 @@ class CrossMapLRN2d(LocalResponseNorm):
     def forward(self, input: Tensor) -> Tensor:
         if input.dim() != 4:
             raise ValueError(f"CrossMapLRN2d: Expected input to be 4D, got {input.dim()}D instead.")
-        return super().forward(input)
+        square = input * input  # (N, C, H, W)
+        reach = (self.size + 1) // 2
+        width = 2 * reach - 1
+        mean = F.avg_pool3d(square.unsqueeze(1), (width, 1, 1), 1, (reach - 1, 0, 0)).squeeze(1)
+        total = mean * width
+        kept = input.size(1) - reach  # channels that keep channel 0
+        if kept > 0:
+            first = square[:, :1].expand(-1, kept, -1, -1)
+            total = total + F.pad(first, (0, 0, 0, 0, reach, 0))
+        return input * (total * (self.alpha / self.size) + self.k) ** -self.beta
 
 
 def _shape_tuple(normalized_shape: int | Sequence[int]) -> tuple[int, ...]:
