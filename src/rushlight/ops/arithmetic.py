@@ -7,7 +7,15 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 from __future__ import annotations
 
 from rushlight.base.dtypes import bool_
-from rushlight.ops.promotion import is_number, promote, refuse, result_dtype, to_dtype
+from rushlight.ops.promotion import (
+    constant,
+    is_number,
+    promote,
+    refuse,
+    result_dtype,
+    to_dtype,
+    without_derivative,
+)
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
@@ -93,10 +101,13 @@ def true_divide(input, other) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def floor_divide(input, other) -> Tensor:
-    """The quotient rounded down.  Source: torch.floor_divide."""
+    """The quotient rounded down; without a derivative, unlike `div`'s.
+
+    Source: torch.floor_divide.
+    """
     x, y = promote("floor_divide", input, other)
     refuse("div_floor", x, bool_=True, complex_=True)
-    return p.floor_divide(x, y)
+    return without_derivative("floor_divide", p.floor_divide(constant(x), constant(y)), x, y)
 
 
 @spelled(method=True, inplace=True, out=True)

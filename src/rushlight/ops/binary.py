@@ -20,6 +20,7 @@ from rushlight.ops.promotion import (
     result_dtype,
     to_dtype,
     widened,
+    without_derivative,
 )
 from rushlight.ops.return_types import return_type
 from rushlight.ops.scan import log_add_exp
@@ -205,7 +206,7 @@ def xlogy(input, other) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def heaviside(input, values) -> Tensor:
-    """0 below 0, 1 above, `values` at 0.  Source: torch.heaviside."""
+    """0 below 0, 1 above, `values` at 0; without a derivative.  Source: torch.heaviside."""
     check_tensor("heaviside", input)
     check_tensor("heaviside", values, "values")
     if input._node.dtype is not values._node.dtype:
@@ -214,7 +215,8 @@ def heaviside(input, values) -> Tensor:
         raise RuntimeError("heaviside is not yet implemented for complex tensors.")
     x, at_zero = constant(input), constant(values)
     zero = x._scalar(0)
-    return e.where(e.eq(x, zero), at_zero, e.cast(e.gt(x, zero), x._node.dtype))
+    found = e.where(e.eq(x, zero), at_zero, e.cast(e.gt(x, zero), x._node.dtype))
+    return without_derivative("heaviside", found, input, values)
 
 
 @spelled(method=True, inplace=True, out=True)

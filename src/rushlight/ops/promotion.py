@@ -20,6 +20,8 @@ from rushlight.base.dtypes import (
     promote_types,
 )
 from rushlight.primitives.elementwise import cast
+from rushlight.tape.tape import current_tape
+from rushlight.tensor.autodiff import CustomNode
 from rushlight.tensor.storage import current_edge, refresh
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
@@ -132,6 +134,24 @@ def constant(x: Tensor) -> Tensor:
     if x._storage is not None and x._storage.stamp != x._seen:
         refresh(x)
     return wrap(x._node)
+
+
+def without_derivative(name: str, result: Tensor, *operands: Tensor) -> Tensor:
+    """The result of an operation on `constant` operands, through which backward must not go.
+
+    It requires a gradient if an operand does, and backward raises where it gets there: PyTorch's
+    answer for operations that it gives no derivative, not even zeros.
+    """
+    edges = tuple([current_edge(x) for x in operands])
+    follows = current_tape().grad_enabled and any(edge is not None for edge in edges)
+    if follows and result._node.dtype.is_inexact:
+        kind = (result._node.shape, result._node.dtype)
+
+        def refused(given, retain_graph):
+            raise RuntimeError(f"derivative for aten::{name} is not implemented")
+
+        result._grad_fn = CustomNode("torch::autograd::NotImplemented", edges, [kind], refused)
+    return result
 
 
 def widened(x: Tensor) -> Tensor:
