@@ -29,6 +29,7 @@ from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_out
 from rushlight.primitives import movement as p
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.graph import AccumulateGrad, named
+from rushlight.tensor.pieces import follow_pieces
 from rushlight.tensor.storage import (
     become_own_view,
     current_edge,
@@ -48,11 +49,12 @@ def _with_axes(name: str, input: Tensor) -> None:
 
 
 def pieces(input: Tensor, axis: int, sizes, label: str = "SplitBackward0") -> tuple[Tensor, ...]:
-    """Views of consecutive stretches of an axis, which autograd calls `label`."""
+    """Views of consecutive stretches of an axis, all of it, which autograd calls `label`."""
+    edge = current_edge(input)
     starts = [0, *accumulate(sizes)]
-    return tuple(
-        [named(slice_view(input, axis, start, n), label) for start, n in zip(starts, sizes)]
-    )
+    views = [slice_view(input, axis, start, n) for start, n in zip(starts, sizes)]
+    follow_pieces(views, edge, input._node.shape, axis, sizes, label)
+    return tuple(views)
 
 
 @spelled(method=True, aliases=("unsafe_split_with_sizes",))
@@ -203,8 +205,10 @@ def unbind(input, dim=0) -> tuple[Tensor, ...]:
     if not input._node.shape:
         raise RuntimeError("unbind(): the input tensor cannot be 0-dimensional")
     axis = axis_of(input, dim)
-    views = [select_view(input, axis, i) for i in range(input._node.shape[axis])]
-    return tuple([named(view, "UnbindBackward0") for view in views])
+    edge, shape = current_edge(input), input._node.shape
+    views = [select_view(input, axis, i) for i in range(shape[axis])]
+    follow_pieces(views, edge, shape, axis, [1] * shape[axis], "UnbindBackward0")
+    return tuple(views)
 
 
 @attach_method("__iter__")
