@@ -25,7 +25,6 @@ from rushlight.loopnest.ir import (
     Let,
     Load,
     Loop,
-    Param,
     Reduce,
     Stmt,
     Store,
@@ -33,7 +32,8 @@ from rushlight.loopnest.ir import (
     call,
     reduce_lanes,
 )
-from rushlight.lowering.group import FLAT_PIECE, Nest, Word
+from rushlight.lowering.arguments import Arguments
+from rushlight.lowering.group import FLAT_PIECE, Nest
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import Alone
@@ -110,38 +110,23 @@ def broadcast_steps(shape: Sequence[int], operand: Sequence[int]) -> list[int]:
     return [0] * (len(shape) - len(steps)) + steps
 
 
-class Maker:
+class Maker(Arguments):
     """Makes the nests of one operation."""
 
     def __init__(self, program: Program, checks: Checks) -> None:
+        super().__init__()
         self.program = program
         self.checks = checks
         self.nests: list[Nest] = []
-        self._begin()
 
-    def _begin(self) -> None:
-        self.params: list[Param] = []
-        self.words: list[Word] = []
-        self.names: dict[int, str] = {}
+    def begin(self) -> None:
+        """Forget what was collected for a nest: another one is made from now on."""
+        super().begin()
         self.loaded: set[int] = set()
         self.stored: set[int] = set()
-        self.scalars: dict[int, Param] = {}
         self.lets = 0
 
     # ---- expressions ---------------------------------------------------------------------------
-
-    def size(self, number: int) -> Expr:
-        """A size, stride or start as an expression."""
-        if number in (0, 1):
-            return Const(int(number), "int64")
-        return self.extent(number)
-
-    def extent(self, number: int) -> Param:
-        """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
-        param = Param(f"n{len(self.params)}")
-        self.params.append(param)
-        self.words.append(Word(int(number), None))
-        return param
 
     def operand(self, value: Value, position: int) -> Value:
         """The operand at `position`."""
@@ -150,16 +135,18 @@ class Maker:
     def load(self, value: Value, index: Expr) -> Expr:
         """One element of a value."""
         if value.source == SCALAR_LEAF:
-            return self._scalar(value)
+            return self.scalar(value)
         self.loaded.add(value.slot)
-        return Load(self._buffer(value), ZERO if value.numel == 1 else index, value.dtype.name)
+        return Load(self.buffer(value.slot), ZERO if value.numel == 1 else index, value.dtype.name)
 
     def store(self, value: Value, index: Expr, element: Expr) -> Store:
         """Writing one element, converted to the value's dtype."""
         self.stored.add(value.slot)
         dtype = value.dtype.name
         return Store(
-            self._buffer(value), index, element if element.dtype == dtype else Cast(element, dtype)
+            self.buffer(value.slot),
+            index,
+            element if element.dtype == dtype else Cast(element, dtype),
         )
 
     def bind(self, element: Expr) -> tuple[Let, Var]:
@@ -172,19 +159,6 @@ class Maker:
         """Memory of a value's shape in which 16-bit floats have their arithmetic form."""
         dtype = float32 if like.dtype.name in HALF else like.dtype
         return self.program.new_value(like.shape, dtype)
-
-    def _buffer(self, value: Value) -> str:
-        return self.names.setdefault(value.slot, f"b{len(self.names)}")
-
-    def _scalar(self, value: Value) -> Expr:
-        param = self.scalars.get(value.slot)
-        if param is None:
-            name = value.dtype.name
-            param = Param(f"s{len(self.params)}", "float32" if name in HALF else name)
-            self.params.append(param)
-            self.words.append(Word(None, value.slot))
-            self.scalars[value.slot] = param
-        return param if param.dtype == value.dtype.name else Cast(param, value.dtype.name)
 
     # ---- indices from memory ---------------------------------------------------------------------
 
@@ -284,13 +258,14 @@ class Maker:
 
     def finish(self, body: Sequence[Stmt], extent: int, work: int = 1) -> None:
         """Adds the nest whose expressions were made since the last one."""
-        slots = list(self.names)
+        slots = list(self.buffer_names)
         buffers = tuple(
-            Buffer(self.names[s], self.program.values[s].dtype.name, self._access(s)) for s in slots
+            Buffer(self.buffer_names[s], self.program.values[s].dtype.name, self._access(s))
+            for s in slots
         )
         kernel = Kernel("kernel", buffers, tuple(self.params), tuple(body))
         self.nests.append(Nest(kernel, slots, set(self.stored), self.words, extent, work))
-        self._begin()
+        self.begin()
 
     def _access(self, slot: int) -> str:
         if slot not in self.stored:

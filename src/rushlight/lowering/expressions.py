@@ -1,76 +1,30 @@
-"""Elements of values as loop-nest expressions, and the arguments they need.  Level 6.
-
-Sizes, strides, offsets and numbers become run-time parameters (0 and 1 stay constants, since they
-change the structure), so that kernels of one structure are compiled once.
-"""
+"""Elements of values as loop-nest expressions.  Level 6."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import contiguous_strides
-from rushlight.loopnest.ir import Const, Expr, Load, Param
+from rushlight.loopnest.ir import Expr, Load
+from rushlight.lowering.arguments import Arguments
 from rushlight.lowering.position import ZERO, Position
-from rushlight.lowering.scalars import HALF, applied, as_dtype
+from rushlight.lowering.scalars import applied
 from rushlight.lowering.table import scalar_rule
 from rushlight.schedule.fusion import Schedule
 from rushlight.schedule.program import BUFFER_LEAF, SCALAR_LEAF, Value
 
 
-@dataclass(frozen=True)
-class Word:
-    """One parameter of a launch: a number of the plan, or the scalar leaf at `slot`."""
-
-    value: int | None
-    slot: int | None
-
-
-class ExpressionBuilder:
+class ExpressionBuilder(Arguments):
     """Makes expressions of one kernel and collects what a launch must pass to it.
 
     bound: expressions of values that the kernel has computed already.
     """
 
     def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self.schedule = schedule
         self.program = schedule.program
-        self.buffer_names: dict[int, str] = {}
-        self.params: list[Param] = []
-        self.words: list[Word] = []
-        self.scalars: dict[int, Param] = {}
         self.bound: dict[int, Expr] = {}
         self.names = 0
-
-    # ---- arguments -----------------------------------------------------------------------------
-
-    def size(self, number: int) -> Expr:
-        """A size or stride as an expression."""
-        if number in (0, 1):
-            return Const(number, "int64")
-        return self.extent(number)
-
-    def extent(self, number: int) -> Param:
-        """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
-        param = Param(f"n{len(self.params)}")
-        self.params.append(param)
-        self.words.append(Word(int(number), None))
-        return param
-
-    def buffer(self, slot: int) -> str:
-        """The name of a value's buffer."""
-        return self.buffer_names.setdefault(slot, f"b{len(self.buffer_names)}")
-
-    def scalar(self, value: Value) -> Expr:
-        """A scalar leaf as a parameter."""
-        param = self.scalars.get(value.slot)
-        if param is None:
-            name = value.dtype.name
-            param = Param(f"s{len(self.params)}", "float32" if name in HALF else name)
-            self.params.append(param)
-            self.words.append(Word(None, value.slot))
-            self.scalars[value.slot] = param
-        return as_dtype(param, value.dtype.name)
 
     def fresh(self, stem: str) -> str:
         """A name not used before in this kernel."""

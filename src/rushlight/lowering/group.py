@@ -33,7 +33,8 @@ from rushlight.loopnest.ir import (
     itemsize,
     reduce_lanes,
 )
-from rushlight.lowering.expressions import ExpressionBuilder, Word
+from rushlight.lowering.arguments import Word
+from rushlight.lowering.expressions import ExpressionBuilder
 from rushlight.lowering.position import ZERO, Position
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import scalar_rule
