@@ -341,6 +341,7 @@ def test_the_older_profiler_gives_the_same() -> None:
     with prof:
         rushlight.ones(3).exp().sum().item()
     assert "aten::exp" in prof.key_averages().table(sort_by="self_cpu_time_total")
+    assert prof.table("count", 3) == prof.function_events.table("count", 3)
     assert "aten::exp" in str(prof)
     assert prof.total_average().key == "Total"
     assert prof.self_cpu_time_total > 0

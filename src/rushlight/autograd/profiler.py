@@ -5,6 +5,7 @@ Its table and averages are those of `rushlight.profiler`; it knows no steps.
 
 from __future__ import annotations
 
+import functools
 import os
 from typing import Any
 
@@ -84,26 +85,9 @@ class profile:
         """Microseconds of everything."""
         return self.function_events.self_cpu_time_total
 
-    def table(
-        self,
-        sort_by: str | None = None,
-        row_limit: int = 100,
-        max_src_column_width: int = 75,
-        max_name_column_width: int = 55,
-        max_shapes_column_width: int = 80,
-        header: str | None = None,
-        top_level_events_only: bool = False,
-    ) -> str:
-        """The events as text; see `EventList.table`."""
-        return self.function_events.table(
-            sort_by,
-            row_limit,
-            max_src_column_width,
-            max_name_column_width,
-            max_shapes_column_width,
-            header,
-            top_level_events_only,
-        )
+    @functools.wraps(EventList.table)
+    def table(self, *args: Any, **kwargs: Any) -> str:
+        return self.function_events.table(*args, **kwargs)
 
     def key_averages(
         self,
