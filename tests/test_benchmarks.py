@@ -11,7 +11,7 @@ from benchmarks import __main__ as command
 from benchmarks import report
 from benchmarks.catalogue import TARGETS, WORKLOADS, describe
 from benchmarks.compare import Options, Result, compare
-from benchmarks.peers import NotWritten
+from benchmarks.peers import MAKERS, NotWritten, maker
 
 
 def a_result(name: str = "mlp_tiny", ratio: float = 2.0, kernels: int = 12) -> Result:
@@ -126,6 +126,14 @@ def test_a_peer_computes_the_same_losses_or_says_why_not(peer) -> None:
         assert result.missing == {}
         assert result.ratio(peer) > 0
     assert result.median["rushlight"] > 0
+
+
+@pytest.mark.parametrize("module", ["jax_peer", "tinygrad_peer"])
+def test_a_peer_has_all_functions_that_its_workloads_need(module) -> None:
+    importlib.import_module(f"benchmarks.peers.{module}")
+    assert set(MAKERS) <= set(WORKLOADS)
+    for name in MAKERS:
+        assert callable(maker(module, f"benchmarks.peers.{module}", name))
 
 
 @pytest.mark.parametrize("module", ["jax_peer", "tinygrad_peer"])

@@ -1,4 +1,7 @@
-"""The workloads in JAX: one jitted function for each step, its state donated."""
+"""The workloads in JAX: one jitted function for each step, its state donated.
+
+`benchmarks.peers.MAKERS` says which function makes which workload.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import os
 from collections.abc import Callable
 from typing import Any
 
-from benchmarks.peers import BETAS, DECAY, EPS, HEADS, LAYER_NORM_EPS, LEARNING_RATE, NotWritten
+from benchmarks.peers import BETAS, DECAY, EPS, HEADS, LAYER_NORM_EPS, LEARNING_RATE, maker
 from benchmarks.workloads import Job
 
 Arrays = dict[str, Any]
@@ -17,15 +20,14 @@ def build(name: str, threads: int, arrays: str) -> Job:
     if threads == 1:
         flags = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
         os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {flags}"
-    if name not in _WRITTEN:
-        raise NotWritten("JAX", name)
+    make = maker("JAX", __name__, name)
     import jax
     import jax.numpy as jnp
     import numpy as np
 
     with np.load(arrays) as file:
         loaded = {key: jnp.asarray(file[key]) for key in file}
-    return Job(_WRITTEN[name](jax, jnp, loaded, name))
+    return Job(make(jax, jnp, loaded, name))
 
 
 def _training(jax, jnp, loss_of: Callable, params: Arrays, data: tuple, decay: float):
@@ -70,7 +72,7 @@ def _perceptron(jax, params, x, layers: int):
     return x
 
 
-def _classifier(jax, jnp, arrays: Arrays, name: str):
+def classifier(jax, jnp, arrays: Arrays, name: str):
     x, y = arrays.pop("x"), arrays.pop("y")
     layers = len(arrays) // 2
 
@@ -80,7 +82,7 @@ def _classifier(jax, jnp, arrays: Arrays, name: str):
     return _training(jax, jnp, loss_of, arrays, (x, y), 0.0)
 
 
-def _logistic(jax, jnp, arrays: Arrays, name: str):
+def logistic(jax, jnp, arrays: Arrays, name: str):
     x, y = arrays["x"], arrays["y"]
 
     def loss_of(params, x, y):
@@ -102,13 +104,13 @@ def _logistic(jax, jnp, arrays: Arrays, name: str):
     return step
 
 
-def _inference(jax, jnp, arrays: Arrays, name: str):
+def inference(jax, jnp, arrays: Arrays, name: str):
     x = arrays.pop("x")
     forward = jax.jit(lambda params, x: _perceptron(jax, params, x, 3).max())
     return lambda: float(forward(arrays, x))
 
 
-def _gpt(jax, jnp, arrays: Arrays, name: str):
+def gpt(jax, jnp, arrays: Arrays, name: str):
     data = arrays.pop("data")
     heads = HEADS[name]
     layers = sum(key.endswith("qkv.weight") for key in arrays)
@@ -144,14 +146,14 @@ def _gpt(jax, jnp, arrays: Arrays, name: str):
     return _training(jax, jnp, loss_of, arrays, (data[:, :-1], data[:, 1:]), DECAY)
 
 
-def _chain(jax, jnp, arrays: Arrays, name: str):
+def chain(jax, jnp, arrays: Arrays, name: str):
     compiled = jax.jit(
         lambda x: jax.nn.sigmoid(jnp.tanh(x * 0.5 + 1.0) * jnp.exp(x)).sum()
     )  # fmt: skip
     return lambda: float(compiled(arrays["x"]))
 
 
-def _softmax_layer_norm(jax, jnp, arrays: Arrays, name: str):
+def softmax_layer_norm(jax, jnp, arrays: Arrays, name: str):
     @jax.jit
     def compiled(x):
         s = jax.nn.softmax(x)
@@ -163,26 +165,10 @@ def _softmax_layer_norm(jax, jnp, arrays: Arrays, name: str):
     return lambda: float(compiled(arrays["x"])[1])
 
 
-def _product(jax, jnp, arrays: Arrays, name: str):
+def product(jax, jnp, arrays: Arrays, name: str):
     @jax.jit
     def compiled(a, b):
         c = a @ b
         return c, c[0, 0]
 
     return lambda: float(compiled(arrays["a"], arrays["b"])[1])
-
-
-_WRITTEN = {
-    "mlp_tiny": _classifier,
-    "logistic_by_hand": _logistic,
-    "mlp_784": _classifier,
-    "mlp_inference": _inference,
-    "gpt_small": _gpt,
-    "gpt_medium": _gpt,
-    "chain": _chain,
-    "softmax_layer_norm": _softmax_layer_norm,
-    "matmul_1024": _product,
-    "matmul_forward": _product,
-    "matmul_input_gradient": _product,
-    "matmul_weight_gradient": _product,
-}

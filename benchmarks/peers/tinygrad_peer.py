@@ -1,10 +1,13 @@
-"""The workloads in tinygrad: one `TinyJit` function for each step.  Needs a C compiler (clang)."""
+"""The workloads in tinygrad: one `TinyJit` function for each step.  Needs a C compiler (clang).
+
+`benchmarks.peers.MAKERS` says which function makes which workload.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-from benchmarks.peers import DECAY, HEADS, LAYER_NORM_EPS, LEARNING_RATE, NotWritten
+from benchmarks.peers import DECAY, HEADS, LAYER_NORM_EPS, LEARNING_RATE, maker
 from benchmarks.workloads import Job
 
 Arrays = dict[str, Any]
@@ -12,15 +15,14 @@ Arrays = dict[str, Any]
 
 def build(name: str, threads: int, arrays: str) -> Job:
     """The job of a workload.  Raises: NotWritten."""
-    if name not in _WRITTEN:
-        raise NotWritten("tinygrad", name)
+    make = maker("tinygrad", __name__, name)
     import numpy as np
     import tinygrad
 
     with np.load(arrays) as file:
         loaded = {key: np.ascontiguousarray(file[key]) for key in file}
     tensors = {key: tinygrad.Tensor(array).realize() for key, array in loaded.items()}
-    return Job(_WRITTEN[name](tinygrad, tensors, name))
+    return Job(make(tinygrad, tensors, name))
 
 
 def _training(tinygrad, loss_of, params: Arrays, data: tuple, decay: float):
@@ -52,7 +54,7 @@ def _perceptron(params, x, layers: int):
     return x
 
 
-def _classifier(tinygrad, arrays: Arrays, name: str):
+def classifier(tinygrad, arrays: Arrays, name: str):
     x, y = arrays.pop("x"), arrays.pop("y")
     layers = len(arrays) // 2
 
@@ -62,7 +64,7 @@ def _classifier(tinygrad, arrays: Arrays, name: str):
     return _training(tinygrad, loss_of, arrays, (x, y), 0.0)
 
 
-def _logistic(tinygrad, arrays: Arrays, name: str):
+def logistic(tinygrad, arrays: Arrays, name: str):
     x, y = arrays["x"], arrays["y"]
     w = tinygrad.Tensor.zeros(8).contiguous().realize()
     b = tinygrad.Tensor.zeros(1).contiguous().realize()
@@ -81,13 +83,13 @@ def _logistic(tinygrad, arrays: Arrays, name: str):
     return lambda: float(compiled(x, y).item())
 
 
-def _inference(tinygrad, arrays: Arrays, name: str):
+def inference(tinygrad, arrays: Arrays, name: str):
     x = arrays.pop("x")
     compiled = tinygrad.TinyJit(lambda x: _perceptron(arrays, x, 3).max().realize())
     return lambda: float(compiled(x).item())
 
 
-def _gpt(tinygrad, arrays: Arrays, name: str):
+def gpt(tinygrad, arrays: Arrays, name: str):
     data = arrays.pop("data")
     heads = HEADS[name]
     layers = sum(key.endswith("qkv.weight") for key in arrays)
@@ -122,14 +124,14 @@ def _gpt(tinygrad, arrays: Arrays, name: str):
     return _training(tinygrad, loss_of, arrays, (x, y), DECAY)
 
 
-def _chain(tinygrad, arrays: Arrays, name: str):
+def chain(tinygrad, arrays: Arrays, name: str):
     compiled = tinygrad.TinyJit(
         lambda x: ((x * 0.5 + 1.0).tanh() * x.exp()).sigmoid().sum().realize()
     )
     return lambda: float(compiled(arrays["x"]).item())
 
 
-def _softmax_layer_norm(tinygrad, arrays: Arrays, name: str):
+def softmax_layer_norm(tinygrad, arrays: Arrays, name: str):
     @tinygrad.TinyJit
     def compiled(x):
         out = x.softmax().layernorm(eps=LAYER_NORM_EPS).realize()
@@ -138,26 +140,10 @@ def _softmax_layer_norm(tinygrad, arrays: Arrays, name: str):
     return lambda: float(compiled(arrays["x"])[1].item())
 
 
-def _product(tinygrad, arrays: Arrays, name: str):
+def product(tinygrad, arrays: Arrays, name: str):
     @tinygrad.TinyJit
     def compiled(a, b):
         c = (a @ b).realize()
         return c, c[0, 0].contiguous().realize()
 
     return lambda: float(compiled(arrays["a"], arrays["b"])[1].item())
-
-
-_WRITTEN = {
-    "mlp_tiny": _classifier,
-    "logistic_by_hand": _logistic,
-    "mlp_784": _classifier,
-    "mlp_inference": _inference,
-    "gpt_small": _gpt,
-    "gpt_medium": _gpt,
-    "chain": _chain,
-    "softmax_layer_norm": _softmax_layer_norm,
-    "matmul_1024": _product,
-    "matmul_forward": _product,
-    "matmul_input_gradient": _product,
-    "matmul_weight_gradient": _product,
-}
