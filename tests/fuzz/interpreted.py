@@ -28,7 +28,7 @@ from rushlight.loopnest.interpret import interpret_kernel
 from rushlight.loopnest.ir import VECTOR, Buffer, Kernel, Load, Loop, Param, Store, Var, call
 from rushlight.loopnest.verify import verify_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned
-from rushlight.schedule.program import BUFFER_LEAF, SCALAR_LEAF
+from rushlight.tape.program import BUFFER_LEAF, SCALAR_LEAF
 from tests.fuzz.outcome import same_bits
 
 RUBBISH = 0xA5

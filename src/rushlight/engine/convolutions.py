@@ -24,7 +24,7 @@ from rushlight.engine.kernels import library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.convolution import TRANSPOSED, Windows
 from rushlight.runtime.host import host_target
-from rushlight.schedule.program import Program
+from rushlight.tape.program import Program
 
 # Multiply-adds that one thread takes at least, as of matrix products.
 _SMALLEST_SHARE = 1 << 18

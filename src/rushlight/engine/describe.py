@@ -17,8 +17,8 @@ from rushlight.loopnest.ir import Kernel
 from rushlight.loopnest.pretty import print_kernel
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule
 from rushlight.schedule.pretty import group_values
-from rushlight.schedule.program import OPERATION, Value
 from rushlight.tape.memo import Line
+from rushlight.tape.program import OPERATION, Value
 
 # Operations a name lists before it says how many more there are.
 _LISTED = 6

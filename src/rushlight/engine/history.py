@@ -23,8 +23,8 @@ from rushlight.base.observe import (
 from rushlight.engine.describe import KernelFacts, Shaped, facts_of
 from rushlight.engine.steps import NativeStep
 from rushlight.schedule.pretty import print_program
-from rushlight.schedule.program import program_of
 from rushlight.tape.memo import Line, user_line
+from rushlight.tape.program import program_of
 
 RECORDING = "recording"  # from one flush of a thread to its next: Python and recording
 

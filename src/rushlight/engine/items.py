@@ -9,7 +9,7 @@ from rushlight.engine.steps import NativeStep
 from rushlight.lowering.convolution import Windows
 from rushlight.lowering.matmul import Product
 from rushlight.lowering.ordering import Sort
-from rushlight.schedule.program import Program
+from rushlight.tape.program import Program
 
 
 def item_steps(

@@ -26,7 +26,7 @@ from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
 from rushlight.runtime.threads import get_num_threads
-from rushlight.schedule.program import Program
+from rushlight.tape.program import Program
 
 _PACK_GRAIN = 4
 # Multiply-adds that one thread takes at least: about five microseconds of work, several times what

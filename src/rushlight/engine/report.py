@@ -18,8 +18,8 @@ from rushlight.engine.steps import NativeStep
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import assembly_of
 from rushlight.schedule.pretty import print_group, print_program
-from rushlight.schedule.program import program_of
 from rushlight.simplify.rewrite import summary
+from rushlight.tape.program import program_of
 
 TIMES, GROUPS, LOOP_NESTS, LLVM, ASSEMBLY = 2, 3, 4, 5, 6
 

@@ -24,8 +24,8 @@ from rushlight.lowering.alone import Checks, Maker
 from rushlight.lowering.position import ZERO
 from rushlight.schedule.fusion import Schedule
 from rushlight.schedule.in_place import overwritable
-from rushlight.schedule.program import BUFFER_LEAF, Value
 from rushlight.tape.block import Segment
+from rushlight.tape.program import BUFFER_LEAF, Value
 from rushlight.tape.tape import local
 
 _getrefcount = sys.getrefcount

@@ -37,8 +37,8 @@ from rushlight.lowering.group import FLAT_PIECE, Nest
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import Alone
-from rushlight.schedule.program import OPERATION, SCALAR_LEAF, Program, Value
 from rushlight.tape.primitive import VARIADIC
+from rushlight.tape.program import OPERATION, SCALAR_LEAF, Program, Value
 
 # Columns that one thread takes of loops that run many times over them.
 COLUMN_PIECE = 64

@@ -7,7 +7,7 @@ from rushlight.lowering.alone import Maker, broadcast_steps
 from rushlight.lowering.table import Alone, define
 from rushlight.lowering.windows import is_single, single_convolution
 from rushlight.primitives import contraction as p
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 
 def _integer_product(maker: Maker, value: Value) -> None:

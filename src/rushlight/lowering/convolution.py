@@ -17,8 +17,8 @@ from rushlight.loopnest.ir import Accumulator, Const, Expr, Reduce, Var
 from rushlight.lowering.alone import Maker
 from rushlight.lowering.matmul import Product
 from rushlight.lowering.windows import NO_AXIS, WindowAxis, output_place, phases, three_axes
-from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand, strided_operand
+from rushlight.tape.program import Program, Value
 
 POSITIONS, TRANSPOSED = "positions", "transposed"
 # Steps of k between additions to memory: the contraction cores' block.

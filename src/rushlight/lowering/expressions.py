@@ -10,7 +10,7 @@ from rushlight.lowering.position import ZERO, Position
 from rushlight.lowering.scalars import applied
 from rushlight.lowering.table import scalar_rule
 from rushlight.schedule.fusion import Schedule
-from rushlight.schedule.program import BUFFER_LEAF, SCALAR_LEAF, Value
+from rushlight.tape.program import BUFFER_LEAF, SCALAR_LEAF, Value
 
 
 class ExpressionBuilder(Arguments):

@@ -51,7 +51,7 @@ from rushlight.schedule.fusion import (
     is_split,
     tails_of,
 )
-from rushlight.schedule.program import OPERATION, Program, Value
+from rushlight.tape.program import OPERATION, Program, Value
 
 # Elements of one piece of a flat elementwise kernel: small enough to share among threads, large
 # enough that its launch does not count.

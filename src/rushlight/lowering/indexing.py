@@ -12,7 +12,7 @@ from rushlight.lowering.alone import Axis, Maker, axes_of, broadcast_steps, spli
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.table import Alone, define
 from rushlight.primitives import indexing as p
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 _COMBINE = {"add": "add", "multiply": "mul", "maximum": "maximum", "minimum": "minimum"}
 _COMBINE_BOOL = {"add": "or", "multiply": "and", "maximum": "or", "minimum": "and"}

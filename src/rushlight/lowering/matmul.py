@@ -6,8 +6,8 @@ import itertools
 from dataclasses import dataclass
 
 from rushlight.base.shapes import contiguous_strides
-from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand, strided_operand
+from rushlight.tape.program import Program, Value
 
 
 @dataclass(frozen=True)

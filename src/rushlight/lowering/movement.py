@@ -8,7 +8,7 @@ from rushlight.lowering.alone import Axis, Maker, axes_of, split_at
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.table import STRUCTURAL, Alone, Opaque, define
 from rushlight.primitives import movement as p
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 
 def _concatenate(maker: Maker, value: Value) -> None:

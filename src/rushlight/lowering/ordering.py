@@ -16,7 +16,7 @@ from rushlight.lowering.position import ZERO
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import Alone, define
 from rushlight.primitives import ordering as p
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 # Rows up to this long are ranked: squares of it are walked by lanes.
 _SHORT = 64

@@ -14,8 +14,8 @@ from rushlight.lowering.convolution import (
 )
 from rushlight.lowering.matmul import matmul_operands, product_of
 from rushlight.lowering.windows import is_single
-from rushlight.schedule.program import Program, Value
 from rushlight.schedule.views import StridedOperand
+from rushlight.tape.program import Program, Value
 
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
 

@@ -9,7 +9,7 @@ from rushlight.lowering.alone import Maker, split_at
 from rushlight.lowering.table import Alone, define
 from rushlight.lowering.windows import window_argmax, window_sum
 from rushlight.primitives import reduction as p
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 
 def _running(operation: str) -> Callable[[Maker, Value], None]:

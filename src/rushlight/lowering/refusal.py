@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from rushlight.lowering.table import Alone, Opaque
-from rushlight.schedule.program import Program, Value
 from rushlight.tape.primitive import VARIADIC
+from rushlight.tape.program import Program, Value
 
 
 def why_no_kernel(value: Value, program: Program) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import DType
 from rushlight.loopnest.ir import Cast, Const, Expr, call
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 # Floats that are only stored: arithmetic on them is done in float32.
 HALF = ("float16", "bfloat16")

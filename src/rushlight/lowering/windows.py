@@ -27,7 +27,7 @@ from rushlight.loopnest.ir import (
 )
 from rushlight.lowering.alone import Maker
 from rushlight.lowering.scalars import HALF
-from rushlight.schedule.program import Value
+from rushlight.tape.program import Value
 
 _RANK = 3
 # Indices below 1 << _HALF_WORD are divided by a product with a rounded reciprocal.

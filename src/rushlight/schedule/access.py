@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rushlight.schedule.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Program, Value
+from rushlight.tape.program import BUFFER_LEAF, OPERATION, SCALAR_LEAF, Program, Value
 
 SAME, ROW, SCALAR, OTHER = "same", "row", "scalar", "other"
 

@@ -12,8 +12,8 @@ from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
 from rushlight.schedule.access import OTHER, ROW, SAME, SCALAR, Unreachable, reads, squeezed
 from rushlight.schedule.candidates import Candidates
-from rushlight.schedule.program import BUFFER_LEAF, OPERATION, OUTPUT, Program, Value
 from rushlight.schedule.roots import choose_roots, operations_in_place
+from rushlight.tape.program import BUFFER_LEAF, OPERATION, OUTPUT, Program, Value
 
 FULL, REDUCED, ROW_VALUE = "full", "reduced", "row value"
 ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"

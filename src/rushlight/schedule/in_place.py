@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from rushlight.schedule.access import SAME
 from rushlight.schedule.fusion import FULL, REDUCED, ROWS, Group, Member
-from rushlight.schedule.program import Program
+from rushlight.tape.program import Program
 
 
 def overwritable(program: Program, group: Group) -> dict[int, list[int]]:

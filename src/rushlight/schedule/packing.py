@@ -13,7 +13,20 @@ from __future__ import annotations
 
 from rushlight.base.shapes import numel
 from rushlight.primitives.movement import copy, reshape
-from rushlight.schedule.program import OPERATION, OUTPUT, Program, Segment, Value
+from rushlight.tape.program import OPERATION, OUTPUT, Program, Value
+
+
+class Segment:
+    """Stands for a primitive in a program alone: a run of a flat value's elements, from `start`."""
+
+    __slots__ = ("start",)
+    name = "segment"
+    kind = "movement"
+    multiple = False
+    lowering = "structural"
+
+    def __init__(self, start: int) -> None:
+        self.start = start
 
 
 def without_packing(program: Program, can_lower) -> Program:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rushlight.schedule.fusion import FULL, OPAQUE, PRODUCT, Group, Schedule
-from rushlight.schedule.program import BUFFER_LEAF, OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
+from rushlight.tape.program import BUFFER_LEAF, OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
 
 _LONGEST_PARAMETERS = 60
 

@@ -8,7 +8,7 @@ code generation writes equal operations once.
 
 from __future__ import annotations
 
-from rushlight.schedule.program import OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
+from rushlight.tape.program import OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
 
 IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read", "segment")
 _VIEWS = ("copy", "reshape", "permute", "expand")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.base.shapes import contiguous_strides, view_strides
-from rushlight.schedule.program import OPERATION, Program
+from rushlight.tape.program import OPERATION, Program
 
 
 @dataclass(frozen=True)
