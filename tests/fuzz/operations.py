@@ -142,10 +142,6 @@ def chosen_by_lists(t: Any, x: Any, a: int, b: int) -> Any:
     return x[t.tensor([a % x.shape[0], -1]), ..., t.tensor([0, b % x.shape[-1]])]
 
 
-def moved_axis(t: Any, x: Any, a: int, b: int) -> Any:
-    return x.movedim(axis_of(x, a), axis_of(x, b)).contiguous()
-
-
 def to_narrow_integer(t: Any, x: Any, a: int, b: int) -> Any:
     kinds = (t.int8, t.int16, t.int32, t.uint8)
     small = x.to(t.float64).clamp(-100, 100)
@@ -211,7 +207,7 @@ EXACT_UNARY: dict[str, Rule] = {
     "triu": (matrix, lambda t, x, a, b: x.triu(a % 3 - 1)),
     "tril": (matrix, lambda t, x, a, b: x.tril(a % 3 - 1)),
     "rot90": (matrix, lambda t, x, a, b: x.rot90(a % 4, (0, 1))),
-    "movedim": (ranked, moved_axis),
+    "movedim": (ranked, lambda t, x, a, b: x.movedim(axis_of(x, a), axis_of(x, b))),
     "pad": (long, lambda t, x, a, b: t.nn.functional.pad(x, (a % 3 - 1, b % 2))),
     "take": (has_rows, lambda t, x, a, b: x[[0, -1, 0]]),
     "lists": (filled_matrix, chosen_by_lists),

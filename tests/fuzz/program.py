@@ -236,14 +236,22 @@ def _execute(run: Run, instruction: Instruction) -> Any:
     return compute_from_two(run, name, x, b, c, d)
 
 
+def row_by_row(x: Any) -> Any:
+    """The tensor in row-major memory.
+
+    PyTorch's results may be transposed, as those of transposed operands, `rot90` or `qr`; ours
+    never are.  A later reshape would copy there and be a view here, which a write then shows.
+    """
+    return x.contiguous()
+
+
 def compute_from_one(run: Run, name: str, x: Value, c: int, d: int) -> None:
     """Record an operation on one tensor."""
     exact = name in EXACT_UNARY
     applies, function = (EXACT_UNARY if exact else SMOOTH_UNARY)[name]
     fitting = x.exact or name in EVERYWHERE if exact else real(x.tensor)
     if fitting and applies(x.tensor):
-        # Of a transposed operand PyTorch's result is transposed, ours is row-major.
-        made = function(run.library, x.tensor.contiguous(), c, d)
+        made = row_by_row(function(run.library, row_by_row(x.tensor), c, d))
         run.add(made, exact and x.exact and run.still_exact(made))
 
 
@@ -256,7 +264,7 @@ def compute_from_two(run: Run, name: str, x: Value, b: int, c: int, d: int) -> N
     both = x.exact and y.exact
     if (name in KINKED_BINARY and not both) or (name in SMOOTH_BINARY and not real(x.tensor)):
         return
-    made = function(run.library, x.tensor.contiguous(), y.tensor.contiguous(), c, d)
+    made = row_by_row(function(run.library, row_by_row(x.tensor), row_by_row(y.tensor), c, d))
     exact = both and name not in SMOOTH_BINARY
     if name in PRODUCTS and made.is_floating_point() and made.element_size() < 8:
         exact = SMOOTH  # 24 bits do not hold a product
