@@ -38,6 +38,13 @@ _getrefcount = sys.getrefcount
 # One flush at a time; a pending value read by another thread is computed under it too.
 flush_lock = lock_known_to_forks("flush")
 
+# The lock is reentrant, for forks: what comes in again is not another thread.
+_INSIDE = (
+    "a pending value cannot be read while a flush is under way: a finalizer or a signal handler "
+    "interrupted one, and the kernels' memory is in use; read the value before, or note in the "
+    "handler that it is wanted and read it in the program"
+)
+
 
 class Tape:
     """One thread's tape and its autograd mode.
@@ -52,28 +59,31 @@ class Tape:
     """
 
     __slots__ = (
-        "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "flushing",
-        "in_block",
+        "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
     # returns the first data-dependent error, if any.
     execute: Any = None
+    # Whether it runs, on the thread that holds the lock.  Set without a call in between, where an
+    # interrupt could come in and leave it set.
+    executing = False
 
     def __init__(self) -> None:
         self.grad_enabled = True
         self.inference = False
-        self.flushing = False
         self.in_block = False
         self._begin_segment()
 
     def _begin_segment(self) -> None:
         memo.trim()
+        base = next(_segments) * SEGMENT_RANGE
+        nodes = Segment(base)
         self.step: Step = memo.root
-        self.base = next(_segments) * SEGMENT_RANGE
-        self.nodes = Segment(self.base)
         self.armed = False
         self.undo: list[Any] = []
+        self.base = base
+        self.nodes = nodes  # last: letting go of the old ones runs finalizers, which may record
 
     # ---- recording ---------------------------------------------------------------------------
 
@@ -139,10 +149,10 @@ class Tape:
         """
         if not self.nodes or (reason.startswith(BYTE_BUDGET) and self._is_within_budget()):
             return
-        if self.flushing:
-            raise InternalError("a flush was asked for inside a flush")
         with flush_lock:
-            self.flushing = True
+            if Tape.executing:
+                raise RuntimeError(_INSIDE)
+            Tape.executing = True
             try:
                 for reference in self.nodes.keepers:
                     keeper = reference()
@@ -152,7 +162,7 @@ class Tape:
                 self.nodes.keepers.clear()
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
-                self.flushing = False
+                Tape.executing = False
         undo = self.undo
         self._begin_segment()
         if error is not None:
@@ -229,11 +239,17 @@ def materialise_elsewhere(node: Node) -> None:
     if type(node.value) is FlushFailed:
         raise node.value.cause
     with flush_lock:
-        if node.value is None:
-            order = pending_ancestors(node)
-            error = Tape.execute(order, None, "read from another thread")
-            if error is not None:
-                raise error
+        if node.value is not None:
+            return
+        if Tape.executing:
+            raise RuntimeError(_INSIDE)
+        Tape.executing = True
+        try:
+            error = Tape.execute(pending_ancestors(node), None, "read from another thread")
+        finally:
+            Tape.executing = False
+        if error is not None:
+            raise error
 
 
 def pending_ancestors(node: Node) -> list[Node]:
