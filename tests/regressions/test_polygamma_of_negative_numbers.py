@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from tests.ops.both import assert_agree
 
 ZETA_3 = 1.2020569031595942
 EULER = 0.5772156649015329
@@ -47,6 +48,20 @@ def test_far_below_zero_only_the_distance_to_a_pole_matters(order: int) -> None:
     far = rl.polygamma(order, rl.tensor([-1e9 - 0.5, -1e12 - 0.5], dtype=rl.float64))
     limit = {1: math.pi**2, 2: 0.0, 3: 2 * math.pi**4, 4: 0.0}[order]
     np.testing.assert_allclose(far.numpy(), limit, rtol=1e-8, atol=1e-8)
+
+
+@pytest.mark.parametrize("order", [5, 10, 20, 60])
+def test_high_orders_are_pytorchs(order: int) -> None:
+    x = [-0.3, -2.75, -7.4, -0.25]
+    scale = float(math.factorial(order))
+    assert_agree(lambda t: t.polygamma(order, t.tensor(x, dtype=t.float64)) / scale, rtol=1e-11)
+
+
+@pytest.mark.parametrize("order", [2, 10, 20, 60])
+def test_halfway_between_two_poles_an_even_order_is_symmetric(order: int) -> None:
+    """psi_n(-7.5) = psi_n(8.5): the cotangent is 0, of which high orders would make much."""
+    below, above = rl.polygamma(order, rl.tensor([-7.5, 8.5], dtype=rl.float64)).tolist()
+    assert below == above
 
 
 @pytest.mark.parametrize("order", [1, 2, 3])

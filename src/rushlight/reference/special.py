@@ -127,7 +127,14 @@ def _cotangent_derivative(order: int, x):
     step = np.polynomial.Polynomial([-1.0, 0.0, -1.0])
     for _ in range(order):
         polynomial = polynomial.deriv() * step
-    return math.pi ** (order + 1) * polynomial(1 / np.tan(math.pi * (x - np.rint(x))))
+    rest = x - np.rint(x)
+    size = np.abs(rest)
+    # Near the zeros of c, between two poles, from the distance to them, which is exact: the
+    # coefficients of high orders would make much of an error there.
+    near = np.where(size < 0.25, size, 0.25)
+    far = np.where(size < 0.25, 0.25, 0.5 - size)
+    cotangent = np.where(size < 0.25, 1 / np.tan(math.pi * near), np.tan(math.pi * far))
+    return math.pi ** (order + 1) * polynomial(np.copysign(cotangent, rest))
 
 
 def polygamma(x, order: int):
