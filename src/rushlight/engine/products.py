@@ -21,6 +21,13 @@ from rushlight.codegen.gemm import (
     function_names,
     gemm_text,
 )
+from rushlight.codegen.row_product import (
+    ALONG_K,
+    ALONG_ROWS,
+    RowProductSpec,
+    choose_row_tile,
+    row_product_text,
+)
 from rushlight.engine.kernels import is_loaded, library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
@@ -34,6 +41,8 @@ _PACK_GRAIN = 4
 _SMALLEST_SHARE = 1 << 18
 # Rows whose multiplications take as long as reading what they are multiplied by.
 _ROWS_OF_READING = 8
+# Tiles of a product of one row: enough for a dozen threads, and each long enough to read well.
+_ROW_TILES = 48
 # Up to here the code that serves every shape loses at most half a microsecond to the code for one,
 # which takes up to 200 ms to compile, and every few shapes need another.
 _FEW_MULTIPLICATIONS = 1 << 13
@@ -72,6 +81,8 @@ def _named(spec: GemmSpec) -> GemmSpec:
 
 def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
     """The steps of one product; its table of batch offsets is added to `constants`."""
+    if product.is_vector:
+        return [_row_step(product, program, constants)]
     target = host_target()
     m, n, k = product.m, product.n, product.k
     spec = _spec_of(product, target)
@@ -82,10 +93,9 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
     work = batches * max(m, _ROWS_OF_READING) * n * k
     threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
-    offsets = program.new_value((3 * batches,), int64)
-    constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
+    offsets = _offsets_of(product, program, constants)
     workspace = program.new_value((blocks.workspace + 1,), dtype_by_name(product.dtype))
-    buffers = [product.a, product.b, product.c, offsets.slot, workspace.slot]
+    buffers = [product.a, product.b, product.c, offsets, workspace.slot]
     words = [
         m, n, k, *product.a_strides, *product.b_strides, n,
         blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n,
@@ -111,3 +121,38 @@ def product_steps(product: Product, program: Program, constants: dict) -> list[N
     sizes = (batches, m, n, k)
     steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain, sizes))
     return steps
+
+
+def _offsets_of(product: Product, program: Program, constants: dict) -> int:
+    """The slot of the table of batch offsets."""
+    offsets = program.new_value((3 * len(product.offsets),), int64)
+    constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
+    return offsets.slot
+
+
+def _row_step(product: Product, program: Program, constants: dict) -> NativeStep:
+    """The step of a product that is one row, or one column, which is the row of its transpose."""
+    target = host_target()
+    sizes = (len(product.offsets), product.m, product.n, product.k)
+    if product.m != 1:
+        product = product.transposed()
+    n, k, batches = product.n, product.k, len(product.offsets)
+    reading = ALONG_K if product.b_strides[0] == 1 else ALONG_ROWS
+    spec = RowProductSpec(f"row_product_{product.dtype}_{reading}", product.dtype, reading)
+    library = library_of_text(repr(spec), [spec.name], lambda: row_product_text(spec, target))
+    work = batches * n * k * _ROWS_OF_READING
+    tile = choose_row_tile(n, min(_ROW_TILES, work // _SMALLEST_SHARE) // batches, spec, target)
+    tiles = -(-n // tile)
+    words = [n, k, *product.b_strides, tile, tiles]
+    buffers = [product.a, product.b, product.c, _offsets_of(product, program, constants)]
+    extent = batches * tiles
+    return NativeStep(
+        library,
+        spec.name,
+        buffers,
+        {product.c},
+        [(word, None, False) for word in words],
+        extent,
+        max(1, _SMALLEST_SHARE * extent // work),
+        sizes,
+    )

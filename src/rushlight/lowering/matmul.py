@@ -25,16 +25,49 @@ class Product:
     b_strides: tuple[int, int]
     offsets: tuple[tuple[int, int, int], ...]
 
+    @property
+    def is_vector(self) -> bool:
+        """Whether C is one row or one column."""
+        return self.m == 1 or self.n == 1
+
+    def transposed(self) -> Product:
+        """The same product of one row or column, seen as C' = B' @ A'."""
+        offsets = tuple((b, a, c) for a, b, c in self.offsets)
+        return Product(
+            self.dtype, self.b, self.a, self.c, self.n, self.m, self.k,
+            self.b_strides[::-1], self.a_strides[::-1], offsets,
+        )  # fmt: skip
+
 
 def matmul_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
-    """The two operands as they lie in memory; B has a stride of 1 along one of its axes."""
+    """The two operands as they lie in memory; B has a stride of 1 along one of its axes.
+
+    Where one of them is a vector, it has a stride of 1, and the other one along one axis.
+    """
     first = strided_operand(program, value.inputs[0])
     second = strided_operand(program, value.inputs[1])
+    m, n = value.shape[-2:]
+    transpose_x, transpose_y = value.params
+    if m == 1 and not _is_dense_vector(first, -2 if transpose_x else -1):
+        first = _whole(program, value.inputs[0])
     if not _has_unit_stride(second):
-        whole = program.values[value.inputs[1]]
-        strides = contiguous_strides(whole.shape)
-        second = StridedOperand(whole.slot, tuple(whole.shape), strides)
+        second = _whole(program, value.inputs[1])
+    if n == 1 < m:
+        if not _has_unit_stride(first):
+            first = _whole(program, value.inputs[0])
+        if not _is_dense_vector(second, -1 if transpose_y else -2):
+            second = _whole(program, value.inputs[1])
     return first, second
+
+
+def _whole(program: Program, slot: int) -> StridedOperand:
+    """The value itself, contiguous, instead of the memory it is a view of."""
+    whole = program.values[slot]
+    return StridedOperand(whole.slot, tuple(whole.shape), contiguous_strides(whole.shape))
+
+
+def _is_dense_vector(operand: StridedOperand, axis: int) -> bool:
+    return operand.shape[axis] == 1 or operand.strides[axis] == 1
 
 
 def _has_unit_stride(operand: StridedOperand) -> bool:
