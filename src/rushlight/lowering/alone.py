@@ -33,6 +33,7 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.lowering.arguments import Arguments
+from rushlight.lowering.bounds import known_below
 from rushlight.lowering.group import FLAT_PIECE, Nest
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.scalars import HALF
@@ -164,6 +165,9 @@ class Maker(Arguments):
 
     def checked(self, index: Value, size: int, *, from_end: bool = False) -> None:
         """Adds the nest that sets a flag where an element of `index` is out of bounds."""
+        below = known_below(index, self.program)
+        if below is not None and below <= size:
+            return
         self.flagged(index, lambda c: self.bounded(index, c, size, from_end=from_end)[1])
 
     def flagged(self, operand: Value, wrong: Callable[[Expr], Expr]) -> None:
