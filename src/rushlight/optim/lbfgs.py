@@ -16,6 +16,7 @@ from rushlight.optim.wolfe import strong_wolfe
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
 from rushlight.primitives.reduction import reduce_max
+from rushlight.tensor.flush import cut_program
 from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -23,6 +24,11 @@ __all__ = ["LBFGS"]
 
 # A pair (y, s) is kept only if y.s exceeds this: otherwise the inverse Hessian may lose positivity.
 _CURVATURE_FLOOR = 1e-10
+
+# Pairs of the history in one program.  More would save little: running a program costs about what
+# sixteen pairs do.
+_PIECE = 16
+_POWERS = (1, 2, 4, 8)
 
 _CARRIED = ("d", "t", "old_dirs", "old_stps", "ro", "H_diag", "prev_flat_grad", "prev_loss")
 
@@ -198,14 +204,35 @@ def _real_parts(tensor: Tensor) -> list[Tensor]:
     return [real(tensor), imag(tensor)] if tensor.dtype.is_complex else [tensor]
 
 
+def _pieces(count: int) -> list[range]:
+    """The pairs of the history, oldest first, in pieces: what is left over, then whole ones.
+
+    The sizes are powers of two, so that a history of any length is made of a few programs, which
+    repeat; as one program each length would be another one, and larger than the one before.
+    """
+    sizes = [size for size in _POWERS if count % _PIECE & size]
+    sizes += [_PIECE] * (count // _PIECE)
+    found, start = [], 0
+    for size in sizes:
+        found.append(range(start, start + size))
+        start += size
+    return found
+
+
 def _inverse_hessian_times(q: Tensor, search: dict, weights: list) -> Tensor:
     """The two-loop recursion.  Shapes: (total,) -> (total,)."""
     differences, steps, ro = search["old_dirs"], search["old_stps"], search["ro"]
-    for i in reversed(range(len(differences))):
-        weights[i] = steps[i].dot(q) * ro[i]
-        q = q - differences[i] * weights[i]
+    pieces = _pieces(len(differences))
+    for piece in reversed(pieces):
+        cut_program("piece of a history")
+        for i in reversed(piece):
+            weights[i] = steps[i].dot(q) * ro[i]
+            q = q - differences[i] * weights[i]
+    cut_program("piece of a history")
     r = q * search["H_diag"]
-    for i in range(len(differences)):
-        correction = differences[i].dot(r) * ro[i]
-        r = r + steps[i] * (weights[i] - correction)
+    for piece in pieces:
+        for i in piece:
+            correction = differences[i].dot(r) * ro[i]
+            r = r + steps[i] * (weights[i] - correction)
+        cut_program("piece of a history")
     return r

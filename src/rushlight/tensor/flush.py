@@ -84,3 +84,8 @@ def assign_nodes(tensors: list[Tensor], nodes: list[Node], tape: Tape) -> None:
 
 Tensor._materialize = current_array
 Tensor._assign_value = assign_value
+
+
+def cut_program(reason: str) -> None:
+    """Runs what this thread has recorded, so that what follows is a program of its own."""
+    local.tape.flush(reason)
