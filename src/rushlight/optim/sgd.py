@@ -12,6 +12,7 @@ from rushlight.optim.flat_step import (
     check_lr,
     check_not_negative,
     scalar_option,
+    state_like,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -70,6 +71,10 @@ class SGD(FlatOptimizer):
         # A state saved before the first step with momentum may hold None.
         if state.get("momentum_buffer", None) is None:
             state.pop("momentum_buffer", None)
+            # From a buffer of zeros the first step is the program of all others.  Dampened, it is
+            # not: the first gradient counts in full.
+            if group["dampening"] == 0:
+                state["momentum_buffer"] = state_like(param)
         return state
 
     def rule(
