@@ -46,9 +46,37 @@ def test_argsort_is_stable(dtype, few, descending) -> None:
     compare(program)
 
 
-def test_threads_change_no_order() -> None:
+# Few rows so long that each is cut into pieces, which threads share.
+LONG = [((40000,), 0), ((3, 33000), 1), ((33001, 2), 0)]
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "bfloat16", "int64", "int32", "uint8"])
+@pytest.mark.parametrize("few", [False, True])
+@pytest.mark.parametrize("descending", [False, True])
+def test_pieces_of_long_rows_keep_the_order(dtype, few, descending) -> None:
     def program():
-        return [ordering.argsort(operand((50, 700), "float32", True), 1, False)]
+        return [
+            ordering.argsort(operand(shape, dtype, few), axis, descending) for shape, axis in LONG
+        ]
+
+    compare(program)
+
+
+@pytest.mark.parametrize("size", [300, 50000])
+@pytest.mark.parametrize("dtype", ["float32", "int64"])
+def test_digits_that_do_not_differ_are_left_out(dtype, size) -> None:
+    def program():
+        places = rl.arange(size)
+        columns = [places * 0 + 7, places % 2 << 16, (places % 5 << 24) + (places % 3), -places]
+        return [ordering.argsort(c.to(getattr(rl, dtype)), 0, False) for c in columns]
+
+    compare(program)
+
+
+@pytest.mark.parametrize("shape", [(50, 700), (2, 40000)])
+def test_threads_change_no_order(shape) -> None:
+    def program():
+        return [ordering.argsort(operand(shape, "float32", True), 1, False)]
 
     before = rl.get_num_threads()
     try:

@@ -1,8 +1,14 @@
 """Stable sorting of rows by their keys' digits: positions in ascending or descending order.
 
 Elements become unsigned keys of the same order (NaN is the largest, both zeros are equal), and
-pairs of key and position are distributed by 8 bits at a time, from the lowest.  Digits that are
-equal in a whole row cost a count only.  Level 7.
+keys with their positions are distributed by 8 bits at a time, from the lowest.  Digits that are
+equal in a whole row cost nothing; the last one that is not writes the order.  Keys of up to 32
+bits share a word with their position, so that each element is moved by one store.
+
+Many rows are shared out whole: ``<name>``.  Few long ones are cut into pieces, and each act is a
+kernel over the pieces of all rows: ``<name>_keys``, and for each digit ``<name>_count`` and
+``<name>_move``, where a piece begins to write after the equal digits of the pieces before it.  The
+order is the same, since there is only one that is stable.  Level 7.
 """
 
 from __future__ import annotations
@@ -10,16 +16,20 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.base.target import Target
-from rushlight.codegen.emit import Emitter, Value, bits_of
+from rushlight.codegen.driver import Driver
+from rushlight.codegen.emit import Value, bits_of
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.loopnest.ir import itemsize, kind_of
 
-# The parallel loop runs over groups of rows; each group has two buffers of keys and two of
-# positions, for one row at a time.
-BUFFERS = ("x", "order", "keys", "positions")
-PARAMS = ("rows", "groups", "size", "inner")
-_DIGIT_BITS = 8
-_DIGITS = 1 << _DIGIT_BITS
+# Of each group of rows, or of each row that is cut: two buffers of words for one row, as many of
+# positions if keys are wide, and a table of TABLE_WORDS words for each piece.
+BUFFERS = ("x", "order", "words", "positions", "tables")
+PARAMS = ("rows", "groups", "size", "inner", "pieces", "digit")
+DIGIT_BITS = 8
+_DIGITS = 1 << DIGIT_BITS
+# The counts of a piece's digits, and the bits in which its keys differ from the row's first.
+TABLE_WORDS = _DIGITS + 1
+_POSITION_BITS = 32
 # dtype name -> bits of an infinite float
 _INFINITY = {
     "float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52,
@@ -28,77 +38,136 @@ _INFINITY = {
 
 @dataclass(frozen=True)
 class SortSpec:
-    """What the code depends on."""
+    """What the code depends on.  cut: rows are cut into pieces."""
 
     name: str
     dtype: str
     descending: bool
+    cut: bool
 
 
-def key_bytes(dtype: str) -> int:
-    """Bytes of a key in memory."""
-    return max(4, itemsize(dtype))
+def has_wide_keys(dtype: str) -> bool:
+    """Whether keys leave no room for the position in their word."""
+    return itemsize(dtype) == 8
 
 
-class _Sorter:
+def digits_of(dtype: str) -> int:
+    """How many digits a key has."""
+    return itemsize(dtype) * 8 // DIGIT_BITS
+
+
+def function_names(spec: SortSpec) -> list[str]:
+    """The kernels of a sort's module."""
+    if not spec.cut:
+        return [spec.name]
+    return [f"{spec.name}_{act}" for act in ("keys", "count", "move")]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One row: where its elements are, its working memory, and the part of it to walk."""
+
+    start: Value
+    words: Value
+    positions: Value
+    first: Value
+    stop: Value
+
+
+class _Sorter(Driver):
     def __init__(self, spec: SortSpec, target: Target) -> None:
+        super().__init__(target, "i64")
         self.spec = spec
-        self.b = Emitter(target)
         self.bits = 8 * itemsize(spec.dtype)
         self.memory_type = f"i{self.bits}"
-        self.key_type = f"i{8 * key_bytes(spec.dtype)}"
+        self.wide = has_wide_keys(spec.dtype)
         self.buffers = {name: self.word("buffers", i, "ptr") for i, name in enumerate(BUFFERS)}
         self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
 
-    def word(self, array: str, position: int, type_: str) -> Value:
-        b = self.b
-        slot = b.pointer_offset(Value("%" + array, "ptr"), b.const(position, "i64"), "i64")
-        return b.load(slot, type_, 1, 8)
-
-    def count(self, number: int) -> Value:
-        return self.b.const(number, "i64")
-
-    def at(self, base: Value, index: Value, type_: str) -> Value:
+    def place(self, base: Value, index: Value, type_: str) -> Value:
         return self.b.pointer_offset(base, index, type_)
 
-    def load(self, base: Value, index: Value, type_: str) -> Value:
-        return self.b.load(self.at(base, index, type_), type_, 1, bits_of(type_) // 8)
+    def load(self, base: Value, index: Value, type_: str = "i64") -> Value:
+        return self.b.load(self.place(base, index, type_), type_, 1, bits_of(type_) // 8)
 
     def store(self, value: Value, base: Value, index: Value) -> None:
-        self.b.store(value, self.at(base, index, value.type), bits_of(value.type) // 8)
+        self.b.store(value, self.place(base, index, value.type), bits_of(value.type) // 8)
 
-    # --- the kernel ---
+    # --- the kernels ---
 
-    def run(self) -> str:
+    def whole_rows(self) -> str:
+        """Groups of rows, each group with working memory for one row."""
         b, p = self.b, self.params
         counts = b.alloca("i64", _DIGITS, 64)
         groups = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         group = groups.counter
-        twice = b.mul(b.mul(group, self.count(2)), p["size"])
-        keys = self.at(self.buffers["keys"], twice, self.key_type)
-        positions = self.at(self.buffers["positions"], twice, "i32")
         first = b.binary("udiv", b.mul(group, p["rows"]), p["groups"])
         after = b.mul(b.add(group, self.count(1)), p["rows"])
         rows = b.begin_loop(first, b.binary("udiv", after, p["groups"]), 1)
-        # Rows that lie beside each other: element i of a row is `inner` away from element i - 1.
-        outer = b.binary("udiv", rows.counter, p["inner"])
-        start = b.add(
-            b.mul(b.mul(outer, p["inner"]), p["size"]), b.binary("urem", rows.counter, p["inner"])
-        )
-        self.make_keys(start, keys, positions)
-        self.write(start, self.distribute(keys, positions, counts))
+        row = self.row(rows.counter, group, self.count(0), p["size"])
+        differing = self.make_keys(row)
+        digits = b.begin_loop(self.count(0), self.count(self.bits), DIGIT_BITS, [self.count(0)])
+        shift, (turn,) = digits.counter, digits.values
+        counted, last = self.wanted(shift, differing)
+        part = _Row(row.start, row.words, row.positions, row.first,
+                    b.select(counted, row.stop, row.first))  # fmt: skip
+        self.count_digits(part, shift, turn, counts)
+        self.add_counts(counts)
+        self.move(part, shift, turn, counts, last)
+        b.end_loop(digits, [b.select(counted, b.sub(self.count(1), turn), turn)])
         b.end_loop(rows)
         b.end_loop(groups)
         return b.function(self.spec.name, KERNEL_ARGUMENTS)
 
-    def make_keys(self, start: Value, keys: Value, positions: Value) -> None:
+    def pieces(self, act: str) -> str:
+        """One act on the pieces of rows, each row with working memory of its own."""
         b, p = self.b, self.params
-        loop = b.begin_loop(self.count(0), p["size"], 1)
-        place = b.add(start, b.mul(loop.counter, p["inner"]))
-        key = self.key(self.load(self.buffers["x"], place, self.memory_type))
-        self.store(b.convert("zext", key, self.key_type), keys, loop.counter)
-        self.store(b.convert("trunc", loop.counter, "i32"), positions, loop.counter)
+        counts = b.alloca("i64", _DIGITS, 64) if act == "move" else None
+        loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
+        number = b.binary("udiv", loop.counter, p["pieces"])
+        piece = b.binary("urem", loop.counter, p["pieces"])
+        first = b.binary("udiv", b.mul(p["size"], piece), p["pieces"])
+        after = b.mul(p["size"], b.add(piece, self.count(1)))
+        row = self.row(number, number, first, b.binary("udiv", after, p["pieces"]))
+        tables = self.at(
+            self.buffers["tables"], b.mul(b.mul(number, p["pieces"]), self.count(TABLE_WORDS))
+        )
+        table = self.at(tables, b.mul(piece, self.count(TABLE_WORDS)))
+        if act == "keys":
+            self.store(self.make_keys(row), table, self.count(_DIGITS))
+        else:
+            shift = p["digit"]
+            differing = self.differing_of(tables)
+            counted, last = self.wanted(shift, differing)
+            turn = self.turn(shift, differing)
+            part = _Row(row.start, row.words, row.positions, row.first,
+                        b.select(counted, row.stop, row.first))  # fmt: skip
+            if counts is None:
+                self.count_digits(part, shift, turn, table)
+            else:
+                self.begin_after(tables, piece, counts)
+                self.move(part, shift, turn, counts, last)
         b.end_loop(loop)
+        return b.function(f"{self.spec.name}_{act}", KERNEL_ARGUMENTS)
+
+    def row(self, number: Value, memory: Value, first: Value, stop: Value) -> _Row:
+        """Row `number`, with the working memory `memory`."""
+        b, p = self.b, self.params
+        # Rows may lie beside each other: element i is `inner` away from element i - 1.
+        outer = b.binary("udiv", number, p["inner"])
+        start = b.add(
+            b.mul(b.mul(outer, p["inner"]), p["size"]), b.binary("urem", number, p["inner"])
+        )
+        twice = b.mul(b.mul(memory, self.count(2)), p["size"])
+        words = self.at(self.buffers["words"], twice)
+        return _Row(start, words, self.place(self.buffers["positions"], twice, "i32"), first, stop)
+
+    # --- keys ---
+
+    def element_key(self, row: _Row, index: Value) -> Value:
+        place = self.b.add(row.start, self.b.mul(index, self.params["inner"]))
+        key = self.key(self.load(self.buffers["x"], place, self.memory_type))
+        return self.b.convert("zext", key, "i64")
 
     def key(self, x: Value) -> Value:
         """An unsigned number in the order of the elements."""
@@ -115,45 +184,74 @@ class _Sorter:
             x = b.select(b.compare("ugt", size, infinity), ones, flipped)
         return b.logic_not(x) if self.spec.descending else x
 
-    def distribute(self, keys: Value, positions: Value, counts: Value) -> Value:
-        """Sorts by each digit in turn; gives the buffer that holds the positions at the end."""
-        b, p = self.b, self.params
-        other_keys = self.at(keys, p["size"], self.key_type)
-        other_positions = self.at(positions, p["size"], "i32")
-        carried = [keys, other_keys, positions, other_positions]
-        digits = b.begin_loop(self.count(0), self.count(self.bits), _DIGIT_BITS, carried)
-        shift = b.convert("trunc", digits.counter, self.key_type)
-        from_keys, to_keys, from_positions, to_positions = digits.values
-        self.count_digits(from_keys, shift, counts)
-        first = self.digit(self.load(from_keys, self.count(0), self.key_type), shift)
-        equal = b.compare("eq", self.load(counts, first, "i64"), p["size"])
-        size = b.select(equal, self.count(0), p["size"])
-        self.add_counts(counts)
-        loop = b.begin_loop(self.count(0), size, 1)
-        key = self.load(from_keys, loop.counter, self.key_type)
-        digit = self.digit(key, shift)
-        place = self.load(counts, digit, "i64")
-        self.store(b.add(place, self.count(1)), counts, digit)
-        self.store(key, to_keys, place)
-        self.store(self.load(from_positions, loop.counter, "i32"), to_positions, place)
-        b.end_loop(loop)
-        pairs = [(from_keys, to_keys), (from_positions, to_positions)]
-        swapped = [b.select(equal, x, y) for pair in pairs for x, y in (pair, pair[::-1])]
-        return b.end_loop(digits, swapped)[2]
-
-    def digit(self, key: Value, shift: Value) -> Value:
+    def make_keys(self, row: _Row) -> Value:
+        """Fills the first buffer; gives the bits in which keys differ from the row's first."""
         b = self.b
-        low = b.binary("and", b.binary("lshr", key, shift), b.const(_DIGITS - 1, key.type))
-        return b.convert("zext", low, "i64")
+        reference = self.element_key(row, self.count(0))
+        loop = b.begin_loop(row.first, row.stop, 1, [self.count(0)])
+        key = self.element_key(row, loop.counter)
+        if self.wide:
+            self.store(key, row.words, loop.counter)
+            self.store(b.convert("trunc", loop.counter, "i32"), row.positions, loop.counter)
+        else:
+            high = b.binary("shl", key, self.count(_POSITION_BITS))
+            self.store(b.binary("or", high, loop.counter), row.words, loop.counter)
+        differing = b.binary("or", loop.values[0], b.binary("xor", key, reference))
+        return b.end_loop(loop, [differing])[0]
 
-    def count_digits(self, keys: Value, shift: Value, counts: Value) -> None:
+    # --- which digits ---
+
+    def differs(self, differing: Value, shift: Value) -> Value:
+        """Whether the digit at `shift` is one to distribute by.
+
+        In a row of equal keys the lowest is: somebody must write the order.
+        """
+        b, zero = self.b, self.count(0)
+        digit = b.binary("and", b.binary("lshr", differing, shift), self.count(_DIGITS - 1))
+        none = b.binary("and", b.compare("eq", differing, zero), b.compare("eq", shift, zero))
+        return b.binary("or", b.compare("ne", digit, zero), none)
+
+    def wanted(self, shift: Value, differing: Value) -> tuple[Value, Value]:
+        """(whether to distribute by this digit, whether none above it follows)."""
+        b = self.b
+        # Two shifts: one by all bits of a word is not defined.
+        above = b.binary("lshr", b.binary("lshr", differing, shift), self.count(DIGIT_BITS))
+        return self.differs(differing, shift), b.compare("eq", above, self.count(0))
+
+    def turn(self, shift: Value, differing: Value) -> Value:
+        """Which of the two buffers holds the words before this digit: 0 or 1."""
+        b = self.b
+        moves = self.count(0)
+        for lower in range(0, self.bits - DIGIT_BITS, DIGIT_BITS):
+            before = b.compare("slt", self.count(lower), shift)
+            moved = b.binary("and", before, self.differs(differing, self.count(lower)))
+            moves = b.binary("xor", moves, b.convert("zext", moved, "i64"))
+        return moves
+
+    def differing_of(self, tables: Value) -> Value:
+        """The differing bits of a whole row."""
+        b = self.b
+        loop = b.begin_loop(self.count(0), self.params["pieces"], 1, [self.count(0)])
+        place = b.add(b.mul(loop.counter, self.count(TABLE_WORDS)), self.count(_DIGITS))
+        return b.end_loop(loop, [b.binary("or", loop.values[0], self.load(tables, place))])[0]
+
+    # --- distribution ---
+
+    def digit(self, word: Value, shift: Value) -> Value:
+        b = self.b
+        if not self.wide:
+            shift = b.add(shift, self.count(_POSITION_BITS))
+        return b.binary("and", b.binary("lshr", word, shift), self.count(_DIGITS - 1))
+
+    def count_digits(self, row: _Row, shift: Value, turn: Value, counts: Value) -> None:
         b = self.b
         clear = b.begin_loop(self.count(0), self.count(_DIGITS), 1)
         self.store(self.count(0), counts, clear.counter)
         b.end_loop(clear)
-        loop = b.begin_loop(self.count(0), self.params["size"], 1)
-        digit = self.digit(self.load(keys, loop.counter, self.key_type), shift)
-        self.store(b.add(self.load(counts, digit, "i64"), self.count(1)), counts, digit)
+        words = self.at(row.words, b.mul(turn, self.params["size"]))
+        loop = b.begin_loop(row.first, row.stop, 1)
+        digit = self.digit(self.load(words, loop.counter), shift)
+        self.store(b.add(self.load(counts, digit), self.count(1)), counts, digit)
         b.end_loop(loop)
 
     def add_counts(self, counts: Value) -> None:
@@ -161,22 +259,57 @@ class _Sorter:
         b = self.b
         loop = b.begin_loop(self.count(0), self.count(_DIGITS), 1, [self.count(0)])
         (total,) = loop.values
-        found = self.load(counts, loop.counter, "i64")
+        found = self.load(counts, loop.counter)
         self.store(total, counts, loop.counter)
         b.end_loop(loop, [b.add(total, found)])
 
-    def write(self, start: Value, positions: Value) -> None:
+    def begin_after(self, tables: Value, piece: Value, counts: Value) -> None:
+        """The places where the digits of one piece begin, from the counts of all pieces."""
+        b = self.b
+        digits = b.begin_loop(self.count(0), self.count(_DIGITS), 1, [self.count(0)])
+        (total,) = digits.values
+        others = b.begin_loop(self.count(0), self.params["pieces"], 1, [total, total])
+        here, after = others.values
+        place = b.add(b.mul(others.counter, self.count(TABLE_WORDS)), digits.counter)
+        found = self.load(tables, place)
+        before = b.select(b.compare("slt", others.counter, piece), found, self.count(0))
+        here, after = b.end_loop(others, [b.add(here, before), b.add(after, found)])
+        self.store(here, counts, digits.counter)
+        b.end_loop(digits, [after])
+
+    def move(self, row: _Row, shift: Value, turn: Value, counts: Value, last: Value) -> None:
+        """Words go to the other buffer, or at the last digit their positions to the order."""
         b, p = self.b, self.params
-        loop = b.begin_loop(self.count(0), p["size"], 1)
-        position = b.convert("zext", self.load(positions, loop.counter, "i32"), "i64")
-        place = b.add(start, b.mul(loop.counter, p["inner"]))
-        self.store(position, self.buffers["order"], place)
-        b.end_loop(loop)
+        offset = b.mul(turn, p["size"])
+        other = b.sub(p["size"], offset)
+        words, positions = self.at(row.words, offset), self.place(row.positions, offset, "i32")
+        to_words = self.at(row.words, other)
+        to_positions = self.place(row.positions, other, "i32")
+        for condition, ends in ((b.logic_not(last), False), (last, True)):
+            loop = b.begin_loop(row.first, b.select(condition, row.stop, row.first), 1)
+            word = self.load(words, loop.counter)
+            digit = self.digit(word, shift)
+            place = self.load(counts, digit)
+            self.store(b.add(place, self.count(1)), counts, digit)
+            if ends:
+                position = b.binary("and", word, self.count((1 << _POSITION_BITS) - 1))
+                if self.wide:
+                    position = b.convert("zext", self.load(positions, loop.counter, "i32"), "i64")
+                target = b.add(row.start, b.mul(place, p["inner"]))
+                self.store(position, self.buffers["order"], target)
+            else:
+                self.store(word, to_words, place)
+                if self.wide:
+                    self.store(self.load(positions, loop.counter, "i32"), to_positions, place)
+            b.end_loop(loop)
 
 
 def sort_text(spec: SortSpec, target: Target) -> str:
     """The module of one sort."""
-    sorter = _Sorter(spec, target)
-    text = sorter.run()
-    declarations = "\n".join(sorted(sorter.b.declarations))
-    return f'target triple = "{target.triple}"\n{declarations}\n\n{text}'
+    functions, declarations = [], set()
+    for act in ("keys", "count", "move") if spec.cut else ("",):
+        sorter = _Sorter(spec, target)
+        functions.append(sorter.pieces(act) if act else sorter.whole_rows())
+        declarations |= sorter.b.declarations
+    header = f'target triple = "{target.triple}"\n' + "\n".join(sorted(declarations))
+    return header + "\n\n" + "\n".join(functions)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rushlight.engine.convolutions import windows_step
 from rushlight.engine.products import product_steps
-from rushlight.engine.sorting import sort_step
+from rushlight.engine.sorting import sort_steps
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.convolution import Windows
 from rushlight.lowering.matmul import Product
@@ -19,5 +19,5 @@ def item_steps(
     if isinstance(item, Windows):
         return [windows_step(item, program, constants)]
     if isinstance(item, Sort):
-        return [sort_step(item)]
+        return sort_steps(item, program)
     return product_steps(item, program, constants)

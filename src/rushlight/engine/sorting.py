@@ -4,25 +4,59 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rushlight.codegen.sorting import PARAMS, SortSpec, sort_text
+from rushlight.base.dtypes import int32, int64
+from rushlight.codegen.sorting import (
+    DIGIT_BITS,
+    PARAMS,
+    TABLE_WORDS,
+    SortSpec,
+    digits_of,
+    function_names,
+    has_wide_keys,
+    sort_text,
+)
 from rushlight.engine.kernels import library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.ordering import Sort
 from rushlight.runtime.host import host_target
+from rushlight.tape.program import Program
 
 # Elements that one thread sorts at least: some tens of microseconds.
 _SMALLEST_SHARE = 1 << 12
 
 
-def sort_step(sort: Sort) -> NativeStep:
-    """The step of one sort."""
+def sort_steps(sort: Sort, program: Program) -> list[NativeStep]:
+    """The steps of one sort."""
     target = host_target()
     order = "descending" if sort.descending else "ascending"
-    spec = SortSpec("", sort.dtype, sort.descending)
-    spec = replace(spec, name=f"sort_{sort.dtype}_{order}")
-    library = library_of_text(repr(spec), [spec.name], lambda: sort_text(spec, target))
-    buffers = [sort.x, sort.order, sort.keys, sort.positions]
-    numbers = {"rows": sort.rows, "groups": sort.groups, "size": sort.size, "inner": sort.inner}
-    words: list[tuple[int, int | None, bool]] = [(numbers[p], None, False) for p in PARAMS]
-    grain = max(1, _SMALLEST_SHARE * sort.groups // (sort.rows * sort.size))
-    return NativeStep(library, spec.name, buffers, set(buffers[1:]), words, sort.groups, grain)
+    spec = SortSpec("", sort.dtype, sort.descending, sort.pieces > 1)
+    name = f"sort_{sort.dtype}_{order}" + "_cut" * spec.cut
+    spec = replace(spec, name=name)
+    names = function_names(spec)
+    library = library_of_text(repr(spec), names, lambda: sort_text(spec, target))
+    both = (sort.groups, 2, sort.size)
+    shapes = [
+        (both, int64),
+        (both if has_wide_keys(sort.dtype) else (1,), int32),
+        ((sort.groups, sort.pieces, TABLE_WORDS) if spec.cut else (1,), int64),
+    ]
+    memory = [program.new_value(shape, dtype).slot for shape, dtype in shapes]
+    buffers = [sort.x, sort.order, *memory]
+    numbers = {
+        "rows": sort.rows, "groups": sort.groups, "size": sort.size, "inner": sort.inner,
+        "pieces": sort.pieces,
+    }  # fmt: skip
+    # Groups of whole rows, or pieces of rows.
+    extent = sort.groups * sort.pieces
+    grain = max(1, _SMALLEST_SHARE * extent // (sort.rows * sort.size))
+
+    def step(function: str, shift: int) -> NativeStep:
+        values = {**numbers, "digit": shift}
+        words: list[tuple[int, int | None, bool]] = [(values[p], None, False) for p in PARAMS]
+        return NativeStep(library, function, buffers, set(buffers[1:]), words, extent, grain)
+
+    if not spec.cut:
+        return [step(spec.name, 0)]
+    keys, *each_digit = names
+    shifts = range(0, DIGIT_BITS * digits_of(sort.dtype), DIGIT_BITS)
+    return [step(keys, 0), *[step(act, shift) for shift in shifts for act in each_digit]]

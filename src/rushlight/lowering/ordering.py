@@ -1,14 +1,13 @@
 """Lowerings of sorting and searching.  Level 6.
 
 Short rows are ranked: each element counts those before it, in the lanes of a vector.  Longer rows
-are sorted by digits (codegen/sorting.py).
+are sorted by digits (codegen/sorting.py), few of them in pieces that threads share.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.shapes import numel
 from rushlight.loopnest.ir import Accumulator, Cast, Const, Expr, Reduce, Stmt, Var, call
 from rushlight.lowering.alone import Maker, split_at
@@ -22,6 +21,10 @@ from rushlight.tape.program import Value
 _SHORT = 64
 # Groups of rows sorted at one time, each with memory for one row.
 _GROUPS = 16
+# So few rows are cut into pieces of at least so many elements, of which a thread sorts several in
+# the time that it takes to wake another; more pieces only lengthen the sums over their counts.
+_PIECE = 1 << 14
+_PIECES = 16
 _LONGEST = 1 << 31
 
 
@@ -33,12 +36,11 @@ class Sort:
     descending: bool
     x: int
     order: int
-    keys: int
-    positions: int
     rows: int
     groups: int
     size: int
     inner: int
+    pieces: int
 
 
 def _argsort(maker: Maker, value: Value) -> None:
@@ -50,16 +52,13 @@ def _argsort(maker: Maker, value: Value) -> None:
         return
     rows = outer * inner
     groups = min(rows, _GROUPS)
-    words = "int64" if x.dtype.itemsize == 8 else "int32"
-    keys = maker.program.new_value((groups, 2, size), dtype_by_name(words))
-    positions = maker.program.new_value((groups, 2, size), dtype_by_name("int32"))
+    pieces = 1
+    if rows <= _GROUPS:
+        pieces = min(_PIECES, max(1, size // _PIECE))
     items: list = maker.nests
     items.append(
-        Sort(
-            x.dtype.name, descending, x.slot, value.slot, keys.slot, positions.slot, rows, groups,
-            size, inner,
-        )
-    )  # fmt: skip
+        Sort(x.dtype.name, descending, x.slot, value.slot, rows, groups, size, inner, pieces)
+    )
 
 
 def _rank(maker: Maker, value: Value, x: Value, sizes, descending: bool) -> None:
