@@ -116,3 +116,21 @@ def test_threads_change_no_bit(kind, shape, arguments) -> None:
     finally:
         rl.set_num_threads(before)
     assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize(
+    "dtype, special",
+    [("float32", -np.inf), ("float32", np.nan), ("float32", 1.0), ("int64", 1.0), ("uint8", 1.0)],
+)
+def test_the_first_of_equal_maxima_is_found(dtype, special) -> None:
+    """Also where nothing is above what the search begins with, and where NaN comes twice."""
+    array = np.full((1, 2, 6, 40), special, np.float64)
+    array[0, 1, :, ::3] = 2
+    x = rl.tensor(array).to(getattr(rl, dtype))
+
+    def program():
+        lowest = x * 0 + (np.iinfo(dtype).min if dtype != "float32" else -np.inf)
+        pooled = [rl.nn.functional.max_pool2d(v, 3, 2, 1, return_indices=True) for v in (x, lowest)]
+        return [*pooled[0], *pooled[1], rl.argmax(x, 2), rl.argmin(x, 2), rl.argmax(x, 1)]
+
+    compare(program)

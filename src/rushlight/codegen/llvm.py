@@ -133,7 +133,14 @@ class _Generator(ExpressionEmitter):
         width = 1 if vector is None else vector.width
         carried: list[Value] = []
         for acc in stmt.accumulators:
-            carried += [v for _ in range(copies) for v in self.start(acc, width)]
+            first = self.start(acc, width)
+            if len(acc.names) == 2:
+                # What is no better than the start is found at the first position, if there is one.
+                some = b.compare("sgt", stop, b.const(0, "i64"))
+                first[1] = b.splat(
+                    b.select(some, b.const(0, "i64"), b.const(_LATEST, "i64")), width
+                )
+            carried += first * copies
         handle = b.begin_loop(b.const(0, "i64"), stop, 1, carried)
         self.env[stmt.var] = handle.counter
         self.body(stmt.body)
@@ -145,7 +152,7 @@ class _Generator(ExpressionEmitter):
                 held = tuple(handle.values[at : at + len(acc.names)])
                 position = b.splat(handle.counter, width)
                 new = (value, position) if len(acc.names) == 2 else (value,)
-                updated += scalar_ops.combine(b, acc.op, acc.value.dtype, held, new)
+                updated += scalar_ops.combine_next(b, acc.op, acc.value.dtype, held, new)
                 at += len(acc.names)
         results = b.end_loop(handle, updated)
         self.bind_serial(stmt, results, copies)

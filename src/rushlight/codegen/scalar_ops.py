@@ -333,3 +333,23 @@ def combine(
         return _pick_first(b, op, kind, held, new)
     names = {"sum": "add", "prod": "mul", "max": "maximum", "min": "minimum"}
     return (apply(b, names.get(op, op), kind, [held[0], new[0]]),)
+
+
+def combine_next(
+    b: Emitter, op: str, dtype: str, held: tuple[Value, ...], new: tuple[Value, ...]
+) -> tuple[Value, ...]:
+    """As combine, where the new element comes after all that are held, from position 0 on.
+
+    Among equals the held one then stays, and positions need no comparison.
+    """
+    if op not in ("argmax", "argmin"):
+        return combine(b, op, dtype, held, new)
+    (x, i), (y, j) = held, new
+    kind = kind_of(dtype)
+    if kind == "f":
+        # Better, or one of the two is NaN; a NaN that is held stays.
+        better = b.compare("ugt" if op == "argmax" else "ult", y, x)
+        take = b.binary("and", better, b.compare("ord", x, x))
+    else:
+        take = _compare(b, "gt" if op == "argmax" else "lt", y, x, kind)
+    return b.select(take, y, x), b.select(take, j, i)
