@@ -136,6 +136,30 @@ def test_a_vector_on_either_side_of_a_view(view, dense):
     )
 
 
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize("shape", [(37, 70), (600, 300), (8, 16)])
+def test_a_matrix_of_16_bit_floats_is_widened_as_it_is_read(shape, transposed, dtype):
+    rng = np.random.default_rng(4)
+    k, n = shape
+    stored = rng.standard_normal((n, k) if transposed else (k, n)).astype(np.float32)
+    matrix = rl.tensor(stored).to(getattr(rl, dtype))
+    matrix = matrix.t() if transposed else matrix
+    row = rl.tensor(rng.standard_normal((1, k)).astype(np.float32)).to(getattr(rl, dtype))
+    column = rl.tensor(rng.standard_normal((n, 1)).astype(np.float32)).to(getattr(rl, dtype))
+    for x, y in ((row, matrix), (matrix, column)):
+        expected = (x.float() @ y.float()).to(getattr(rl, dtype))
+        assert (x @ y == expected).all().item()
+
+
+@pytest.mark.parametrize("stored", ["bfloat16", "float16"])
+@pytest.mark.parametrize("reading", [ALONG_K, ALONG_ROWS])
+def test_widening_code_compiles_elsewhere(reading, stored):
+    for target in (*TARGETS, neon_target()):
+        spec = RowProductSpec("row_product", "float32", reading, stored)
+        assert len(compile_text(row_product_text(spec, target), target)) > 0
+
+
 def test_a_column_is_the_row_that_it_is_transposed():
     rng = np.random.default_rng(3)
     matrix = rl.tensor(rng.standard_normal((70, 40)).astype(np.float32))

@@ -138,6 +138,8 @@ class LastOutput(nn.Module):
 # A way to make a module, and the shape of what it takes.
 MODELS = {
     "wide linear": (lambda: nn.Sequential(nn.Linear(70, 33), nn.GELU(), nn.Linear(33, 5)), (9, 70)),
+    "one row": (lambda: nn.Sequential(nn.Linear(70, 33), nn.Tanh(), nn.Linear(33, 5)), (1, 70)),
+    "one column": (lambda: nn.Sequential(nn.Linear(90, 40), nn.Tanh(), nn.Linear(40, 1)), (9, 90)),
     "activations": (
         lambda: nn.Sequential(
             nn.Linear(20, 40), nn.SiLU(), nn.Mish(), nn.Softplus(), nn.ELU(), nn.Tanh(),

@@ -18,6 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.base.target import Target
+from rushlight.codegen import scalar_ops
 from rushlight.codegen.driver import Driver
 from rushlight.codegen.emit import Value
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
@@ -34,11 +35,15 @@ _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 @dataclass(frozen=True)
 class RowProductSpec:
-    """What the code depends on: the dtype, and whether B has unit stride along k or its rows."""
+    """What the code depends on: the dtype, and whether B has unit stride along k or its rows.
+
+    stored: the dtype of B, if that is a 16-bit float: its elements are widened as they are read.
+    """
 
     name: str
     dtype: str
     reading: str
+    stored: str = ""
 
 
 def columns_at_once(spec: RowProductSpec, target: Target) -> int:
@@ -59,6 +64,8 @@ class _Kernel(Driver):
         self.spec, self.size = spec, itemsize(spec.dtype)
         self.columns = columns_at_once(spec, target)
         self.lanes = target.lanes(self.size)
+        self.stored = spec.stored or spec.dtype
+        self.stored_type = scalar_ops.register_type(self.stored)
         self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
 
     def text(self) -> str:
@@ -72,7 +79,8 @@ class _Kernel(Driver):
         for place, name in enumerate("abc"):
             index = b.add(b.mul(batch, self.count(3)), self.count(place))
             offset = b.load(b.pointer_offset(buffers["offsets"], index, "i64"), "i64", 1, 8)
-            bases.append(self.at(buffers[name], offset))
+            at = self.b_at if name == "b" else self.at
+            bases.append(at(buffers[name], offset))
         if self.spec.reading == ALONG_ROWS:
             blocks = b.binary("udiv", b.sub(stop, start), self.count(self.columns))
             edge = b.add(start, b.mul(blocks, self.count(self.columns)))
@@ -87,7 +95,7 @@ class _Kernel(Driver):
         """A loop over columns; `emit` gets A, the columns of B and C, and how many are left."""
         b = self.b
         loop = b.begin_loop(start, end, step)
-        first = self.at(bases[1], b.mul(loop.counter, self.params["b_column"]))
+        first = self.b_at(bases[1], b.mul(loop.counter, self.params["b_column"]))
         target = self.at(bases[2], loop.counter)
         emit(bases[0], first, target, b.sub(stop, loop.counter))
         b.end_loop(loop)
@@ -99,7 +107,7 @@ class _Kernel(Driver):
         b, p = self.b, self.params
         last = b.sub(left, self.count(1))
         lines = [
-            self.at(first, b.mul(self.minimum(self.count(i), last), p["b_column"]))
+            self.b_at(first, b.mul(self.minimum(self.count(i), last), p["b_column"]))
             for i in range(self.columns)
         ]
         main = b.binary("and", p["k"], self.count(-PARTIALS))
@@ -121,7 +129,7 @@ class _Kernel(Driver):
         """PARTIALS steps of k.  Masked steps add 0 * 0 to sums that are never -0: nothing."""
         factor = self.vector(self.at(x, at), PARTIALS, mask)
         return [
-            self.b.fma(factor, self.vector(self.at(line, at), PARTIALS, mask), s)
+            self.b.fma(factor, self.b_vector(self.b_at(line, at), PARTIALS, mask), s)
             for line, s in zip(lines, sums)
         ]
 
@@ -129,6 +137,19 @@ class _Kernel(Driver):
         if mask is None:
             return self.b.load(pointer, self.type, lanes, self.size)
         return self.b.masked_load(pointer, self.type, mask, self.size)
+
+    def b_at(self, pointer: Value, offset: Value) -> Value:
+        """The address so many elements of B further."""
+        return self.b.pointer_offset(pointer, offset, self.stored_type)
+
+    def b_vector(self, pointer: Value, lanes: int, mask: Value | None = None) -> Value:
+        """Elements of B in the dtype of arithmetic."""
+        b, type_, size = self.b, self.stored_type, itemsize(self.stored)
+        if mask is None:
+            loaded = b.load(pointer, type_, lanes, size)
+        else:
+            loaded = b.masked_load(pointer, type_, mask, size)
+        return scalar_ops.cast(b, loaded, self.stored, self.spec.dtype)
 
     # --- B runs along its rows ---
 
@@ -145,9 +166,9 @@ class _Kernel(Driver):
         sums = [b.const(0.0, self.type, self.lanes)] * vectors
         loop = b.begin_loop(partial.counter, p["k"], PARTIALS, sums)
         factor = b.splat(b.load(self.at(x, loop.counter), self.type, 1, self.size), self.lanes)
-        row = self.at(first, b.mul(loop.counter, p["b_row"]))
+        row = self.b_at(first, b.mul(loop.counter, p["b_row"]))
         updated = [
-            b.fma(factor, self.vector(self.at(row, self.count(v * self.lanes)), self.lanes), s)
+            b.fma(factor, self.b_vector(self.b_at(row, self.count(v * self.lanes)), self.lanes), s)
             for v, s in enumerate(loop.values)
         ]
         place = self.at(kept, b.mul(partial.counter, self.count(self.columns)))
@@ -186,7 +207,7 @@ class _Kernel(Driver):
                 step = b.select(counts, step, self.count(0))
             k = b.add(at, step)
             factor = b.splat(b.load(self.at(x, k), self.type, 1, self.size), self.lanes)
-            row = self.vector(self.at(first, b.mul(k, p["b_row"])), self.lanes, mask)
+            row = self.b_vector(self.b_at(first, b.mul(k, p["b_row"])), self.lanes, mask)
             new = b.fma(factor, row, held)
             updated.append(new if counts is None else b.select(counts, new, held))
         return updated

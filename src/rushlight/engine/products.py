@@ -138,7 +138,8 @@ def _row_step(product: Product, program: Program, constants: dict) -> NativeStep
         product = product.transposed()
     n, k, batches = product.n, product.k, len(product.offsets)
     reading = ALONG_K if product.b_strides[0] == 1 else ALONG_ROWS
-    spec = RowProductSpec(f"row_product_{product.dtype}_{reading}", product.dtype, reading)
+    name = f"row_product_{product.stored or product.dtype}_{reading}"
+    spec = RowProductSpec(name, product.dtype, reading, product.stored)
     library = library_of_text(repr(spec), [spec.name], lambda: row_product_text(spec, target))
     work = batches * n * k * _ROWS_OF_READING
     tile = choose_row_tile(n, min(_ROW_TILES, work // _SMALLEST_SHARE) // batches, spec, target)

@@ -12,7 +12,10 @@ from rushlight.tape.program import Program, Value
 
 @dataclass(frozen=True)
 class Product:
-    """C[i] = A[i] @ B[i] for each batch i; strides and offsets in elements."""
+    """C[i] = A[i] @ B[i] for each batch i; strides and offsets in elements.
+
+    stored: the dtype of the matrix that a vector is multiplied by, if it is not `dtype`.
+    """
 
     dtype: str
     a: int
@@ -24,6 +27,7 @@ class Product:
     a_strides: tuple[int, int]
     b_strides: tuple[int, int]
     offsets: tuple[tuple[int, int, int], ...]
+    stored: str = ""
 
     @property
     def is_vector(self) -> bool:
@@ -35,7 +39,7 @@ class Product:
         offsets = tuple((b, a, c) for a, b, c in self.offsets)
         return Product(
             self.dtype, self.b, self.a, self.c, self.n, self.m, self.k,
-            self.b_strides[::-1], self.a_strides[::-1], offsets,
+            self.b_strides[::-1], self.a_strides[::-1], offsets, self.stored,
         )  # fmt: skip
 
 
@@ -74,7 +78,17 @@ def _has_unit_stride(operand: StridedOperand) -> bool:
     return 1 in operand.strides[-2:]
 
 
-def product_of(value: Value, x: StridedOperand, y: StridedOperand, target: Value) -> Product:
+def matrix_of(value: Value) -> int | None:
+    """Which operand is the matrix that a vector is multiplied by; None for a product of two."""
+    m, n = value.shape[-2:]
+    if m == 1:
+        return 1
+    return 0 if n == 1 else None
+
+
+def product_of(
+    value: Value, x: StridedOperand, y: StridedOperand, target: Value, stored: str = ""
+) -> Product:
     """The request for one matmul of the operands as they lie, into `target`."""
     transpose_x, transpose_y = value.params
     m, n = value.shape[-2:]
@@ -85,7 +99,7 @@ def product_of(value: Value, x: StridedOperand, y: StridedOperand, target: Value
     )
     return Product(
         target.dtype.name, x.slot, y.slot, target.slot, m, n, k,
-        _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets,
+        _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets, stored,
     )  # fmt: skip
 
 

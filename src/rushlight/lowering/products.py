@@ -1,7 +1,7 @@
 """Contractions computed by the GEMM's cores: which, what they read, what runs in order.
 
 16-bit floats are widened into memory of their own, multiplied and added in float32, and rounded
-once.  Level 6.
+once; a matrix that a vector is multiplied by is widened as it is read.  Level 6.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from rushlight.lowering.convolution import (
     convolution_operands,
     is_convolution,
 )
-from rushlight.lowering.matmul import matmul_operands, product_of
+from rushlight.lowering.matmul import matmul_operands, matrix_of, product_of
 from rushlight.lowering.windows import is_single
 from rushlight.schedule.views import StridedOperand
 from rushlight.tape.program import Program, Value
@@ -43,14 +43,19 @@ def product_items(value: Value, program: Program, checks: Checks) -> list:
     """Nests, Products and Windows in the order in which they run."""
     maker = Maker(program, checks)
     items: list = maker.nests
-    x, y = (_widened(operand, maker) for operand in product_operands(value, program))
+    read = None if is_convolution(value) else matrix_of(value)
+    x, y = (
+        operand if place == read else _widened(operand, maker)
+        for place, operand in enumerate(product_operands(value, program))
+    )
     target = maker.temporary(value)
     if target.dtype is value.dtype:
         target = value
     if is_convolution(value):
         convolution_items(value, maker, x, y, target)
     else:
-        items.append(product_of(value, x, y, target))
+        stored = value.dtype.name if read is not None and target is not value else ""
+        items.append(product_of(value, x, y, target, stored))
     if target is not value:
         maker.copy(target, value)
     return items
