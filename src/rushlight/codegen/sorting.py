@@ -2,18 +2,20 @@
 
 Elements become unsigned keys of the same order (NaN is the largest, both zeros are equal), and
 keys with their positions are distributed by 8 bits at a time, from the lowest.  Digits that are
-equal in a whole row cost nothing; the last one that is not writes the order.  Keys of up to 32
-bits share a word with their position, so that each element is moved by one store.
+equal in a whole row cost nothing; the last one that is not writes the order.  A word holds 32 bits
+of a key and the position, so that each element is moved by one store; of longer keys the upper half
+takes the place of the lower one when that has been sorted by.
 
 Many rows are shared out whole: ``<name>``.  Few long ones are cut into pieces, and each act is a
-kernel over the pieces of all rows: ``<name>_keys``, and for each digit ``<name>_count`` and
-``<name>_move``, where a piece begins to write after the equal digits of the pieces before it.  The
-order is the same, since there is only one that is stable.  Level 7.
+kernel over the pieces of all rows: ``<name>_keys``, for each digit ``<name>_count`` and
+``<name>_move``, where a piece begins to write after the equal digits of the pieces before it, and
+between the halves of keys ``<name>_upper``.  The order is the same, since there is only one that is
+stable.  Level 7.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
 from rushlight.codegen.driver import Driver
@@ -21,15 +23,17 @@ from rushlight.codegen.emit import Value, bits_of
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.loopnest.ir import itemsize, kind_of
 
-# Of each group of rows, or of each row that is cut: two buffers of words for one row, as many of
-# positions if keys are wide, and a table of TABLE_WORDS words for each piece.
-BUFFERS = ("x", "order", "words", "positions", "tables")
+# Of each group of rows, or of each row that is cut: two buffers of words for one row, and a table
+# of TABLE_WORDS words for each piece.
+BUFFERS = ("x", "order", "words", "tables")
 PARAMS = ("rows", "groups", "size", "inner", "pieces", "digit")
 DIGIT_BITS = 8
 _DIGITS = 1 << DIGIT_BITS
 # The counts of a piece's digits, and the bits in which its keys differ from the row's first.
 TABLE_WORDS = _DIGITS + 1
-_POSITION_BITS = 32
+# The lower half of a word is the position, the upper one a part of the key.
+HALF_BITS = 32
+_POSITION = (1 << HALF_BITS) - 1
 # dtype name -> bits of an infinite float
 _INFINITY = {
     "float16": 0x7C00, "bfloat16": 0x7F80, "float32": 0x7F800000, "float64": 0x7FF << 52,
@@ -46,11 +50,6 @@ class SortSpec:
     cut: bool
 
 
-def has_wide_keys(dtype: str) -> bool:
-    """Whether keys leave no room for the position in their word."""
-    return itemsize(dtype) == 8
-
-
 def digits_of(dtype: str) -> int:
     """How many digits a key has."""
     return itemsize(dtype) * 8 // DIGIT_BITS
@@ -60,7 +59,14 @@ def function_names(spec: SortSpec) -> list[str]:
     """The kernels of a sort's module."""
     if not spec.cut:
         return [spec.name]
-    return [f"{spec.name}_{act}" for act in ("keys", "count", "move")]
+    return [f"{spec.name}_{act}" for act in _acts(spec)]
+
+
+def _acts(spec: SortSpec) -> tuple[str, ...]:
+    if not spec.cut:
+        return ("",)
+    acts = ("keys", "count", "move")
+    return (*acts, "upper") if digits_of(spec.dtype) * DIGIT_BITS > HALF_BITS else acts
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,6 @@ class _Row:
 
     start: Value
     words: Value
-    positions: Value
     first: Value
     stop: Value
 
@@ -80,7 +85,6 @@ class _Sorter(Driver):
         self.spec = spec
         self.bits = 8 * itemsize(spec.dtype)
         self.memory_type = f"i{self.bits}"
-        self.wide = has_wide_keys(spec.dtype)
         self.buffers = {name: self.word("buffers", i, "ptr") for i, name in enumerate(BUFFERS)}
         self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
 
@@ -108,9 +112,12 @@ class _Sorter(Driver):
         differing = self.make_keys(row)
         digits = b.begin_loop(self.count(0), self.count(self.bits), DIGIT_BITS, [self.count(0)])
         shift, (turn,) = digits.counter, digits.values
+        if self.bits > HALF_BITS:
+            halfway = b.compare("eq", shift, self.count(HALF_BITS))
+            upper = b.binary("and", halfway, self.differs_above(differing))
+            self.take_upper(self.only_if(upper, row), turn)
         counted, last = self.wanted(shift, differing)
-        part = _Row(row.start, row.words, row.positions, row.first,
-                    b.select(counted, row.stop, row.first))  # fmt: skip
+        part = self.only_if(counted, row)
         self.count_digits(part, shift, turn, counts)
         self.add_counts(counts)
         self.move(part, shift, turn, counts, last)
@@ -140,13 +147,13 @@ class _Sorter(Driver):
             differing = self.differing_of(tables)
             counted, last = self.wanted(shift, differing)
             turn = self.turn(shift, differing)
-            part = _Row(row.start, row.words, row.positions, row.first,
-                        b.select(counted, row.stop, row.first))  # fmt: skip
-            if counts is None:
-                self.count_digits(part, shift, turn, table)
+            if act == "upper":
+                self.take_upper(self.only_if(self.differs_above(differing), row), turn)
+            elif counts is None:
+                self.count_digits(self.only_if(counted, row), shift, turn, table)
             else:
                 self.begin_after(tables, piece, counts)
-                self.move(part, shift, turn, counts, last)
+                self.move(self.only_if(counted, row), shift, turn, counts, last)
         b.end_loop(loop)
         return b.function(f"{self.spec.name}_{act}", KERNEL_ARGUMENTS)
 
@@ -159,8 +166,11 @@ class _Sorter(Driver):
             b.mul(b.mul(outer, p["inner"]), p["size"]), b.binary("urem", number, p["inner"])
         )
         twice = b.mul(b.mul(memory, self.count(2)), p["size"])
-        words = self.at(self.buffers["words"], twice)
-        return _Row(start, words, self.place(self.buffers["positions"], twice, "i32"), first, stop)
+        return _Row(start, self.at(self.buffers["words"], twice), first, stop)
+
+    def only_if(self, condition: Value, row: _Row) -> _Row:
+        """The row, or nothing of it."""
+        return replace(row, stop=self.b.select(condition, row.stop, row.first))
 
     # --- keys ---
 
@@ -190,14 +200,21 @@ class _Sorter(Driver):
         reference = self.element_key(row, self.count(0))
         loop = b.begin_loop(row.first, row.stop, 1, [self.count(0)])
         key = self.element_key(row, loop.counter)
-        if self.wide:
-            self.store(key, row.words, loop.counter)
-            self.store(b.convert("trunc", loop.counter, "i32"), row.positions, loop.counter)
-        else:
-            high = b.binary("shl", key, self.count(_POSITION_BITS))
-            self.store(b.binary("or", high, loop.counter), row.words, loop.counter)
+        # The upper half of a long key is lost here, and computed again.
+        high = b.binary("shl", key, self.count(HALF_BITS))
+        self.store(b.binary("or", high, loop.counter), row.words, loop.counter)
         differing = b.binary("or", loop.values[0], b.binary("xor", key, reference))
         return b.end_loop(loop, [differing])[0]
+
+    def take_upper(self, row: _Row, turn: Value) -> None:
+        """The upper halves of the keys instead of the lower ones, which have been sorted by."""
+        b = self.b
+        words = self.at(row.words, b.mul(turn, self.params["size"]))
+        loop = b.begin_loop(row.first, row.stop, 1)
+        position = b.binary("and", self.load(words, loop.counter), self.count(_POSITION))
+        upper = b.binary("and", self.element_key(row, position), self.count(~_POSITION))
+        self.store(b.binary("or", upper, position), words, loop.counter)
+        b.end_loop(loop)
 
     # --- which digits ---
 
@@ -217,6 +234,11 @@ class _Sorter(Driver):
         # Two shifts: one by all bits of a word is not defined.
         above = b.binary("lshr", b.binary("lshr", differing, shift), self.count(DIGIT_BITS))
         return self.differs(differing, shift), b.compare("eq", above, self.count(0))
+
+    def differs_above(self, differing: Value) -> Value:
+        """Whether the upper halves of keys differ."""
+        upper = self.b.binary("lshr", differing, self.count(HALF_BITS))
+        return self.b.compare("ne", upper, self.count(0))
 
     def turn(self, shift: Value, differing: Value) -> Value:
         """Which of the two buffers holds the words before this digit: 0 or 1."""
@@ -239,9 +261,9 @@ class _Sorter(Driver):
 
     def digit(self, word: Value, shift: Value) -> Value:
         b = self.b
-        if not self.wide:
-            shift = b.add(shift, self.count(_POSITION_BITS))
-        return b.binary("and", b.binary("lshr", word, shift), self.count(_DIGITS - 1))
+        within = b.binary("and", shift, self.count(HALF_BITS - 1))
+        above = b.binary("lshr", word, b.add(within, self.count(HALF_BITS)))
+        return b.binary("and", above, self.count(_DIGITS - 1))
 
     def count_digits(self, row: _Row, shift: Value, turn: Value, counts: Value) -> None:
         b = self.b
@@ -281,10 +303,8 @@ class _Sorter(Driver):
         """Words go to the other buffer, or at the last digit their positions to the order."""
         b, p = self.b, self.params
         offset = b.mul(turn, p["size"])
-        other = b.sub(p["size"], offset)
-        words, positions = self.at(row.words, offset), self.place(row.positions, offset, "i32")
-        to_words = self.at(row.words, other)
-        to_positions = self.place(row.positions, other, "i32")
+        words = self.at(row.words, offset)
+        to_words = self.at(row.words, b.sub(p["size"], offset))
         for condition, ends in ((b.logic_not(last), False), (last, True)):
             loop = b.begin_loop(row.first, b.select(condition, row.stop, row.first), 1)
             word = self.load(words, loop.counter)
@@ -292,22 +312,18 @@ class _Sorter(Driver):
             place = self.load(counts, digit)
             self.store(b.add(place, self.count(1)), counts, digit)
             if ends:
-                position = b.binary("and", word, self.count((1 << _POSITION_BITS) - 1))
-                if self.wide:
-                    position = b.convert("zext", self.load(positions, loop.counter, "i32"), "i64")
                 target = b.add(row.start, b.mul(place, p["inner"]))
+                position = b.binary("and", word, self.count(_POSITION))
                 self.store(position, self.buffers["order"], target)
             else:
                 self.store(word, to_words, place)
-                if self.wide:
-                    self.store(self.load(positions, loop.counter, "i32"), to_positions, place)
             b.end_loop(loop)
 
 
 def sort_text(spec: SortSpec, target: Target) -> str:
     """The module of one sort."""
     functions, declarations = [], set()
-    for act in ("keys", "count", "move") if spec.cut else ("",):
+    for act in _acts(spec):
         sorter = _Sorter(spec, target)
         functions.append(sorter.pieces(act) if act else sorter.whole_rows())
         declarations |= sorter.b.declarations

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from rushlight.base.dtypes import int32, int64
+from rushlight.base.dtypes import int64
 from rushlight.codegen.sorting import (
     DIGIT_BITS,
+    HALF_BITS,
     PARAMS,
     TABLE_WORDS,
     SortSpec,
     digits_of,
     function_names,
-    has_wide_keys,
     sort_text,
 )
 from rushlight.engine.kernels import library_of_text
@@ -34,13 +34,9 @@ def sort_steps(sort: Sort, program: Program) -> list[NativeStep]:
     spec = replace(spec, name=name)
     names = function_names(spec)
     library = library_of_text(repr(spec), names, lambda: sort_text(spec, target))
-    both = (sort.groups, 2, sort.size)
-    shapes = [
-        (both, int64),
-        (both if has_wide_keys(sort.dtype) else (1,), int32),
-        ((sort.groups, sort.pieces, TABLE_WORDS) if spec.cut else (1,), int64),
-    ]
-    memory = [program.new_value(shape, dtype).slot for shape, dtype in shapes]
+    tables = (sort.groups, sort.pieces, TABLE_WORDS) if spec.cut else (1,)
+    shapes = ((sort.groups, 2, sort.size), tables)
+    memory = [program.new_value(shape, int64).slot for shape in shapes]
     buffers = [sort.x, sort.order, *memory]
     numbers = {
         "rows": sort.rows, "groups": sort.groups, "size": sort.size, "inner": sort.inner,
@@ -57,6 +53,10 @@ def sort_steps(sort: Sort, program: Program) -> list[NativeStep]:
 
     if not spec.cut:
         return [step(spec.name, 0)]
-    keys, *each_digit = names
-    shifts = range(0, DIGIT_BITS * digits_of(sort.dtype), DIGIT_BITS)
-    return [step(keys, 0), *[step(act, shift) for shift in shifts for act in each_digit]]
+    keys, count, move, *upper = names
+    steps = [step(keys, 0)]
+    for shift in range(0, DIGIT_BITS * digits_of(sort.dtype), DIGIT_BITS):
+        if shift == HALF_BITS:
+            steps += [step(name, shift) for name in upper]
+        steps += [step(count, shift), step(move, shift)]
+    return steps
