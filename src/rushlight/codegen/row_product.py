@@ -175,10 +175,13 @@ class _Kernel(Driver):
         for v, total in enumerate(b.end_loop(loop, updated)):
             b.store(total, self.at(place, self.count(v * self.lanes)), self.size)
         b.end_loop(partial)
-        for v in range(vectors):
-            places = [self.count(i * self.columns + v * self.lanes) for i in range(PARTIALS)]
-            total = self.added([self.vector(self.at(kept, at), self.lanes) for at in places])
-            b.store(total, self.at(target, self.count(v * self.lanes)), self.size)
+        loop = b.begin_loop(self.count(0), self.count(self.columns), self.lanes)
+        partials = [
+            self.vector(self.at(kept, self.count(i * self.columns), loop.counter), self.lanes)
+            for i in range(PARTIALS)
+        ]
+        b.store(self.added(partials), self.at(target, loop.counter), self.size)
+        b.end_loop(loop)
 
     def edge(self, x: Value, first: Value, target: Value, left: Value) -> None:
         """At most one vector of columns, with PARTIALS rows at a time."""
