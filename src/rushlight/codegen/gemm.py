@@ -4,7 +4,8 @@ C[batch] = A[batch] @ B[batch], row-major C, any strides of A and B.  Two kernel
 signature: ``<name>_pack`` copies B into panels, in parallel over panels; ``<name>`` computes, in
 parallel over tiles of C.  A is read where it lies: packing it too was measured and gains nothing
 (201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512) for 2.5 times the code.
-Whether B is packed changes speed only.
+Whether B is packed changes speed only.  A product of one row or column has a kernel of its own
+(row_product.py).
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
 the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest
