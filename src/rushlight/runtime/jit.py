@@ -13,7 +13,7 @@ import functools
 import itertools
 import weakref
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import llvmlite.binding as llvm
@@ -116,8 +116,13 @@ class Library:
 
     origin: Any = None
 
-    def __init__(self, object_code: bytes, names: Sequence[str]) -> None:
+    def __init__(
+        self, object_code: bytes, names: Sequence[str], imports: Mapping[str, int] | None = None
+    ) -> None:
+        """imports: addresses of what the code calls, beyond what the process exports."""
         builder = llvm.JITLibraryBuilder().add_object_img(object_code).add_current_process()
+        for name, address in (imports or {}).items():
+            builder.import_symbol(name, address)
         for name in names:
             builder.export_symbol(name)
         with _llvm_lock:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import local
@@ -24,6 +25,7 @@ _new_grad = GradNode.__new__
 SAVE_FIRST, SAVE_SECOND, SAVE_OUT = 1, 2, 4
 
 
+@hot
 def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
     """Record a primitive of one operand."""
     tape = local.tape
@@ -31,12 +33,13 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
     if storage is not None and storage.stamp != x._seen:
         refresh(x)
     nx = x._node
-    sx = nx.address - tape.base
+    base: int = tape.base
+    sx: int = nx.address - base
     if not 0 <= sx < SEGMENT_RANGE:
         sx = tape.leaf(nx)
-    key = (primitive, sx, params)
     step = tape.step.next
-    if step.key != key:
+    if step.key != (primitive, sx, params):
+        key = (primitive, sx, params)
         step = tape.miss(primitive, (nx,), key, params, reads_pending_leaf(tape, (x,)))
         if step is None:
             return apply1(primitive, x, params)
@@ -49,7 +52,7 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
     node.value = None
     node.home = None
     nodes = tape.nodes
-    node.address = tape.base + len(nodes)
+    node.address = base + len(nodes)
     nodes.append(node)
     out = _new_tensor(Tensor)
     out._node = node
@@ -76,6 +79,7 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
     return out
 
 
+@hot
 def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Tensor:
     """Record a primitive of two operands."""
     tape = local.tape
@@ -87,16 +91,16 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
         refresh(y)
     nx = x._node
     ny = y._node
-    base = tape.base
-    sx = nx.address - base
+    base: int = tape.base
+    sx: int = nx.address - base
     if not 0 <= sx < SEGMENT_RANGE:
         sx = tape.leaf(nx)
-    sy = ny.address - base
+    sy: int = ny.address - base
     if not 0 <= sy < SEGMENT_RANGE:
         sy = tape.leaf(ny)
-    key = (primitive, sx, sy, params)
     step = tape.step.next
-    if step.key != key:
+    if step.key != (primitive, sx, sy, params):
+        key = (primitive, sx, sy, params)
         step = tape.miss(primitive, (nx, ny), key, params, reads_pending_leaf(tape, (x, y)))
         if step is None:
             return apply2(primitive, x, y, params)
@@ -146,6 +150,7 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
     return out
 
 
+@hot
 def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = False) -> Tensor:
     """Record `x op number`, or `number op x`; the number takes x's dtype, and is no tensor."""
     tape = local.tape
@@ -154,19 +159,19 @@ def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = Fals
         refresh(x)
     nx = x._node
     ny = scalar_node(number, nx.dtype)
-    base = tape.base
+    base: int = tape.base
     # The leaves in the order of the operands, as `apply2` puts them on the tape.
     if reflected:
         nx, ny = ny, nx
-    sx = nx.address - base
+    sx: int = nx.address - base
     if not 0 <= sx < SEGMENT_RANGE:
         sx = tape.leaf(nx)
-    sy = ny.address - base
+    sy: int = ny.address - base
     if not 0 <= sy < SEGMENT_RANGE:
         sy = tape.leaf(ny)
-    key = (primitive, sx, sy, ())
     step = tape.step.next
-    if step.key != key:
+    if step.key != (primitive, sx, sy, ()):
+        key = (primitive, sx, sy, ())
         step = tape.miss(primitive, (nx, ny), key, (), reads_pending_leaf(tape, (x,)))
         if step is None:
             return apply_number(primitive, x, number, reflected)

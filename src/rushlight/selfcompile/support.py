@@ -1,0 +1,463 @@
+"""Functions that the text of every module begins with.
+
+What many places of a function need is written once, as a function of the module: a call costs a
+nanosecond, and the text of the same instructions everywhere would take seconds to compile.
+Level 9.
+"""
+
+from __future__ import annotations
+
+from rushlight.selfcompile.layout import ObjectLayout, SlotTable
+
+# What the text calls of the interpreter, and the LLVM types.
+C_INTERFACE = {
+    "PyObject_GetAttr": "ptr (ptr, ptr)",
+    "PyObject_SetAttr": "i32 (ptr, ptr, ptr)",
+    "PyObject_GetItem": "ptr (ptr, ptr)",
+    "PyObject_SetItem": "i32 (ptr, ptr, ptr)",
+    "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)",
+    "PyObject_VectorcallMethod": "ptr (ptr, ptr, i64, ptr)",
+    "PyObject_Call": "ptr (ptr, ptr, ptr)",
+    "PyObject_RichCompare": "ptr (ptr, ptr, i32)",
+    "PyObject_IsTrue": "i32 (ptr)",
+    "PyObject_IsInstance": "i32 (ptr, ptr)",
+    "PyObject_Size": "i64 (ptr)",
+    "PyObject_GetIter": "ptr (ptr)",
+    "PyObject_Format": "ptr (ptr, ptr)",
+    "PyObject_Repr": "ptr (ptr)",
+    "PyIter_Next": "ptr (ptr)",
+    "PySequence_Contains": "i32 (ptr, ptr)",
+    "PySequence_Tuple": "ptr (ptr)",
+    "PySequence_Concat": "ptr (ptr, ptr)",
+    "PyTuple_New": "ptr (i64)",
+    "PyList_New": "ptr (i64)",
+    "PyList_Append": "i32 (ptr, ptr)",
+    "PyList_AsTuple": "ptr (ptr)",
+    "PyDict_New": "ptr ()",
+    "PyUnicode_Concat": "ptr (ptr, ptr)",
+    "PySlice_New": "ptr (ptr, ptr, ptr)",
+    "PyNumber_Add": "ptr (ptr, ptr)",
+    "PyNumber_Subtract": "ptr (ptr, ptr)",
+    "PyNumber_Multiply": "ptr (ptr, ptr)",
+    "PyNumber_TrueDivide": "ptr (ptr, ptr)",
+    "PyNumber_FloorDivide": "ptr (ptr, ptr)",
+    "PyNumber_Remainder": "ptr (ptr, ptr)",
+    "PyNumber_And": "ptr (ptr, ptr)",
+    "PyNumber_Or": "ptr (ptr, ptr)",
+    "PyNumber_Negative": "ptr (ptr)",
+    "PyNumber_Invert": "ptr (ptr)",
+    "PyNumber_InPlaceAdd": "ptr (ptr, ptr)",
+    "PyNumber_InPlaceSubtract": "ptr (ptr, ptr)",
+    "PyNumber_InPlaceMultiply": "ptr (ptr, ptr)",
+    "PyNumber_InPlaceOr": "ptr (ptr, ptr)",
+    "PyLong_AsLongLong": "i64 (ptr)",
+    "PyLong_AsLongLongAndOverflow": "i64 (ptr, ptr)",
+    "PyLong_FromLongLong": "ptr (i64)",
+    "PyErr_Occurred": "ptr ()",
+    "PyErr_SetNone": "void (ptr)",
+    "PyErr_SetObject": "void (ptr, ptr)",
+    "PyErr_ExceptionMatches": "i32 (ptr)",
+    "PyErr_Clear": "void ()",
+    "PyErr_Fetch": "void (ptr, ptr, ptr)",
+    "PyErr_Restore": "void (ptr, ptr, ptr)",
+    "Py_IncRef": "void (ptr)",
+    "Py_DecRef": "void (ptr)",
+    "_Py_Dealloc": "void (ptr)",
+}
+# `object.__new__` in C: (class, arguments, keywords).
+OBJECT_NEW = "rushlight_object_new"
+# The module's own table of objects that its functions share, filled when it is loaded.
+SHARED = "shared"
+# Places in that table before those of the known classes.
+TRUE, FALSE, TUPLE, LIST, INT, STR = range(6)
+_BUILTINS = 6
+
+
+def shared_objects(slots: SlotTable) -> list[object]:
+    """What belongs into the table of a module, apart from names of attributes."""
+    return [True, False, tuple, list, int, str, *slots.classes]
+
+
+class Support:
+    """The functions that a module's text uses; `text` gives their definitions.
+
+    plain_counts: whether the interpreter counts every object's references by adding and
+        subtracting 1; else its own functions do it.
+    names: names of attributes, which follow the shared objects in the module's table.
+    """
+
+    def __init__(self, layout: ObjectLayout, slots: SlotTable, plain_counts: bool) -> None:
+        self.layout = layout
+        self.slots = slots
+        self.plain_counts = plain_counts
+        self.names: list[str] = []
+        self._places = {cls: _BUILTINS + i for i, cls in enumerate(slots.classes)}
+        self._made: dict[str, str] = {}
+
+    def _name_place(self, name: str) -> int:
+        if name not in self.names:
+            self.names.append(name)
+        return _BUILTINS + len(self.slots.classes) + self.names.index(name)
+
+    def reader(self, name: str, held: bool) -> str:
+        """A function that gives an attribute: a reference for the caller, or, not held, an object
+        that the owner keeps, or a list in the cell that is the second argument.  Null: an error."""
+        function = f"take_{name}" if held else f"see_{name}"
+        if function not in self._made:
+            self._made[function] = ""
+            self._made[function] = self._reader_text(function, name, held)
+        return function
+
+    def _reader_text(self, function: str, name: str, held: bool) -> str:
+        arguments = "ptr %object" if held else "ptr %object, ptr %stash"
+        lines = [f"define internal ptr @{function}({arguments}) {{", *self._class_of_object()]
+        for number, (cls, offset) in enumerate(self.slots.slots[name]):
+            lines += self._if_class(number, cls)
+            lines += [
+                f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
+                f"  %v{number} = load ptr, ptr %p{number}",
+                f"  %n{number} = icmp eq ptr %v{number}, null",
+                f"  br i1 %n{number}, label %slow, label %found{number}",
+                f"found{number}:",
+            ]
+            if held:
+                lines.append(f"  call void @retain(ptr %v{number})")
+            lines += [f"  ret ptr %v{number}", f"other{number}:"]
+        lines += [
+            "  br label %slow",
+            "slow:",
+            *self._load_shared("%name", self._name_place(name)),
+            "  %found = call ptr @PyObject_GetAttr(ptr %object, ptr %name)",
+        ]
+        if held:
+            lines += ["  ret ptr %found", "}"]
+        else:
+            lines += ["  %kept = call ptr @stash(ptr %stash, ptr %found)", "  ret ptr %kept", "}"]
+        return "\n".join(lines)
+
+    def writer(self, name: str) -> str:
+        """A function that sets an attribute of a known class and takes the reference; i32, negative
+        for an error."""
+        function = f"set_{name}"
+        if function not in self._made:
+            self._made[function] = self._writer_text(function, name)
+        return function
+
+    def _writer_text(self, function: str, name: str) -> str:
+        head = f"define internal i32 @{function}(ptr %object, ptr %value) {{"
+        lines = [head, *self._class_of_object()]
+        for number, (cls, offset) in enumerate(self.slots.slots[name]):
+            lines += self._if_class(number, cls)
+            lines += [
+                f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
+                f"  %v{number} = load ptr, ptr %p{number}",
+                f"  store ptr %value, ptr %p{number}",
+                f"  call void @release_any(ptr %v{number})",
+                "  ret i32 0",
+                f"other{number}:",
+            ]
+        lines += [
+            *self._load_shared("%name", self._name_place(name)),
+            "  %status = call i32 @PyObject_SetAttr(ptr %object, ptr %name, ptr %value)",
+            "  call void @release(ptr %value)",
+            "  ret i32 %status",
+            "}",
+        ]
+        return "\n".join(lines)
+
+    def _class_of_object(self) -> list[str]:
+        return [
+            f"  %class_at = getelementptr i8, ptr %object, i64 {self.layout.type}",
+            "  %class = load ptr, ptr %class_at",
+        ]
+
+    def _if_class(self, number: int, cls: type) -> list[str]:
+        return [
+            *self._load_shared(f"%c{number}", self._places[cls]),
+            f"  %is{number} = icmp eq ptr %class, %c{number}",
+            f"  br i1 %is{number}, label %there{number}, label %other{number}",
+            f"there{number}:",
+        ]
+
+    @staticmethod
+    def _load_shared(name: str, place: int) -> list[str]:
+        at = f"getelementptr (ptr, ptr @{SHARED}, i64 {place})"
+        return [f"  {name} = load ptr, ptr {at}"]
+
+    # ---- the text ----------------------------------------------------------------------------
+
+    def text(self) -> str:
+        """Declarations and definitions."""
+        # First, since it may need more names.
+        lists = self._lists()
+        lines = []
+        for name, kind in C_INTERFACE.items():
+            result, _, rest = kind.partition(" ")
+            lines.append(f"declare {result} @{name}{rest}")
+        lines.append(f"declare ptr @{OBJECT_NEW}(ptr, ptr, ptr)")
+        count = _BUILTINS + len(self.slots.classes) + len(self.names)
+        lines.append(f"@{SHARED} = global [{count} x ptr] zeroinitializer")
+        made = self._made.values()
+        return "\n".join([*lines, self._counting(), _STASH, lists, self._comparing(), *made])
+
+    def _counting(self) -> str:
+        if self.plain_counts:
+            place = f"getelementptr i8, ptr %object, i64 {self.layout.count}"
+            retain = f"""
+  %place = {place}
+  %count = load i64, ptr %place
+  %more = add i64 %count, 1
+  store i64 %more, ptr %place
+  ret void"""
+            release = f"""
+  %place = {place}
+  %count = load i64, ptr %place
+  %less = sub i64 %count, 1
+  store i64 %less, ptr %place
+  %last = icmp eq i64 %less, 0
+  br i1 %last, label %end, label %on
+end:
+  tail call void @_Py_Dealloc(ptr %object)
+  ret void
+on:
+  ret void"""
+        else:
+            retain = "\n  call void @Py_IncRef(ptr %object)\n  ret void"
+            release = "\n  call void @Py_DecRef(ptr %object)\n  ret void"
+        return f"""
+define internal void @retain(ptr %object) {{{retain}
+}}
+define internal void @release(ptr %object) {{{release}
+}}
+define internal void @release_any(ptr %object) {{
+  %none = icmp eq ptr %object, null
+  br i1 %none, label %on, label %some
+some:
+  tail call void @release(ptr %object)
+  ret void
+on:
+  ret void
+}}
+define internal void @clear(ptr %cell) {{
+  %object = load ptr, ptr %cell
+  store ptr null, ptr %cell
+  tail call void @release_any(ptr %object)
+  ret void
+}}
+"""
+
+    def _shared(self, place: int) -> str:
+        return f"getelementptr (ptr, ptr @{SHARED}, i64 {place})"
+
+    def _lists(self) -> str:
+        size = f"getelementptr i8, ptr %object, i64 {self.layout.size}"
+        kinds = [self._places[cls] for cls in self.slots.lists]
+        return f"""
+define internal i64 @length(ptr %object) {{
+{chr(10).join(self._class_of_object())}
+{self._dispatch("l", [TUPLE, LIST, *kinds], "quick", "slow")}
+quick:
+  %size_at = {size}
+  %size = load i64, ptr %size_at
+  ret i64 %size
+slow:
+  %other = call i64 @PyObject_Size(ptr %object)
+  ret i64 %other
+}}
+define internal i32 @append(ptr %object, ptr %item) {{
+{chr(10).join(self._class_of_object())}
+{self._dispatch("a", [LIST, *kinds], "quick", "slow")}
+quick:
+  %status = call i32 @PyList_Append(ptr %object, ptr %item)
+  ret i32 %status
+slow:
+{chr(10).join(self._load_shared("%name", self._name_place("append")))}
+  %args = alloca [2 x ptr]
+  store ptr %object, ptr %args
+  %second = getelementptr ptr, ptr %args, i64 1
+  store ptr %item, ptr %second
+  %found = call ptr @PyObject_VectorcallMethod(ptr %name, ptr %args, i64 2, ptr null)
+  %failed = icmp eq ptr %found, null
+  br i1 %failed, label %lost, label %good
+lost:
+  ret i32 -1
+good:
+  call void @release(ptr %found)
+  ret i32 0
+}}
+define internal ptr @element(ptr %object, i64 %index) {{
+{chr(10).join(self._class_of_object())}
+  %tuple = load ptr, ptr {self._shared(TUPLE)}
+  %is_tuple = icmp eq ptr %class, %tuple
+  br i1 %is_tuple, label %in_tuple, label %no_tuple
+in_tuple:
+  %first = getelementptr i8, ptr %object, i64 {self.layout.tuple_items}
+  br label %quick
+no_tuple:
+{self._dispatch("e", [LIST, *kinds], "in_list", "slow")}
+in_list:
+  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
+  %items = load ptr, ptr %items_at
+  br label %quick
+quick:
+  %base = phi ptr [%first, %in_tuple], [%items, %in_list]
+  %size_at = {size}
+  %size = load i64, ptr %size_at
+  %inside = icmp ult i64 %index, %size
+  br i1 %inside, label %there, label %slow
+there:
+  %place = getelementptr ptr, ptr %base, i64 %index
+  %content = load ptr, ptr %place
+  call void @retain(ptr %content)
+  ret ptr %content
+slow:
+  %key = call ptr @PyLong_FromLongLong(i64 %index)
+  %none = icmp eq ptr %key, null
+  br i1 %none, label %failed, label %ask
+failed:
+  ret ptr null
+ask:
+  %other = call ptr @PyObject_GetItem(ptr %object, ptr %key)
+  call void @release(ptr %key)
+  ret ptr %other
+}}
+"""
+
+    def _dispatch(self, prefix: str, places: list[int], yes: str, no: str) -> str:
+        """Go to `yes` if %class is one of the shared objects at these places."""
+        lines = []
+        for number, place in enumerate(places):
+            following = f"{prefix}{number + 1}" if number + 1 < len(places) else no
+            lines += [
+                f"  %{prefix}c{number} = load ptr, ptr {self._shared(place)}",
+                f"  %{prefix}t{number} = icmp eq ptr %class, %{prefix}c{number}",
+                f"  br i1 %{prefix}t{number}, label %{yes}, label %{following}",
+            ]
+            if following != no:
+                lines.append(f"{following}:")
+        return "\n".join(lines)
+
+    def _comparing(self) -> str:
+        return f"""
+define internal i32 @truth_of(ptr %object) {{
+  %true = load ptr, ptr {self._shared(TRUE)}
+  %is_true = icmp eq ptr %object, %true
+  br i1 %is_true, label %yes, label %unsure
+unsure:
+  %false = load ptr, ptr {self._shared(FALSE)}
+  %is_false = icmp eq ptr %object, %false
+  br i1 %is_false, label %no, label %ask
+ask:
+  %status = call i32 @PyObject_IsTrue(ptr %object)
+  ret i32 %status
+yes:
+  ret i32 1
+no:
+  ret i32 0
+}}
+define internal i32 @compare(ptr %x, ptr %y, i32 %how) {{
+  %found = call ptr @PyObject_RichCompare(ptr %x, ptr %y, i32 %how)
+  %none = icmp eq ptr %found, null
+  br i1 %none, label %failed, label %good
+failed:
+  ret i32 -1
+good:
+  %truth = call i32 @truth_of(ptr %found)
+  call void @release(ptr %found)
+  ret i32 %truth
+}}
+define internal i32 @equal(ptr %object, ptr %y) {{
+  %same = icmp eq ptr %object, %y
+  br i1 %same, label %one, label %ask
+one:
+{chr(10).join(self._class_of_object())}
+{self._dispatch("q", [INT, STR], "yes", "ask")}
+yes:
+  ret i32 1
+ask:
+  %status = call i32 @compare(ptr %object, ptr %y, i32 2)
+  ret i32 %status
+}}
+define internal i32 @unequal(ptr %object, ptr %y) {{
+  %same = icmp eq ptr %object, %y
+  br i1 %same, label %one, label %ask
+one:
+{chr(10).join(self._class_of_object())}
+{self._dispatch("q", [INT, STR], "no", "ask")}
+no:
+  ret i32 0
+ask:
+  %status = call i32 @compare(ptr %object, ptr %y, i32 3)
+  ret i32 %status
+}}
+define internal i32 @is_number(ptr %object, i64 %number) {{
+{chr(10).join(self._class_of_object())}
+  %int = load ptr, ptr {self._shared(INT)}
+  %is_int = icmp eq ptr %class, %int
+  br i1 %is_int, label %look, label %unsure
+unsure:
+  ret i32 2
+look:
+  %large = alloca i32
+  %value = call i64 @PyLong_AsLongLongAndOverflow(ptr %object, ptr %large)
+  %over = load i32, ptr %large
+  %fits = icmp eq i32 %over, 0
+  %equal = icmp eq i64 %value, %number
+  %both = and i1 %fits, %equal
+  %result = zext i1 %both to i32
+  ret i32 %result
+}}
+define internal i64 @integer_of(ptr %object, ptr %failed) {{
+  %number = call i64 @PyLong_AsLongLong(ptr %object)
+  %unsure = icmp eq i64 %number, -1
+  br i1 %unsure, label %look, label %good
+look:
+  %error = call ptr @PyErr_Occurred()
+  %is_error = icmp ne ptr %error, null
+  store i1 %is_error, ptr %failed
+  ret i64 %number
+good:
+  store i1 false, ptr %failed
+  ret i64 %number
+}}
+define internal i32 @instance_of(ptr %object, ptr %wanted) {{
+{chr(10).join(self._class_of_object())}
+  %exact = icmp eq ptr %class, %wanted
+  br i1 %exact, label %yes, label %ask
+yes:
+  ret i32 1
+ask:
+  %status = call i32 @PyObject_IsInstance(ptr %object, ptr %wanted)
+  ret i32 %status
+}}
+"""
+
+
+_STASH = """
+define internal ptr @stash(ptr %cell, ptr %object) {
+  %lost = icmp eq ptr %object, null
+  br i1 %lost, label %failed, label %start
+start:
+  %list = load ptr, ptr %cell
+  %none = icmp eq ptr %list, null
+  br i1 %none, label %make, label %add
+make:
+  %new = call ptr @PyList_New(i64 0)
+  store ptr %new, ptr %cell
+  %poor = icmp eq ptr %new, null
+  br i1 %poor, label %drop, label %add
+add:
+  %all = load ptr, ptr %cell
+  %status = call i32 @PyList_Append(ptr %all, ptr %object)
+  %bad = icmp slt i32 %status, 0
+  br i1 %bad, label %drop, label %good
+good:
+  call void @release(ptr %object)
+  ret ptr %object
+drop:
+  call void @release(ptr %object)
+  ret ptr null
+failed:
+  ret ptr null
+}
+"""

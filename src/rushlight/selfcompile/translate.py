@@ -1,0 +1,536 @@
+"""Python functions to LLVM text: statements.
+
+The source of a function is read again as a tree.  What has no translation here raises
+`Unsupported`, and the function stays the Python it is.  A local variable annotated as `int` is a
+machine integer; every other value is a Python object.  Level 9.
+"""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import inspect
+import textwrap
+from types import FunctionType
+from typing import Any, NamedTuple
+
+from rushlight.selfcompile.expressions import ExpressionTranslator
+from rushlight.selfcompile.layout import Unsupported
+from rushlight.selfcompile.support import Support
+from rushlight.selfcompile.text import INTERPRET, OBJECT, FunctionText, Value
+
+_UPDATES = {
+    ast.Add: "PyNumber_InPlaceAdd", ast.Sub: "PyNumber_InPlaceSubtract",
+    ast.Mult: "PyNumber_InPlaceMultiply", ast.BitOr: "PyNumber_InPlaceOr",
+}  # fmt: skip
+_EVALUATED = {
+    ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitOr: "or", ast.BitAnd: "and",
+}  # fmt: skip
+
+
+class Names:
+    """What the names of a function mean outside of it."""
+
+    def __init__(self, function: FunctionType, rebound: frozenset[str]) -> None:
+        self.function = function
+        self.rebound = rebound
+        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
+
+    def is_fixed(self, name: str) -> bool:
+        """Whether the name means the same as long as the program runs."""
+        return name not in self.rebound
+
+    def find(self, name: str) -> Any:
+        """The object.  Raises: Unsupported where there is none."""
+        if name in self._cells:
+            return self._cells[name].cell_contents
+        try:
+            return self.function.__globals__[name]
+        except KeyError:
+            pass
+        try:
+            return getattr(builtins, name)
+        except AttributeError:
+            raise Unsupported(f"the name {name} is not defined") from None
+
+
+def rebound_names(module_source: str) -> frozenset[str]:
+    """Names that functions of a module give other values (`global`)."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(module_source)):
+        if isinstance(node, ast.Global):
+            found.update(node.names)
+    return frozenset(found)
+
+
+def tree_of(function: FunctionType) -> ast.FunctionDef:
+    """The definition of a function."""
+    source = textwrap.dedent(inspect.getsource(function))
+    (definition,) = ast.parse(source).body
+    if not isinstance(definition, ast.FunctionDef):
+        raise Unsupported(f"{function.__qualname__} is no plain function")
+    return definition
+
+
+class Final(NamedTuple):
+    """A `finally` that encloses what is being translated, and where an error leads outside of it."""
+
+    body: list[ast.stmt]
+    failure: str
+
+
+class EnclosingLoop(NamedTuple):
+    """again, end: labels.  iterator: cell, None for `while`.  finals: how many enclose it."""
+
+    again: str
+    end: str
+    iterator: str | None
+    finals: int
+
+
+def _names_stored(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
+    return {
+        node.id
+        for root in nodes
+        for node in ast.walk(root)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del))
+    }
+
+
+class FunctionTranslator(ExpressionTranslator):
+    """One function; `text` and `constants` are the result."""
+
+    def __init__(
+        self, name: str, function: FunctionType, names: Names, support: Support
+    ) -> None:
+        super().__init__(FunctionText(name, support.layout), names, support)
+        self.function = function
+        self._loops: list[EnclosingLoop] = []
+        self._finals: list[Final] = []
+        definition = tree_of(function)
+        if definition.args.posonlyargs:
+            raise Unsupported("positional-only arguments")
+        self.parameters = [a.arg for a in [*definition.args.args, *definition.args.kwonlyargs]]
+        self._refuse_what_is_unknown(definition)
+        self._find_locals(definition)
+        self._take_arguments(definition.args)
+        self._body(definition.body)
+        self._return(None)
+        self.t.begin(INTERPRET)
+        self._interpret()
+        self.text = self.t.finished()
+
+    # ---- arguments and locals ----------------------------------------------------------------
+
+    def _refuse_what_is_unknown(self, definition: ast.FunctionDef) -> None:
+        refused = (ast.Global, ast.Nonlocal, ast.Yield, ast.YieldFrom, ast.Await, ast.NamedExpr)
+        for node in ast.walk(definition):
+            if isinstance(node, refused):
+                raise Unsupported(type(node).__name__)
+            if isinstance(node, (ast.Lambda, ast.FunctionDef, ast.ClassDef)):
+                if node is not definition:
+                    raise Unsupported("a function inside")
+        # A comprehension's variables are variables of the function here.
+        inside: set[int] = set()
+        names: set[str] = set()
+        for node in ast.walk(definition):
+            if isinstance(node, ast.ListComp):
+                names |= _names_stored([loop.target for loop in node.generators])
+                inside.update(id(part) for part in ast.walk(node))
+        for node in ast.walk(definition):
+            if isinstance(node, ast.Name) and node.id in names and id(node) not in inside:
+                raise Unsupported(f"the name {node.id} in and outside of a comprehension")
+
+    def _find_locals(self, definition: ast.FunctionDef) -> None:
+        for node in ast.walk(definition):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                if isinstance(node.annotation, ast.Name) and node.annotation.id == "int":
+                    self.integers[node.target.id] = self.t.variable("i64")
+        for name in sorted(_names_stored(definition.body) - set(self.integers)):
+            self.cells[name] = self.t.new_cell()
+
+    def _take_arguments(self, arguments: ast.arguments) -> None:
+        """From the caller's array; calls with keywords go to the Python form."""
+        t = self.t
+        t.begin_first("start")
+        self._interpret_if(t.define("icmp ne ptr %kwnames, null"))
+        positional = [a.arg for a in arguments.args]
+        defaults = self.function.__defaults__ or ()
+        fewest = len(positional) - len(defaults)
+        if arguments.vararg is not None:
+            self.rest = (arguments.vararg.arg, len(positional))
+            self.keywords = None if arguments.kwarg is None else arguments.kwarg.arg
+        elif arguments.kwarg is not None:
+            raise Unsupported("**keywords without *rest")
+        else:
+            self._interpret_if(t.define(f"icmp ugt i64 %nargs, {len(positional)}"))
+        if fewest:
+            self._interpret_if(t.define(f"icmp ult i64 %nargs, {fewest}"))
+        for index, name in enumerate(positional):
+            if index < fewest:
+                self._bind(name, t.at("%args", 8 * index))
+                continue
+            given, absent = t.new_label(), t.new_label()
+            found = t.join()
+            t.branch(t.define(f"icmp ugt i64 %nargs, {index}"), given, absent)
+            t.begin(given)
+            t.give(found, t.at("%args", 8 * index))
+            t.begin(absent)
+            value = defaults[index - fewest]
+            t.give(found, self.default("positional", index - fewest, value).name)
+            self._bind(name, t.merge(found))
+        only = self.function.__kwdefaults__ or {}
+        for argument in arguments.kwonlyargs:
+            if argument.arg not in only:
+                raise Unsupported("a keyword argument without a default")
+            value = self.default("keyword", argument.arg, only[argument.arg])
+            self._bind(argument.arg, value.name)
+
+    def _bind(self, name: str, value: str) -> None:
+        if name in self.cells:
+            self.store(ast.Name(name, ast.Store()), Value(OBJECT, value))
+        elif name in self.integers:
+            raise Unsupported("a machine integer as a parameter")
+        else:
+            self.borrowed[name] = value
+
+    def _interpret_if(self, truth: str) -> None:
+        going_on = self.t.new_label()
+        self.t.branch(truth, INTERPRET, going_on)
+        self.t.begin(going_on)
+
+    def _interpret(self) -> None:
+        """Call the Python form with the arguments as they came."""
+        t = self.t
+        function = self.constant_at(("self",))
+        arguments = f"ptr {function}", "ptr %args", "i64 %nargs", "ptr %kwnames"
+        t.leave(t.call("PyObject_Vectorcall", *arguments))
+
+    # ---- statements --------------------------------------------------------------------------
+
+    def _body(self, body: list[ast.stmt]) -> None:
+        for statement in body:
+            if not self.t.is_open:
+                return
+            method = getattr(self, f"_{type(statement).__name__.lower()}_statement", None)
+            if method is None:
+                raise Unsupported(f"{type(statement).__name__} at line {statement.lineno}")
+            method(statement)
+
+    def _expr_statement(self, node: ast.Expr) -> None:
+        if not isinstance(node.value, ast.Constant):
+            self.t.drop(self.value(node.value))
+
+    def _pass_statement(self, node: ast.Pass) -> None:
+        pass
+
+    def _assign_statement(self, node: ast.Assign) -> None:
+        if len(node.targets) == 1:
+            self.store(node.targets[0], self.value(node.value))
+            return
+        value = self.t.park(self.object(node.value))
+        for target in node.targets:
+            self.store(target, Value(OBJECT, value.name))
+        self.t.drop(value)
+
+    def _annassign_statement(self, node: ast.AnnAssign) -> None:
+        if node.value is not None:
+            self.store(node.target, self.value(node.value))
+
+    def store(self, target: ast.expr, value: Value) -> None:
+        t = self.t
+        if isinstance(target, ast.Name):
+            if target.id in self.integers:
+                t.store(self.as_integer(value), self.integers[target.id], "i64")
+            else:
+                self._store_local(target.id, self.as_object(value))
+        elif isinstance(target, ast.Attribute):
+            value = t.park(self.as_object(value))
+            owner = t.park(self.object(target.value))
+            self.store_attribute(owner, target.attr, value)
+        elif isinstance(target, ast.Subscript):
+            self.store_item(target, self.as_object(value))
+        elif isinstance(target, ast.Tuple):
+            whole, parts = self.unpacked(self.as_object(value), len(target.elts))
+            for part, item in zip(target.elts, parts):
+                self.store(part, item)
+            t.drop(whole)
+        else:
+            raise Unsupported(f"assignment to {type(target).__name__}")
+
+    def _store_local(self, name: str, value: Value) -> None:
+        t = self.t
+        cell = self.cells[name]
+        new = t.take(value)
+        if name in self.touched:
+            old = t.load(cell)
+            t.store(new, cell)
+            t.release_any(old)
+        else:
+            t.store(new, cell)
+        self.touched.add(name)
+        self.assigned.add(name)
+
+    def _augassign_statement(self, node: ast.AugAssign) -> None:
+        t = self.t
+        target = node.target
+        if isinstance(target, ast.Name) and target.id in self.integers:
+            name = _EVALUATED.get(type(node.op))
+            if name is None:
+                raise Unsupported(type(node.op).__name__)
+            more = self.as_integer(self.value(node.value))
+            before = t.load(self.integers[target.id], "i64")
+            after = t.define(f"{name} i64 {before}, {more}")
+            t.store(after, self.integers[target.id], "i64")
+            return
+        function = _UPDATES.get(type(node.op))
+        if function is None:
+            raise Unsupported(type(node.op).__name__)
+        if isinstance(target, ast.Name):
+            name_node = ast.Name(target.id, ast.Load())
+            before, more = self.objects(name_node, node.value)
+            self._store_local(target.id, self.new(function, before, more))
+        elif isinstance(target, ast.Attribute):
+            owner = t.park(self.object(target.value))
+            before = t.park(self.attribute(Value(OBJECT, owner.name), target.attr))
+            after = self.new(function, before, self.object(node.value))
+            self.store_attribute(owner, target.attr, after)
+        else:
+            raise Unsupported("an update of an element")
+
+    def _delete_statement(self, node: ast.Delete) -> None:
+        for target in node.targets:
+            if isinstance(target, ast.Name) and target.id in self.cells:
+                self.t.clear(self.cells[target.id])
+                self.assigned.discard(target.id)
+            elif isinstance(target, ast.Attribute):
+                owner, null = self.object(target.value), Value(OBJECT, "null")
+                self.status("PyObject_SetAttr", owner, self.constant(target.attr), null)
+            else:
+                raise Unsupported("del of an element")
+
+    def _return_statement(self, node: ast.Return) -> None:
+        self._return(node.value)
+
+    def _return(self, expression: ast.expr | None) -> None:
+        t = self.t
+        if not t.is_open:
+            return
+        value = self.constant(None) if expression is None else self.object(expression)
+        value = Value(OBJECT, t.take(value), owned=True)
+        if self._finals:
+            value = t.park(value)
+            enclosing, inside = self._finals, t.failure
+            state = self._state()
+            for depth in range(len(enclosing) - 1, -1, -1):
+                self._finals, t.failure = enclosing[:depth], enclosing[depth].failure
+                self._body(enclosing[depth].body)
+            self._finals, t.failure = enclosing, inside
+            self._restore(state)
+            t.take(value)
+        for loop in self._loops:
+            if loop.iterator is not None:
+                t.clear(loop.iterator)
+        for name in sorted(self.touched & set(self.cells)):
+            held = t.load(self.cells[name])
+            if name in self.assigned:
+                t.release(held)
+            else:
+                t.release_any(held)
+        if self._stash is not None:
+            t.clear(self._stash)
+        t.leave(value.name)
+
+    # ---- which locals have a value -------------------------------------------------------------
+
+    def _state(self) -> tuple[set[str], set[str]]:
+        return set(self.assigned), set(self.touched)
+
+    def _restore(self, state: tuple[set[str], set[str]]) -> None:
+        self.assigned, self.touched = set(state[0]), set(state[1])
+
+    def _either(self, first, was_open: bool, second, is_open: bool) -> None:
+        """After two ways that meet again: what both assigned is assigned."""
+        both = first[0] & second[0]
+        if not was_open:
+            both = second[0]
+        elif not is_open:
+            both = first[0]
+        self.assigned, self.touched = set(both), first[1] | second[1]
+
+    # ---- control -----------------------------------------------------------------------------
+
+    def _if_statement(self, node: ast.If) -> None:
+        t = self.t
+        truth = self.truth(node.test)
+        yes, no, end = t.new_label(), t.new_label(), t.new_label()
+        t.branch(truth, yes, no)
+        before = self._state()
+        t.begin(yes)
+        self._body(node.body)
+        after_yes, yes_open = self._state(), t.is_open
+        t.jump(end)
+        self._restore(before)
+        t.begin(no)
+        self._body(node.orelse)
+        after_no, no_open = self._state(), t.is_open
+        t.jump(end)
+        t.begin(end)
+        self._either(after_yes, yes_open, after_no, no_open)
+
+    def _while_statement(self, node: ast.While) -> None:
+        t = self.t
+        if node.orelse:
+            raise Unsupported("while with else")
+        again, body, end = t.new_label(), t.new_label(), t.new_label()
+        self._enter_loop(node.body)
+        t.begin(again)
+        t.branch(self.truth(node.test), body, end)
+        t.begin(body)
+        self._loop_body(node.body, EnclosingLoop(again, end, None, len(self._finals)))
+        t.begin(end)
+
+    def _enter_loop(self, body: list[ast.stmt]) -> None:
+        """A second round finds what the first one stored, or deleted."""
+        stored = _names_stored(body)
+        self.touched |= stored
+
+    def _loop_body(self, body: list[ast.stmt], loop: EnclosingLoop) -> None:
+        before = self._state()
+        self._loops.append(loop)
+        self._body(body)
+        self._loops.pop()
+        self.t.jump(loop.again)
+        self.assigned, self.touched = before[0] - _names_deleted(body), self.touched | before[1]
+
+    def _for_statement(self, node: ast.For) -> None:
+        t = self.t
+        if node.orelse:
+            raise Unsupported("for with else")
+        iterator = self.iterator(node.iter)
+        again, end = t.new_label(), t.new_label()
+        self._enter_loop([node])
+        before = set(self.assigned)
+        t.begin(again)
+        item = self.next_item(iterator, end)
+        self._loops.append(EnclosingLoop(again, end, iterator, len(self._finals)))
+        self.store(node.target, item)
+        self._loops.pop()
+        self._loop_body(node.body, EnclosingLoop(again, end, iterator, len(self._finals)))
+        self.assigned = before - _names_deleted(node.body)
+        t.begin(end)
+        t.clear(iterator)
+
+    def _continue_statement(self, node: ast.Continue) -> None:
+        self._leave_loop(self._loops[-1].again)
+
+    def _break_statement(self, node: ast.Break) -> None:
+        self._leave_loop(self._loops[-1].end)
+
+    def _leave_loop(self, label: str) -> None:
+        if self._loops[-1].finals != len(self._finals):
+            raise Unsupported("leaving a loop out of try")
+        self.t.jump(label)
+
+    def _assert_statement(self, node: ast.Assert) -> None:
+        t = self.t
+        good, bad = t.new_label(), t.new_label()
+        t.branch(self.truth(node.test), good, bad)
+        t.begin(bad)
+        t.line(f"call void @PyErr_SetNone(ptr {self.global_name('AssertionError').name})")
+        t.fail()
+        t.begin(good)
+
+    def _raise_statement(self, node: ast.Raise) -> None:
+        t = self.t
+        if node.exc is None or node.cause is not None:
+            raise Unsupported("raise without an exception, or with a cause")
+        error = t.park(self.object(node.exc))
+        # The interpreter makes an instance of a class.
+        is_class = self._asked("instance_of", error._replace(owned=False), Value(OBJECT, self.class_(type)))
+        kind, instance = t.new_label(), t.new_label()
+        t.branch(self._flag(is_class), kind, instance)
+        t.begin(kind)
+        t.line(f"call void @PyErr_SetNone(ptr {error.name})")
+        t.fail()
+        t.begin(instance)
+        t.line(f"call void @PyErr_SetObject(ptr {t.at(error.name, t.layout.type)}, ptr {error.name})")
+        t.fail()
+        # The way of errors empties the cell; no later code may use it as a free one before that.
+
+    def _try_statement(self, node: ast.Try) -> None:
+        if not node.finalbody:
+            self._try_except(node)
+        elif node.handlers or node.orelse:
+            raise Unsupported("try with both except and finally")
+        else:
+            self._try_finally(node)
+
+    def _try_finally(self, node: ast.Try) -> None:
+        t = self.t
+        handler, end = t.new_label(), t.new_label()
+        outside, known = t.failure, set(t.cells)
+        before = self._state()
+        t.failure = handler
+        self._finals.append(Final(node.finalbody, outside))
+        self._body(node.body)
+        self._finals.pop()
+        t.failure = outside
+        after = self._state()
+        self._body(node.finalbody)
+        t.jump(end)
+        self._restore((before[0], after[1]))
+        t.begin(handler)
+        parts = [t.variable("ptr") for _ in range(3)]
+        t.line(f"call void @PyErr_Fetch({', '.join(f'ptr {part}' for part in parts)})")
+        self._clear_abandoned(known)
+        self._body(node.finalbody)
+        t.line(f"call void @PyErr_Restore({', '.join(f'ptr {t.load(part)}' for part in parts)})")
+        t.fail()
+        self._restore(after)
+        t.begin(end)
+
+    def _try_except(self, node: ast.Try) -> None:
+        t = self.t
+        if len(node.handlers) != 1 or node.handlers[0].name or node.handlers[0].type is None:
+            raise Unsupported("except other than one clause without a name")
+        (clause,) = node.handlers
+        handler, caught, end = t.new_label(), t.new_label(), t.new_label()
+        outside, known = t.failure, set(t.cells)
+        before = self._state()
+        t.failure = handler
+        self._body(node.body)
+        t.failure = outside
+        self._body(node.orelse)
+        after, was_open = self._state(), t.is_open
+        t.jump(end)
+        self._restore((before[0], after[1]))
+        t.begin(handler)
+        assert clause.type is not None
+        wanted = self.value(clause.type)
+        matches = t.call("PyErr_ExceptionMatches", f"ptr {wanted.name}", kind="i32")
+        t.branch(t.define(f"icmp ne i32 {matches}, 0"), caught, t.failure)
+        t.begin(caught)
+        t.line("call void @PyErr_Clear()")
+        self._clear_abandoned(known)
+        self._body(clause.body)
+        is_open, handled = t.is_open, self._state()
+        t.jump(end)
+        self._either(after, was_open, handled, is_open)
+        t.begin(end)
+
+    def _clear_abandoned(self, known: set[str]) -> None:
+        """Release what an error inside of `try` left: parked values, and loops' iterators."""
+        self.t.clear_parked()
+        for cell in self.t.cells:
+            if cell not in known and cell != self._stash:
+                self.t.clear(cell)
+
+
+def _names_deleted(nodes: list[ast.stmt]) -> set[str]:
+    return {
+        node.id
+        for root in nodes
+        for node in ast.walk(root)
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)
+    }
