@@ -7,11 +7,14 @@ as uint16 and are widened to float32 by whoever computes with them.  Level 0.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 import numpy as np
 
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 
 
+@hot
 class DType:
     """One element type; `repr` reads as PyTorch's so that printed text can be pasted back."""
 

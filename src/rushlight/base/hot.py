@@ -6,16 +6,20 @@ where that is not possible, they are the Python they are written in.  Level 0.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeVar
 
-_Function = TypeVar("_Function", bound=Callable[..., Any])
+_Marked = TypeVar("_Marked")
 
 # In order of definition; a function made several times by its factory is here several times.
-HOT: list[Any] = []
+HOT_FUNCTIONS: list[Any] = []
+# Classes whose slots machine code reads where they lie.
+HOT_CLASSES: list[type] = []
 
 
-def hot(function: _Function) -> _Function:
-    """Mark a function or method; it stays what it is."""
-    HOT.append(function)
-    return function
+def hot(marked: _Marked) -> _Marked:
+    """Mark a function, a method or a class with slots; it stays what it is."""
+    if isinstance(marked, type):
+        HOT_CLASSES.append(marked)
+    else:
+        HOT_FUNCTIONS.append(marked)
+    return marked

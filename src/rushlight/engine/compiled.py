@@ -12,6 +12,7 @@ import warnings
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
@@ -37,6 +38,7 @@ from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
 
 
+@hot
 class CompiledPlan:
     """parts: NativeRun, or a value for the reference rule, in order.
 
@@ -214,6 +216,7 @@ class CompiledPlan:
             if not isinstance(p, NativeRun) and values[p.slot].source == OPERATION
         ]
 
+    @hot
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
         places = self._fixed_addresses()
@@ -313,6 +316,7 @@ class CompiledPlan:
         if reason is not None:
             stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
 
+    @hot
     def _fixed_addresses(self) -> memoryview:
         """Addresses by slot; those that stay the same between runs are filled in."""
         base = ARENA.at_least(self.arena_bytes)

@@ -10,6 +10,7 @@ import sys
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import widen
 from rushlight.base.observe import KERNEL, tell, watchers
 from rushlight.base.stats import stats
@@ -23,6 +24,7 @@ _getrefcount = sys.getrefcount
 _INTEGER, _FLOATING, _SIXTEEN_BITS = range(3)
 
 
+@hot
 class NativeRun:
     """Consecutive native steps: a `NativePlan` and the numbers it takes."""
 
@@ -54,6 +56,7 @@ class NativeRun:
         self._floats = self.words.data.cast("B").cast("d")
         self.native = NativePlan(calls, words=self.words)
 
+    @hot
     def run(self, addresses: np.ndarray, nodes, plan) -> None:
         """Fill in the numbers, and call the machine code once.
 
@@ -75,6 +78,7 @@ class NativeRun:
             tell(KERNEL, step.function, start, (plan, step), end)
 
 
+@hot
 class Output:
     """Memory for one value that a plan leaves behind, at each of its runs.
 
@@ -96,6 +100,7 @@ class Output:
         self._spare: list[tuple[np.ndarray, int]] = []
         self._keeps = dtype.itemsize * int(np.prod(shape, dtype=np.int64)) <= self.LARGEST_SPARE
 
+    @hot
     def array(self) -> tuple[np.ndarray, int]:
         """(memory with unspecified content, its address)."""
         for entry in self._spare:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.primitive import Primitive
@@ -25,6 +26,7 @@ class Instruction:
         self.last_uses: tuple[int, ...] = ()
 
 
+@hot
 class Plan:
     """instructions: operations in recorded order; live: slots that keep their values.
 

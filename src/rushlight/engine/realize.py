@@ -12,6 +12,7 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
@@ -33,6 +34,7 @@ MOST_PLANS = 64
 live_changes: deque[tuple[tuple, tuple, list]] = deque(maxlen=100)
 
 
+@hot
 def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None:
     """Give values to the live nodes of a tape; returns the first data-dependent error.
 
@@ -70,6 +72,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     return error
 
 
+@hot
 def _run(plan: Plan, nodes: list) -> BaseException | None:
     if config.executor == "reference":
         return run_plan(plan, nodes)
@@ -83,6 +86,7 @@ def _draw(name: str) -> Callable[..., None]:
     return importlib.import_module("rushlight.engine.draws").draw(name)
 
 
+@hot
 def _plan_for(nodes: Segment, step: Step) -> tuple[Plan, list[int] | None]:
     """The plan, and which nodes are pending; None for all of them."""
     # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
@@ -129,6 +133,7 @@ def _live(nodes: list, counts: list[int]) -> list[bool]:
     return [count > known for count, known in zip(counts, accounted)]
 
 
+@hot
 def _release(plan: Plan, pending: list, nodes: list) -> None:
     """Live nodes become leaves; those that were pending lose their operands, to free memory."""
     for slot, leaf in zip(plan.live, plan.leaves):

@@ -5,6 +5,7 @@ Level 11.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
@@ -14,6 +15,7 @@ from rushlight.tensor.storage import alias_without_grad, current_edge, replace_d
 from rushlight.tensor.tensor import Tensor
 
 
+@hot
 @attach_method("item")
 def item(self):
     """The only element as a Python number.  Raises: RuntimeError for more or fewer elements."""
@@ -87,6 +89,7 @@ def requires_grad_(self, requires_grad: bool = True) -> Tensor:
     return self
 
 
+@hot
 @attach_method("backward")
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Accumulate the gradient of this tensor into the leaves.
@@ -143,10 +146,12 @@ def _get_retains_grad(self) -> bool:
     return keeper is not None and keeper() is self
 
 
+@hot
 def _get_grad(self):
     return self._grad
 
 
+@hot
 def _set_grad(self, value) -> None:
     if value is not None:
         if not isinstance(value, Tensor):

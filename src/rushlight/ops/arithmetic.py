@@ -6,6 +6,7 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
 from rushlight.ops.promotion import (
     constant,
@@ -213,6 +214,7 @@ _REAL_NUMBERS = (float, int)
 def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = False):
     """`x op y`: the short way for two tensors of one dtype, the function for the rest."""
 
+    @hot
     def operator(self, other):
         try:
             dtype = other._node.dtype
@@ -235,6 +237,7 @@ def _fast_reflected(primitive, function, symbol: str, label: str):
     label: what autograd calls it, as PyTorch turns some of these into other operations.
     """
 
+    @hot
     def operator(self, other):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
@@ -248,6 +251,7 @@ def _fast_reflected(primitive, function, symbol: str, label: str):
 
 
 def _reflected(function, symbol: str):
+    @hot
     def operator(self, other):
         if is_number(other) or isinstance(other, Tensor):
             return function(other, self)
@@ -258,6 +262,7 @@ def _reflected(function, symbol: str):
 
 
 def _plain_operator(function):
+    @hot
     def operator(self, other):
         if isinstance(other, Tensor) or is_number(other):
             return function(self, other)

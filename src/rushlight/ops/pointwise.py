@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from rushlight.base.hot import hot
 from rushlight.base.limits import finfo
 from rushlight.ops.arithmetic import pow
 from rushlight.ops.promotion import as_inexact, check_tensor, refuse, result_dtype, to_dtype
@@ -18,6 +19,7 @@ from rushlight.tensor.tensor import Tensor
 def _inexact_function(name: str, primitive, what: str, aliases: tuple = (), *, real=False):
     """A function whose integer operands become floating.  real: not defined for complex ones."""
 
+    @hot
     def compute(input) -> Tensor:
         x = as_inexact(name, input)
         if real:
@@ -126,6 +128,7 @@ def sign(input) -> Tensor:
 
 
 def _rounding(name: str, primitive, what: str, aliases: tuple = ()):
+    @hot
     def compute(input) -> Tensor:
         check_tensor(name, input)
         dtype = input._node.dtype
@@ -269,6 +272,7 @@ def logit(input, eps=None) -> Tensor:
 
 
 def _converted_angle(name: str, factor: float):
+    @hot
     def compute(input) -> Tensor:
         x = as_inexact(name, input)
         if x._node.dtype.is_complex:

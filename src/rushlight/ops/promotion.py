@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import (
     BOOL,
     COMPLEX,
@@ -65,6 +66,7 @@ def inexact(dtype: DType) -> DType:
     return dtype if dtype.is_inexact else get_default_dtype()
 
 
+@hot
 def to_dtype(operand, dtype: DType) -> Tensor:
     """A tensor of `dtype` from a tensor or a number."""
     if isinstance(operand, Tensor):
@@ -80,6 +82,7 @@ def check_operand(name: str, value, position: str = "other") -> None:
         )
 
 
+@hot
 def check_tensor(name: str, value, position: str = "input") -> None:
     """Raise PyTorch's TypeError unless `value` is a tensor."""
     if not isinstance(value, Tensor):
@@ -105,6 +108,7 @@ def refuse(name: str, x: Tensor, *, bool_: bool = False, complex_: bool = False)
         raise NotImplementedError(f"\"{name}_cpu\" not implemented for '{dtype.name}'")
 
 
+@hot
 def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]:
     """Two operands of one dtype.  floating: integers become the default floating dtype."""
     if isinstance(x, Tensor) and isinstance(y, Tensor):
@@ -119,6 +123,7 @@ def promote(name: str, x, y, *, floating: bool = False) -> tuple[Tensor, Tensor]
     return to_dtype(x, dtype), to_dtype(y, dtype)
 
 
+@hot
 def as_inexact(name: str, x) -> Tensor:
     """The operand, with integers and bool converted to the default floating dtype."""
     if isinstance(x, Tensor) and x._node.dtype.is_inexact:
@@ -154,6 +159,7 @@ def without_derivative(name: str, result: Tensor, *operands: Tensor) -> Tensor:
     return result
 
 
+@hot
 def widened(x: Tensor) -> Tensor:
     """16-bit floats as float32, for operations that accumulate; the rest unchanged."""
     return cast(x, float32) if x._node.dtype.name in ("float16", "bfloat16") else x

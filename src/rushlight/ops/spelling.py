@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import functools
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import can_cast
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.primitives.elementwise import cast
@@ -61,6 +62,7 @@ def spelled(
 def in_place(spelling, name: str):
     """The in-place method of a spelling."""
 
+    @hot
     @functools.wraps(spelling)
     def method(self, *args, **kwargs):
         check_writable(self)
@@ -70,6 +72,7 @@ def in_place(spelling, name: str):
     return method
 
 
+@hot
 def value_before_write(target: Tensor, args: tuple) -> Tensor:
     """The operand that stands for `target` in an operation whose result replaces it.
 
@@ -79,7 +82,7 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     if not current_tape().grad_enabled:
         return target
     follows = current_edge(target) is not None
-    if not follows and not any(isinstance(x, Tensor) and current_edge(x) is not None for x in args):
+    if not follows and not any([isinstance(x, Tensor) and current_edge(x) is not None for x in args]):
         return target
     with no_grad():
         before = reshape(target, target._node.shape)
@@ -87,6 +90,7 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     return before
 
 
+@hot
 def write_result(target: Tensor, result: Tensor, *, uniform: bool = False) -> Tensor:
     """Write an operation's result into `target`.  Raises: RuntimeError as PyTorch.
 
@@ -148,6 +152,7 @@ def resize_to(out: Tensor, result: Tensor) -> Tensor:
 def with_out(spelling):
     """Add `out=` (a tensor, or a sequence of tensors for several results)."""
 
+    @hot
     @functools.wraps(spelling)
     def public(*args, out=None, **kwargs):
         result = spelling(*args, **kwargs)

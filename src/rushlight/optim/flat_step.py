@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import float64, get_default_dtype, narrow
 from rushlight.optim.group_replay import GroupReplay, Known, Member, State, count_tensor
 from rushlight.optim.optimizer import Optimizer
@@ -64,6 +65,7 @@ class FlatOptimizer(Optimizer):
         """
         raise NotImplementedError
 
+    @hot
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned."""
         loss = None
@@ -234,6 +236,7 @@ def rounded(value: float) -> float:
     return float(np.float32(value))
 
 
+@hot
 def lerp(start: Tensor, end: Tensor, weight: Any) -> Tensor:
     """start + weight (end - start), from the nearer end so that weight 1 gives `end` exactly."""
     if isinstance(weight, Tensor) or abs(weight) < 0.5:
@@ -241,6 +244,7 @@ def lerp(start: Tensor, end: Tensor, weight: Any) -> Tensor:
     return end - (end - start) * (1 - weight)
 
 
+@hot
 def scalar_option(value: Any) -> Any:
     """A one-element tensor option as a 0-d tensor; other values as they are."""
     if isinstance(value, Tensor) and value.dim() != 0:

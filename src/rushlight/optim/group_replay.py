@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.dtypes import DType, float32, float64, get_default_dtype, narrow
 from rushlight.base.errors import FlushFailed
@@ -91,6 +92,7 @@ class GroupReplay:
         self._count_dtype = count_dtype()
         self._numbers: list[tuple[float, Node]] = []
 
+    @hot
     def step(self, optimizer, group: dict[str, Any]) -> bool:
         """Update the group; False if that must be done the ordinary way."""
         if not self.usable or config.eager or not config.blocks:
@@ -141,6 +143,7 @@ class GroupReplay:
         for leaf in () if operands is None else operands.leaves:
             local.tape.leaf(leaf)
 
+    @hot
     def _operands(self, grads: list[Tensor]) -> Operands | None:
         return _operands([*self.params, *grads, *self.shaped], local.tape)
 
@@ -151,12 +154,14 @@ class GroupReplay:
                 optimizer.note_number(param, name, known)
         self.known = {}
 
+    @hot
     def _targets(self, changed) -> list[Tensor]:
         targets = list(self.params)
         for name in changed:
             targets.extend([state[name] for state in self.states])
         return targets
 
+    @hot
     def _gradients(self, optimizer, group: dict[str, Any]) -> list[Tensor] | None:
         """All gradients; None if parameters or states are not the ones known."""
         params, states = self.params, self.states
@@ -176,6 +181,7 @@ class GroupReplay:
                 return None
         return grads  # type: ignore[return-value]
 
+    @hot
     def _scalars_hold(self, optimizer) -> bool:
         """Whether every parameter still has the scalars that were last written."""
         for name in self.scalars:
@@ -193,6 +199,7 @@ class GroupReplay:
                     return False
         return True
 
+    @hot
     def _number_nodes(self, numbers: list[float]) -> list[Node]:
         """Leaves of the numbers; those that did not change are the last step's."""
         kept = self._numbers
@@ -259,6 +266,7 @@ class GroupReplay:
         return Update(tuple(outputs), tuple(slot for slot, _ in places))
 
 
+@hot
 def _operands(tensors: list[Tensor], tape) -> Operands | None:
     """The current values of tensors; None if one is shared with the outside or failed."""
     base = tape.base

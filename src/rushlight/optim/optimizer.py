@@ -19,6 +19,7 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import float32
 from rushlight.base.hooks import RemovableHandle
 from rushlight.tensor.flush import step_end
@@ -169,6 +170,7 @@ class Optimizer:
         """Update the parameters once; subclasses say how."""
         raise NotImplementedError(f"{type(self).__name__} does not define step()")
 
+    @hot
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients (`set_to_none`), or fill them with zeros in place."""
         for group in self.param_groups:
@@ -310,6 +312,7 @@ def _wrap_step(cls: type[Optimizer]) -> None:
     if getattr(step, "hooked", False):
         return
 
+    @hot
     @functools.wraps(step)
     def hooked_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if not (

@@ -8,6 +8,8 @@ corrections), which are never part of a key.  Level 12.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 from typing import Any
 
 _new = object.__new__
@@ -17,6 +19,7 @@ class NeedsTensors(Exception):
     """The rule does something that only real tensors can do."""
 
 
+@hot
 class Outline:
     """operations: what was noted, in order; an operand is told by its place in this list.
 
@@ -29,10 +32,12 @@ class Outline:
         self.operations: list[Any] = []
         self.numbers: list[float] = []
 
+    @hot
     def value(self, name: str) -> Placeholder:
         """A placeholder of an operand."""
         return self.note(name)
 
+    @hot
     def note(self, operation: Any) -> Placeholder:
         """The result of an operation."""
         found = _new(Placeholder)
@@ -42,6 +47,7 @@ class Outline:
         return found
 
 
+@hot
 class Placeholder:
     """Stands for a tensor of a rule.  place: of the operation that gave it."""
 
@@ -69,9 +75,11 @@ class Placeholder:
         self.outline.numbers.append(value)
         return self.outline.note("number")
 
+    @hot
     def sqrt(self) -> Placeholder:
         return self.outline.note(("sqrt", self.place))
 
+    @hot
     def abs(self) -> Placeholder:
         return self.outline.note(("abs", self.place))
 
@@ -98,6 +106,7 @@ def _check_number(value: Any) -> None:
 
 def _operator(name: str):
     # Written out: a step of a small model is dozens of these.
+    @hot
     def operator(self: Placeholder, other: Any) -> Placeholder:
         outline = self.outline
         operations = outline.operations
@@ -117,6 +126,7 @@ def _operator(name: str):
 
 
 def _reflected(name: str):
+    @hot
     def operator(self: Placeholder, other: Any) -> Placeholder:
         _check_number(other)
         self.outline.numbers.append(other)

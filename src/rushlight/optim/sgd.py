@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.optim.flat_step import (
     Flat,
     FlatOptimizer,
@@ -77,6 +78,7 @@ class SGD(FlatOptimizer):
                 state["momentum_buffer"] = state_like(param)
         return state
 
+    @hot
     def rule(
         self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
     ) -> tuple[Tensor, Flat, dict[str, float]]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.runtime.pool_text import STEP_WORDS
 from rushlight.runtime.threads import WorkerPool, pool
 
@@ -68,6 +69,7 @@ class NativePlan:
             pointer += 8 * len(call.buffers)
             word += 8 * len(call.words)
 
+    @hot
     def _fill(self, addresses: np.ndarray, words: np.ndarray | None) -> None:
         # Mode "clip" because "raise" would gather into a copy first; slots are checked by no one.
         if len(self._buffer_slots):
@@ -76,6 +78,7 @@ class NativePlan:
             assert words is not None
             words.take(self._word_slots, out=self._words, mode="clip")
 
+    @hot
     def run(self, addresses: np.ndarray, words: np.ndarray | None = None) -> None:
         """Runs all kernels; ``addresses`` and ``words`` are int64 arrays indexed by slot."""
         self._fill(addresses, words)

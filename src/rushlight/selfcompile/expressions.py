@@ -8,6 +8,8 @@ nothing.  Level 9.
 from __future__ import annotations
 
 import ast
+import sys
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.selfcompile.layout import SlotTable, Unsupported
@@ -67,6 +69,7 @@ class ExpressionTranslator:
         self.assigned: set[str] = set()
         self.touched: set[str] = set()
         self.rest: tuple[str, int] | None = None
+        self.rest_cell: str | None = None
         self.keywords: str | None = None
         self.parameters: list[str] = []
         self.constants: list[tuple] = []
@@ -117,6 +120,8 @@ class ExpressionTranslator:
 
     def is_local(self, name: str) -> bool:
         """Whether a name is the function's own."""
+        if name == self.keywords or (self.rest is not None and name == self.rest[0]):
+            return True
         return name in self.cells or name in self.integers or name in self.borrowed
 
     # ---- calls of the interface ----------------------------------------------------------------
@@ -233,6 +238,8 @@ class ExpressionTranslator:
             return not as_object
         if node.id in self.cells:
             return node.id in self.assigned
+        if node.id == self.keywords or (self.rest is not None and node.id == self.rest[0]):
+            return False
         return self.names.is_fixed(node.id) and type(self.names.find(node.id)) is not int
 
     def passing(self, node: ast.expr) -> Value:
@@ -254,13 +261,27 @@ class ExpressionTranslator:
             if name not in self.assigned:
                 self._check_bound(name, held)
             return Value(OBJECT, held)
-        if self.rest is not None and name in (self.rest[0], self.keywords):
-            raise Unsupported("*arguments used other than to pass them on")
+        if self.rest is not None and name == self.rest[0]:
+            return self._rest_tuple()
+        if name == self.keywords:
+            # Calls with keywords went to the Python form.
+            return self.new("PyDict_New")
         if self.names.is_fixed(name):
             known = self.names.find(name)
             if type(known) is int:
                 return Value(INTEGER, str(known))
         return self.global_name(name)
+
+    def _rest_tuple(self) -> Value:
+        """The tuple of *arguments, made at its first use."""
+        t = self.t
+        assert self.rest is not None and self.rest_cell is not None
+        status = t.call(
+            "rest", f"ptr {self.rest_cell}", "ptr %args", "i64 %nargs", f"i64 {self.rest[1]}",
+            f"i64 {t.layout.tuple_items}", kind="i32",
+        )  # fmt: skip
+        t.check_status(status)
+        return Value(OBJECT, t.load(self.rest_cell))
 
     def _check_bound(self, name: str, held: str) -> None:
         t = self.t
@@ -371,6 +392,10 @@ class ExpressionTranslator:
     # ---- operators ---------------------------------------------------------------------------
 
     def _binop(self, node: ast.BinOp) -> Value:
+        if isinstance(node.op, ast.Pow):
+            x, y = self.objects(node.left, node.right)
+            none = Value(OBJECT, self.constant(None).name)
+            return self.new("PyNumber_Power", x, y, none)
         if type(node.op) not in _OPERATORS:
             raise Unsupported(type(node.op).__name__)
         function, direct = _OPERATORS[type(node.op)]
@@ -594,12 +619,12 @@ class ExpressionTranslator:
 
     def _list(self, node: ast.List) -> Value:
         t = self.t
+        if any(isinstance(part, ast.Starred) for part in node.elts):
+            return self.new("PySequence_List", self._tuple_with_stars(node.elts))
         whole = t.call("PyList_New", "i64 0")
         t.check(whole)
         result = t.park(Value(OBJECT, whole, owned=True))
         for part in node.elts:
-            if isinstance(part, ast.Starred):
-                raise Unsupported("a star in a list")
             self.append(Value(OBJECT, whole), self.object(part))
         return result
 
@@ -619,17 +644,33 @@ class ExpressionTranslator:
         return result
 
     def _listcomp(self, node: ast.ListComp) -> Value:
+        whole = self.t.call("PyList_New", "i64 0")
+
+        def add() -> None:
+            self.append(Value(OBJECT, whole), self.object(node.elt))
+
+        return self._comprehension(whole, node.generators, add)
+
+    def _dictcomp(self, node: ast.DictComp) -> Value:
+        whole = self.t.call("PyDict_New")
+
+        def add() -> None:
+            self.status("PyObject_SetItem", Value(OBJECT, whole), *self.objects(node.key, node.value))
+
+        return self._comprehension(whole, node.generators, add)
+
+    def _comprehension(
+        self, whole: str, generators: list[ast.comprehension], add: Callable[[], None]
+    ) -> Value:
+        """whole: the new list or dictionary; add: writes the adding of one element."""
         t = self.t
-        if len(node.generators) != 1 or node.generators[0].is_async:
+        if len(generators) != 1 or generators[0].is_async:
             raise Unsupported("several loops in a comprehension")
-        (loop,) = node.generators
-        iterator = self.iterator(loop.iter)
-        whole = t.call("PyList_New", "i64 0")
+        (loop,) = generators
         t.check(whole)
         result = t.park(Value(OBJECT, whole, owned=True))
+        iterator = self.iterator(loop.iter)
         inner = sorted({n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)})
-        if set(inner) & set(self.parameters):
-            raise Unsupported("a comprehension's variable named as a parameter")
         self.touched.update(inner)
         again, end = t.new_label(), t.new_label()
         t.begin(again)
@@ -638,14 +679,13 @@ class ExpressionTranslator:
             good = t.new_label()
             t.branch(self.truth(test), good, again)
             t.begin(good)
-        self.append(Value(OBJECT, whole), self.object(node.elt))
+        add()
         t.jump(again)
         t.begin(end)
         t.clear(iterator)
         for name in inner:
-            if name in self.cells:
-                t.clear(self.cells[name])
-                self.assigned.discard(name)
+            t.clear(self.cells[name])
+            self.assigned.discard(name)
         return result
 
     def store(self, target: ast.expr, value: Value) -> None:
@@ -748,6 +788,8 @@ class ExpressionTranslator:
             return self._length(node.args[0])
         if known is type and len(node.args) == 1:
             return self._class_of(node.args[0])
+        if known is sys.getrefcount and len(node.args) == 1:
+            return self._count_of(node.args[0])
         if known is isinstance and len(node.args) == 2:
             return self._isinstance(node)
         if known is tuple and len(node.args) == 1 and isinstance(node.args[0], ast.ListComp):
@@ -757,6 +799,14 @@ class ExpressionTranslator:
             arguments = f"ptr {cls.name}", f"ptr {self.constant(()).name}", "ptr null"
             return self._result(t.call(OBJECT_NEW, *arguments), [cls])
         return None
+
+    def _count_of(self, node: ast.expr) -> Value:
+        """References to an object as the interpreter counts them, the argument's included."""
+        t = self.t
+        value = self.object(node)
+        count = t.at(value.name, t.layout.count, "i64")
+        t.drop(value)
+        return Value(INTEGER, count if value.owned else t.define(f"add i64 {count}, 1"))
 
     def _length(self, node: ast.expr) -> Value:
         t = self.t
@@ -772,11 +822,10 @@ class ExpressionTranslator:
     def _passes_rest(self, node: ast.Call) -> bool:
         if self.rest is None:
             return False
-        return any(
-            isinstance(a, ast.Starred) and isinstance(a.value, ast.Name)
-            and a.value.id == self.rest[0]
-            for a in node.args
-        )  # fmt: skip
+        if not node.args or not isinstance(node.args[-1], ast.Starred):
+            return False
+        last = node.args[-1].value
+        return isinstance(last, ast.Name) and last.id == self.rest[0]
 
     def _call_with_rest(self, node: ast.Call) -> Value:
         """`f(a, b, *rest, **keywords)` where a, b are the parameters before `rest`: the same call
@@ -784,26 +833,27 @@ class ExpressionTranslator:
         assert self.rest is not None
         t = self.t
         rest, before = self.rest
-        given = [a.id for a in node.args[:-1] if isinstance(a, ast.Name)]
-        last = node.args[-1]
-        whole = isinstance(last, ast.Starred) and isinstance(last.value, ast.Name)
+        given = [a.id if isinstance(a, ast.Name) else "" for a in node.args[:-1]]
         passed = all(
             k.arg is None and isinstance(k.value, ast.Name) and k.value.id == self.keywords
             for k in node.keywords
         )
         skipped = before - len(given)
-        if not whole or not passed or given != self.parameters[skipped:before]:
-            raise Unsupported("*arguments passed on in another order")
-        if any(name not in self.borrowed for name in given):
-            raise Unsupported("*arguments passed on after a parameter was assigned to")
+        same = given == self.parameters[skipped:before] and skipped >= 0
+        if not passed or not same or any(name not in self.borrowed for name in given):
+            return self._call_with_star(node)
         function = self.object(node.func)
         first = t.define(f"getelementptr ptr, ptr %args, i64 {skipped}")
         count = t.define(f"sub i64 %nargs, {skipped}")
         arguments = f"ptr {function.name}", f"ptr {first}", f"i64 {count}", "ptr null"
         return self._result(t.call("PyObject_Vectorcall", *arguments), [function])
 
+    def _is_keywords(self, node: ast.expr) -> bool:
+        return isinstance(node, ast.Name) and node.id == self.keywords
+
     def _call_with_star(self, node: ast.Call) -> Value:
-        if node.keywords:
+        # **keywords is empty here, for calls with keywords went to the Python form.
+        if any(k.arg is not None or not self._is_keywords(k.value) for k in node.keywords):
             raise Unsupported("a star and keywords in one call")
         function = self.t.park(self.object(node.func))
         arguments = self._tuple_with_stars(list(node.args))

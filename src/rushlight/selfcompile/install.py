@@ -13,14 +13,13 @@ import ctypes
 import functools
 import hashlib
 import importlib
-import inspect
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from rushlight.base.hot import HOT
+from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, compile_text
 from rushlight.runtime.kernel_cache import kernel_key, process_cache
@@ -53,12 +52,12 @@ class _MethodDefinition(ctypes.Structure):
 class Compiled:
     """What was installed, and what could not be.
 
-    refused: qualified name of a function -> why it stays Python.
+    refused: function -> why it stays Python.
     """
 
     def __init__(self) -> None:
         self.functions: dict[Any, Any] = {}  # Python function -> what took its place
-        self.refused: dict[str, str] = {}
+        self.refused: dict[Any, str] = {}
         self.keep: list[Any] = []
 
 
@@ -123,7 +122,7 @@ def _integers_named(functions: Iterable[FunctionType]) -> str:
 
 
 def _library(functions: list[FunctionType], layout: ObjectLayout, slots: SlotTable) -> Library:
-    source = Path(inspect.getfile(functions[0])).read_text(encoding="utf-8")
+    source = Path(functions[0].__code__.co_filename).read_text(encoding="utf-8")
     identity = "\0".join(
         [
             source, _own_fingerprint(), repr(vars(layout)), slots.description(),
@@ -181,18 +180,18 @@ def _resolved(constant: tuple, function: FunctionType, names: Names) -> Any:
     return function  # "self"
 
 
-def install(classes: Iterable[type]) -> None:
+def install() -> None:
     """Translate the marked functions that were not yet, and put the results in their places.
 
-    classes: those whose slots machine code reads directly.  Raises: Unsupported.
+    Raises: Unsupported.
     """
     waiting: dict[str, list[FunctionType]] = {}
-    for function in HOT:
-        if function not in COMPILED.functions and function.__qualname__ not in COMPILED.refused:
-            waiting.setdefault(function.__module__, []).append(function)
+    for function in HOT_FUNCTIONS:
+        if function not in COMPILED.functions and function not in COMPILED.refused:
+            waiting.setdefault(function.__code__.co_filename, []).append(function)
     if not waiting:
         return
-    layout, slots = ObjectLayout(), SlotTable(classes)
+    layout, slots = ObjectLayout(), SlotTable(HOT_CLASSES)
     tables: list[tuple[FunctionType, list, list]] = []
     for functions in waiting.values():
         tables += _compile_module(functions, layout, slots)
@@ -220,7 +219,7 @@ def _compile_module(
         place = places[function.__code__]
         constants = manifest[place]
         if isinstance(constants, str):
-            COMPILED.refused[function.__qualname__] = constants
+            COMPILED.refused[function] = constants
             continue
         table: list[Any] = []
         COMPILED.functions[function] = _new_builtin(function, library[f"f{place}"], table)
@@ -243,5 +242,10 @@ def _replace(functions: dict[FunctionType, Any]) -> None:
         for key, value in list(vars(cls).items()):
             if type(value) is FunctionType and value in functions:
                 setattr(cls, key, _as_method(functions[value]))
-            elif isinstance(value, staticmethod) and value.__func__ in functions:
+            elif type(value) is staticmethod and value.__func__ in functions:
                 setattr(cls, key, staticmethod(functions[value.__func__]))
+            elif type(value) is property:
+                parts = value.fget, value.fset, value.fdel
+                if any(part in functions for part in parts):
+                    replaced = [functions.get(part, part) for part in parts]
+                    setattr(cls, key, property(*replaced, value.__doc__))

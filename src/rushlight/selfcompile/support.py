@@ -28,6 +28,7 @@ C_INTERFACE = {
     "PyIter_Next": "ptr (ptr)",
     "PySequence_Contains": "i32 (ptr, ptr)",
     "PySequence_Tuple": "ptr (ptr)",
+    "PySequence_List": "ptr (ptr)",
     "PySequence_Concat": "ptr (ptr, ptr)",
     "PyTuple_New": "ptr (i64)",
     "PyList_New": "ptr (i64)",
@@ -42,6 +43,7 @@ C_INTERFACE = {
     "PyNumber_TrueDivide": "ptr (ptr, ptr)",
     "PyNumber_FloorDivide": "ptr (ptr, ptr)",
     "PyNumber_Remainder": "ptr (ptr, ptr)",
+    "PyNumber_Power": "ptr (ptr, ptr, ptr)",
     "PyNumber_And": "ptr (ptr, ptr)",
     "PyNumber_Or": "ptr (ptr, ptr)",
     "PyNumber_Negative": "ptr (ptr)",
@@ -434,6 +436,39 @@ ask:
 
 
 _STASH = """
+define internal i32 @rest(ptr %cell, ptr %args, i64 %nargs, i64 %before, i64 %items) {
+  %there = load ptr, ptr %cell
+  %none = icmp eq ptr %there, null
+  br i1 %none, label %make, label %good
+make:
+  %many = icmp ugt i64 %nargs, %before
+  %more = sub i64 %nargs, %before
+  %count = select i1 %many, i64 %more, i64 0
+  %tuple = call ptr @PyTuple_New(i64 %count)
+  store ptr %tuple, ptr %cell
+  %lost = icmp eq ptr %tuple, null
+  br i1 %lost, label %failed, label %fill
+fill:
+  %into = getelementptr i8, ptr %tuple, i64 %items
+  %from = getelementptr ptr, ptr %args, i64 %before
+  br label %loop
+loop:
+  %i = phi i64 [0, %fill], [%next, %one]
+  %done = icmp eq i64 %i, %count
+  br i1 %done, label %good, label %one
+one:
+  %source = getelementptr ptr, ptr %from, i64 %i
+  %object = load ptr, ptr %source
+  call void @retain(ptr %object)
+  %place = getelementptr ptr, ptr %into, i64 %i
+  store ptr %object, ptr %place
+  %next = add i64 %i, 1
+  br label %loop
+good:
+  ret i32 0
+failed:
+  ret i32 -1
+}
 define internal ptr @stash(ptr %cell, ptr %object) {
   %lost = icmp eq ptr %object, null
   br i1 %lost, label %failed, label %start

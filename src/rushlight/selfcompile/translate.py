@@ -63,12 +63,38 @@ def rebound_names(module_source: str) -> frozenset[str]:
     return frozenset(found)
 
 
+class _OwnNames(ast.NodeTransformer):
+    """Gives the variables of each comprehension names that no other variable has."""
+
+    def __init__(self) -> None:
+        self._count = 0
+
+    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
+        return self._renamed(node)
+
+    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
+        return self._renamed(node)
+
+    def _renamed(self, node: Any) -> ast.AST:
+        self.generic_visit(node)
+        self._count += 1
+        inner = _names_stored([loop.target for loop in node.generators])
+        outermost = node.generators[0].iter
+        node.generators[0].iter = ast.Constant(None)
+        for part in ast.walk(node):
+            if isinstance(part, ast.Name) and part.id in inner:
+                part.id = f"{part.id}.{self._count}"
+        node.generators[0].iter = outermost
+        return node
+
+
 def tree_of(function: FunctionType) -> ast.FunctionDef:
     """The definition of a function."""
-    source = textwrap.dedent(inspect.getsource(function))
+    source = textwrap.dedent(inspect.getsource(function.__code__))
     (definition,) = ast.parse(source).body
     if not isinstance(definition, ast.FunctionDef):
         raise Unsupported(f"{function.__qualname__} is no plain function")
+    definition.body = [_OwnNames().visit(statement) for statement in definition.body]
     return definition
 
 
@@ -130,16 +156,6 @@ class FunctionTranslator(ExpressionTranslator):
             if isinstance(node, (ast.Lambda, ast.FunctionDef, ast.ClassDef)):
                 if node is not definition:
                     raise Unsupported("a function inside")
-        # A comprehension's variables are variables of the function here.
-        inside: set[int] = set()
-        names: set[str] = set()
-        for node in ast.walk(definition):
-            if isinstance(node, ast.ListComp):
-                names |= _names_stored([loop.target for loop in node.generators])
-                inside.update(id(part) for part in ast.walk(node))
-        for node in ast.walk(definition):
-            if isinstance(node, ast.Name) and node.id in names and id(node) not in inside:
-                raise Unsupported(f"the name {node.id} in and outside of a comprehension")
 
     def _find_locals(self, definition: ast.FunctionDef) -> None:
         for node in ast.walk(definition):
@@ -160,6 +176,7 @@ class FunctionTranslator(ExpressionTranslator):
         if arguments.vararg is not None:
             self.rest = (arguments.vararg.arg, len(positional))
             self.keywords = None if arguments.kwarg is None else arguments.kwarg.arg
+            self.rest_cell = t.new_cell()
         elif arguments.kwarg is not None:
             raise Unsupported("**keywords without *rest")
         else:
@@ -331,6 +348,8 @@ class FunctionTranslator(ExpressionTranslator):
         for loop in self._loops:
             if loop.iterator is not None:
                 t.clear(loop.iterator)
+        if self.rest_cell is not None:
+            t.clear(self.rest_cell)
         for name in sorted(self.touched & set(self.cells)):
             held = t.load(self.cells[name])
             if name in self.assigned:
@@ -523,7 +542,7 @@ class FunctionTranslator(ExpressionTranslator):
         """Release what an error inside of `try` left: parked values, and loops' iterators."""
         self.t.clear_parked()
         for cell in self.t.cells:
-            if cell not in known and cell != self._stash:
+            if cell not in known and cell not in (self._stash, *self.cells.values()):
                 self.t.clear(cell)
 
 

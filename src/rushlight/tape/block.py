@@ -15,6 +15,7 @@ import threading
 from collections.abc import Iterable
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.stats import stats
 from rushlight.tape.node import HOLE, SEGMENT_RANGE, Node
 
@@ -37,6 +38,7 @@ if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_renew_lock_after_fork)
 
 
+@hot
 class Segment(list):
     """The nodes of a tape since its last flush, by slot.
 
@@ -75,6 +77,7 @@ class Segment(list):
                     node.inputs = tuple([self[operand] for operand in operands])
             slot += 1
 
+    @hot
     def result(self, slot: int, step) -> Node:
         """The node of an operation of a block that was put on the tape."""
         node = self[slot]
@@ -83,6 +86,7 @@ class Segment(list):
             node.inputs = self
         return node
 
+    @hot
     def results(self, places: tuple[tuple[int, Any], ...]) -> list[Node]:
         """The same for several (slot, step); written out, since small models wait for it."""
         base = self.base
@@ -108,6 +112,7 @@ def expand(nodes: list) -> None:
         nodes.expand()  # type: ignore[attr-defined]
 
 
+@hot
 def pending_node(step, address: int) -> Node:
     """A node of a recorded operation; its inputs are left to the caller."""
     node = _new_node(Node)
@@ -120,6 +125,7 @@ def pending_node(step, address: int) -> Node:
     return node
 
 
+@hot
 class Block:
     """start: slot of the first operation, which the memo position determines.
 
@@ -148,6 +154,7 @@ class Block:
         self.end = end
         self.results: Any = None
 
+    @hot
     def put_on(
         self, tape, leaves: list[Node] | tuple = (), numbers: Iterable[tuple[int, Node]] = ()
     ) -> Segment:

@@ -14,6 +14,7 @@ from collections import deque
 from types import FrameType
 from typing import Any, NamedTuple
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.device import CPU
 from rushlight.base.shapes import numel
@@ -56,6 +57,7 @@ class Operand:
         self.device = device
 
 
+@hot
 class Step:
     """One position of the trie; immutable in what it says about its operation.
 
@@ -127,6 +129,7 @@ class Memo:
         parent.next = step
         self.steps += 1
 
+    @hot
     def trim(self) -> None:
         """Forget everything once the bound is passed; called between segments only."""
         if self.crowded or self.steps > config.memo_steps:

@@ -7,6 +7,8 @@ no gradient: aliasing and autograd live above, in `tensor/`.  Level 1.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 from typing import Any
 
 # Each segment of each tape numbers its nodes in a range of its own, so that one integer tells
@@ -15,6 +17,7 @@ SEGMENT_RANGE = 1 << 20
 NO_ADDRESS = -1
 
 
+@hot
 class Node:
     """One value.
 

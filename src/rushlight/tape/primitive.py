@@ -9,6 +9,8 @@ further concern (meaning, derivative, lowering) is a `RuleTable`.  Level 1.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -18,6 +20,7 @@ KINDS = ("source", "elementwise", "reduction", "movement", "contraction", "index
 _REGISTRY: dict[str, Primitive] = {}
 
 
+@hot
 class Primitive:
     """One primitive.
 
@@ -68,6 +71,7 @@ class Primitive:
         self.lowering: Any = None
         _REGISTRY[name] = self
 
+    @hot
     def __call__(self, x, *rest):
         direct = self._direct
         if direct == 1:

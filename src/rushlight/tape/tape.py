@@ -13,6 +13,7 @@ import threading
 from collections import Counter
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
@@ -46,6 +47,7 @@ _INSIDE = (
 )
 
 
+@hot
 class Tape:
     """One thread's tape and its autograd mode.
 
@@ -75,6 +77,7 @@ class Tape:
         self.in_block = False
         self._begin_segment()
 
+    @hot
     def _begin_segment(self) -> None:
         memo.trim()
         base = next(_segments) * SEGMENT_RANGE
@@ -87,6 +90,7 @@ class Tape:
 
     # ---- recording ---------------------------------------------------------------------------
 
+    @hot
     def leaf(self, node: Node) -> int:
         """Put a node that is not of this segment on the tape; returns its slot."""
         if node.value is None or type(node.value) is FlushFailed:
@@ -140,6 +144,7 @@ class Tape:
 
     # ---- flushing ----------------------------------------------------------------------------
 
+    @hot
     def flush(self, reason: str) -> None:
         """Execute what is recorded and begin a new segment.
 
@@ -149,10 +154,13 @@ class Tape:
         """
         if not self.nodes or (reason.startswith(BYTE_BUDGET) and self._is_within_budget()):
             return
-        with flush_lock:
+        # Not `with`, which machine code has no form of (`selfcompile/`).
+        flush_lock.acquire()
+        try:
             if Tape.executing:
                 raise RuntimeError(_INSIDE)
             Tape.executing = True
+>>>>>>> a873da1 (More of Python translated; the hot path's functions are marked)
             try:
                 for reference in self.nodes.keepers:
                     keeper = reference()
@@ -163,6 +171,8 @@ class Tape:
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
                 Tape.executing = False
+        finally:
+            flush_lock.release()
         undo = self.undo
         self._begin_segment()
         if error is not None:
@@ -205,11 +215,13 @@ class _Local(threading.local):
 local = _Local()
 
 
+@hot
 def current_tape() -> Tape:
     """This thread's tape."""
     return local.tape
 
 
+@hot
 def materialise(node: Node, reason: str = "read") -> Any:
     """The array of a node, flushing this thread's tape where needed.
 
@@ -218,7 +230,9 @@ def materialise(node: Node, reason: str = "read") -> Any:
     value = node.value
     if value is None:
         tape = local.tape
-        if 0 <= node.address - tape.base < SEGMENT_RANGE:
+        base: int = tape.base
+        slot: int = node.address - base
+        if 0 <= slot < SEGMENT_RANGE:
             tape.flush(reason)
         else:
             materialise_elsewhere(node)

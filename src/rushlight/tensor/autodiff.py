@@ -10,6 +10,7 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
@@ -439,6 +440,7 @@ def starting_cotangent(tensor: Tensor, gradient, create_graph: bool) -> Tensor:
     return gradient
 
 
+@hot
 def backward(
     tensors: list[Tensor],
     gradients: list,
@@ -474,6 +476,7 @@ def backward(
     run_backward(roots, retain_graph=retain_graph, create_graph=create_graph, inputs=edges)
 
 
+@hot
 def _backward_from_scalar(tensor: Tensor, retain_graph: bool) -> bool:
     """Backward by the block of this graph, which is made at the first time.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.node import HOLE, SEGMENT_RANGE
 from rushlight.tensor.graph import RELEASED, AccumulateGrad, BlockGrad, GradNode, OutputOf
@@ -20,6 +21,7 @@ from rushlight.tensor.tensor import Tensor, wrap
 _NO_EDGE, _OUTPUT, _DEAD, _FRESH, _ACCUMULATED = "-", "out", "dead", "fresh", "add"
 
 
+@hot
 class BackwardCall:
     """One backward whose graph has a key.
 
@@ -29,6 +31,7 @@ class BackwardCall:
 
     __slots__ = ("nodes", "key", "start", "base", "position")
 
+    @hot
     def __init__(self, nodes: list, key: tuple, tape) -> None:
         self.nodes = nodes
         self.key = key
@@ -36,11 +39,13 @@ class BackwardCall:
         self.base = tape.base
         self.position = tape.step
 
+    @hot
     def known(self) -> Block | None:
         """The block of this backward, if it was recorded here before."""
         blocks = self.position.blocks
         return None if blocks is None else blocks.get(self.key)
 
+    @hot
     def replay(self, block: Block, tape, retain_graph: bool) -> None:
         """Do what running the graph would do."""
         nodes = block.put_on(tape)
@@ -59,6 +64,7 @@ class BackwardCall:
                     node.saved = RELEASED
         tape.armed = True
 
+    @hot
     def _live_leaves(self) -> list:
         return [
             node
@@ -88,6 +94,7 @@ class BackwardCall:
         self.position.blocks[self.key] = block
 
 
+@hot
 def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
     """The backward from `tensor`, whose edge is `root`; None if it can only be walked."""
     if root.__class__ is not GradNode and root.__class__ is not BlockGrad:
@@ -97,7 +104,7 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
     order: list = [root]
     places: dict[Any, int] = {root: 0}
     key: list = [tensor._node.shape]
-    base = tape.base
+    base: int = tape.base
     for node in order:
         kind = node.__class__
         if node.extra is not None:
@@ -121,7 +128,7 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
                     home = kept.home
                     if home is not None and home[0].version != home[1]:
                         return None
-                    slot = kept.address - base
+                    slot: int = kept.address - base
                     if not 0 <= slot < SEGMENT_RANGE:
                         slot = tape.leaf(kept)
                     key.append(slot)
@@ -142,6 +149,7 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
     return BackwardCall(order, tuple(key), tape)
 
 
+@hot
 def _describe_leaf(node: AccumulateGrad, key: list, tape) -> bool:
     """Say in the key what a leaf's gradient is now; False if adding to it needs the walk."""
     tensor = node.tensor()
@@ -161,7 +169,8 @@ def _describe_leaf(node: AccumulateGrad, key: list, tape) -> bool:
     if gradient._grad_fn is not None or gradient.__class__ is not Tensor:
         return False
     value = gradient._node
-    slot = value.address - tape.base
+    base: int = tape.base
+    slot: int = value.address - base
     if not 0 <= slot < SEGMENT_RANGE:
         slot = tape.leaf(value)
     key.append((_ACCUMULATED, slot))

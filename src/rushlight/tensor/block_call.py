@@ -15,6 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
+from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR
@@ -52,6 +53,7 @@ class CallResults(NamedTuple):
 def replayed(function: _Function) -> _Function:
     """Let calls of `function` be replayed; see the module docstring."""
 
+    @hot
     @functools.wraps(function)
     def call(*args, **kwargs):
         tape = local.tape
@@ -89,9 +91,10 @@ def replayed(function: _Function) -> _Function:
     return call  # type: ignore[return-value]
 
 
+@hot
 def _describe(arguments, operands: list, key: list, tape) -> bool:
     """Add the arguments to the key, tensors also to the operands; False: leave this call alone."""
-    base = tape.base
+    base: int = tape.base
     followed = tape.grad_enabled
     for argument in arguments:
         kind = argument.__class__
@@ -105,7 +108,7 @@ def _describe(arguments, operands: list, key: list, tape) -> bool:
                 if storage.stamp != argument._seen:
                     refresh(argument)
             node = argument._node
-            slot = node.address - base
+            slot: int = node.address - base
             if not 0 <= slot < SEGMENT_RANGE:
                 slot = tape.leaf(node)
             operands.append(argument)
@@ -122,6 +125,7 @@ def _describe(arguments, operands: list, key: list, tape) -> bool:
     return True
 
 
+@hot
 def _replay(block: Block, operands: list[Tensor], tape) -> Tensor:
     nodes = block.put_on(tape)
     results = block.results

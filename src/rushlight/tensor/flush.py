@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
 from rushlight.tape.node import Node
 from rushlight.tape.tape import Tape, local, materialise
 from rushlight.tensor.storage import Storage, pinned_window, refresh, storage_of, write
 from rushlight.tensor.tensor import Tensor
 
 
+@hot
 def step_end() -> None:
     """An optimizer's step is complete: forward, backward and update are one segment."""
     local.tape.flush("optimizer step")
@@ -62,6 +64,7 @@ def assign_node(tensor: Tensor, storage: Storage, node: Node, tape: Tape) -> Non
     tensor._seen = storage.stamp
 
 
+@hot
 def assign_nodes(tensors: list[Tensor], nodes: list[Node], tape: Tape) -> None:
     """`assign_node` for tensors that have storages; written out, as it runs for each parameter."""
     undo = tape.undo

@@ -7,6 +7,8 @@ Level 10.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 import weakref
 from collections import OrderedDict
 from typing import Any, NamedTuple
@@ -76,6 +78,7 @@ def short_name(node: GraphNode) -> str:
     return node.name().rpartition("::")[2]
 
 
+@hot
 class GradNode(GraphNode):
     """One recorded primitive in the graph.
 
@@ -116,6 +119,7 @@ class GradTemplate(NamedTuple):
     label: str | None
 
 
+@hot
 class BlockGrad(GraphNode):
     """The graph of a replayed block: one node until somebody looks inside.
 
@@ -137,6 +141,7 @@ class BlockGrad(GraphNode):
     edges: tuple[Any, ...]
     label: str | None
 
+    @hot
     def __init__(self, block, edges: tuple, saved, segment) -> None:
         self.block = block
         self.edges = edges
@@ -155,12 +160,14 @@ class BlockGrad(GraphNode):
     def with_extra(self) -> Extra:
         return super().with_extra() if self.inner is None else self.inner.with_extra()
 
+    @hot
     def release(self) -> None:
         """Let go of what was saved, after a backward that does not keep the graph."""
         if self.saved is not None:
             self.saved = RELEASED
             self.segment = None
 
+    @hot
     def settle(self) -> None:
         """Before a flush: the values backward will read must become nodes that are kept."""
         if self.inner is None and self.saved is not None and self.saved is not RELEASED:
@@ -209,6 +216,7 @@ class BlockGrad(GraphNode):
         return self.inner
 
 
+@hot
 def named(out, label: str):
     """Give the node of an operation's result PyTorch's name for that operation; returns `out`.
 
@@ -223,6 +231,7 @@ def named(out, label: str):
     return out
 
 
+@hot
 class AccumulateGrad(GraphNode):
     """The end of the graph at a leaf: adds to its `.grad`.  Holds the leaf weakly."""
 

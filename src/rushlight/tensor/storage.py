@@ -13,6 +13,7 @@ import sys
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
@@ -26,6 +27,7 @@ from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
 ALWAYS_STALE = -1
 
 
+@hot
 class Writes:
     """How often a storage was written in place, as autograd and the user see it."""
 
@@ -35,6 +37,7 @@ class Writes:
         self.version = 0
 
 
+@hot
 class Storage:
     """Memory that several tensors may see.
 
@@ -72,6 +75,7 @@ class Storage:
         self.stamp += 1
         self.written = self.stamp
 
+    @hot
     def touch(self) -> None:
         """Note a write."""
         self.writes.version += 1
@@ -84,12 +88,14 @@ def stale_since(stamp: int) -> int:
     return -2 - stamp
 
 
+@hot
 def has_present_history(tensor: Tensor) -> bool:
     """Whether nothing was written since the tensor took its history from its base."""
     seen = tensor._seen
     return (seen if seen >= 0 else -2 - seen) >= tensor._storage.written
 
 
+@hot
 def storage_of(tensor: Tensor) -> Storage:
     """The tensor's storage, made at first need."""
     storage = tensor._storage
@@ -103,6 +109,7 @@ def storage_of(tensor: Tensor) -> Storage:
     return storage
 
 
+@hot
 def covers_storage(tensor: Tensor) -> bool:
     """Whether the tensor's elements, in order, are all of the storage's."""
     return tensor._layout is None
@@ -178,6 +185,7 @@ def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     return make_view(root_of(tensor), shape, strides, offset, read)
 
 
+@hot
 def root_of(tensor: Tensor) -> Tensor:
     """The tensor at the end of the chain of bases; the tensor itself if it is no view.
 
@@ -308,6 +316,7 @@ def refresh(tensor: Tensor) -> None:
     tensor._seen = storage.stamp
 
 
+@hot
 def current_edge(tensor: Tensor):
     """What backward continues with at the tensor, after writes to its memory are noticed."""
     if tensor._base is not None and not has_present_history(tensor):
@@ -428,6 +437,7 @@ def take_back(storage: Storage) -> bool:
 # ---- writes --------------------------------------------------------------------------------------
 
 
+@hot
 def check_writable(tensor: Tensor, *, uniform: bool = False) -> None:
     """Raise PyTorch's errors for tensors that cannot be written in place.
 
@@ -457,6 +467,7 @@ def refuse_overlap(size, strides) -> None:
         )
 
 
+@hot
 def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
 
@@ -505,12 +516,14 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     return tensor
 
 
+@hot
 def _edge_after_write(old_edge, new: Tensor):
     if new._grad_fn is not None or old_edge is None:
         return new._grad_fn
     return Overwrite(old_edge)
 
 
+@hot
 def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
     if covers_storage(tensor):
         storage.value = new._node

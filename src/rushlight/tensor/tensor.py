@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import ALL_DTYPES, DType, float32, narrow
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
@@ -54,6 +55,7 @@ class Size(tuple):
         return (Size, (tuple(self),))
 
 
+@hot
 class Tensor:
     """A multi-dimensional array with autograd, as `torch.Tensor`.
 
@@ -120,6 +122,7 @@ class Tensor:
 
     # ---- the operand protocol of primitives ----------------------------------------------------
 
+    @hot
     def _scalar(self, value, dtype: DType | None = None) -> Tensor:
         """A 0-d tensor of this dtype that enters the tape as a run-time scalar."""
         return scalar_tensor(value, self._node.dtype if dtype is None else dtype)
@@ -133,6 +136,7 @@ _FLOAT32_SAFE = 3e38
 _SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype) for dtype in ALL_DTYPES}
 
 
+@hot
 def wrap(node: Node) -> Tensor:
     """A new tensor around a node, without history."""
     tensor = _new(Tensor)
@@ -158,6 +162,7 @@ def become(tensor: Tensor, source: Tensor) -> None:
     tensor._grad = None
 
 
+@hot
 def scalar_node(value, dtype: DType) -> Node:
     """The leaf of a Python number; its value is not part of any memo key."""
     node = _new_node(Node)
@@ -175,6 +180,7 @@ def scalar_node(value, dtype: DType) -> Node:
     return node
 
 
+@hot
 def scalar_tensor(value, dtype: DType) -> Tensor:
     """A 0-d tensor holding a Python number; see `scalar_node`."""
     tensor = _new(Tensor)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.nn import functional as F
 from rushlight.nn import init as initialize
 from rushlight.nn.modules.attention import MultiheadAttention as MultiheadAttention
@@ -49,6 +50,7 @@ class Threshold(_InplaceActivation):
 class ReLU(_InplaceActivation):
     """max(x, 0)."""
 
+    @hot
     def forward(self, input: Tensor) -> Tensor:
         return F.relu(input, inplace=self.inplace)
 

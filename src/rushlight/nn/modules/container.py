@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.nn.modules.module import Module, indent_below_first
 from rushlight.nn.modules.registration import type_name
 from rushlight.nn.parameter import Parameter
@@ -110,6 +111,7 @@ class Sequential(_ModuleSequence):
             return type(self)(OrderedDict(list(self._modules.items())[index]))
         return self._modules[self._key_at(index)]
 
+    @hot
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():
             input = module(input)

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.hooks import RemovableHandle
 from rushlight.nn.modules.backward_hooks import BackwardHooks, first_grad_fn
 from rushlight.nn.modules.conversion import ModuleConversion
@@ -174,6 +175,7 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
 
     # ---- calling ---------------------------------------------------------------------------
 
+    @hot
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run `forward` with the hooks around it."""
         if not (

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.base.hooks import RemovableHandle
 from rushlight.nn.parameter import Buffer, Parameter
 from rushlight.tensor.tensor import Tensor
@@ -140,6 +141,7 @@ class MemberRegistry:
         """The same as `add_module`."""
         self.add_module(name, module)
 
+    @hot
     def __getattr__(self, name: str) -> Any:
         # Called only after the ordinary lookup failed, so plain attributes cost nothing extra.
         # Written out, not a loop over tables: layers read their parameters here at every call.
