@@ -204,6 +204,7 @@ def dtype_of_number(value) -> DType:
     raise TypeError(f"expected a number, got {type(value).__name__}")
 
 
+@hot
 def widen(array: np.ndarray, dtype: DType) -> np.ndarray:
     """Storage form to arithmetic form: 16-bit floats become float32, the rest is unchanged."""
     if dtype is bfloat16:

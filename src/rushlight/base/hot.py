@@ -6,6 +6,7 @@ where that is not possible, they are the Python they are written in.  Level 0.
 
 from __future__ import annotations
 
+import ctypes
 from typing import Any, TypeVar
 
 _Marked = TypeVar("_Marked")
@@ -14,6 +15,19 @@ _Marked = TypeVar("_Marked")
 HOT_FUNCTIONS: list[Any] = []
 # Classes whose slots machine code reads where they lie.
 HOT_CLASSES: list[type] = []
+
+
+# What compiled functions that users call by name are running, from the outermost on: how many, and
+# the addresses of their names.  Filled by machine code, which has no frames to be found in.
+MOST_RUNNING = 64
+RUNNING = (ctypes.c_int64 * (1 + MOST_RUNNING))()
+
+
+def running_function() -> str:
+    """Name of the outermost compiled function that users call by name; "" if none runs."""
+    if RUNNING[0] <= 0:
+        return ""
+    return ctypes.cast(RUNNING[1], ctypes.py_object).value
 
 
 def hot(marked: _Marked) -> _Marked:

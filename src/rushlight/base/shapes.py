@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -9,6 +11,7 @@ from collections.abc import Iterable, Sequence
 Shape = tuple[int, ...]
 
 
+@hot
 def numel(shape: Sequence[int]) -> int:
     """Number of elements."""
     return math.prod(shape)
@@ -76,6 +79,7 @@ def wrap_axis(axis: int, rank: int, *, what: str = "Dimension") -> int:
     return axis + bound if axis < 0 else axis
 
 
+@hot
 def wrap_axes(axes, rank: int, *, all_if_empty: bool = True) -> Shape:
     """Sorted distinct axes from None, an int or a sequence.  Raises: IndexError, RuntimeError."""
     if axes is None:

@@ -12,6 +12,7 @@ import sys
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.errors import InternalError
 from rushlight.base.forks import lock_known_to_forks
 
@@ -61,6 +62,7 @@ class Arena:
         """Bytes of the block."""
         return self._held[1]
 
+    @hot
     def at_least(self, size: int) -> int:
         """The aligned address of `size` bytes, valid until the next call."""
         _, held, address = self._held

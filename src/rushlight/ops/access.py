@@ -15,8 +15,8 @@ from rushlight.tensor.storage import alias_without_grad, current_edge, replace_d
 from rushlight.tensor.tensor import Tensor
 
 
-@hot
 @attach_method("item")
+@hot
 def item(self):
     """The only element as a Python number.  Raises: RuntimeError for more or fewer elements."""
     count = numel(self._node.shape)
@@ -89,8 +89,8 @@ def requires_grad_(self, requires_grad: bool = True) -> Tensor:
     return self
 
 
-@hot
 @attach_method("backward")
+@hot
 def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=None) -> None:
     """Accumulate the gradient of this tensor into the leaves.
 

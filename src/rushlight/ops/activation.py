@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import math
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
 from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, true_divide
@@ -72,6 +73,7 @@ def _times(x: Tensor, factor) -> Tensor:
 # ---- rectifiers ----------------------------------------------------------------------------------
 
 
+@hot
 def relu(input, inplace: bool = False) -> Tensor:
     """max(input, 0), keeping NaN.  Source: torch.nn.functional.relu."""
     if inplace:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.device import resolve_device
 from rushlight.base.dtypes import (
     DType,
@@ -54,6 +55,7 @@ def finish(made: Tensor, requires_grad: bool) -> Tensor:
     return made
 
 
+@hot
 def value_of(tensor: Tensor) -> np.ndarray:
     """The array (storage form, not to be written to) of a tensor; flushes where needed."""
     storage = tensor._storage
@@ -62,6 +64,7 @@ def value_of(tensor: Tensor) -> np.ndarray:
     return materialise(tensor._node)
 
 
+@hot
 def arithmetic_value(tensor: Tensor) -> np.ndarray:
     """As `value_of`, with 16-bit floats widened to float32."""
     return widen(value_of(tensor), tensor._node.dtype)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.activation import log_softmax, logsigmoid
@@ -52,6 +53,7 @@ def reduced(values: Tensor, reduction: str) -> Tensor:
 # ---- class scores --------------------------------------------------------------------------------
 
 
+@hot
 def cross_entropy(
     input, target, weight=None, size_average=None, ignore_index: int = -100, reduce=None,
     reduction: str = "mean", label_smoothing: float = 0.0,

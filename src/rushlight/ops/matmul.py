@@ -6,6 +6,7 @@ a Linear is two records and no copy.
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.arithmetic import add, mul
@@ -40,6 +41,7 @@ def _check_dtypes(name: str, x: Tensor, y: Tensor) -> None:
 
 
 @spelled(method=True, out=True)
+@hot
 def matmul(input, other) -> Tensor:
     """Matrix product.  Shapes: (..., m, k) @ (..., k, n) -> (..., m, n); a vector counts as one row
     on the left and one column on the right, and its axis vanishes.  Dtypes: equal.
@@ -71,6 +73,7 @@ def matmul(input, other) -> Tensor:
     return named(result, _product_label(x_rank, y_rank))
 
 
+@hot
 def _product_label(x_rank: int, y_rank: int) -> str:
     """What PyTorch's matmul ends in for these ranks."""
     if x_rank <= 2 and y_rank <= 2:
@@ -78,6 +81,7 @@ def _product_label(x_rank: int, y_rank: int) -> str:
     return "UnsafeViewBackward0"
 
 
+@hot
 def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
     *batch, k = x._node.shape
     rows = mv.reshape(x, (numel(batch), k))
@@ -86,6 +90,7 @@ def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
     return named(mv.reshape(result, shape), "UnsafeViewBackward0")
 
 
+@hot
 def _matmul_operator(self, other):
     return matmul(self, other) if isinstance(other, Tensor) else NotImplemented
 
@@ -323,6 +328,7 @@ def _cheapest_chain(tensors: list[Tensor]) -> Tensor:
 # ---- layers --------------------------------------------------------------------------------------
 
 
+@hot
 def linear(input, weight, bias=None) -> Tensor:
     """input @ weight.T + bias.  Shapes: (..., i), (o, i), (o,) -> (..., o); a weight of shape (i,)
     gives (...).  Raises: RuntimeError if sizes or dtypes do not fit.

@@ -67,6 +67,7 @@ digamma = _inexact_function("digamma", p.digamma, "Derivative of lgamma", real=T
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("negative",))
+@hot
 def neg(input) -> Tensor:
     """-input.  Raises: RuntimeError for bool.  Source: torch.neg."""
     check_tensor("neg", input)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 
+from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_, int64, uint8
 from rushlight.base.shapes import numel, wrap_axes, wrap_axis
 from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
@@ -24,6 +25,7 @@ def numpy_names(function):
     """Accept `axis` for `dim` and `keepdims` for `keepdim`, as PyTorch does."""
 
     @functools.wraps(function)
+    @hot
     def accepting(*args, **kwargs):
         if kwargs:
             if "axis" in kwargs:
@@ -35,6 +37,7 @@ def numpy_names(function):
     return accepting
 
 
+@hot
 def accumulating_dtype(x: Tensor, dtype):
     """Sums of integers and bool are int64 unless told otherwise."""
     if dtype is not None:
@@ -43,6 +46,7 @@ def accumulating_dtype(x: Tensor, dtype):
     return own if own.is_inexact else int64
 
 
+@hot
 def count_along(x: Tensor, axes: tuple[int, ...]) -> int:
     """Number of elements that reducing over `axes` combines."""
     shape = x._node.shape
@@ -54,6 +58,7 @@ def count_along(x: Tensor, axes: tuple[int, ...]) -> int:
 
 @spelled(method=True, out=True)
 @numpy_names
+@hot
 def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 - PyTorch's name
     """Sum over `dim` (an int, several, or all).
 
@@ -71,6 +76,7 @@ def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 
 
 @spelled(method=True, out=True)
 @numpy_names
+@hot
 def mean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Arithmetic mean over `dim`.  Raises: RuntimeError for integers.  Source: torch.mean."""
     check_tensor("mean", input)

@@ -62,8 +62,8 @@ def spelled(
 def in_place(spelling, name: str):
     """The in-place method of a spelling."""
 
-    @hot
     @functools.wraps(spelling)
+    @hot
     def method(self, *args, **kwargs):
         check_writable(self)
         return write_result(self, spelling(value_before_write(self, args), *args, **kwargs))
@@ -84,6 +84,10 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     follows = current_edge(target) is not None
     if not follows and not any([isinstance(x, Tensor) and current_edge(x) is not None for x in args]):
         return target
+    return _former_value(target)
+
+
+def _former_value(target: Tensor) -> Tensor:
     with no_grad():
         before = reshape(target, target._node.shape)
     before._grad_fn = target._grad_fn
@@ -152,8 +156,8 @@ def resize_to(out: Tensor, result: Tensor) -> Tensor:
 def with_out(spelling):
     """Add `out=` (a tensor, or a sequence of tensors for several results)."""
 
-    @hot
     @functools.wraps(spelling)
+    @hot
     def public(*args, out=None, **kwargs):
         result = spelling(*args, **kwargs)
         if out is None:

@@ -68,10 +68,7 @@ class FlatOptimizer(Optimizer):
     @hot
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
         """Update every parameter that has a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
+        loss = None if closure is None else _loss_of(closure)
         differentiable = bool(self.defaults.get("differentiable", False))
         tape = local.tape
         enabled = tape.grad_enabled
@@ -220,6 +217,11 @@ class FlatOptimizer(Optimizer):
             for name in self.scalars:
                 if isinstance(entry, dict) and isinstance(entry.get(name), (int, float)):
                     entry[name] = count_tensor(float(entry[name]))
+
+
+def _loss_of(closure: Callable[[], Any]) -> Any:
+    with enable_grad():
+        return closure()
 
 
 def state_like(param: Tensor, value: complex = 0) -> Tensor:

@@ -269,7 +269,7 @@ class GroupReplay:
 @hot
 def _operands(tensors: list[Tensor], tape) -> Operands | None:
     """The current values of tensors; None if one is shared with the outside or failed."""
-    base = tape.base
+    base: int = tape.base
     key: list[Any] = []
     leaves: list[Node] = []
     for tensor in tensors:
@@ -279,13 +279,15 @@ def _operands(tensors: list[Tensor], tape) -> Operands | None:
                 return None
             refresh(tensor)
         node = tensor._node
-        slot = node.address - base
-        if not 0 <= slot < SEGMENT_RANGE:
-            slot = node.step
-            if slot.__class__ is not LeafSpec or node.value.__class__ is FlushFailed:
-                return None
-            leaves.append(node)
-        key.append(slot)
+        slot: int = node.address - base
+        if 0 <= slot < SEGMENT_RANGE:
+            key.append(slot)
+            continue
+        spec = node.step
+        if spec.__class__ is not LeafSpec or node.value.__class__ is FlushFailed:
+            return None
+        leaves.append(node)
+        key.append(spec)
     # One leaf for two operands would take another path along the memo.
     if len(set(map(id, leaves))) != len(leaves):
         return None

@@ -312,8 +312,8 @@ def _wrap_step(cls: type[Optimizer]) -> None:
     if getattr(step, "hooked", False):
         return
 
-    @hot
     @functools.wraps(step)
+    @hot
     def hooked_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if not (
             self._optimizer_step_pre_hooks

@@ -17,6 +17,7 @@ import threading
 
 import numpy as np
 
+from rushlight.base.hot import hot
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.threads import thread_count
 from rushlight.runtime import pool_text
@@ -140,6 +141,7 @@ class WorkerPool:
         state = self.state_address or self.start()
         self._parallel_for(state, function, buffers, params, extent, grain)
 
+    @hot
     def run_steps(self, steps: int, count: int) -> None:
         """Runs a plan: rows of (function, buffers, params, extent, grain), one after another."""
         state = self.state_address or self.start()

@@ -530,6 +530,8 @@ class ExpressionTranslator:
     def truth(self, node: ast.expr) -> str:
         """Whether an expression counts as true; what it need not evaluate it does not."""
         t = self.t
+        if self._is_keywords(node):
+            return "false"
         if not isinstance(node, ast.BoolOp):
             return self.as_truth(self.passing(node))
         result = t.join()

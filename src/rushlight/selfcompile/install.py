@@ -19,34 +19,31 @@ from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS
+from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS, RUNNING
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, compile_text
 from rushlight.runtime.kernel_cache import kernel_key, process_cache
+from rushlight.selfcompile.callable import (
+    TP_NEW,
+    descriptor_text,
+    function_type,
+    new_function,
+    type_slot,
+)
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported, c_function
 from rushlight.selfcompile.support import (
     C_INTERFACE,
     OBJECT_NEW,
+    RUNNING_SYMBOL,
     SHARED,
     Support,
     shared_objects,
 )
 from rushlight.selfcompile.translate import FunctionTranslator, Names, rebound_names
 
-_METH_FASTCALL_KEYWORDS = 0x0080 | 0x0002
-_PY_TP_NEW = 65  # from typeslots.h, part of the stable interface
 _MANIFEST = "manifest"
 # Versions whose objects are counted by adding and subtracting 1, always.
 _PLAIN_COUNTS = sys.version_info < (3, 12)
-
-
-class _MethodDefinition(ctypes.Structure):
-    _fields_ = [
-        ("name", ctypes.c_char_p),
-        ("function", ctypes.c_void_p),
-        ("flags", ctypes.c_int),
-        ("doc", ctypes.c_char_p),
-    ]
 
 
 class Compiled:
@@ -67,10 +64,28 @@ COMPILED = Compiled()
 @functools.cache
 def _imports() -> dict[str, int]:
     imports = {name: c_function(name) for name in C_INTERFACE}
-    slot = ctypes.pythonapi.PyType_GetSlot
-    slot.restype, slot.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_int]
-    imports[OBJECT_NEW] = slot(object, _PY_TP_NEW)
+    imports[RUNNING_SYMBOL] = ctypes.addressof(RUNNING)
+    imports[OBJECT_NEW] = type_slot(object, TP_NEW)
     return imports
+
+
+@functools.cache
+def _function_type() -> type:
+    layout = ObjectLayout()
+    text = descriptor_text()
+    names = ["describe"]
+    target = host_target()
+    disk = process_cache().disk
+    key = kernel_key(text, target)
+    code = None if disk is None else disk.load(key)
+    if code is None:
+        code = compile_text(text, target)
+        if disk is not None:
+            disk.store(key, code)
+    imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
+    library = Library(code, names, imports)
+    COMPILED.keep.append(library)
+    return function_type(library["describe"], layout)
 
 
 def module_text(
@@ -141,24 +156,6 @@ def _library(functions: list[FunctionType], layout: ObjectLayout, slots: SlotTab
     return Library(code, names, _imports())
 
 
-def _new_builtin(function: FunctionType, address: int, table: list) -> Any:
-    definition = _MethodDefinition(
-        function.__name__.encode(), address, _METH_FASTCALL_KEYWORDS,
-        None if function.__doc__ is None else function.__doc__.encode(),
-    )  # fmt: skip
-    COMPILED.keep.append(definition)
-    make = ctypes.pythonapi.PyCFunction_NewEx
-    make.restype = ctypes.py_object
-    make.argtypes = [ctypes.c_void_p, ctypes.py_object, ctypes.py_object]
-    return make(ctypes.addressof(definition), table, function.__module__)
-
-
-def _as_method(function: Any) -> Any:
-    make = ctypes.pythonapi.PyInstanceMethod_New
-    make.restype, make.argtypes = ctypes.py_object, [ctypes.py_object]
-    return make(function)
-
-
 def _resolved(constant: tuple, function: FunctionType, names: Names) -> Any:
     kind = constant[0]
     if kind == "value":
@@ -222,7 +219,8 @@ def _compile_module(
             COMPILED.refused[function] = constants
             continue
         table: list[Any] = []
-        COMPILED.functions[function] = _new_builtin(function, library[f"f{place}"], table)
+        address = library[f"f{place}"]
+        COMPILED.functions[function] = new_function(_function_type(), function, address, table)
         made.append((function, table, constants))
     return made
 
@@ -241,7 +239,7 @@ def _replace(functions: dict[FunctionType, Any]) -> None:
     for cls in classes:
         for key, value in list(vars(cls).items()):
             if type(value) is FunctionType and value in functions:
-                setattr(cls, key, _as_method(functions[value]))
+                setattr(cls, key, functions[value])
             elif type(value) is staticmethod and value.__func__ in functions:
                 setattr(cls, key, staticmethod(functions[value.__func__]))
             elif type(value) is property:

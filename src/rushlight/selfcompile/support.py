@@ -7,6 +7,7 @@ Level 9.
 
 from __future__ import annotations
 
+from rushlight.base.hot import MOST_RUNNING
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable
 
 # What the text calls of the interpreter, and the LLVM types.
@@ -68,6 +69,8 @@ C_INTERFACE = {
 }
 # `object.__new__` in C: (class, arguments, keywords).
 OBJECT_NEW = "rushlight_object_new"
+# `base.hot.RUNNING`.
+RUNNING_SYMBOL = "rushlight_running"
 # The module's own table of objects that its functions share, filled when it is loaded.
 SHARED = "shared"
 # Places in that table before those of the known classes.
@@ -197,6 +200,7 @@ class Support:
             result, _, rest = kind.partition(" ")
             lines.append(f"declare {result} @{name}{rest}")
         lines.append(f"declare ptr @{OBJECT_NEW}(ptr, ptr, ptr)")
+        lines.append(f"@{RUNNING_SYMBOL} = external global [{1 + MOST_RUNNING} x i64]")
         count = _BUILTINS + len(self.slots.classes) + len(self.names)
         lines.append(f"@{SHARED} = global [{count} x ptr] zeroinitializer")
         made = self._made.values()
@@ -435,7 +439,24 @@ ask:
 """
 
 
-_STASH = """
+_STASH = f"""
+define internal void @announce(ptr %name) {{
+  %depth = load i64, ptr @{RUNNING_SYMBOL}
+  %last = urem i64 %depth, {MOST_RUNNING}
+  %index = add i64 %last, 1
+  %place = getelementptr i64, ptr @{RUNNING_SYMBOL}, i64 %index
+  store ptr %name, ptr %place
+  %deeper = add i64 %depth, 1
+  store i64 %deeper, ptr @{RUNNING_SYMBOL}
+  ret void
+}}
+define internal void @retire() {{
+  %depth = load i64, ptr @{RUNNING_SYMBOL}
+  %less = sub i64 %depth, 1
+  store i64 %less, ptr @{RUNNING_SYMBOL}
+  ret void
+}}
+""" + """
 define internal i32 @rest(ptr %cell, ptr %args, i64 %nargs, i64 %before, i64 %items) {
   %there = load ptr, ptr %cell
   %none = icmp eq ptr %there, null

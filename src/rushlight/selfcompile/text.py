@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from rushlight.base.errors import InternalError
+from rushlight.selfcompile.callable import FunctionLayout
 from rushlight.selfcompile.layout import ObjectLayout
 
 OBJECT, INTEGER, TRUTH = "object", "integer", "truth"
@@ -43,6 +44,7 @@ class FunctionText:
         self.layout = layout
         self.failure = FAILED  # where an error leads
         self.longest_call = 0
+        self.ending: str | None = None  # what is done before any return
         self._head: list[str] = []
         self._lines: list[str] = []
         self._count = 0
@@ -263,11 +265,17 @@ class FunctionText:
         self.begin(FAILED)
         for cell in self._cells:
             self.clear(cell)
+        if self.ending is not None:
+            self.line(self.ending)
         self.leave("null")
         head = [
-            f"define ptr @{self.name}(ptr %self, ptr %args, i64 %nargs, ptr %kwnames) {{",
+            f"define ptr @{self.name}(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{",
             "entry:",
-            f"  %items = getelementptr i8, ptr %self, i64 {self.layout.list_items}",
+            # The highest bit says something of the place before the arguments.
+            f"  %nargs = and i64 %nargsf, {(1 << 63) - 1}",
+            f"  %table_at = getelementptr i8, ptr %self, i64 {FunctionLayout().table}",
+            "  %table = load ptr, ptr %table_at",
+            f"  %items = getelementptr i8, ptr %table, i64 {self.layout.list_items}",
             "  %constants = load ptr, ptr %items",
             f"  %argv = alloca [{self.longest_call + 1} x ptr]",
             *self._head,

@@ -14,6 +14,7 @@ import textwrap
 from types import FunctionType
 from typing import Any, NamedTuple
 
+from rushlight.tape.memo import is_spelling
 from rushlight.selfcompile.expressions import ExpressionTranslator
 from rushlight.selfcompile.layout import Unsupported
 from rushlight.selfcompile.support import Support
@@ -140,6 +141,11 @@ class FunctionTranslator(ExpressionTranslator):
         self._refuse_what_is_unknown(definition)
         self._find_locals(definition)
         self._take_arguments(definition.args)
+        self.is_spelling = is_spelling(function.__code__)
+        if self.is_spelling:
+            name = self.constant(function.__name__)
+            self.t.line(f"call void @announce(ptr {name.name})")
+            self.t.ending = "call void @retire()"
         self._body(definition.body)
         self._return(None)
         self.t.begin(INTERPRET)
@@ -358,6 +364,8 @@ class FunctionTranslator(ExpressionTranslator):
                 t.release_any(held)
         if self._stash is not None:
             t.clear(self._stash)
+        if t.ending is not None:
+            t.line(t.ending)
         t.leave(value.name)
 
     # ---- which locals have a value -------------------------------------------------------------

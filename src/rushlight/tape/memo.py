@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import sys
 from collections import deque
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from rushlight.base.hot import hot
+from rushlight.base.hot import hot, running_function
 from rushlight.base.config import config
 from rushlight.base.device import CPU
 from rushlight.base.shapes import numel
@@ -278,6 +278,14 @@ class Line(NamedTuple):
     spelling: str
 
 
+def is_spelling(code: CodeType) -> bool:
+    """Whether it is of a function of `ops/` that users call by name; decorators' are nested."""
+    name = code.co_filename
+    if code.co_flags & CO_NESTED or code.co_name.startswith("_"):
+        return False
+    return name.startswith(_SPELLINGS) and name != _DECORATORS
+
+
 def user_line() -> Line | None:
     """File and line of the innermost frame outside this package, and the function called there."""
     frame: FrameType | None = sys._getframe(1)
@@ -286,13 +294,12 @@ def user_line() -> Line | None:
         code = frame.f_code
         name = code.co_filename
         if not name.startswith(_PACKAGE_FOLDER):
-            return Line(name, frame.f_lineno, spelling)
-        # The outermost one wins: a loss calls softmax.  Decorators' functions are nested ones.
-        if not code.co_flags & CO_NESTED and not code.co_name.startswith("_"):
-            if name.startswith(_SPELLINGS):
-                if name != _DECORATORS:
-                    spelling = code.co_name
-            elif name.startswith(_OPTIMIZERS) and "self" in code.co_varnames:
+            return Line(name, frame.f_lineno, spelling or running_function())
+        # The outermost one wins: a loss calls softmax.
+        if is_spelling(code):
+            spelling = code.co_name
+        elif not code.co_flags & CO_NESTED and not code.co_name.startswith("_"):
+            if name.startswith(_OPTIMIZERS) and "self" in code.co_varnames:
                 spelling = type(frame.f_locals["self"]).__name__.lower()
         frame = frame.f_back
     return None

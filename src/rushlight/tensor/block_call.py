@@ -53,8 +53,8 @@ class CallResults(NamedTuple):
 def replayed(function: _Function) -> _Function:
     """Let calls of `function` be replayed; see the module docstring."""
 
-    @hot
     @functools.wraps(function)
+    @hot
     def call(*args, **kwargs):
         tape = local.tape
         if tape.in_block or config.eager or not config.blocks:

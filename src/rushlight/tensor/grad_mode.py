@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import inspect
 
+from rushlight.base.hot import hot
 from rushlight.tape.tape import current_tape
 
 
@@ -19,6 +20,7 @@ class _GradMode:
         self._inference = inference
         self._former: list[tuple[bool, bool]] = []
 
+    @hot
     def __enter__(self) -> None:
         tape = current_tape()
         self._former.append((tape.grad_enabled, tape.inference))
@@ -26,6 +28,7 @@ class _GradMode:
         if self._inference is not None:
             tape.inference = self._inference
 
+    @hot
     def __exit__(self, *exc_info) -> None:
         tape = current_tape()
         tape.grad_enabled, tape.inference = self._former.pop()
@@ -109,6 +112,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
         self._at_call = (tape.grad_enabled, tape.inference)
         tape.grad_enabled = bool(mode)
 
+    @hot
     def __enter__(self) -> None:
         self._former.append(self._at_call)
         current_tape().grad_enabled = self._enabled

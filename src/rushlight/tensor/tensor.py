@@ -173,7 +173,7 @@ def scalar_node(value, dtype: DType) -> Node:
     node.dtype = dtype
     node.home = None
     # NumPy's scalar types convert five times faster than arrays, but warn about overflow.
-    if dtype is float32 and -_FLOAT32_SAFE < value < _FLOAT32_SAFE:
+    if dtype is float32 and value > -_FLOAT32_SAFE and value < _FLOAT32_SAFE:
         node.value = _numpy_float32(value)
     else:
         node.value = narrow(value, dtype)

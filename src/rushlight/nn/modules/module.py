@@ -186,6 +186,10 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
             or _GLOBAL_CALL_HOOKS
         ):
             return self.forward(*args, **kwargs)
+        return self._call_watched(args, kwargs)
+
+    def _call_watched(self, args: tuple, kwargs: dict[str, Any]) -> Any:
+        """The same for a module with hooks."""
         called: set[int] = set()
         progress: dict[str, Any] = {"args": args, "kwargs": kwargs, "result": None}
         try:
