@@ -6,6 +6,8 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.hot import hot
+
 
 def _level_and_filter(text: str) -> tuple[int, str]:
     """`4` or `4:softmax`."""
@@ -32,8 +34,14 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
 EXECUTORS = ("compiled", "reference")
 
 
+@hot
 class Config:
     """Settings, read from the environment once; tests change the attributes directly."""
+
+    __slots__ = (
+        "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
+        "byte_budget", "memo_steps",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         values: dict[str, Any] = {}

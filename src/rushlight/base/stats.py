@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
+
 _COUNTERS = (
     "operations_missed",
     "memo_branches",
@@ -22,6 +24,7 @@ _COUNTERS = (
 )
 
 
+@hot
 class Stats:
     """Counters since the process began or since `reset`.
 

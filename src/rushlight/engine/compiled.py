@@ -18,6 +18,7 @@ from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
+from rushlight.base.words import Words, put_integer
 from rushlight.engine.arena import ARENA, ArenaPlanner
 from rushlight.engine.items import item_steps
 from rushlight.engine.kernels import is_crowded
@@ -32,7 +33,7 @@ from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
-from rushlight.schedule.program import OPERATION, OUTPUT, program_of
+from rushlight.tape.program import OPERATION, OUTPUT, program_of
 from rushlight.simplify.pipeline import simplified
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
@@ -52,7 +53,7 @@ class CompiledPlan:
     __slots__ = (
         "parts", "rewrites", "reasons", "arena_bytes", "fixed", "outputs", "referred", "read",
         "only", "takeovers", "schedule", "plan", "shapes", "constants", "checks", "flags",
-        "addresses", "places", "base", "__weakref__",
+        "addresses", "base", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
@@ -77,9 +78,8 @@ class CompiledPlan:
         if self.takeovers is not None:
             sequence.append(self.takeovers.last_step(program, self.constants))
         self.parts = self._parts(sequence, safe_from, program)
-        self.addresses = np.zeros(max(program.values, default=-1) + 1, np.int64)
+        self.addresses = Words(np.zeros(max(program.values, default=-1) + 1, np.int64))
         self.base = -1
-        self.places = self.addresses.data
         self._place(program, written, lifetimes, over.in_arena)
         native_outputs = {output.slot for output in self.outputs}
         # Values that reference rules leave behind, and leaves that stay what they are.
@@ -219,11 +219,12 @@ class CompiledPlan:
     @hot
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
-        places = self._fixed_addresses()
+        self._fix_addresses()
+        places = self.addresses
         for slot in self.read:
             node = nodes[slot]
             try:
-                places[slot] = node.pointer
+                put_integer(places, slot, node.pointer)
             except AttributeError:
                 if type(node.value) is FlushFailed:
                     return self._judge(nodes)
@@ -231,7 +232,7 @@ class CompiledPlan:
                     # A NumPy scalar has no memory to point to: the node keeps an array instead.
                     node.value = np.asarray(node.value)
                 node.pointer = pointer = node.value.__array_interface__["data"][0]
-                places[slot] = pointer
+                put_integer(places, slot, pointer)
         if self.takeovers is not None:
             node = None  # who refers to a leaf counts from here on
             return self._run_over(nodes, self.takeovers)
@@ -239,7 +240,7 @@ class CompiledPlan:
         for output in self.outputs:
             entry = output.array()
             made.append(entry)
-            places[output.slot] = entry[1]
+            put_integer(places, output.slot, entry[1])
         if self.only is not None:
             self.only.run(self.addresses, nodes, self)
             arrays = None
@@ -262,7 +263,7 @@ class CompiledPlan:
     def _hand_out_referred(self, nodes, arrays: dict) -> None:
         for slot in self.referred:
             nodes[slot].value = arrays[slot]
-            nodes[slot].pointer = int(self.addresses[slot])
+            nodes[slot].pointer = self.addresses.integers[slot]
 
     def _run_over(self, nodes, takeovers: Takeovers) -> BaseException | None:
         """Execute with results written over leaves; what `run` does after it read the leaves."""
@@ -272,7 +273,7 @@ class CompiledPlan:
             array = claimed.get(output.slot)
             array = output.array()[0] if array is None else array
             arrays[output.slot] = array
-            self.places[output.slot] = array.__array_interface__["data"][0]
+            self.addresses.integers[output.slot] = array.__array_interface__["data"][0]
         if not self._run_parts(nodes, arrays, self.parts[:-1]) or self.flags.any():
             return self._judge(nodes)
         takeovers.done[0] = False
@@ -291,7 +292,7 @@ class CompiledPlan:
         for slot, leaf in zip(self.plan.live, self.plan.leaves):
             node = nodes[slot]
             node.value = arrays[slot]
-            node.pointer = self.places[slot]
+            node.pointer = self.addresses.integers[slot]
             node.step = leaf
             node.inputs = ()
 
@@ -317,16 +318,15 @@ class CompiledPlan:
             stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
 
     @hot
-    def _fixed_addresses(self) -> memoryview:
+    def _fix_addresses(self) -> None:
         """Addresses by slot; those that stay the same between runs are filled in."""
         base = ARENA.at_least(self.arena_bytes)
         if base != self.base:
             for slot, offset in self.fixed:
-                self.addresses[slot] = base + offset
+                self.addresses.array[slot] = base + offset
             for slot, array in self.constants.items():
-                self.addresses[slot] = array.ctypes.data
+                self.addresses.array[slot] = array.ctypes.data
             self.base = base  # last: an interrupt may end this midway
-        return self.places
 
     def _judge(self, nodes) -> BaseException | None:
         """Execute by the reference rules."""
@@ -361,7 +361,7 @@ class CompiledPlan:
         if value.live:
             array = owned(array, operands)
         arrays[value.slot] = array
-        addresses[value.slot] = array.ctypes.data
+        addresses.array[value.slot] = array.ctypes.data
         return True
 
     def _stored(self, slot: int, arrays, addresses) -> np.ndarray:
@@ -370,5 +370,5 @@ class CompiledPlan:
         array = arrays.get(shown)
         if array is None:
             shape, dtype = self.shapes[shown]
-            array = ARENA.view(int(addresses[shown]), shape, dtype)
+            array = ARENA.view(int(addresses.array[shown]), shape, dtype)
         return array.reshape(self.schedule.program.values[slot].shape)

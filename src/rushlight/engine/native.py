@@ -1,7 +1,7 @@
 """Stretches of a plan that are one native call, and the memory of the values they leave behind.
 
-Replaying a small plan is mostly this file, so it works on memoryviews (an item costs half of what
-it costs through NumPy) and keeps what does not change between runs.  Level 9.
+Replaying a small plan is mostly this file, so it keeps what does not change between runs.
+Level 9.
 """
 
 from __future__ import annotations
@@ -14,62 +14,60 @@ from rushlight.base.hot import hot
 from rushlight.base.dtypes import widen
 from rushlight.base.observe import KERNEL, tell, watchers
 from rushlight.base.stats import stats
+from rushlight.base.words import Words, put_float, put_integer
 from rushlight.engine.arena import POOL
 from rushlight.engine.steps import NativeStep
 from rushlight.runtime.launch import KernelCall, NativePlan
 
 _getrefcount = sys.getrefcount
 
-# How a number becomes a parameter word.
-_INTEGER, _FLOATING, _SIXTEEN_BITS = range(3)
-
 
 @hot
 class NativeRun:
     """Consecutive native steps: a `NativePlan` and the numbers it takes."""
 
-    __slots__ = ("native", "words", "steps", "_scalars", "_integers", "_floats")
+    __slots__ = ("native", "words", "steps", "_scalars", "_sixteen")
 
     def __init__(self, steps: list[NativeStep], values) -> None:
         """values: the program's values by slot."""
         # Code stays loaded while its library is referred to, and the steps refer to it.
         self.steps = steps
         words: list[int] = []
-        # (place among the words, slot, how to convert)
-        self._scalars: list[tuple[int, int, int]] = []
+        # (place among the words, slot, whether it is floating), and those of 16-bit floats
+        self._scalars: list[tuple[int, int, bool]] = []
+        self._sixteen: list[tuple[int, int]] = []
         calls = []
         for step in steps:
             places = tuple(range(len(words), len(words) + len(step.words)))
             for number, slot, floating in step.words:
                 if slot is not None:
-                    kind = _FLOATING if floating else _INTEGER
                     if floating and values[slot].dtype.itemsize == 2:
-                        kind = _SIXTEEN_BITS
-                    self._scalars.append((len(words), slot, kind))
+                        self._sixteen.append((len(words), slot))
+                    else:
+                        self._scalars.append((len(words), slot, floating))
                 words.append(number)
             address = step.library[step.function]
             buffers = tuple(step.buffers)
             call = KernelCall(step.function, address, buffers, places, step.extent, step.grain)
             calls.append(call)
-        self.words = np.array(words or [0], np.int64)
-        self._integers = self.words.data
-        self._floats = self.words.data.cast("B").cast("d")
+        self.words = Words(np.array(words or [0], np.int64))
         self.native = NativePlan(calls, words=self.words)
 
     @hot
-    def run(self, addresses: np.ndarray, nodes, plan) -> None:
+    def run(self, addresses: Words, nodes, plan) -> None:
         """Fill in the numbers, and call the machine code once.
 
         While somebody watches, each kernel is called and timed alone; plan: what they are told.
         """
-        for place, slot, kind in self._scalars:
+        words = self.words
+        for place, slot, floating in self._scalars:
             value = nodes[slot].value
-            if kind == _FLOATING:
-                self._floats[place] = value
-            elif kind == _INTEGER:
-                self._integers[place] = int(value)
+            if floating:
+                put_float(words, place, value)
             else:
-                self._floats[place] = float(widen(np.asarray(value), nodes[slot].dtype))
+                put_integer(words, place, int(value))
+        for place, slot in self._sixteen:
+            put_float(words, place, widen(np.asarray(nodes[slot].value), nodes[slot].dtype))
         stats.kernel_launches += len(self.steps)
         if not watchers:
             self.native.run(addresses)

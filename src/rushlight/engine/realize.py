@@ -45,19 +45,17 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     if step is None:
         slots = {id(node): slot for slot, node in enumerate(nodes)}
         plan = make_plan(nodes, slots, [node.value is None for node in nodes])
-        pending = None
     else:
         assert isinstance(nodes, Segment)
-        plan, pending = _plan_for(nodes, step)
+        plan = _plan_for(nodes, step)
     if watchers or plan.compiled is None or plan.compiled.only is None:
         expand(nodes)
-        pending = None
     error = _run(plan, nodes)
     ended = 0.0
     if watchers:
         ended = clock()  # the reports that watchers print are no part of the flush
         tell(FLUSH, reason, started, (plan, nodes), ended)
-    _release(plan, nodes if pending is None else [nodes[slot] for slot in pending], nodes)
+    _release(plan, nodes)
     stats.flushes += 1
     stats.flush_reasons[reason] = stats.flush_reasons.get(reason, 0) + 1
     stats.operations_executed += len(plan.instructions)
@@ -87,8 +85,7 @@ def _draw(name: str) -> Callable[..., None]:
 
 
 @hot
-def _plan_for(nodes: Segment, step: Step) -> tuple[Plan, list[int] | None]:
-    """The plan, and which nodes are pending; None for all of them."""
+def _plan_for(nodes: Segment, step: Step) -> Plan:
     # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
     # counts as 0: who else refers to it changes nothing.
     # A hole counts as 0 too, so the blocks that were replayed belong to the signature.
@@ -98,26 +95,25 @@ def _plan_for(nodes: Segment, step: Step) -> tuple[Plan, list[int] | None]:
     if found is not None:
         stats.plans_replayed += 1
         return found
-    pending = [slot for slot, count in enumerate(counts) if count]
     if nodes.runs:
         nodes.expand()
         counts = [_getrefcount(node) if node.value is None else 0 for node in nodes]
     live = _live(nodes, counts)
     # The same operations may have been recorded one by one before: that plan serves as well.
-    plan, _ = step.plans.get(("live", *live), (None, None))
+    plan = step.plans.get(("live", *live))
     if plan is None:
         stats.plans_made += 1
         slots = {id(node): slot for slot, node in enumerate(nodes)}
         plan = make_plan(nodes, slots, live)
         if step.plans:
-            before, _ = next(reversed(step.plans.values()))
+            before = next(reversed(step.plans.values()))
             live_changes.append((before.live, plan.live, [node.step for node in nodes]))
     else:
         stats.plans_replayed += 1
     if len(step.plans) >= MOST_PLANS:
         step.plans.clear()
-    step.plans[signature] = step.plans[("live", *live)] = (plan, pending)
-    return plan, None
+    step.plans[signature] = step.plans[("live", *live)] = plan
+    return plan
 
 
 def _live(nodes: list, counts: list[int]) -> list[bool]:
@@ -134,13 +130,17 @@ def _live(nodes: list, counts: list[int]) -> list[bool]:
 
 
 @hot
-def _release(plan: Plan, pending: list, nodes: list) -> None:
-    """Live nodes become leaves; those that were pending lose their operands, to free memory."""
+def _release(plan: Plan, nodes: list) -> None:
+    """Live nodes become leaves and let go of their operands; the others go with the tape, unless
+    they refer to it."""
     for slot, leaf in zip(plan.live, plan.leaves):
-        nodes[slot].step = leaf
-    stats.bytes_materialised += plan.live_bytes
-    for node in pending:
+        node = nodes[slot]
+        node.step = leaf
         node.inputs = ()
+    if nodes.__class__ is Segment:
+        for node in nodes.results:  # type: ignore[attr-defined]
+            node.inputs = ()
+    stats.bytes_materialised += plan.live_bytes
 
 
 if config.debug >= 2:

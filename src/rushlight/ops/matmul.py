@@ -83,10 +83,11 @@ def _product_label(x_rank: int, y_rank: int) -> str:
 
 @hot
 def _rows_times(x: Tensor, y: Tensor, drop_last: bool) -> Tensor:
-    *batch, k = x._node.shape
+    shape = x._node.shape
+    batch, k = shape[:-1], shape[-1]
     rows = mv.reshape(x, (numel(batch), k))
     result = apply2(product, rows, y, (False, False))
-    shape = tuple(batch) if drop_last else (*batch, y._node.shape[-1])
+    shape = batch if drop_last else (*batch, y._node.shape[-1])
     return named(mv.reshape(result, shape), "UnsafeViewBackward0")
 
 

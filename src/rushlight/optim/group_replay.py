@@ -125,7 +125,7 @@ class GroupReplay:
         update = block.results
         fresh = zip(update.numbers, self._number_nodes(outline.numbers))
         nodes = block.put_on(tape, operands.leaves, fresh)
-        assign_nodes(self._targets(changed), nodes.results(update.outputs), tape)
+        assign_nodes(self._targets(changed), nodes.several(update.outputs), tape)
         for name, value in numbers.items():
             node = scalar_node(value, self._count_dtype)
             self.known[name] = Known(node, value)

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from rushlight.base.hot import hot
+from rushlight.base.words import Words, gather
 from rushlight.runtime.pool_text import STEP_WORDS
 from rushlight.runtime.threads import WorkerPool, pool
 
@@ -41,51 +42,58 @@ def float_word(value: float) -> int:
     return int(struct.unpack("<q", struct.pack("<d", value))[0])
 
 
+@hot
 class NativePlan:
     """Kernel calls in order, ready to run on any addresses and words.
 
-    words: an array the parameter words always come from, in the order of the calls, instead of one
-    given at each run.
+    words: where the parameter words always come from, in the order of the calls, instead of an
+    array given at each run.
     """
+
+    __slots__ = (
+        "calls", "_workers", "_buffer_count", "_word_count", "_buffer_slots", "_word_slots",
+        "_pointers", "_resident", "_words", "_steps", "_steps_address",
+    )  # fmt: skip
 
     def __init__(
         self,
         calls: Sequence[KernelCall],
         workers: WorkerPool = pool,
-        words: np.ndarray | None = None,
+        words: Words | None = None,
     ) -> None:
         self.calls = tuple(calls)
         self._workers = workers
-        self._buffer_slots = np.array([s for c in calls for s in c.buffers], np.int64)
-        self._word_slots = np.array([s for c in calls for s in c.words], np.int64)
-        self._pointers = np.zeros(max(1, len(self._buffer_slots)), np.int64)
+        buffers = [s for c in calls for s in c.buffers]
+        word_slots = [s for c in calls for s in c.words]
+        self._buffer_count, self._word_count = len(buffers), len(word_slots)
+        self._buffer_slots = Words(np.array(buffers or [0], np.int64))
+        self._word_slots = Words(np.array(word_slots or [0], np.int64))
+        self._pointers = Words(np.zeros(max(1, len(buffers)), np.int64))
         self._resident = words is not None
-        self._words = np.zeros(max(1, len(self._word_slots)), np.int64) if words is None else words
+        self._words = Words(np.zeros(max(1, len(word_slots)), np.int64)) if words is None else words
         self._steps = np.zeros((max(1, len(calls)), STEP_WORDS), np.int64)
         self._steps_address = self._steps.ctypes.data
-        pointer, word = self._pointers.ctypes.data, self._words.ctypes.data
+        pointer, word = self._pointers.address, self._words.address
         for row, call in zip(self._steps, self.calls):
             row[:] = call.function, pointer, word, call.extent, call.grain
             pointer += 8 * len(call.buffers)
             word += 8 * len(call.words)
 
     @hot
-    def _fill(self, addresses: np.ndarray, words: np.ndarray | None) -> None:
-        # Mode "clip" because "raise" would gather into a copy first; slots are checked by no one.
-        if len(self._buffer_slots):
-            addresses.take(self._buffer_slots, out=self._pointers, mode="clip")
-        if not self._resident and len(self._word_slots):
+    def _fill(self, addresses: Words, words: Words | None) -> None:
+        gather(self._pointers, addresses, self._buffer_slots, self._buffer_count)
+        if not self._resident:
             assert words is not None
-            words.take(self._word_slots, out=self._words, mode="clip")
+            gather(self._words, words, self._word_slots, self._word_count)
 
     @hot
-    def run(self, addresses: np.ndarray, words: np.ndarray | None = None) -> None:
-        """Runs all kernels; ``addresses`` and ``words`` are int64 arrays indexed by slot."""
+    def run(self, addresses: Words, words: Words | None = None) -> None:
+        """Runs all kernels; ``addresses`` and ``words`` are indexed by slot."""
         self._fill(addresses, words)
         self._workers.run_steps(self._steps_address, len(self.calls))
 
     def run_timed(
-        self, addresses: np.ndarray, words: np.ndarray | None = None
+        self, addresses: Words, words: Words | None = None
     ) -> list[tuple[float, float]]:
         """As run, one kernel at a time; gives when each began and ended, for reports."""
         self._fill(addresses, words)

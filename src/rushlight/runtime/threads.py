@@ -17,6 +17,7 @@ import threading
 
 import numpy as np
 
+from rushlight.base.words import call_released
 from rushlight.base.hot import hot
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.threads import thread_count
@@ -106,6 +107,7 @@ class WorkerPool:
             self._stop_workers = _STOP(self._code["stop_workers"])
             self._parallel_for = _FOR(self._code["parallel_for"])
             self._run_steps = _STEPS(self._code["run_steps"])
+            self._run_steps_address = self._code["run_steps"]
         memory = np.zeros(pool_text.STATE_BYTES + _LINE, np.uint8)
         skip = -memory.ctypes.data % _LINE
         self._memory, self._state = memory, memory[skip : skip + pool_text.STATE_BYTES]
@@ -145,7 +147,7 @@ class WorkerPool:
     def run_steps(self, steps: int, count: int) -> None:
         """Runs a plan: rows of (function, buffers, params, extent, grain), one after another."""
         state = self.state_address or self.start()
-        self._run_steps(state, steps, count)
+        call_released(self._run_steps, self._run_steps_address, state, steps, count)
 
     def stop(self) -> None:
         """Ends the workers; the next launch makes new ones."""

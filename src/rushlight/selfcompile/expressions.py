@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import ast
 import sys
+import threading
 from collections.abc import Callable
+from types import FunctionType
 from typing import Any
 
+from rushlight.base.words import call_released, gather, put_float, put_integer
 from rushlight.selfcompile.layout import SlotTable, Unsupported
 from rushlight.selfcompile.support import OBJECT_NEW, Support
 from rushlight.selfcompile.text import INTEGER, OBJECT, TRUTH, FunctionText, Value
@@ -20,6 +23,7 @@ _OPERATORS = {
     ast.Add: ("PyNumber_Add", "add"), ast.Sub: ("PyNumber_Subtract", "sub"),
     ast.Mult: ("PyNumber_Multiply", "mul"), ast.Div: ("PyNumber_TrueDivide", None),
     ast.FloorDiv: ("PyNumber_FloorDivide", None), ast.Mod: ("PyNumber_Remainder", None),
+    ast.LShift: ("PyNumber_Lshift", None), ast.RShift: ("PyNumber_Rshift", None),
     ast.BitAnd: ("PyNumber_And", "and"), ast.BitOr: ("PyNumber_Or", "or"),
 }  # fmt: skip
 # Number of the comparison in C, and its name for integers.
@@ -303,8 +307,21 @@ class ExpressionTranslator:
     def _attribute(self, node: ast.Attribute) -> Value:
         if node.attr == "__class__":
             return self._class_of(node.value)
+        own = self._thread_local(node)
+        if own is not None:
+            return own
         known = node.attr in self.slots.slots
         return self.attribute(self.passing(node.value) if known else self.value(node.value), node.attr)
+
+    def _thread_local(self, node: ast.Attribute) -> Value | None:
+        """An attribute of a thread's own, if the object is a `threading.local` of the module."""
+        known = self.meaning(node.value)
+        if not isinstance(known, threading.local):
+            return None
+        assert isinstance(node.value, ast.Name)
+        function = self.support.thread_local(node.value.id, node.attr)
+        owner, name = self.value(node.value), self.constant(node.attr)
+        return self._result(self.t.call(function, f"ptr {owner.name}", f"ptr {name.name}"), [owner])
 
     def _class_of(self, node: ast.expr) -> Value:
         """type(x), which the object holds."""
@@ -436,21 +453,22 @@ class ExpressionTranslator:
             return Value(TRUTH, self._compared(node.left, node.ops[0], node.comparators[0]))
         # A chain: each operand is evaluated once, and none after a comparison that fails.
         done = t.join()
-        left = self.value(node.left)
-        for position, (operator, right_node) in enumerate(zip(node.ops, node.comparators)):
-            right = self.value(right_node)
-            if left.kind == OBJECT or right.kind == OBJECT:
-                raise Unsupported("a chain of comparisons of objects")
-            truth = self._compared_values(left, operator, right)
-            if position + 1 < len(node.ops):
-                going_on = t.new_label()
-                failed = t.new_label()
-                t.branch(truth, going_on, failed)
-                t.begin(failed)
-                t.give(done, "false")
-                t.begin(going_on)
-            left = right
-        t.give(done, truth)
+        held = [t.park(self.value(node.left))]
+        for operator, right in zip(node.ops, node.comparators):
+            held.append(t.park(self.value(right)))
+            pair = [value._replace(owned=False, cell=None) for value in held[-2:]]
+            truth = self._compared_values(pair[0], operator, pair[1])
+            going_on, failed = t.new_label(), t.new_label()
+            t.branch(truth, going_on, failed)
+            t.begin(failed)
+            for value in held:
+                if value.owned:
+                    t.clear(str(value.cell))
+            t.give(done, "false")
+            t.begin(going_on)
+        for value in held:
+            t.drop(value)
+        t.give(done, "true")
         return Value(TRUTH, t.merge(done, "i1"))
 
     def _compared(self, left: ast.expr, operator: ast.cmpop, right: ast.expr) -> str:
@@ -792,6 +810,13 @@ class ExpressionTranslator:
             return self._class_of(node.args[0])
         if known is sys.getrefcount and len(node.args) == 1:
             return self._count_of(node.args[0])
+        intrinsic = {
+            put_integer: self._put_integer, put_float: self._put_float,
+            gather: self._gather, call_released: self._call_released,
+        }.get(known) if isinstance(known, FunctionType) else None  # fmt: skip
+        if intrinsic is not None:
+            intrinsic(*node.args)
+            return self.constant(None)
         if known is isinstance and len(node.args) == 2:
             return self._isinstance(node)
         if known is tuple and len(node.args) == 1 and isinstance(node.args[0], ast.ListComp):
@@ -809,6 +834,57 @@ class ExpressionTranslator:
         count = t.at(value.name, t.layout.count, "i64")
         t.drop(value)
         return Value(INTEGER, count if value.owned else t.define(f"add i64 {count}, 1"))
+
+    def _word_at(self, words: Value, place: str) -> str:
+        """Address of one of `Words`; the value is borrowed."""
+        t = self.t
+        base = self.as_integer(self.attribute(words, "address"))
+        pointer = t.define(f"inttoptr i64 {base} to ptr")
+        return t.define(f"getelementptr i64, ptr {pointer}, i64 {place}")
+
+    def _put_integer(self, words: ast.expr, place: ast.expr, value: ast.expr) -> None:
+        t = self.t
+        given, position, number = self.values(words, place, value)
+        place_name, word = self.as_integer(position), self.as_integer(number)
+        t.store(word, self._word_at(given._replace(owned=False), place_name), "i64")
+        t.drop(given)
+
+    def _put_float(self, words: ast.expr, place: ast.expr, value: ast.expr) -> None:
+        t = self.t
+        given, position, number = self.values(words, place, value)
+        given, place_name = t.park(given), self.as_integer(position)
+        number = self.as_object(number)
+        found = t.call("PyFloat_AsDouble", f"ptr {number.name}", kind="double")
+        t.drop(number)
+        unsure, good = t.new_label(), t.new_label()
+        t.branch(t.define(f"fcmp oeq double {found}, -1.0"), unsure, good)
+        t.begin(unsure)
+        t.branch(t.is_null(t.call("PyErr_Occurred")), good, t.failure)
+        t.begin(good)
+        t.store(found, self._word_at(given._replace(owned=False), place_name), "double")
+        t.drop(given)
+
+    def _gather(self, *nodes: ast.expr) -> None:
+        t = self.t
+        words = [t.park(self.object(node)) for node in nodes[:3]]
+        count = self.as_integer(self.value(nodes[3]))
+        addresses = [
+            self.as_integer(self.attribute(value._replace(owned=False), "address"))
+            for value in words
+        ]
+        arguments = ", ".join(f"i64 {word}" for word in (*addresses, count))
+        t.line(f"call void @gather({arguments})")
+        for value in words:
+            t.drop(value)
+
+    def _call_released(self, *nodes: ast.expr) -> None:
+        t = self.t
+        values = self.values(*nodes[1:])
+        address, x, y, z = [self.as_integer(value) for value in values]
+        function = t.define(f"inttoptr i64 {address} to ptr")
+        thread = t.call("PyEval_SaveThread")
+        t.line(f"call void {function}(i64 {x}, i64 {y}, i64 {z})")
+        t.line(f"call void @PyEval_RestoreThread(ptr {thread})")
 
     def _length(self, node: ast.expr) -> Value:
         t = self.t

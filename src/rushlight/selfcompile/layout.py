@@ -63,6 +63,7 @@ class ObjectLayout:
             raise Unsupported("a tuple's elements do not lie side by side")
         self.size = self._size_offset()
         self.list_items = self._list_offset()
+        self.digits = self._digits_offset(self.size)
 
     @staticmethod
     def _count_offset(size: int) -> int:
@@ -85,6 +86,24 @@ class ObjectLayout:
         if len(common) != 1:
             raise Unsupported("cannot tell where a tuple keeps its length")
         return common.pop() * _WORD
+
+    @staticmethod
+    def _digits_offset(size: int) -> int | None:
+        """Where an int's digits of 30 bits lie if the word before counts them, else None: the
+        interpreter's function reads them then."""
+        if sys.int_info.bits_per_digit != 30 or sys.int_info.sizeof_digit != 4:
+            return None
+        offset = size + _WORD
+        for number in (0, 1, 77, (1 << 30) - 1, 1 << 30, (5 << 30) + 3, (1 << 60) - 1):
+            digits = [(number >> shift) & ((1 << 30) - 1) for shift in (0, 30)]
+            count = 0 if number == 0 else 1 if number < 1 << 30 else 2
+            probe = int(str(number))
+            if ctypes.c_int64.from_address(id(probe) + size).value != count:
+                return None
+            found = (ctypes.c_uint32 * 2).from_address(id(probe) + offset)
+            if list(found)[:count] != digits[:count]:
+                return None
+        return offset
 
     @staticmethod
     def _list_offset() -> int:

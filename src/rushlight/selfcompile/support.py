@@ -15,6 +15,7 @@ C_INTERFACE = {
     "PyObject_GetAttr": "ptr (ptr, ptr)",
     "PyObject_SetAttr": "i32 (ptr, ptr, ptr)",
     "PyObject_GetItem": "ptr (ptr, ptr)",
+    "PyObject_DelItem": "i32 (ptr, ptr)",
     "PyObject_SetItem": "i32 (ptr, ptr, ptr)",
     "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)",
     "PyObject_VectorcallMethod": "ptr (ptr, ptr, i64, ptr)",
@@ -45,6 +46,8 @@ C_INTERFACE = {
     "PyNumber_FloorDivide": "ptr (ptr, ptr)",
     "PyNumber_Remainder": "ptr (ptr, ptr)",
     "PyNumber_Power": "ptr (ptr, ptr, ptr)",
+    "PyNumber_Lshift": "ptr (ptr, ptr)",
+    "PyNumber_Rshift": "ptr (ptr, ptr)",
     "PyNumber_And": "ptr (ptr, ptr)",
     "PyNumber_Or": "ptr (ptr, ptr)",
     "PyNumber_Negative": "ptr (ptr)",
@@ -56,6 +59,11 @@ C_INTERFACE = {
     "PyLong_AsLongLong": "i64 (ptr)",
     "PyLong_AsLongLongAndOverflow": "i64 (ptr, ptr)",
     "PyLong_FromLongLong": "ptr (i64)",
+    "PyThreadState_Get": "ptr ()",
+    "PyThreadState_GetID": "i64 (ptr)",
+    "PyEval_SaveThread": "ptr ()",
+    "PyEval_RestoreThread": "void (ptr)",
+    "PyFloat_AsDouble": "double (ptr)",
     "PyErr_Occurred": "ptr ()",
     "PyErr_SetNone": "void (ptr)",
     "PyErr_SetObject": "void (ptr, ptr)",
@@ -170,6 +178,43 @@ class Support:
         ]
         return "\n".join(lines)
 
+    def thread_local(self, owner: str, name: str) -> str:
+        """A function that gives an attribute of a `threading.local`: a reference for the caller.
+
+        Its first argument is the object, its second the attribute's name.  The value is looked up
+        when another thread asks than the one before, so no thread may ever set it anew.
+        """
+        function = f"own_{owner}_{name}"
+        if function not in self._made:
+            self._made[function] = f"""
+@thread_of_{function} = internal global i64 -1
+@value_of_{function} = internal global ptr null
+define internal ptr @{function}(ptr %object, ptr %name) {{
+  %state = call ptr @PyThreadState_Get()
+  %thread = call i64 @PyThreadState_GetID(ptr %state)
+  %last = load i64, ptr @thread_of_{function}
+  %same = icmp eq i64 %thread, %last
+  br i1 %same, label %known, label %ask
+known:
+  %held = load ptr, ptr @value_of_{function}
+  call void @retain(ptr %held)
+  ret ptr %held
+ask:
+  %found = call ptr @PyObject_GetAttr(ptr %object, ptr %name)
+  %none = icmp eq ptr %found, null
+  br i1 %none, label %failed, label %good
+failed:
+  ret ptr null
+good:
+  call void @retain(ptr %found)
+  %old = load ptr, ptr @value_of_{function}
+  store ptr %found, ptr @value_of_{function}
+  store i64 %thread, ptr @thread_of_{function}
+  call void @release_any(ptr %old)
+  ret ptr %found
+}}"""
+        return function
+
     def _class_of_object(self) -> list[str]:
         return [
             f"  %class_at = getelementptr i8, ptr %object, i64 {self.layout.type}",
@@ -251,6 +296,44 @@ define internal void @clear(ptr %cell) {{
   ret void
 }}
 """
+
+    def _short_integer(self) -> str:
+        """Return an int of one or two digits, where they can be read; else go on."""
+        layout = self.layout
+        if layout.digits is None:
+            return ""
+        return f"""{chr(10).join(self._class_of_object())}
+  %int = load ptr, ptr {self._shared(INT)}
+  %is_int = icmp eq ptr %class, %int
+  br i1 %is_int, label %sized, label %long
+sized:
+  %size_at = getelementptr i8, ptr %object, i64 {layout.size}
+  %size = load i64, ptr %size_at
+  %first_at = getelementptr i8, ptr %object, i64 {layout.digits}
+  switch i64 %size, label %long [
+    i64 0, label %zero
+    i64 1, label %one
+    i64 2, label %two
+  ]
+zero:
+  store i1 false, ptr %failed
+  ret i64 0
+one:
+  %digit = load i32, ptr %first_at
+  %small = zext i32 %digit to i64
+  store i1 false, ptr %failed
+  ret i64 %small
+two:
+  %low32 = load i32, ptr %first_at
+  %second_at = getelementptr i8, ptr %first_at, i64 4
+  %high32 = load i32, ptr %second_at
+  %low = zext i32 %low32 to i64
+  %high64 = zext i32 %high32 to i64
+  %high = shl i64 %high64, 30
+  %both = or i64 %high, %low
+  store i1 false, ptr %failed
+  ret i64 %both
+long:"""
 
     def _shared(self, place: int) -> str:
         return f"getelementptr (ptr, ptr @{SHARED}, i64 {place})"
@@ -414,6 +497,7 @@ look:
   ret i32 %result
 }}
 define internal i64 @integer_of(ptr %object, ptr %failed) {{
+{self._short_integer()}
   %number = call i64 @PyLong_AsLongLong(ptr %object)
   %unsure = icmp eq i64 %number, -1
   br i1 %unsure, label %look, label %good
@@ -457,6 +541,27 @@ define internal void @retire() {{
   ret void
 }}
 """ + """
+define internal void @gather(i64 %target, i64 %source, i64 %places, i64 %count) {
+  %into = inttoptr i64 %target to ptr
+  %from = inttoptr i64 %source to ptr
+  %which = inttoptr i64 %places to ptr
+  br label %loop
+loop:
+  %i = phi i64 [0, %0], [%next, %one]
+  %done = icmp sge i64 %i, %count
+  br i1 %done, label %end, label %one
+one:
+  %which_at = getelementptr i64, ptr %which, i64 %i
+  %place = load i64, ptr %which_at
+  %from_at = getelementptr i64, ptr %from, i64 %place
+  %word = load i64, ptr %from_at
+  %into_at = getelementptr i64, ptr %into, i64 %i
+  store i64 %word, ptr %into_at
+  %next = add i64 %i, 1
+  br label %loop
+end:
+  ret void
+}
 define internal i32 @rest(ptr %cell, ptr %args, i64 %nargs, i64 %before, i64 %items) {
   %there = load ptr, ptr %cell
   %none = icmp eq ptr %there, null

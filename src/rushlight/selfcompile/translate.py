@@ -329,8 +329,10 @@ class FunctionTranslator(ExpressionTranslator):
             elif isinstance(target, ast.Attribute):
                 owner, null = self.object(target.value), Value(OBJECT, "null")
                 self.status("PyObject_SetAttr", owner, self.constant(target.attr), null)
+            elif isinstance(target, ast.Subscript):
+                self.status("PyObject_DelItem", *self.objects(target.value, target.slice))
             else:
-                raise Unsupported("del of an element")
+                raise Unsupported("del of something else")
 
     def _return_statement(self, node: ast.Return) -> None:
         self._return(node.value)

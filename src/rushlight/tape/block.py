@@ -43,15 +43,17 @@ class Segment(list):
     """The nodes of a tape since its last flush, by slot.
 
     runs: blocks put on it whose holes are not expanded.
+    results: nodes of operations of blocks; they refer to the segment, which refers to them.
     keepers: weak references to objects that need values of this segment; each has `settle()`,
         which is called before a flush decides what is alive.
     """
 
-    __slots__ = ("base", "runs", "keepers")
+    __slots__ = ("base", "runs", "results", "keepers")
 
     def __init__(self, base: int) -> None:
         self.base = base
         self.runs: list[Block] = []
+        self.results: list[Node] = []
         self.keepers: list[Any] = []
 
     def expand(self) -> None:
@@ -71,7 +73,7 @@ class Segment(list):
                 node = self[slot]
                 if node is HOLE:
                     node = self[slot] = pending_node(step, base + slot)
-                    node.inputs = self
+                    node.inputs = self  # until it gets its operands, right below
                 # A result that got its value early has no operands any more.
                 if node.inputs is self:
                     node.inputs = tuple([self[operand] for operand in operands])
@@ -84,10 +86,11 @@ class Segment(list):
         if node is HOLE:
             node = self[slot] = pending_node(step, self.base + slot)
             node.inputs = self
+            self.results.append(node)
         return node
 
     @hot
-    def results(self, places: tuple[tuple[int, Any], ...]) -> list[Node]:
+    def several(self, places: tuple[tuple[int, Any], ...]) -> list[Node]:
         """The same for several (slot, step); written out, since small models wait for it."""
         base = self.base
         found = []
@@ -102,6 +105,7 @@ class Segment(list):
                 node.value = None
                 node.home = None
                 node.address = base + slot
+                self.results.append(node)
             found.append(node)
         return found
 

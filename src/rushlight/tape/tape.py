@@ -48,6 +48,20 @@ _INSIDE = (
 
 
 @hot
+class _Flush:
+    """Whether a flush runs, on the thread that holds the lock.  Set without a call in between,
+    where an interrupt could come in and leave it set."""
+
+    __slots__ = ("under_way",)
+
+    def __init__(self) -> None:
+        self.under_way = False
+
+
+_flush = _Flush()
+
+
+@hot
 class Tape:
     """One thread's tape and its autograd mode.
 
@@ -67,9 +81,6 @@ class Tape:
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
     # returns the first data-dependent error, if any.
     execute: Any = None
-    # Whether it runs, on the thread that holds the lock.  Set without a call in between, where an
-    # interrupt could come in and leave it set.
-    executing = False
 
     def __init__(self) -> None:
         self.grad_enabled = True
@@ -157,10 +168,9 @@ class Tape:
         # Not `with`, which machine code has no form of (`selfcompile/`).
         flush_lock.acquire()
         try:
-            if Tape.executing:
+            if _flush.under_way:
                 raise RuntimeError(_INSIDE)
-            Tape.executing = True
->>>>>>> a873da1 (More of Python translated; the hot path's functions are marked)
+            _flush.under_way = True
             try:
                 for reference in self.nodes.keepers:
                     keeper = reference()
@@ -170,7 +180,7 @@ class Tape:
                 self.nodes.keepers.clear()
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
-                Tape.executing = False
+                _flush.under_way = False
         finally:
             flush_lock.release()
         undo = self.undo
@@ -255,13 +265,13 @@ def materialise_elsewhere(node: Node) -> None:
     with flush_lock:
         if node.value is not None:
             return
-        if Tape.executing:
+        if _flush.under_way:
             raise RuntimeError(_INSIDE)
-        Tape.executing = True
+        _flush.under_way = True
         try:
             error = Tape.execute(pending_ancestors(node), None, "read from another thread")
         finally:
-            Tape.executing = False
+            _flush.under_way = False
         if error is not None:
             raise error
 

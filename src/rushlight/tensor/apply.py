@@ -65,7 +65,7 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
         grad = _new_grad(GradNode)
         grad.step = step
         grad.edges = (edge,)
-        saves = step.saves[1]
+        saves: int = step.saves[1]
         if saves:
             grad.saved = (nx if saves & SAVE_FIRST else None, node if saves & SAVE_OUT else None)
         else:
@@ -132,7 +132,7 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
         grad = _new_grad(GradNode)
         grad.step = step
         grad.edges = (edge_x, edge_y)
-        saves = step.saves[(edge_x is not None) + 2 * (edge_y is not None)]
+        saves: int = step.saves[(edge_x is not None) + 2 * (edge_y is not None)]
         if saves:
             grad.saved = (
                 nx if saves & SAVE_FIRST else None,
@@ -197,7 +197,7 @@ def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = Fals
         grad = _new_grad(GradNode)
         grad.step = step
         grad.edges = (None, edge) if reflected else (edge, None)
-        saves = step.saves[2 if reflected else 1]
+        saves: int = step.saves[2 if reflected else 1]
         if saves:
             grad.saved = (
                 nx if saves & SAVE_FIRST else None,

@@ -80,25 +80,30 @@ class Tensor:
     # ---- facts -------------------------------------------------------------------------------
 
     @property
+    @hot
     def shape(self) -> Size:
         """Sizes of the axes."""
         return Size(self._node.shape)
 
     @property
+    @hot
     def dtype(self) -> DType:
         """Element type."""
         return self._node.dtype
 
     @property
+    @hot
     def device(self):
         """Device that holds the data."""
         return self._node.step.device
 
     @property
+    @hot
     def ndim(self) -> int:
         """Number of axes."""
         return len(self._node.shape)
 
+    @hot
     def dim(self) -> int:
         """Number of axes."""
         return len(self._node.shape)
@@ -131,9 +136,22 @@ class Tensor:
 # Not Tensor.__new__, which is the constructor users call.
 _new = object.__new__
 _new_node = Node.__new__
-_numpy_float32 = np.float32
-_FLOAT32_SAFE = 3e38
+_LOWEST_SAFE, _HIGHEST_SAFE = -3e38, 3e38
 _SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype) for dtype in ALL_DTYPES}
+
+
+# The numbers of a program are few, and making one of NumPy's takes longer than all the rest.
+_float32_values: dict[float, np.float32] = {}
+_MOST_NUMBERS = 1024
+_PLAIN_NUMBERS = (float, int)
+
+
+def _new_float32(value) -> np.float32:
+    made = np.float32(value)
+    # 0.0 and -0.0 are one key.
+    if value.__class__ in _PLAIN_NUMBERS and value != 0.0 and len(_float32_values) < _MOST_NUMBERS:
+        _float32_values[value] = made
+    return made
 
 
 @hot
@@ -172,9 +190,11 @@ def scalar_node(value, dtype: DType) -> Node:
     node.shape = ()
     node.dtype = dtype
     node.home = None
+    if dtype is float32 and value.__class__ in _PLAIN_NUMBERS and value in _float32_values:
+        node.value = _float32_values[value]
     # NumPy's scalar types convert five times faster than arrays, but warn about overflow.
-    if dtype is float32 and value > -_FLOAT32_SAFE and value < _FLOAT32_SAFE:
-        node.value = _numpy_float32(value)
+    elif dtype is float32 and value > _LOWEST_SAFE and value < _HIGHEST_SAFE:
+        node.value = _new_float32(value)
     else:
         node.value = narrow(value, dtype)
     return node
