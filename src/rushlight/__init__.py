@@ -10,6 +10,7 @@ import sys as _sys
 from math import e, inf, nan, pi
 
 import rushlight.engine.realize  # installs execution under the tape
+import rushlight.selfcompile.warmup  # looks between flushes whether translating recording pays
 from rushlight import version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (

@@ -27,6 +27,7 @@ LEVELS: dict[str, int] = {
     "codegen": 7,
     "runtime": 8,
     "engine": 9,
+    "selfcompile": 9,
     "tensor": 10,
     "ops": 11,
     "__init__": 13,

@@ -28,9 +28,12 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
     "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of operands that only the tape keeps alive before a "
                               "flush; 0: an eighth of the machine's memory"),
+    "RUSHLIGHT_SELFCOMPILE": ("auto", str, "whether recording itself becomes machine code: auto "
+                              "(once a program has run for a second), 1 (at once) or 0 (never)"),
     "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
 }  # fmt: skip
 
+SELFCOMPILE = ("auto", "1", "0")
 EXECUTORS = ("compiled", "reference")
 
 
@@ -40,7 +43,7 @@ class Config:
 
     __slots__ = (
         "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
-        "byte_budget", "memo_steps",
+        "byte_budget", "memo_steps", "selfcompile",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -61,6 +64,11 @@ class Config:
         self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]
         self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()
         self.memo_steps: int = values["RUSHLIGHT_MEMO_STEPS"]
+        self.selfcompile: str = values["RUSHLIGHT_SELFCOMPILE"]
+        if self.selfcompile not in SELFCOMPILE:
+            raise ValueError(
+                f"RUSHLIGHT_SELFCOMPILE={self.selfcompile!r} is not one of {', '.join(SELFCOMPILE)}"
+            )
         if self.executor not in EXECUTORS:
             raise ValueError(
                 f"RUSHLIGHT_EXECUTOR={self.executor!r} is not one of {', '.join(EXECUTORS)}"

@@ -7,6 +7,7 @@ where that is not possible, they are the Python they are written in.  Level 0.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 _Marked = TypeVar("_Marked")
@@ -16,6 +17,9 @@ HOT_FUNCTIONS: list[Any] = []
 # Classes whose slots machine code reads where they lie.
 HOT_CLASSES: list[type] = []
 
+
+# (class, module, name of its subclass): a subclass with the same slots, which may be imported later.
+HOT_SUBCLASSES: list[tuple[type, str, str]] = []
 
 # What compiled functions that users call by name are running, from the outermost on: how many, and
 # the addresses of their names.  Filled by machine code, which has no frames to be found in.
@@ -30,6 +34,23 @@ def running_function() -> str:
     return ctypes.cast(RUNNING[1], ctypes.py_object).value
 
 
+class Warmup:
+    """left: flushes until `look` is called; negative for never."""
+
+    __slots__ = ("left", "look")
+
+    def __init__(self) -> None:
+        self.left = -1
+        self.look: Callable[[], None] = _do_nothing
+
+
+def _do_nothing() -> None:
+    pass
+
+
+warmup = Warmup()
+
+
 def hot(marked: _Marked) -> _Marked:
     """Mark a function, a method or a class with slots; it stays what it is."""
     if isinstance(marked, type):
@@ -37,3 +58,6 @@ def hot(marked: _Marked) -> _Marked:
     else:
         HOT_FUNCTIONS.append(marked)
     return marked
+
+
+hot(Warmup)

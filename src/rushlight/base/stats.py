@@ -21,6 +21,7 @@ _COUNTERS = (
     "compile_seconds",
     "kernel_launches",
     "fallbacks",
+    "functions_compiled",
 )
 
 
@@ -42,6 +43,7 @@ class Stats:
     kernel_launches: kernels run.
     fallbacks: operations of compiled plans that were computed by the reference rules, by
         operation and reason in `fallback_reasons`.
+    functions_compiled: functions of this package that run as machine code (`selfcompile/`).
     memo_hits (of the snapshot): operations of flushed tapes that the memo expected.
     """
 
@@ -61,6 +63,7 @@ class Stats:
     kernels_from_disk: int
     kernels_reused: int
     compile_seconds: float
+    functions_compiled: int
     kernel_launches: int
     fallbacks: int
 

@@ -33,8 +33,9 @@ class NativeRun:
         # Code stays loaded while its library is referred to, and the steps refer to it.
         self.steps = steps
         words: list[int] = []
-        # (place among the words, slot, whether it is floating), and those of 16-bit floats
-        self._scalars: list[tuple[int, int, bool]] = []
+        # Of each number its places among the words, by (slot, whether they are floating); and those
+        # of 16-bit floats.
+        scalars: dict[tuple[int, bool], list[int]] = {}
         self._sixteen: list[tuple[int, int]] = []
         calls = []
         for step in steps:
@@ -44,12 +45,13 @@ class NativeRun:
                     if floating and values[slot].dtype.itemsize == 2:
                         self._sixteen.append((len(words), slot))
                     else:
-                        self._scalars.append((len(words), slot, floating))
+                        scalars.setdefault((slot, floating), []).append(len(words))
                 words.append(number)
             address = step.library[step.function]
             buffers = tuple(step.buffers)
             call = KernelCall(step.function, address, buffers, places, step.extent, step.grain)
             calls.append(call)
+        self._scalars = [(*key, tuple(places)) for key, places in scalars.items()]
         self.words = Words(np.array(words or [0], np.int64))
         self.native = NativePlan(calls, words=self.words)
 
@@ -60,12 +62,15 @@ class NativeRun:
         While somebody watches, each kernel is called and timed alone; plan: what they are told.
         """
         words = self.words
-        for place, slot, floating in self._scalars:
-            value = nodes[slot].value
+        for slot, floating, places in self._scalars:
             if floating:
-                put_float(words, place, value)
+                number = float(nodes[slot].value)
+                for place in places:
+                    put_float(words, place, number)
             else:
-                put_integer(words, place, int(value))
+                whole = int(nodes[slot].value)
+                for place in places:
+                    put_integer(words, place, whole)
         for place, slot in self._sixteen:
             put_float(words, place, widen(np.asarray(nodes[slot].value), nodes[slot].dtype))
         stats.kernel_launches += len(self.steps)

@@ -20,7 +20,7 @@ from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
-from rushlight.tape.block import Segment, expand
+from rushlight.tape.block import Segment, expand, pending_counts
 from rushlight.tape.memo import Step
 from rushlight.tape.tape import Tape
 
@@ -86,18 +86,17 @@ def _draw(name: str) -> Callable[..., None]:
 
 @hot
 def _plan_for(nodes: Segment, step: Step) -> Plan:
-    # The counts are taken the same way each time, so equal counts mean an equal live set.  A leaf
-    # counts as 0: who else refers to it changes nothing.
-    # A hole counts as 0 too, so the blocks that were replayed belong to the signature.
-    counts = [_getrefcount(node) if node.value is None else 0 for node in nodes]
-    signature = (*counts, *nodes.runs)
+    # Equal counts mean an equal live set.  A leaf counts as 0: who else refers to it changes
+    # nothing.  A hole counts as 0 too, so the blocks that were replayed belong to the signature.
+    counts = pending_counts(nodes)
+    signature = (counts, *nodes.runs)
     found = step.plans.get(signature)
     if found is not None:
         stats.plans_replayed += 1
         return found
     if nodes.runs:
         nodes.expand()
-        counts = [_getrefcount(node) if node.value is None else 0 for node in nodes]
+        counts = pending_counts(nodes)
     live = _live(nodes, counts)
     # The same operations may have been recorded one by one before: that plan serves as well.
     plan = step.plans.get(("live", *live))
@@ -116,16 +115,23 @@ def _plan_for(nodes: Segment, step: Step) -> Plan:
     return plan
 
 
-def _live(nodes: list, counts: list[int]) -> list[bool]:
+def _live(nodes: list, counts: bytes) -> list[bool]:
     """Which nodes something other than the tape refers to."""
     slots = {id(node): slot for slot, node in enumerate(nodes)}
-    accounted = [3] * len(nodes)  # the tape's list, the loop variable, the argument of getrefcount
+    accounted = [0] * len(nodes)
     for node in nodes:
         if node.value is None:
             for operand in node.inputs:
                 slot = slots.get(id(operand))
                 if slot is not None:
                     accounted[slot] += 1
+    # Where a count is at its limit, nothing but the truth will do.
+    if 255 in counts:
+        # The list and the argument of getrefcount refer to it, too.
+        return [
+            counts[slot] > 0 and _getrefcount(nodes[slot]) - 2 > known
+            for slot, known in enumerate(accounted)
+        ]
     return [count > known for count, known in zip(counts, accounted)]
 
 

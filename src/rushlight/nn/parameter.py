@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rushlight.base.hot import hot
 from rushlight.ops.creation import empty
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.storage import alias_without_grad
@@ -34,7 +33,6 @@ def _alias(cls: type, data: Tensor | None, requires_grad: bool) -> Tensor:
     return made
 
 
-@hot
 class Parameter(Tensor):
     """A tensor that is trained: a leaf that requires a gradient unless told otherwise.
 

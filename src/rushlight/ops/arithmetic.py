@@ -25,6 +25,7 @@ from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
+@hot
 def _scaled_by_alpha(name: str, other, alpha, dtype):
     if alpha.__class__ is int and alpha == 1:
         return other
@@ -41,6 +42,7 @@ def _scaled_by_alpha(name: str, other, alpha, dtype):
 
 
 @spelled(method=True, inplace=True, out=True)
+@hot
 def add(input, other, *, alpha=1) -> Tensor:
     """input + alpha * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.add."""
     x, y = promote("add", input, other)
@@ -48,6 +50,7 @@ def add(input, other, *, alpha=1) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("subtract",))
+@hot
 def sub(input, other, *, alpha=1) -> Tensor:
     """input - alpha * other.
 
@@ -63,6 +66,7 @@ def sub(input, other, *, alpha=1) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("multiply",))
+@hot
 def mul(input, other) -> Tensor:
     """input * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.mul."""
     return apply2(p.mul, *promote("mul", input, other))
@@ -216,16 +220,14 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
 
     @hot
     def operator(self, other):
-        try:
-            dtype = other._node.dtype
-        except AttributeError:
-            dtype = self._node.dtype
-            if dtype.is_inexact and type(other) in _REAL_NUMBERS:
-                return apply_number(primitive, self, other)
-            return function(self, other) if is_number(other) else NotImplemented
-        if dtype is self._node.dtype and (dtype.is_inexact or not inexact_only):
-            return apply2(primitive, self, other)
-        return function(self, other)
+        dtype = self._node.dtype
+        if isinstance(other, Tensor):
+            if dtype is other._node.dtype and (dtype.is_inexact or not inexact_only):
+                return apply2(primitive, self, other)
+            return function(self, other)
+        if type(other) in _REAL_NUMBERS and dtype.is_inexact:
+            return apply_number(primitive, self, other)
+        return function(self, other) if is_number(other) else NotImplemented
 
     operator.__doc__ = f"self {symbol} other"
     return operator

@@ -28,6 +28,7 @@ class Outline:
 
     __slots__ = ("operations", "numbers")
 
+    @hot
     def __init__(self) -> None:
         self.operations: list[Any] = []
         self.numbers: list[float] = []

@@ -13,13 +13,16 @@ import functools
 from types import FunctionType
 from typing import Any
 
-from rushlight.selfcompile.layout import ObjectLayout, c_function
+from rushlight.selfcompile.layout import c_function
 
 # Numbers of slots and flags from the interpreter's stable interface.
 _TP_CALL, _TP_DESCRIPTOR_GET, _TP_MEMBERS, TP_NEW = 50, 54, 72, 65
 _READ_ONLY, _SIZE = 1, 19
 _DEFAULT, _HAS_VECTORCALL, _IS_METHOD = 1 << 18, 1 << 11, 1 << 17
 _WORD = 8
+
+
+DESCRIBE = "describe"
 
 
 class _Slot(ctypes.Structure):
@@ -74,7 +77,7 @@ bind:
 """
 
 
-def function_type(describe: int, layout: ObjectLayout) -> type:
+def function_type(describe: int) -> type:
     """Make the type.  describe: address of the compiled `describe`."""
     places = FunctionLayout()
     members = (_Member * 3)(

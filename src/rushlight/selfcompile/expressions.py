@@ -15,6 +15,8 @@ from types import FunctionType
 from typing import Any
 
 from rushlight.base.words import call_released, gather, put_float, put_integer
+from rushlight.tape.block import pending_counts
+from rushlight.tape.node import Node
 from rushlight.selfcompile.layout import SlotTable, Unsupported
 from rushlight.selfcompile.support import OBJECT_NEW, Support
 from rushlight.selfcompile.text import INTEGER, OBJECT, TRUTH, FunctionText, Value
@@ -817,6 +819,9 @@ class ExpressionTranslator:
         if intrinsic is not None:
             intrinsic(*node.args)
             return self.constant(None)
+        if known is pending_counts:
+            nodes = self.object(node.args[0])
+            return self._result(t.call(self.support.counter(Node), f"ptr {nodes.name}"), [nodes])
         if known is isinstance and len(node.args) == 2:
             return self._isinstance(node)
         if known is tuple and len(node.args) == 1 and isinstance(node.args[0], ast.ListComp):

@@ -1,9 +1,9 @@
 """Put machine code in the places of the functions it was made from.
 
 One module of machine code is made for each Python module with marked functions, and kept on disk
-like any kernel.  The code holds no address: what it refers to comes from a table, which each
-function is given as its `self`.  A function is replaced wherever its name is looked up: in modules
-and in classes.  Level 9.
+like any kernel.  The code holds no address: what it refers to comes from tables, which each
+function is given, so that code from the disk fits.  A function is replaced wherever its name is
+looked up: in modules, in classes, and in the tables of others.  Level 9.
 """
 
 from __future__ import annotations
@@ -14,16 +14,17 @@ import functools
 import hashlib
 import importlib
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
 
-from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS, RUNNING
+from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS, HOT_SUBCLASSES, RUNNING
+from rushlight.base.stats import stats
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, compile_text
 from rushlight.runtime.kernel_cache import kernel_key, process_cache
 from rushlight.selfcompile.callable import (
+    DESCRIBE,
     TP_NEW,
     descriptor_text,
     function_type,
@@ -31,38 +32,172 @@ from rushlight.selfcompile.callable import (
     type_slot,
 )
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported, c_function
-from rushlight.selfcompile.support import (
-    C_INTERFACE,
-    OBJECT_NEW,
-    RUNNING_SYMBOL,
-    SHARED,
-    Support,
-    shared_objects,
-)
-from rushlight.selfcompile.translate import FunctionTranslator, Names, rebound_names
+from rushlight.selfcompile.names import Names
 
 _MANIFEST = "manifest"
-# Versions whose objects are counted by adding and subtracting 1, always.
-_PLAIN_COUNTS = sys.version_info < (3, 12)
+_SHARED = "shared"
+_SELF = ("self",)
 
 
-class Compiled:
-    """What was installed, and what could not be.
+class Table:
+    """What one function's code reads.  entries: the objects; constants: what each stands for."""
 
-    refused: function -> why it stays Python.
-    """
+    def __init__(self, function: FunctionType, constants: list[tuple]) -> None:
+        self.function = function
+        self.constants = constants
+        self.entries: list[Any] = []
+
+    def fill(self, functions: dict[Any, Any]) -> None:
+        """Look everything up.  functions: Python function -> what took its place."""
+        names = Names(self.function)
+        for constant in self.constants:
+            self.entries.append(self._meaning(constant, names))
+        self.replace(functions)
+
+    def _meaning(self, constant: tuple, names: Names) -> Any:
+        kind = constant[0]
+        if kind == "value":
+            return _interned(constant[1])
+        if kind == "name":
+            return names.find(constant[1])
+        if kind == "class":
+            return _class_named(constant[1], constant[2])
+        if kind == "positional":
+            return self.function.__defaults__[constant[1]]  # type: ignore[index]
+        if kind == "keyword":
+            return self.function.__kwdefaults__[constant[1]]
+        if kind == "globals":
+            return self.function.__globals__
+        return self.function
+
+    def replace(self, functions: dict[Any, Any]) -> None:
+        """Put what took their places in the places of functions."""
+        for place, (constant, entry) in enumerate(zip(self.constants, self.entries)):
+            if constant != _SELF and type(entry) is FunctionType and entry in functions:
+                self.entries[place] = functions[entry]
+
+
+def _interned(value: Any) -> Any:
+    """Names are found by identity, so there must be one object of each."""
+    if type(value) is str:
+        return sys.intern(value)
+    if type(value) is tuple:
+        return tuple([_interned(part) for part in value])
+    return value
+
+
+def _class_named(module: str, name: str) -> Any:
+    found = importlib.import_module(module)
+    for part in name.split("."):
+        found = getattr(found, part)
+    return found
+
+
+class Installer:
+    """functions: Python function -> what took its place.  refused: function -> why it stays."""
 
     def __init__(self) -> None:
-        self.functions: dict[Any, Any] = {}  # Python function -> what took its place
+        self.functions: dict[Any, Any] = {}
         self.refused: dict[Any, str] = {}
-        self.keep: list[Any] = []
+        self._tables: list[Table] = []
+        self._seen = 0
+        self._waiting: dict[str, list[FunctionType]] = {}
+        self._shared: list[tuple[list[Any], int, SlotTable]] = []
+        # Code, and what it refers to, stays for good.
+        self._kept: list[Any] = []
+        self._layout: ObjectLayout | None = None
+        self._references = References()
 
+    def is_complete(self) -> bool:
+        """Whether every marked function was looked at."""
+        self._sort()
+        return not self._waiting
 
-COMPILED = Compiled()
+    def _sort(self) -> None:
+        for function in HOT_FUNCTIONS[self._seen :]:
+            self._waiting.setdefault(function.__code__.co_filename, []).append(function)
+        self._seen = len(HOT_FUNCTIONS)
+
+    def install_next(self) -> None:
+        """Translate the functions of one module, and put the results in their places.
+
+        Raises: Unsupported if this interpreter cannot be used so.
+        """
+        self._sort()
+        if not self._waiting:
+            return
+        if self._layout is None:
+            self._layout = ObjectLayout()
+        path = next(iter(self._waiting))
+        functions = self._waiting.pop(path)
+        made = self._compiled(functions, Path(path).read_text(encoding="utf-8"), self._layout)
+        for table in made:
+            table.fill(self.functions)
+        for table in self._tables:
+            table.replace(self.functions)
+        self._tables += made
+        self._fill_late_classes()
+        fresh = {table.function: self.functions[table.function] for table in made}
+        self._references.replace(fresh)
+        stats.functions_compiled += len(made)
+
+    def install_all(self) -> None:
+        """The same for all modules."""
+        while not self.is_complete():
+            self.install_next()
+
+    def _compiled(
+        self, functions: list[FunctionType], source: str, layout: ObjectLayout
+    ) -> list[Table]:
+        by_code = {function.__code__: function for function in reversed(functions)}
+        distinct = list(reversed(by_code.values()))
+        slots = SlotTable(HOT_CLASSES, source)
+        library = _library(distinct, source, layout, slots)
+        manifest = ast.literal_eval(ctypes.string_at(library[_MANIFEST]).decode())
+        self._share(library, manifest[-1], slots)
+        places = {function.__code__: place for place, function in enumerate(distinct)}
+        made = []
+        for function in functions:
+            place = places[function.__code__]
+            constants = manifest[place]
+            if isinstance(constants, str):
+                self.refused[function] = constants
+                continue
+            table = Table(function, constants)
+            address = library[f"f{place}"]
+            kind = _function_type()
+            self.functions[function] = new_function(kind, function, address, table.entries)
+            made.append(table)
+        return made
+
+    def _share(self, library: Library, names: list[str], slots: SlotTable) -> None:
+        from rushlight.selfcompile.support import shared_objects
+
+        shared = [*shared_objects(slots), *map(sys.intern, names)]
+        self._kept += [library, shared]
+        self._shared.append((shared, library[_SHARED], slots))
+        words = (ctypes.c_size_t * len(shared)).from_address(library[_SHARED])
+        words[:] = [id(entry) for entry in shared]
+
+    def _fill_late_classes(self) -> None:
+        """Tell loaded code of subclasses that were imported after it."""
+        from rushlight.selfcompile.support import place_of_subclass
+
+        for base, module, name in HOT_SUBCLASSES:
+            cls = getattr(sys.modules.get(module), name, None)
+            if cls is None:
+                continue
+            for shared, address, slots in self._shared:
+                place = place_of_subclass(slots, base)
+                if place is not None and slots.has_layout_of(cls, base):
+                    shared[place] = cls
+                    ctypes.c_size_t.from_address(address + 8 * place).value = id(cls)
 
 
 @functools.cache
 def _imports() -> dict[str, int]:
+    from rushlight.selfcompile.support import C_INTERFACE, OBJECT_NEW, RUNNING_SYMBOL
+
     imports = {name: c_function(name) for name in C_INTERFACE}
     imports[RUNNING_SYMBOL] = ctypes.addressof(RUNNING)
     imports[OBJECT_NEW] = type_slot(object, TP_NEW)
@@ -71,50 +206,25 @@ def _imports() -> dict[str, int]:
 
 @functools.cache
 def _function_type() -> type:
-    layout = ObjectLayout()
     text = descriptor_text()
-    names = ["describe"]
+    imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
+    library = Library(_code(text, lambda: text), [DESCRIBE], imports)
+    made = function_type(library[DESCRIBE])
+    INSTALLER._kept.append(library)
+    return made
+
+
+def _code(identity: str, make_text) -> bytes:
+    """Object code by its identity, from disk or made anew."""
     target = host_target()
     disk = process_cache().disk
-    key = kernel_key(text, target)
+    key = kernel_key(identity, target)
     code = None if disk is None else disk.load(key)
     if code is None:
-        code = compile_text(text, target)
+        code = compile_text(make_text(), target)
         if disk is not None:
             disk.store(key, code)
-    imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
-    library = Library(code, names, imports)
-    COMPILED.keep.append(library)
-    return function_type(library["describe"], layout)
-
-
-def module_text(
-    functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
-) -> str:
-    """The text of a module: its functions as f0, f1 ..., and `manifest`, which says what each
-    reads from its table, or why it was refused, and at last the names of the shared table."""
-    rebound = rebound_names(source)
-    support = Support(layout, slots, _PLAIN_COUNTS)
-    texts: list[str] = []
-    manifest: list[Any] = []
-    for place, function in enumerate(functions):
-        try:
-            names = Names(function, rebound)
-            made = FunctionTranslator(f"f{place}", function, names, support)
-        except Unsupported as reason:
-            manifest.append(str(reason))
-            texts.append(
-                f"define ptr @f{place}(ptr %s, ptr %a, i64 %n, ptr %k) {{\n  ret ptr null\n}}"
-            )
-            continue
-        manifest.append(made.constants)
-        texts.append(made.text)
-    texts.append(support.text())
-    manifest.append(support.names)
-    content = repr(manifest).encode() + b"\0"
-    escaped = "".join(f"\\{byte:02x}" for byte in content)
-    texts.append(f'@{_MANIFEST} = constant [{len(content)} x i8] c"{escaped}"')
-    return "\n".join(texts)
+    return code
 
 
 @functools.cache
@@ -125,8 +235,8 @@ def _own_fingerprint() -> str:
     return digest.hexdigest()
 
 
-def _integers_named(functions: Iterable[FunctionType]) -> str:
-    """The integers that the functions' modules define: their values enter the text."""
+def _integers_named(functions: list[FunctionType]) -> str:
+    """The integers among the names the functions use: their values enter the text."""
     found = {}
     for function in functions:
         for name in function.__code__.co_names:
@@ -136,114 +246,82 @@ def _integers_named(functions: Iterable[FunctionType]) -> str:
     return repr(sorted(found.items()))
 
 
-def _library(functions: list[FunctionType], layout: ObjectLayout, slots: SlotTable) -> Library:
-    source = Path(functions[0].__code__.co_filename).read_text(encoding="utf-8")
+def _library(
+    functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
+) -> Library:
     identity = "\0".join(
         [
             source, _own_fingerprint(), repr(vars(layout)), slots.description(),
             _integers_named(functions), repr([f.__qualname__ for f in functions]),
         ]
     )  # fmt: skip
-    target = host_target()
-    disk = process_cache().disk
-    key = kernel_key(identity, target)
-    code = None if disk is None else disk.load(key)
-    if code is None:
-        code = compile_text(module_text(functions, source, layout, slots), target)
-        if disk is not None:
-            disk.store(key, code)
-    names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, SHARED]
-    return Library(code, names, _imports())
+
+    def make_text() -> str:
+        translate = importlib.import_module("rushlight.selfcompile.translate")
+        return translate.module_text(functions, source, layout, slots)
+
+    names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, _SHARED]
+    return Library(_code(identity, make_text), names, _imports())
 
 
-def _resolved(constant: tuple, function: FunctionType, names: Names) -> Any:
-    kind = constant[0]
-    if kind == "value":
-        return constant[1]
-    if kind == "name":
-        found = names.find(constant[1])
-        return COMPILED.functions.get(found, found) if type(found) is FunctionType else found
-    if kind == "class":
-        found = importlib.import_module(constant[1])
-        for part in constant[2].split("."):
-            found = getattr(found, part)
-        return found
-    if kind == "positional":
-        return function.__defaults__[constant[1]]  # type: ignore[index]
-    if kind == "keyword":
-        return function.__kwdefaults__[constant[1]]
-    if kind == "globals":
-        return function.__globals__
-    return function  # "self"
+class References:
+    """Where functions are looked up by name: the dictionaries of modules, and classes.
 
-
-def install() -> None:
-    """Translate the marked functions that were not yet, and put the results in their places.
-
-    Raises: Unsupported.
+    The package is searched again only when there are more modules than before.
     """
-    waiting: dict[str, list[FunctionType]] = {}
-    for function in HOT_FUNCTIONS:
-        if function not in COMPILED.functions and function not in COMPILED.refused:
-            waiting.setdefault(function.__code__.co_filename, []).append(function)
-    if not waiting:
-        return
-    layout, slots = ObjectLayout(), SlotTable(HOT_CLASSES)
-    tables: list[tuple[FunctionType, list, list]] = []
-    for functions in waiting.values():
-        tables += _compile_module(functions, layout, slots)
-    for function, table, constants in tables:
-        names = Names(function, frozenset())
-        table += [_resolved(constant, function, names) for constant in constants]
-    _replace({function: COMPILED.functions[function] for function, _, _ in tables})
+
+    def __init__(self) -> None:
+        self._modules = 0
+        self._places: dict[Any, list[tuple[Any, str]]] = {}
+
+    def replace(self, functions: dict[Any, Any]) -> None:
+        """Put what took their places in the places of functions."""
+        if len(sys.modules) != self._modules:
+            self._search()
+        for function, made in functions.items():
+            for owner, name in self._places.get(function, ()):
+                self._set(owner, name, function, made)
+
+    @staticmethod
+    def _set(owner: Any, name: str, function: Any, made: Any) -> None:
+        found = vars(owner).get(name)
+        if found is function:
+            setattr(owner, name, made)
+        elif type(found) is staticmethod:
+            setattr(owner, name, staticmethod(made))
+        elif type(found) is property:
+            parts = [made if p is function else p for p in (found.fget, found.fset, found.fdel)]
+            setattr(owner, name, property(*parts, found.__doc__))
+
+    def _search(self) -> None:
+        marked = set(HOT_FUNCTIONS)
+        self._places = {}
+        classes: dict[type, None] = {}
+        for name, module in list(sys.modules.items()):
+            if module is None or not (name == "rushlight" or name.startswith("rushlight.")):
+                continue
+            for key, value in list(vars(module).items()):
+                if type(value) is FunctionType and value in marked:
+                    self._places.setdefault(value, []).append((module, key))
+                elif isinstance(value, type) and value.__module__.startswith("rushlight"):
+                    classes[value] = None
+        for cls in classes:
+            for key, value in list(vars(cls).items()):
+                for function in _functions_in(value):
+                    if function in marked:
+                        self._places.setdefault(function, []).append((cls, key))
+        self._modules = len(sys.modules)
 
 
-def _compile_module(
-    functions: list[FunctionType], layout: ObjectLayout, slots: SlotTable
-) -> list[tuple[FunctionType, list, list]]:
-    """(function, its table, still empty, what belongs into it) for each function."""
-    by_code = {function.__code__: function for function in reversed(functions)}
-    distinct = list(reversed(by_code.values()))
-    library = _library(distinct, layout, slots)
-    COMPILED.keep.append(library)
-    manifest = ast.literal_eval(ctypes.string_at(library[_MANIFEST]).decode())
-    shared = [*shared_objects(slots), *map(sys.intern, manifest[-1])]
-    COMPILED.keep.append(shared)
-    (ctypes.py_object * len(shared)).from_address(library[SHARED])[:] = shared
-    places = {function.__code__: place for place, function in enumerate(distinct)}
-    made = []
-    for function in functions:
-        place = places[function.__code__]
-        constants = manifest[place]
-        if isinstance(constants, str):
-            COMPILED.refused[function] = constants
-            continue
-        table: list[Any] = []
-        address = library[f"f{place}"]
-        COMPILED.functions[function] = new_function(_function_type(), function, address, table)
-        made.append((function, table, constants))
-    return made
+def _functions_in(value: Any) -> list[Any]:
+    if type(value) is FunctionType:
+        return [value]
+    if type(value) is staticmethod:
+        return [value.__func__] if type(value.__func__) is FunctionType else []
+    if type(value) is property:
+        parts = value.fget, value.fset, value.fdel
+        return [part for part in parts if type(part) is FunctionType]
+    return []
 
 
-def _replace(functions: dict[FunctionType, Any]) -> None:
-    """In modules and classes of the package."""
-    classes: dict[type, None] = {}
-    for name, module in list(sys.modules.items()):
-        if not name.startswith("rushlight") or module is None:
-            continue
-        for key, value in list(vars(module).items()):
-            if type(value) is FunctionType and value in functions:
-                setattr(module, key, functions[value])
-            elif isinstance(value, type) and value.__module__.startswith("rushlight"):
-                classes[value] = None
-    for cls in classes:
-        for key, value in list(vars(cls).items()):
-            if type(value) is FunctionType and value in functions:
-                setattr(cls, key, functions[value])
-            elif type(value) is staticmethod and value.__func__ in functions:
-                setattr(cls, key, staticmethod(functions[value.__func__]))
-            elif type(value) is property:
-                parts = value.fget, value.fset, value.fdel
-                if any(part in functions for part in parts):
-                    replaced = [functions.get(part, part) for part in parts]
-                    setattr(cls, key, property(*replaced, value.__doc__))
+INSTALLER = Installer()

@@ -7,12 +7,15 @@ content is not found the translation is not used at all.  Level 9.
 from __future__ import annotations
 
 import ctypes
+import functools
 import platform
+import re
 import sys
 from collections.abc import Iterable
 from typing import Any
 
 from rushlight.base.errors import InternalError
+from rushlight.base.hot import HOT_SUBCLASSES
 
 _WORD = 8
 
@@ -119,23 +122,34 @@ class ObjectLayout:
 
 
 class SlotTable:
-    """Offsets of the slots of known classes: attribute -> [(class, offset)].
+    """Offsets of the slots of known classes that a module's source names.
 
-    A class is listed itself only; an instance of a subclass is read the ordinary way, unless the
-    subclass is listed too.
+    slots: attribute -> [(class, offset)].  An instance of another class is read the ordinary way.
+    classes: those of them.  lists: those that are lists, measured and added to as lists are.
+    with_subclass: those that have a subclass of the same layout, which may be imported later.
     """
 
-    def __init__(self, classes: Iterable[type]) -> None:
-        self.classes = tuple(classes)
-        # Those that are lists, and measured and added to as lists are.
+    def __init__(self, classes: Iterable[type], source: str) -> None:
+        named = set(re.findall(r"\.(\w+)", source))
+        self.slots: dict[str, list[tuple[type, int]]] = {}
+        found: dict[type, None] = {}
+        for cls in classes:
+            for name, offset in slots_of(cls).items():
+                if name in named or f".{cls.__name__}" in source:
+                    self.slots.setdefault(name, []).append((cls, offset))
+                    found[cls] = None
+        self.classes = tuple(found)
         self.lists = tuple(
             cls for cls in self.classes
             if issubclass(cls, list) and cls.append is list.append and cls.__len__ is list.__len__
         )  # fmt: skip
-        self.slots: dict[str, list[tuple[type, int]]] = {}
-        for cls in self.classes:
-            for name, offset in slots_of(cls).items():
-                self.slots.setdefault(name, []).append((cls, offset))
+        bases = [base for base, _, _ in HOT_SUBCLASSES]
+        self.with_subclass = tuple(cls for cls in self.classes if cls in bases)
+
+    @staticmethod
+    def has_layout_of(cls: type, base: type) -> bool:
+        """Whether instances of both keep all slots of the second at the same places."""
+        return issubclass(cls, base) and slots_of(cls) == slots_of(base)
 
     def description(self) -> str:
         """Everything that machine code takes from here, for the key of the cache."""
@@ -143,9 +157,10 @@ class SlotTable:
             f"{name}:{[(cls.__module__, cls.__qualname__, offset) for cls, offset in places]}"
             for name, places in sorted(self.slots.items())
         ]
-        return ";".join([*parts, repr(self.lists)])
+        return ";".join([*parts, repr(self.classes), repr(self.lists), repr(self.with_subclass)])
 
 
+@functools.cache
 def slots_of(cls: type) -> dict[str, int]:
     """Offset of each `__slots__` attribute that instances of exactly this class have."""
     found: dict[str, int] = {}

@@ -7,6 +7,8 @@ Level 9.
 
 from __future__ import annotations
 
+import sys
+
 from rushlight.base.hot import MOST_RUNNING
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable
 
@@ -33,6 +35,8 @@ C_INTERFACE = {
     "PySequence_List": "ptr (ptr)",
     "PySequence_Concat": "ptr (ptr, ptr)",
     "PyTuple_New": "ptr (i64)",
+    "PyBytes_FromStringAndSize": "ptr (ptr, i64)",
+    "PyBytes_AsString": "ptr (ptr)",
     "PyList_New": "ptr (i64)",
     "PyList_Append": "i32 (ptr, ptr)",
     "PyList_AsTuple": "ptr (ptr)",
@@ -82,13 +86,25 @@ RUNNING_SYMBOL = "rushlight_running"
 # The module's own table of objects that its functions share, filled when it is loaded.
 SHARED = "shared"
 # Places in that table before those of the known classes.
-TRUE, FALSE, TUPLE, LIST, INT, STR = range(6)
-_BUILTINS = 6
+TRUE, FALSE, TUPLE, LIST, INT, STR, NONE = range(7)
+_BUILTINS = 7
+# Versions whose objects are counted by adding and subtracting 1, always.
+PLAIN_COUNTS = sys.version_info < (3, 12)
+_NOT_YET = object()  # in place of a subclass that was not imported: no object's class
 
 
 def shared_objects(slots: SlotTable) -> list[object]:
-    """What belongs into the table of a module, apart from names of attributes."""
-    return [True, False, tuple, list, int, str, *slots.classes]
+    """What belongs into the table of a module, apart from names of attributes: for each known class
+    with a subclass of the same layout, that subclass follows them all."""
+    later = [_NOT_YET for _ in slots.with_subclass]
+    return [True, False, tuple, list, int, str, None, *slots.classes, *later]
+
+
+def place_of_subclass(slots: SlotTable, base: type) -> int | None:
+    """Where that subclass belongs; None if the module does not know the class."""
+    if base not in slots.with_subclass:
+        return None
+    return _BUILTINS + len(slots.classes) + slots.with_subclass.index(base)
 
 
 class Support:
@@ -110,7 +126,10 @@ class Support:
     def _name_place(self, name: str) -> int:
         if name not in self.names:
             self.names.append(name)
-        return _BUILTINS + len(self.slots.classes) + self.names.index(name)
+        return self._count_of_objects() + self.names.index(name)
+
+    def _count_of_objects(self) -> int:
+        return _BUILTINS + len(self.slots.classes) + len(self.slots.with_subclass)
 
     def reader(self, name: str, held: bool) -> str:
         """A function that gives an attribute: a reference for the caller, or, not held, an object
@@ -124,8 +143,8 @@ class Support:
     def _reader_text(self, function: str, name: str, held: bool) -> str:
         arguments = "ptr %object" if held else "ptr %object, ptr %stash"
         lines = [f"define internal ptr @{function}({arguments}) {{", *self._class_of_object()]
-        for number, (cls, offset) in enumerate(self.slots.slots[name]):
-            lines += self._if_class(number, cls)
+        for number, (place, offset) in enumerate(self._holders(name)):
+            lines += self._if_class(number, place)
             lines += [
                 f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
                 f"  %v{number} = load ptr, ptr %p{number}",
@@ -159,8 +178,8 @@ class Support:
     def _writer_text(self, function: str, name: str) -> str:
         head = f"define internal i32 @{function}(ptr %object, ptr %value) {{"
         lines = [head, *self._class_of_object()]
-        for number, (cls, offset) in enumerate(self.slots.slots[name]):
-            lines += self._if_class(number, cls)
+        for number, (place, offset) in enumerate(self._holders(name)):
+            lines += self._if_class(number, place)
             lines += [
                 f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
                 f"  %v{number} = load ptr, ptr %p{number}",
@@ -221,9 +240,19 @@ good:
             "  %class = load ptr, ptr %class_at",
         ]
 
-    def _if_class(self, number: int, cls: type) -> list[str]:
+    def _holders(self, name: str) -> list[tuple[int, int]]:
+        """(place of a class, offset) for each class that has such a slot."""
+        found = []
+        for cls, offset in self.slots.slots[name]:
+            found.append((self._places[cls], offset))
+            later = place_of_subclass(self.slots, cls)
+            if later is not None:
+                found.append((later, offset))
+        return found
+
+    def _if_class(self, number: int, place: int) -> list[str]:
         return [
-            *self._load_shared(f"%c{number}", self._places[cls]),
+            *self._load_shared(f"%c{number}", place),
             f"  %is{number} = icmp eq ptr %class, %c{number}",
             f"  br i1 %is{number}, label %there{number}, label %other{number}",
             f"there{number}:",
@@ -246,10 +275,10 @@ good:
             lines.append(f"declare {result} @{name}{rest}")
         lines.append(f"declare ptr @{OBJECT_NEW}(ptr, ptr, ptr)")
         lines.append(f"@{RUNNING_SYMBOL} = external global [{1 + MOST_RUNNING} x i64]")
-        count = _BUILTINS + len(self.slots.classes) + len(self.names)
+        count = self._count_of_objects() + len(self.names)
         lines.append(f"@{SHARED} = global [{count} x ptr] zeroinitializer")
-        made = self._made.values()
-        return "\n".join([*lines, self._counting(), _STASH, lists, self._comparing(), *made])
+        rest = [self._binding(), *self._made.values()]
+        return "\n".join([*lines, self._counting(), _STASH, lists, self._comparing(), *rest])
 
     def _counting(self) -> str:
         if self.plain_counts:
@@ -425,6 +454,121 @@ ask:
             if following != no:
                 lines.append(f"{following}:")
         return "\n".join(lines)
+
+    def counter(self, cls: type) -> str:
+        """A function with the meaning of `pending_counts`, for lists of objects of a class."""
+        function = "pending_counts"
+        (offset,) = [place for known, place in self.slots.slots["value"] if known is cls]
+        self._made[function] = f"""
+define internal ptr @{function}(ptr %object) {{
+  %size_at = getelementptr i8, ptr %object, i64 {self.layout.size}
+  %size = load i64, ptr %size_at
+  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
+  %items = load ptr, ptr %items_at
+  %none = load ptr, ptr {self._shared(NONE)}
+  %bytes = call ptr @PyBytes_FromStringAndSize(ptr null, i64 %size)
+  %lost = icmp eq ptr %bytes, null
+  br i1 %lost, label %failed, label %begin
+begin:
+  %text = call ptr @PyBytes_AsString(ptr %bytes)
+  br label %loop
+loop:
+  %i = phi i64 [0, %begin], [%next, %one]
+  %done = icmp sge i64 %i, %size
+  br i1 %done, label %end, label %one
+one:
+  %item_at = getelementptr ptr, ptr %items, i64 %i
+  %item = load ptr, ptr %item_at
+  %value_at = getelementptr i8, ptr %item, i64 {offset}
+  %value = load ptr, ptr %value_at
+  %pending = icmp eq ptr %value, %none
+  %count_at = getelementptr i8, ptr %item, i64 {self.layout.count}
+  %count = load i64, ptr %count_at
+  %others = sub i64 %count, 1
+  %many = icmp sgt i64 %others, 255
+  %limited = select i1 %many, i64 255, i64 %others
+  %shown = select i1 %pending, i64 %limited, i64 0
+  %byte = trunc i64 %shown to i8
+  %place = getelementptr i8, ptr %text, i64 %i
+  store i8 %byte, ptr %place
+  %next = add i64 %i, 1
+  br label %loop
+end:
+  ret ptr %bytes
+failed:
+  ret ptr null
+}}"""
+        return function
+
+    def _binding(self) -> str:
+        """Arguments and those given by name to their places; -1 for what does not fit."""
+        return f"""
+define internal i32 @bind(
+  ptr %args, i64 %nargs, ptr %kwnames, ptr %names, i64 %count, i64 %positional, ptr %out
+) {{
+  %many = icmp ugt i64 %nargs, %positional
+  br i1 %many, label %bad, label %fill
+fill:
+  %i = phi i64 [0, %0], [%i1, %put]
+  %filled = icmp eq i64 %i, %count
+  br i1 %filled, label %named, label %put
+put:
+  %given = icmp ult i64 %i, %nargs
+  %from = getelementptr ptr, ptr %args, i64 %i
+  %zero = select i1 %given, ptr %from, ptr @nothing
+  %object = load ptr, ptr %zero
+  %into = getelementptr ptr, ptr %out, i64 %i
+  store ptr %object, ptr %into
+  %i1 = add i64 %i, 1
+  br label %fill
+named:
+  %none = icmp eq ptr %kwnames, null
+  br i1 %none, label %good, label %begin
+begin:
+  %size_at = getelementptr i8, ptr %kwnames, i64 {self.layout.size}
+  %size = load i64, ptr %size_at
+  %keys = getelementptr i8, ptr %kwnames, i64 {self.layout.tuple_items}
+  %known = getelementptr i8, ptr %names, i64 {self.layout.tuple_items}
+  %values = getelementptr ptr, ptr %args, i64 %nargs
+  br label %next
+next:
+  %k = phi i64 [0, %begin], [%k1, %found]
+  %done = icmp eq i64 %k, %size
+  br i1 %done, label %good, label %search
+search:
+  %key_at = getelementptr ptr, ptr %keys, i64 %k
+  %key = load ptr, ptr %key_at
+  br label %try
+try:
+  %j = phi i64 [0, %search], [%j1, %other]
+  %over = icmp eq i64 %j, %count
+  br i1 %over, label %bad, label %look
+look:
+  %name_at = getelementptr ptr, ptr %known, i64 %j
+  %name = load ptr, ptr %name_at
+  %j1 = add i64 %j, 1
+  %same = icmp eq ptr %name, %key
+  br i1 %same, label %place, label %other
+other:
+  br label %try
+place:
+  %there = getelementptr ptr, ptr %out, i64 %j
+  %before = load ptr, ptr %there
+  %twice = icmp ne ptr %before, null
+  br i1 %twice, label %bad, label %found
+found:
+  %value_at = getelementptr ptr, ptr %values, i64 %k
+  %value = load ptr, ptr %value_at
+  store ptr %value, ptr %there
+  %k1 = add i64 %k, 1
+  br label %next
+good:
+  ret i32 0
+bad:
+  ret i32 -1
+}}
+@nothing = internal global ptr null
+"""
 
     def _comparing(self) -> str:
         return f"""

@@ -8,7 +8,6 @@ machine integer; every other value is a Python object.  Level 9.
 from __future__ import annotations
 
 import ast
-import builtins
 import inspect
 import textwrap
 from types import FunctionType
@@ -16,8 +15,9 @@ from typing import Any, NamedTuple
 
 from rushlight.tape.memo import is_spelling
 from rushlight.selfcompile.expressions import ExpressionTranslator
-from rushlight.selfcompile.layout import Unsupported
-from rushlight.selfcompile.support import Support
+from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported
+from rushlight.selfcompile.names import Names
+from rushlight.selfcompile.support import PLAIN_COUNTS, Support
 from rushlight.selfcompile.text import INTERPRET, OBJECT, FunctionText, Value
 
 _UPDATES = {
@@ -27,32 +27,6 @@ _UPDATES = {
 _EVALUATED = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitOr: "or", ast.BitAnd: "and",
 }  # fmt: skip
-
-
-class Names:
-    """What the names of a function mean outside of it."""
-
-    def __init__(self, function: FunctionType, rebound: frozenset[str]) -> None:
-        self.function = function
-        self.rebound = rebound
-        self._cells = dict(zip(function.__code__.co_freevars, function.__closure__ or ()))
-
-    def is_fixed(self, name: str) -> bool:
-        """Whether the name means the same as long as the program runs."""
-        return name not in self.rebound
-
-    def find(self, name: str) -> Any:
-        """The object.  Raises: Unsupported where there is none."""
-        if name in self._cells:
-            return self._cells[name].cell_contents
-        try:
-            return self.function.__globals__[name]
-        except KeyError:
-            pass
-        try:
-            return getattr(builtins, name)
-        except AttributeError:
-            raise Unsupported(f"the name {name} is not defined") from None
 
 
 def rebound_names(module_source: str) -> frozenset[str]:
@@ -159,6 +133,8 @@ class FunctionTranslator(ExpressionTranslator):
         for node in ast.walk(definition):
             if isinstance(node, refused):
                 raise Unsupported(type(node).__name__)
+            if isinstance(node, ast.Name) and node.id in ("super", "__class__", "locals"):
+                raise Unsupported(f"{node.id}, which looks at the frame of the call")
             if isinstance(node, (ast.Lambda, ast.FunctionDef, ast.ClassDef)):
                 if node is not definition:
                     raise Unsupported("a function inside")
@@ -172,42 +148,72 @@ class FunctionTranslator(ExpressionTranslator):
             self.cells[name] = self.t.new_cell()
 
     def _take_arguments(self, arguments: ast.arguments) -> None:
-        """From the caller's array; calls with keywords go to the Python form."""
+        """From the caller's array.  Where that takes more than a look, such as for names that are
+        not the parameters', the call goes to the Python form."""
         t = self.t
         t.begin_first("start")
+        if arguments.vararg is None:
+            if arguments.kwarg is not None:
+                raise Unsupported("**keywords without *rest")
+            self._take_named_arguments(arguments)
+            return
+        if arguments.kwonlyargs:
+            # Those take their defaults, since no names are given.
+            only = self.function.__kwdefaults__ or {}
+            for argument in arguments.kwonlyargs:
+                if argument.arg not in only:
+                    raise Unsupported("a keyword argument without a default")
         self._interpret_if(t.define("icmp ne ptr %kwnames, null"))
         positional = [a.arg for a in arguments.args]
-        defaults = self.function.__defaults__ or ()
-        fewest = len(positional) - len(defaults)
-        if arguments.vararg is not None:
-            self.rest = (arguments.vararg.arg, len(positional))
-            self.keywords = None if arguments.kwarg is None else arguments.kwarg.arg
-            self.rest_cell = t.new_cell()
-        elif arguments.kwarg is not None:
-            raise Unsupported("**keywords without *rest")
-        else:
-            self._interpret_if(t.define(f"icmp ugt i64 %nargs, {len(positional)}"))
-        if fewest:
-            self._interpret_if(t.define(f"icmp ult i64 %nargs, {fewest}"))
+        if self.function.__defaults__:
+            raise Unsupported("defaults before *rest")
+        self.rest = (arguments.vararg.arg, len(positional))
+        self.keywords = None if arguments.kwarg is None else arguments.kwarg.arg
+        self.rest_cell = t.new_cell()
+        if positional:
+            self._interpret_if(t.define(f"icmp ult i64 %nargs, {len(positional)}"))
         for index, name in enumerate(positional):
-            if index < fewest:
-                self._bind(name, t.at("%args", 8 * index))
-                continue
-            given, absent = t.new_label(), t.new_label()
-            found = t.join()
-            t.branch(t.define(f"icmp ugt i64 %nargs, {index}"), given, absent)
-            t.begin(given)
-            t.give(found, t.at("%args", 8 * index))
-            t.begin(absent)
-            value = defaults[index - fewest]
-            t.give(found, self.default("positional", index - fewest, value).name)
-            self._bind(name, t.merge(found))
-        only = self.function.__kwdefaults__ or {}
+            self._bind(name, t.at("%args", 8 * index))
         for argument in arguments.kwonlyargs:
-            if argument.arg not in only:
-                raise Unsupported("a keyword argument without a default")
-            value = self.default("keyword", argument.arg, only[argument.arg])
-            self._bind(argument.arg, value.name)
+            self._bind(argument.arg, self._default_of(argument.arg).name)
+
+    def _take_named_arguments(self, arguments: ast.arguments) -> None:
+        t = self.t
+        names = self.parameters
+        given = t.variable(f"[{max(len(names), 1)} x ptr]")
+        known = self.constant(tuple(names))
+        status = t.call(
+            "bind", "ptr %args", "i64 %nargs", "ptr %kwnames", f"ptr {known.name}",
+            f"i64 {len(names)}", f"i64 {len(arguments.args)}", f"ptr {given}", kind="i32",
+        )  # fmt: skip
+        self._interpret_if(t.define(f"icmp slt i32 {status}, 0"))
+        defaults = self.function.__defaults__ or ()
+        fewest = len(arguments.args) - len(defaults)
+        for index, name in enumerate(names):
+            value = t.at(given, 8 * index)
+            absent, there = t.new_label(), t.new_label()
+            if index < fewest or (
+                index >= len(arguments.args) and name not in (self.function.__kwdefaults__ or {})
+            ):
+                self._interpret_if(t.is_null(value))
+                self._bind(name, value)
+                continue
+            found = t.join()
+            t.branch(t.is_null(value), absent, there)
+            t.begin(there)
+            t.give(found, value)
+            t.begin(absent)
+            t.give(found, self._default_of(name).name)
+            self._bind(name, t.merge(found))
+
+    def _default_of(self, name: str) -> Value:
+        only = self.function.__kwdefaults__ or {}
+        if name in only:
+            return self.default("keyword", name, only[name])
+        defaults = self.function.__defaults__ or ()
+        code = self.function.__code__
+        place = code.co_varnames.index(name) - (code.co_argcount - len(defaults))
+        return self.default("positional", place, defaults[place])
 
     def _bind(self, name: str, value: str) -> None:
         if name in self.cells:
@@ -563,3 +569,31 @@ def _names_deleted(nodes: list[ast.stmt]) -> set[str]:
         for node in ast.walk(root)
         if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)
     }
+
+
+def module_text(
+    functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
+) -> str:
+    """The text of a module: its functions as f0, f1 ..., and `manifest`, which says what each
+    reads from its table, or why it was refused, and at last the names of the shared table."""
+    rebound = rebound_names(source)
+    support = Support(layout, slots, PLAIN_COUNTS)
+    texts: list[str] = []
+    manifest: list[Any] = []
+    for place, function in enumerate(functions):
+        try:
+            made = FunctionTranslator(f"f{place}", function, Names(function, rebound), support)
+        except Unsupported as reason:
+            manifest.append(str(reason))
+            texts.append(
+                f"define ptr @f{place}(ptr %s, ptr %a, i64 %n, ptr %k) {{\n  ret ptr null\n}}"
+            )
+            continue
+        manifest.append(made.constants)
+        texts.append(made.text)
+    texts.append(support.text())
+    manifest.append(support.names)
+    content = repr(manifest).encode() + b"\0"
+    escaped = "".join(f"\\{byte:02x}" for byte in content)
+    texts.append(f'@manifest = constant [{len(content)} x i8] c"{escaped}"')
+    return "\n".join(texts)

@@ -11,6 +11,7 @@ operation had been recorded by itself.  Level 1.
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
@@ -25,6 +26,7 @@ MOST_BLOCKS = 64
 # A constant that a block keeps alive may have this many bytes; larger ones are recorded each time.
 _LARGEST_CONSTANT = 1 << 12
 
+_getrefcount = sys.getrefcount
 _new_node = Node.__new__
 _expanding = threading.RLock()
 
@@ -50,6 +52,7 @@ class Segment(list):
 
     __slots__ = ("base", "runs", "results", "keepers")
 
+    @hot
     def __init__(self, base: int) -> None:
         self.base = base
         self.runs: list[Block] = []
@@ -108,6 +111,15 @@ class Segment(list):
                 self.results.append(node)
             found.append(node)
         return found
+
+
+def pending_counts(nodes: list[Node]) -> bytes:
+    """For each node of a tape how many references there are to it besides the tape's list, at most
+    255; 0 for one that is not pending."""
+    # The list, the loop variable and the argument of getrefcount.
+    return bytes(
+        [min(_getrefcount(node) - 3, 255) if node.value is None else 0 for node in nodes]
+    )
 
 
 def expand(nodes: list) -> None:

@@ -13,7 +13,7 @@ import threading
 from collections import Counter
 from typing import Any
 
-from rushlight.base.hot import hot
+from rushlight.base.hot import hot, warmup
 from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
@@ -185,6 +185,9 @@ class Tape:
             flush_lock.release()
         undo = self.undo
         self._begin_segment()
+        warmup.left -= 1
+        if warmup.left == 0:
+            warmup.look()
         if error is not None:
             for storage, old in reversed(undo):
                 if type(storage.value.value) is FlushFailed:

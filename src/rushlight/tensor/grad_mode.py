@@ -15,6 +15,7 @@ from rushlight.tape.tape import current_tape
 class _GradMode:
     """Sets the mode on entry, restores the former one on exit; decorates functions as well."""
 
+    @hot
     def __init__(self, enabled: bool, inference: bool | None = None) -> None:
         self._enabled = enabled
         self._inference = inference
@@ -81,8 +82,9 @@ class _GradMode:
 class _BareDecorator(_GradMode):
     """A mode that also decorates without being called: `@no_grad` above a function."""
 
+    @hot
     def __new__(cls, function=None):
-        mode = super().__new__(cls)
+        mode = object.__new__(cls)
         if function is None:
             return mode
         mode.__init__()
@@ -92,20 +94,23 @@ class _BareDecorator(_GradMode):
 class no_grad(_BareDecorator):  # noqa: N801 - PyTorch's name
     """Operations inside record no gradient.  Usable as `with no_grad():` and `@no_grad()`."""
 
+    @hot
     def __init__(self, function=None) -> None:
-        super().__init__(False)
+        _GradMode.__init__(self, False)
 
 
 class enable_grad(_BareDecorator):  # noqa: N801 - PyTorch's name
     """Operations inside record gradients again."""
 
+    @hot
     def __init__(self, function=None) -> None:
-        super().__init__(True)
+        _GradMode.__init__(self, True)
 
 
 class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
     """Switch gradients on or off at once; as a context manager, until its end."""
 
+    @hot
     def __init__(self, mode: bool) -> None:
         super().__init__(bool(mode))
         tape = current_tape()
@@ -126,6 +131,7 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
 class inference_mode(_GradMode):  # noqa: N801 - PyTorch's name
     """As no_grad, and `is_inference_mode_enabled()` says so."""
 
+    @hot
     def __new__(cls, mode=True):
         instance = super().__new__(cls)
         if isinstance(mode, bool):
@@ -133,6 +139,7 @@ class inference_mode(_GradMode):  # noqa: N801 - PyTorch's name
         instance.__init__()
         return instance(mode)
 
+    @hot
     def __init__(self, mode: bool = True) -> None:
         tape = current_tape()
         if mode:

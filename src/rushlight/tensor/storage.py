@@ -65,6 +65,7 @@ class Storage:
         self.lent = False
 
     @property
+    @hot
     def version(self) -> int:
         """Number of in-place writes."""
         return self.writes.version

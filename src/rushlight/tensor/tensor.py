@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.hot import hot
+from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.dtypes import ALL_DTYPES, DType, float32, narrow
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
@@ -122,6 +122,7 @@ class Tensor:
         """How often the storage was written in place."""
         return 0 if self._storage is None else self._storage.version
 
+    @hot
     def __hash__(self) -> int:
         return id(self)
 
@@ -132,6 +133,8 @@ class Tensor:
         """A 0-d tensor of this dtype that enters the tape as a run-time scalar."""
         return scalar_tensor(value, self._node.dtype if dtype is None else dtype)
 
+
+HOT_SUBCLASSES.append((Tensor, "rushlight.nn.parameter", "Parameter"))
 
 # Not Tensor.__new__, which is the constructor users call.
 _new = object.__new__
@@ -146,6 +149,7 @@ _MOST_NUMBERS = 1024
 _PLAIN_NUMBERS = (float, int)
 
 
+@hot
 def _new_float32(value) -> np.float32:
     made = np.float32(value)
     # 0.0 and -0.0 are one key.

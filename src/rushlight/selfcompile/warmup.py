@@ -1,0 +1,92 @@
+"""When the hot paths are translated: once it pays.
+
+Code that is on the disk takes a few milliseconds for each module, code that is not a tenth of a
+second; either takes at most a given share of the time that the program has been computing.
+Level 9.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import warnings
+
+from rushlight.base.config import config
+from rushlight.base.errors import CompilerWarning
+from rushlight.base.hot import warmup
+from rushlight.base.observe import clock
+
+# Shorter programs stay as they are.
+_SOONEST_SECONDS = 1.0
+_SHARE = 0.1
+# Flushes between two looks: while modules wait, and afterwards.
+_SOON, _LATER = 16, 1024
+
+_NEVER, _AT_ONCE = "0", "1"
+
+
+class _Progress:
+    """began: when the first flush was counted.  spent: seconds.  refusal: why nothing is done."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.began: float | None = None
+        self.spent = 0.0
+        self.refusal: str | None = None
+
+
+_progress = _Progress()
+
+
+def refusal() -> str | None:
+    """Why this interpreter runs the hot paths as Python; None if it does not, or not yet."""
+    return _progress.refusal
+
+
+def _look() -> None:
+    """Called between two flushes, every so often."""
+    if not _progress.lock.acquire(blocking=False):
+        warmup.left = _SOON
+        return
+    try:
+        warmup.left = _install_some()
+    finally:
+        _progress.lock.release()
+
+
+def _install_some() -> int:
+    """Translate what may be translated now; returns after how many flushes to look again."""
+    now = clock()
+    if _progress.began is None:
+        _progress.began = now
+    at_once = config.selfcompile == _AT_ONCE
+    elapsed = now - _progress.began
+    if not at_once and (elapsed < _SOONEST_SECONDS or _progress.spent > _SHARE * elapsed):
+        return _SOON
+    try:
+        installer = importlib.import_module("rushlight.selfcompile.install").INSTALLER
+        if installer.is_complete():
+            return 1 if at_once else _LATER
+        if at_once:
+            installer.install_all()
+        else:
+            installer.install_next()
+    except Exception as error:
+        _refuse(error)
+        return -1
+    _progress.spent += clock() - now
+    return 1 if at_once else _SOON
+
+
+def _refuse(error: Exception) -> None:
+    """Stay with Python, and say so unless that is simply what this interpreter asks for."""
+    layout = importlib.import_module("rushlight.selfcompile.layout")
+    _progress.refusal = " ".join(f"{error}".split())
+    if not isinstance(error, layout.Unsupported):
+        text = f"rushlight: the hot paths stay Python ({type(error).__name__}: {_progress.refusal})"
+        warnings.warn(text, CompilerWarning, stacklevel=2)
+
+
+if config.selfcompile != _NEVER:
+    warmup.look = _look
+    warmup.left = 1 if config.selfcompile == _AT_ONCE else _SOON
