@@ -144,8 +144,8 @@ def _release(plan: Plan, nodes: list) -> None:
         node.step = leaf
         node.inputs = ()
     if nodes.__class__ is Segment:
-        for node in nodes.results:  # type: ignore[attr-defined]
-            node.inputs = ()
+        for slot in nodes.results:  # type: ignore[attr-defined]
+            nodes[slot].inputs = ()
     stats.bytes_materialised += plan.live_bytes
 
 

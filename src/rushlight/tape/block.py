@@ -45,7 +45,7 @@ class Segment(list):
     """The nodes of a tape since its last flush, by slot.
 
     runs: blocks put on it whose holes are not expanded.
-    results: nodes of operations of blocks; they refer to the segment, which refers to them.
+    results: slots of nodes of blocks' operations; they refer to the segment, which refers to them.
     keepers: weak references to objects that need values of this segment; each has `settle()`,
         which is called before a flush decides what is alive.
     """
@@ -56,7 +56,7 @@ class Segment(list):
     def __init__(self, base: int) -> None:
         self.base = base
         self.runs: list[Block] = []
-        self.results: list[Node] = []
+        self.results: list[int] = []
         self.keepers: list[Any] = []
 
     def expand(self) -> None:
@@ -89,7 +89,7 @@ class Segment(list):
         if node is HOLE:
             node = self[slot] = pending_node(step, self.base + slot)
             node.inputs = self
-            self.results.append(node)
+            self.results.append(slot)
         return node
 
     @hot
@@ -108,7 +108,7 @@ class Segment(list):
                 node.value = None
                 node.home = None
                 node.address = base + slot
-                self.results.append(node)
+                self.results.append(slot)
             found.append(node)
         return found
 
