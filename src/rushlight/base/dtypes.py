@@ -7,9 +7,9 @@ as uint16 and are widened to float32 by whoever computes with them.  Level 0.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 import numpy as np
+
+from rushlight.base.hot import hot
 
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
 

@@ -18,7 +18,7 @@ HOT_FUNCTIONS: list[Any] = []
 HOT_CLASSES: list[type] = []
 
 
-# (class, module, name of its subclass): a subclass with the same slots, which may be imported later.
+# (class, module, name of its subclass): one with the same slots, which may be imported later.
 HOT_SUBCLASSES: list[tuple[type, str, str]] = []
 
 # What compiled functions that users call by name are running, from the outermost on: how many, and

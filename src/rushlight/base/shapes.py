@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 import math
 import operator
 from collections.abc import Iterable, Sequence
+
+from rushlight.base.hot import hot
 
 Shape = tuple[int, ...]
 

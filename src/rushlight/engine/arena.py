@@ -12,9 +12,9 @@ import sys
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.errors import InternalError
 from rushlight.base.forks import lock_known_to_forks
+from rushlight.base.hot import hot
 
 ALIGNMENT = 64
 

@@ -12,10 +12,10 @@ import warnings
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
+from rushlight.base.hot import hot
 from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_integer
@@ -33,10 +33,10 @@ from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
-from rushlight.tape.program import OPERATION, OUTPUT, program_of
 from rushlight.simplify.pipeline import simplified
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
+from rushlight.tape.program import OPERATION, OUTPUT, program_of
 
 
 @hot

@@ -10,8 +10,8 @@ import sys
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import widen
+from rushlight.base.hot import hot
 from rushlight.base.observe import KERNEL, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_float, put_integer

@@ -12,8 +12,8 @@ import sys
 from collections import deque
 from collections.abc import Callable
 
-from rushlight.base.hot import hot
 from rushlight.base.config import config
+from rushlight.base.hot import hot
 from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.engine.fallback import is_available, is_compiled

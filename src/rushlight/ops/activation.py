@@ -8,8 +8,8 @@ from __future__ import annotations
 import functools
 import math
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
+from rushlight.base.hot import hot
 from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, true_divide
 from rushlight.ops.pointwise import abs as absolute

@@ -6,8 +6,8 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
+from rushlight.base.hot import hot
 from rushlight.ops.promotion import (
     constant,
     is_number,

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.device import resolve_device
 from rushlight.base.dtypes import (
     DType,
@@ -22,6 +21,7 @@ from rushlight.base.dtypes import (
     widen,
 )
 from rushlight.base.formats import check_layout
+from rushlight.base.hot import hot
 from rushlight.ops.promotion import is_number, to_dtype
 from rushlight.ops.spelling import PUBLIC, spelled, write_out
 from rushlight.primitives.movement import expand

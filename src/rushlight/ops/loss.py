@@ -9,8 +9,8 @@ from __future__ import annotations
 import math
 import warnings
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_, int64
+from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.activation import log_softmax, logsigmoid
 from rushlight.ops.promotion import check_tensor, constant, promote, to_dtype

@@ -6,8 +6,8 @@ a Linear is two records and no copy.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_
+from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.arithmetic import add, mul
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype

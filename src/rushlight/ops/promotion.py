@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import (
     BOOL,
     COMPLEX,
@@ -20,6 +19,7 @@ from rushlight.base.dtypes import (
     get_default_dtype,
     promote_types,
 )
+from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import cast
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.autodiff import CustomNode

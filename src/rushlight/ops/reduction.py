@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import functools
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import bool_, int64, uint8
+from rushlight.base.hot import hot
 from rushlight.base.shapes import numel, wrap_axes, wrap_axis
 from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
 from rushlight.ops.spelling import spelled

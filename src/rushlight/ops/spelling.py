@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import functools
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import can_cast
+from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, expand, reshape
@@ -82,7 +82,9 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
     if not current_tape().grad_enabled:
         return target
     follows = current_edge(target) is not None
-    if not follows and not any([isinstance(x, Tensor) and current_edge(x) is not None for x in args]):
+    if not follows and not any(
+        [isinstance(x, Tensor) and current_edge(x) is not None for x in args]
+    ):
         return target
     return _former_value(target)
 

@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import float64, get_default_dtype, narrow
+from rushlight.base.hot import hot
 from rushlight.optim.group_replay import GroupReplay, Known, Member, State, count_tensor
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import imag, make_complex, real

@@ -13,10 +13,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.config import config
 from rushlight.base.dtypes import DType, float32, float64, get_default_dtype, narrow
 from rushlight.base.errors import FlushFailed
+from rushlight.base.hot import hot
 from rushlight.optim.outline import NeedsTensors, Outline
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR, LeafSpec

@@ -19,9 +19,9 @@ from copy import deepcopy
 from itertools import chain
 from typing import Any, TypeAlias
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import float32
 from rushlight.base.hooks import RemovableHandle
+from rushlight.base.hot import hot
 from rushlight.tensor.flush import step_end
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor

@@ -8,9 +8,9 @@ corrections), which are never part of a key.  Level 12.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 from typing import Any
+
+from rushlight.base.hot import hot
 
 _new = object.__new__
 

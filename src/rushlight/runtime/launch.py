@@ -92,9 +92,7 @@ class NativePlan:
         self._fill(addresses, words)
         self._workers.run_steps(self._steps_address, len(self.calls))
 
-    def run_timed(
-        self, addresses: Words, words: Words | None = None
-    ) -> list[tuple[float, float]]:
+    def run_timed(self, addresses: Words, words: Words | None = None) -> list[tuple[float, float]]:
         """As run, one kernel at a time; gives when each began and ended, for reports."""
         self._fill(addresses, words)
         self._workers.start()  # at the first launch this compiles: that is no kernel's time

@@ -17,10 +17,10 @@ import threading
 
 import numpy as np
 
-from rushlight.base.words import call_released
-from rushlight.base.hot import hot
 from rushlight.base.forks import lock_known_to_forks
+from rushlight.base.hot import hot
 from rushlight.base.threads import thread_count
+from rushlight.base.words import call_released
 from rushlight.runtime import pool_text
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library

@@ -135,7 +135,7 @@ def new_function(kind: type, function: FunctionType, address: int, table: list) 
     function: its Python form; table: what the code reads, kept for good.
     """
     places = FunctionLayout()
-    made = object.__new__(kind)
+    made: Any = object.__new__(kind)
     base = id(made)
     _kept.append((made, table))
     ctypes.c_size_t.from_address(base + places.code).value = address

@@ -31,11 +31,18 @@ from rushlight.selfcompile.callable import (
     new_function,
     type_slot,
 )
-from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported, c_function
+from rushlight.selfcompile.layout import ObjectLayout, SlotTable, c_function
 from rushlight.selfcompile.names import Names
+from rushlight.selfcompile.support_text import (
+    C_INTERFACE,
+    OBJECT_NEW,
+    RUNNING_SYMBOL,
+    SHARED,
+    place_of_subclass,
+    shared_objects,
+)
 
 _MANIFEST = "manifest"
-_SHARED = "shared"
 _SELF = ("self",)
 
 
@@ -63,9 +70,9 @@ class Table:
         if kind == "class":
             return _class_named(constant[1], constant[2])
         if kind == "positional":
-            return self.function.__defaults__[constant[1]]  # type: ignore[index]
+            return (self.function.__defaults__ or ())[constant[1]]
         if kind == "keyword":
-            return self.function.__kwdefaults__[constant[1]]
+            return (self.function.__kwdefaults__ or {})[constant[1]]
         if kind == "globals":
             return self.function.__globals__
         return self.function
@@ -171,18 +178,14 @@ class Installer:
         return made
 
     def _share(self, library: Library, names: list[str], slots: SlotTable) -> None:
-        from rushlight.selfcompile.support import shared_objects
-
         shared = [*shared_objects(slots), *map(sys.intern, names)]
         self._kept += [library, shared]
-        self._shared.append((shared, library[_SHARED], slots))
-        words = (ctypes.c_size_t * len(shared)).from_address(library[_SHARED])
+        self._shared.append((shared, library[SHARED], slots))
+        words = (ctypes.c_size_t * len(shared)).from_address(library[SHARED])
         words[:] = [id(entry) for entry in shared]
 
     def _fill_late_classes(self) -> None:
         """Tell loaded code of subclasses that were imported after it."""
-        from rushlight.selfcompile.support import place_of_subclass
-
         for base, module, name in HOT_SUBCLASSES:
             cls = getattr(sys.modules.get(module), name, None)
             if cls is None:
@@ -196,8 +199,6 @@ class Installer:
 
 @functools.cache
 def _imports() -> dict[str, int]:
-    from rushlight.selfcompile.support import C_INTERFACE, OBJECT_NEW, RUNNING_SYMBOL
-
     imports = {name: c_function(name) for name in C_INTERFACE}
     imports[RUNNING_SYMBOL] = ctypes.addressof(RUNNING)
     imports[OBJECT_NEW] = type_slot(object, TP_NEW)
@@ -257,10 +258,10 @@ def _library(
     )  # fmt: skip
 
     def make_text() -> str:
-        translate = importlib.import_module("rushlight.selfcompile.translate")
-        return translate.module_text(functions, source, layout, slots)
+        module = importlib.import_module("rushlight.selfcompile.module")
+        return module.module_text(functions, source, layout, slots)
 
-    names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, _SHARED]
+    names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, SHARED]
     return Library(_code(identity, make_text), names, _imports())
 
 
@@ -290,8 +291,9 @@ class References:
         elif type(found) is staticmethod:
             setattr(owner, name, staticmethod(made))
         elif type(found) is property:
-            parts = [made if p is function else p for p in (found.fget, found.fset, found.fdel)]
-            setattr(owner, name, property(*parts, found.__doc__))
+            parts: list[Any] = [found.fget, found.fset, found.fdel]
+            get, put, delete = [made if part is function else part for part in parts]
+            setattr(owner, name, property(get, put, delete, found.__doc__))
 
     def _search(self) -> None:
         marked = set(HOT_FUNCTIONS)

@@ -141,7 +141,7 @@ class SlotTable:
         self.classes = tuple(found)
         self.lists = tuple(
             cls for cls in self.classes
-            if issubclass(cls, list) and cls.append is list.append and cls.__len__ is list.__len__
+            if issubclass(cls, list) and not {"append", "__len__"} & set(vars(cls))
         )  # fmt: skip
         bases = [base for base, _, _ in HOT_SUBCLASSES]
         self.with_subclass = tuple(cls for cls in self.classes if cls in bases)
@@ -161,7 +161,7 @@ class SlotTable:
 
 
 @functools.cache
-def slots_of(cls: type) -> dict[str, int]:
+def slots_of(cls: Any) -> dict[str, int]:
     """Offset of each `__slots__` attribute that instances of exactly this class have."""
     found: dict[str, int] = {}
     names = [
@@ -170,7 +170,7 @@ def slots_of(cls: type) -> dict[str, int]:
         for name in owner.__dict__.get("__slots__", ())
         if name not in ("__dict__", "__weakref__")
     ]
-    probe = cls.__base__.__new__(cls) if issubclass(cls, list) else object.__new__(cls)
+    probe = list.__new__(cls) if issubclass(cls, list) else object.__new__(cls)
     for name in dict.fromkeys(names):
         descriptor = getattr(cls, name)
         if type(descriptor) is not type(_Probe.one):  # type: ignore[attr-defined]

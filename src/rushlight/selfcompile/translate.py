@@ -8,17 +8,16 @@ machine integer; every other value is a Python object.  Level 9.
 from __future__ import annotations
 
 import ast
-import inspect
-import textwrap
 from types import FunctionType
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from rushlight.tape.memo import is_spelling
-from rushlight.selfcompile.expressions import ExpressionTranslator
-from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported
+from rushlight.selfcompile.calls import CallTranslator
+from rushlight.selfcompile.layout import Unsupported
 from rushlight.selfcompile.names import Names
-from rushlight.selfcompile.support import PLAIN_COUNTS, Support
+from rushlight.selfcompile.support import Support
 from rushlight.selfcompile.text import INTERPRET, OBJECT, FunctionText, Value
+from rushlight.selfcompile.tree import names_deleted, names_stored, tree_of
+from rushlight.tape.memo import is_spelling
 
 _UPDATES = {
     ast.Add: "PyNumber_InPlaceAdd", ast.Sub: "PyNumber_InPlaceSubtract",
@@ -29,52 +28,8 @@ _EVALUATED = {
 }  # fmt: skip
 
 
-def rebound_names(module_source: str) -> frozenset[str]:
-    """Names that functions of a module give other values (`global`)."""
-    found: set[str] = set()
-    for node in ast.walk(ast.parse(module_source)):
-        if isinstance(node, ast.Global):
-            found.update(node.names)
-    return frozenset(found)
-
-
-class _OwnNames(ast.NodeTransformer):
-    """Gives the variables of each comprehension names that no other variable has."""
-
-    def __init__(self) -> None:
-        self._count = 0
-
-    def visit_ListComp(self, node: ast.ListComp) -> ast.AST:
-        return self._renamed(node)
-
-    def visit_DictComp(self, node: ast.DictComp) -> ast.AST:
-        return self._renamed(node)
-
-    def _renamed(self, node: Any) -> ast.AST:
-        self.generic_visit(node)
-        self._count += 1
-        inner = _names_stored([loop.target for loop in node.generators])
-        outermost = node.generators[0].iter
-        node.generators[0].iter = ast.Constant(None)
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and part.id in inner:
-                part.id = f"{part.id}.{self._count}"
-        node.generators[0].iter = outermost
-        return node
-
-
-def tree_of(function: FunctionType) -> ast.FunctionDef:
-    """The definition of a function."""
-    source = textwrap.dedent(inspect.getsource(function.__code__))
-    (definition,) = ast.parse(source).body
-    if not isinstance(definition, ast.FunctionDef):
-        raise Unsupported(f"{function.__qualname__} is no plain function")
-    definition.body = [_OwnNames().visit(statement) for statement in definition.body]
-    return definition
-
-
 class Final(NamedTuple):
-    """A `finally` that encloses what is being translated, and where an error leads outside of it."""
+    """A `finally` around what is being translated, and where an error leads outside of it."""
 
     body: list[ast.stmt]
     failure: str
@@ -89,21 +44,10 @@ class EnclosingLoop(NamedTuple):
     finals: int
 
 
-def _names_stored(nodes: list[ast.stmt] | list[ast.expr]) -> set[str]:
-    return {
-        node.id
-        for root in nodes
-        for node in ast.walk(root)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del))
-    }
-
-
-class FunctionTranslator(ExpressionTranslator):
+class FunctionTranslator(CallTranslator):
     """One function; `text` and `constants` are the result."""
 
-    def __init__(
-        self, name: str, function: FunctionType, names: Names, support: Support
-    ) -> None:
+    def __init__(self, name: str, function: FunctionType, names: Names, support: Support) -> None:
         super().__init__(FunctionText(name, support.layout), names, support)
         self.function = function
         self._loops: list[EnclosingLoop] = []
@@ -117,8 +61,8 @@ class FunctionTranslator(ExpressionTranslator):
         self._take_arguments(definition.args)
         self.is_spelling = is_spelling(function.__code__)
         if self.is_spelling:
-            name = self.constant(function.__name__)
-            self.t.line(f"call void @announce(ptr {name.name})")
+            own_name = self.constant(function.__name__)
+            self.t.line(f"call void @announce(ptr {own_name.name})")
             self.t.ending = "call void @retire()"
         self._body(definition.body)
         self._return(None)
@@ -144,7 +88,7 @@ class FunctionTranslator(ExpressionTranslator):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
                 if isinstance(node.annotation, ast.Name) and node.annotation.id == "int":
                     self.integers[node.target.id] = self.t.variable("i64")
-        for name in sorted(_names_stored(definition.body) - set(self.integers)):
+        for name in sorted(names_stored(definition.body) - set(self.integers)):
             self.cells[name] = self.t.new_cell()
 
     def _take_arguments(self, arguments: ast.arguments) -> None:
@@ -317,13 +261,12 @@ class FunctionTranslator(ExpressionTranslator):
             raise Unsupported(type(node.op).__name__)
         if isinstance(target, ast.Name):
             name_node = ast.Name(target.id, ast.Load())
-            before, more = self.objects(name_node, node.value)
-            self._store_local(target.id, self.new(function, before, more))
+            self._store_local(target.id, self.new(function, *self.objects(name_node, node.value)))
         elif isinstance(target, ast.Attribute):
             owner = t.park(self.object(target.value))
-            before = t.park(self.attribute(Value(OBJECT, owner.name), target.attr))
-            after = self.new(function, before, self.object(node.value))
-            self.store_attribute(owner, target.attr, after)
+            old = t.park(self.attribute(Value(OBJECT, owner.name), target.attr))
+            new = self.new(function, old, self.object(node.value))
+            self.store_attribute(owner, target.attr, new)
         else:
             raise Unsupported("an update of an element")
 
@@ -427,7 +370,7 @@ class FunctionTranslator(ExpressionTranslator):
 
     def _enter_loop(self, body: list[ast.stmt]) -> None:
         """A second round finds what the first one stored, or deleted."""
-        stored = _names_stored(body)
+        stored = names_stored(body)
         self.touched |= stored
 
     def _loop_body(self, body: list[ast.stmt], loop: EnclosingLoop) -> None:
@@ -436,7 +379,7 @@ class FunctionTranslator(ExpressionTranslator):
         self._body(body)
         self._loops.pop()
         self.t.jump(loop.again)
-        self.assigned, self.touched = before[0] - _names_deleted(body), self.touched | before[1]
+        self.assigned, self.touched = before[0] - names_deleted(body), self.touched | before[1]
 
     def _for_statement(self, node: ast.For) -> None:
         t = self.t
@@ -452,7 +395,7 @@ class FunctionTranslator(ExpressionTranslator):
         self.store(node.target, item)
         self._loops.pop()
         self._loop_body(node.body, EnclosingLoop(again, end, iterator, len(self._finals)))
-        self.assigned = before - _names_deleted(node.body)
+        self.assigned = before - names_deleted(node.body)
         t.begin(end)
         t.clear(iterator)
 
@@ -482,14 +425,17 @@ class FunctionTranslator(ExpressionTranslator):
             raise Unsupported("raise without an exception, or with a cause")
         error = t.park(self.object(node.exc))
         # The interpreter makes an instance of a class.
-        is_class = self._asked("instance_of", error._replace(owned=False), Value(OBJECT, self.class_(type)))
+        is_class = self._asked(
+            "instance_of", error._replace(owned=False), Value(OBJECT, self.class_(type))
+        )
         kind, instance = t.new_label(), t.new_label()
         t.branch(self._flag(is_class), kind, instance)
         t.begin(kind)
         t.line(f"call void @PyErr_SetNone(ptr {error.name})")
         t.fail()
         t.begin(instance)
-        t.line(f"call void @PyErr_SetObject(ptr {t.at(error.name, t.layout.type)}, ptr {error.name})")
+        own_kind = t.at(error.name, t.layout.type)
+        t.line(f"call void @PyErr_SetObject(ptr {own_kind}, ptr {error.name})")
         t.fail()
         # The way of errors empties the cell; no later code may use it as a free one before that.
 
@@ -560,40 +506,3 @@ class FunctionTranslator(ExpressionTranslator):
         for cell in self.t.cells:
             if cell not in known and cell not in (self._stash, *self.cells.values()):
                 self.t.clear(cell)
-
-
-def _names_deleted(nodes: list[ast.stmt]) -> set[str]:
-    return {
-        node.id
-        for root in nodes
-        for node in ast.walk(root)
-        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Del)
-    }
-
-
-def module_text(
-    functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
-) -> str:
-    """The text of a module: its functions as f0, f1 ..., and `manifest`, which says what each
-    reads from its table, or why it was refused, and at last the names of the shared table."""
-    rebound = rebound_names(source)
-    support = Support(layout, slots, PLAIN_COUNTS)
-    texts: list[str] = []
-    manifest: list[Any] = []
-    for place, function in enumerate(functions):
-        try:
-            made = FunctionTranslator(f"f{place}", function, Names(function, rebound), support)
-        except Unsupported as reason:
-            manifest.append(str(reason))
-            texts.append(
-                f"define ptr @f{place}(ptr %s, ptr %a, i64 %n, ptr %k) {{\n  ret ptr null\n}}"
-            )
-            continue
-        manifest.append(made.constants)
-        texts.append(made.text)
-    texts.append(support.text())
-    manifest.append(support.names)
-    content = repr(manifest).encode() + b"\0"
-    escaped = "".join(f"\\{byte:02x}" for byte in content)
-    texts.append(f'@manifest = constant [{len(content)} x i8] c"{escaped}"')
-    return "\n".join(texts)

@@ -117,9 +117,7 @@ def pending_counts(nodes: list[Node]) -> bytes:
     """For each node of a tape how many references there are to it besides the tape's list, at most
     255; 0 for one that is not pending."""
     # The list, the loop variable and the argument of getrefcount.
-    return bytes(
-        [min(_getrefcount(node) - 3, 255) if node.value is None else 0 for node in nodes]
-    )
+    return bytes([min(_getrefcount(node) - 3, 255) if node.value is None else 0 for node in nodes])
 
 
 def expand(nodes: list) -> None:

@@ -14,9 +14,9 @@ from collections import deque
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
-from rushlight.base.hot import hot, running_function
 from rushlight.base.config import config
 from rushlight.base.device import CPU
+from rushlight.base.hot import hot, running_function
 from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
 from rushlight.tape.primitive import Primitive

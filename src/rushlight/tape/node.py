@@ -7,9 +7,9 @@ no gradient: aliasing and autograd live above, in `tensor/`.  Level 1.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 from typing import Any
+
+from rushlight.base.hot import hot
 
 # Each segment of each tape numbers its nodes in a range of its own, so that one integer tells
 # both the segment and the slot, and two threads that share a leaf cannot confuse their slots.

@@ -9,10 +9,10 @@ further concern (meaning, derivative, lowering) is a `RuleTable`.  Level 1.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 from collections.abc import Callable, Iterator
 from typing import Any
+
+from rushlight.base.hot import hot
 
 VARIADIC = -1
 KINDS = ("source", "elementwise", "reduction", "movement", "contraction", "indexing", "opaque")

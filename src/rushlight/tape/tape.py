@@ -13,10 +13,10 @@ import threading
 from collections import Counter
 from typing import Any
 
-from rushlight.base.hot import hot, warmup
 from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
+from rushlight.base.hot import hot, warmup
 from rushlight.base.stats import stats
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import (

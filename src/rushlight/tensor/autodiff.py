@@ -10,8 +10,8 @@ from __future__ import annotations
 import weakref
 from typing import Any
 
-from rushlight.base.hot import hot
 from rushlight.base.config import config
+from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import local, materialise

@@ -15,8 +15,8 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeVar
 
-from rushlight.base.hot import hot
 from rushlight.base.config import config
+from rushlight.base.hot import hot
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR
 from rushlight.tape.node import SEGMENT_RANGE

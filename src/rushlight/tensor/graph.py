@@ -7,11 +7,11 @@ Level 10.
 
 from __future__ import annotations
 
-from rushlight.base.hot import hot
-
 import weakref
 from collections import OrderedDict
 from typing import Any, NamedTuple
+
+from rushlight.base.hot import hot
 
 RELEASED = ()
 

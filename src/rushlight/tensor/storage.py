@@ -13,8 +13,8 @@ import sys
 
 import numpy as np
 
-from rushlight.base.hot import hot
 from rushlight.base.dtypes import int64
+from rushlight.base.hot import hot
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
 from rushlight.tape.node import Node

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.dtypes import ALL_DTYPES, DType, float32, narrow
+from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
 from rushlight.tape.node import NO_ADDRESS, Node

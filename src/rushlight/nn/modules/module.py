@@ -13,8 +13,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.hot import hot
 from rushlight.base.hooks import RemovableHandle
+from rushlight.base.hot import hot
 from rushlight.nn.modules.backward_hooks import BackwardHooks, first_grad_fn
 from rushlight.nn.modules.conversion import ModuleConversion
 from rushlight.nn.modules.registration import (

@@ -12,8 +12,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.hot import hot
 from rushlight.base.hooks import RemovableHandle
+from rushlight.base.hot import hot
 from rushlight.nn.parameter import Buffer, Parameter
 from rushlight.tensor.tensor import Tensor
 
