@@ -147,7 +147,7 @@ class SlotTable:
         self.with_subclass = tuple(cls for cls in self.classes if cls in bases)
 
     @staticmethod
-    def has_layout_of(cls: type, base: type) -> bool:
+    def has_layout_of(cls: Any, base: Any) -> bool:
         """Whether instances of both keep all slots of the second at the same places."""
         return issubclass(cls, base) and slots_of(cls) == slots_of(base)
 
