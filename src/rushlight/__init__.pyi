@@ -20,6 +20,7 @@ from rushlight import profiler as profiler
 from rushlight import random as random
 from rushlight import reference as reference
 from rushlight import rng as rng
+from rushlight import selfcompile as selfcompile
 from rushlight import serialization as serialization
 from rushlight import settings as settings
 from rushlight import signal as signal

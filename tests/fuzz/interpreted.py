@@ -19,6 +19,7 @@ import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
+from rushlight.base.words import Words
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.engine import compiled
 from rushlight.engine.compiled import CompiledPlan, NativeRun
@@ -140,7 +141,7 @@ class JudgedPlan(CompiledPlan):
             addresses = np.zeros(max(step.buffers) + 1, np.int64)
             for slot in step.buffers:
                 addresses[slot] = memory.flat(slot).ctypes.data
-            NativeRun([step], memory.values).run(addresses, nodes, self)
+            NativeRun([step], memory.values).run(Words(addresses), nodes, self)
             return
         COUNTS["nests"] += 1
         buffers = {b.name: memory.flat(s) for b, s in zip(nest.kernel.buffers, nest.buffers)}

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rushlight.base.words import Words
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.ir import Buffer, Kernel, Load, Loop, Param, Store, Var, call
 from rushlight.runtime.host import host_target
@@ -34,16 +35,16 @@ def test_plan_follows_new_addresses_and_scalars(scale):
     plan = plan_of(scale, 100)
     for factor in (2.0, 3.0):
         x, y, z = (np.full(100, v, np.float32) for v in (1, 0, 0))
-        addresses = np.array([a.ctypes.data for a in (x, y, z)], np.int64)
-        words = np.array([100, float_word(factor), float_word(10.0)], np.int64)
+        addresses = Words(np.array([a.ctypes.data for a in (x, y, z)], np.int64))
+        words = Words(np.array([100, float_word(factor), float_word(10.0)], np.int64))
         plan.run(addresses, words)
         assert (y == factor).all() and (z == 10 * factor).all()
 
 
 def test_timed_run_computes_the_same_and_times_each_kernel(scale):
     x, y, z = (np.full(100, v, np.float32) for v in (1, 0, 0))
-    addresses = np.array([a.ctypes.data for a in (x, y, z)], np.int64)
-    words = np.array([100, float_word(2.0), float_word(5.0)], np.int64)
+    addresses = Words(np.array([a.ctypes.data for a in (x, y, z)], np.int64))
+    words = Words(np.array([100, float_word(2.0), float_word(5.0)], np.int64))
     times = plan_of(scale, 100).run_timed(addresses, words)
     assert (z == 10).all()
     assert len(times) == 2 and all(end > start for start, end in times)
@@ -51,4 +52,4 @@ def test_timed_run_computes_the_same_and_times_each_kernel(scale):
 
 
 def test_plan_without_kernels_does_nothing():
-    NativePlan([]).run(np.zeros(0, np.int64), np.zeros(0, np.int64))
+    NativePlan([]).run(Words(np.zeros(0, np.int64)), Words(np.zeros(0, np.int64)))

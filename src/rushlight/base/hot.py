@@ -22,16 +22,19 @@ HOT_CLASSES: list[type] = []
 HOT_SUBCLASSES: list[tuple[type, str, str]] = []
 
 # What compiled functions that users call by name are running, from the outermost on: how many, and
-# the addresses of their names.  Filled by machine code, which has no frames to be found in.
+# of each the addresses of its name and of the names of the module that it was called from.  Filled
+# by machine code, which has no frames to be found in.
 MOST_RUNNING = 64
-RUNNING = (ctypes.c_int64 * (1 + MOST_RUNNING))()
+RUNNING = (ctypes.c_int64 * (1 + 2 * MOST_RUNNING))()
 
 
-def running_function() -> str:
-    """Name of the outermost compiled function that users call by name; "" if none runs."""
+def running_function() -> tuple[str, str]:
+    """Name of the outermost compiled function that users call by name, and of the module that it
+    was called from; empty if none runs."""
     if RUNNING[0] <= 0:
-        return ""
-    return ctypes.cast(RUNNING[1], ctypes.py_object).value
+        return "", ""
+    name = ctypes.cast(RUNNING[1], ctypes.py_object).value
+    return name, ctypes.cast(RUNNING[2], ctypes.py_object).value.get("__name__", "")
 
 
 class Warmup:

@@ -313,7 +313,6 @@ def _wrap_step(cls: type[Optimizer]) -> None:
         return
 
     @functools.wraps(step)
-    @hot
     def hooked_step(self: Optimizer, *args: Any, **kwargs: Any) -> Any:
         if not (
             self._optimizer_step_pre_hooks
@@ -325,26 +324,32 @@ def _wrap_step(cls: type[Optimizer]) -> None:
             result = step(self, *args, **kwargs)
             step_end()
             return result
-        arguments: tuple = (self, *args)
-        for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
-            replaced = hook(self, arguments, kwargs)
-            if replaced is None:
-                continue
-            if not isinstance(replaced, tuple) or len(replaced) != 2:
-                raise RuntimeError(
-                    f"{step} must return None or a tuple of (new_args, new_kwargs), "
-                    f"but got {replaced}."
-                )
-            arguments, kwargs = replaced
-        self._opt_called = True
-        result = step(*arguments, **kwargs)
-        for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
-            hook(self, arguments, kwargs)
-        step_end()
-        return result
+        return _watched_step(step, self, args, kwargs)
 
     hooked_step.hooked = True  # type: ignore[attr-defined]
     cls.step = hooked_step  # type: ignore[method-assign]
+    if cls.__module__.startswith("rushlight."):
+        hot(hooked_step)
+
+
+def _watched_step(step: Callable[..., Any], self: Optimizer, args: tuple, kwargs: dict) -> Any:
+    """A step with the hooks around it."""
+    arguments: tuple = (self, *args)
+    for hook in (*_global_pre_hooks.values(), *self._optimizer_step_pre_hooks.values()):
+        replaced = hook(self, arguments, kwargs)
+        if replaced is None:
+            continue
+        if not isinstance(replaced, tuple) or len(replaced) != 2:
+            raise RuntimeError(
+                f"{step} must return None or a tuple of (new_args, new_kwargs), but got {replaced}."
+            )
+        arguments, kwargs = replaced
+    self._opt_called = True
+    result = step(*arguments, **kwargs)
+    for hook in (*self._optimizer_step_post_hooks.values(), *_global_post_hooks.values()):
+        hook(self, arguments, kwargs)
+    step_end()
+    return result
 
 
 def _split_names(group: dict[str, Any]) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from rushlight.base.observe import FUNCTION, clock, tell, watchers
 from rushlight.ops.spelling import PUBLIC
+from rushlight.selfcompile import warmup
 from rushlight.tensor.tensor import Tensor
 
 PREFIX = "aten::"
@@ -68,6 +69,8 @@ def begin(shapes: bool, stacks: bool) -> None:
         Options.shapes, Options.stacks = shapes, stacks
         _patches.users += 1
         if _patches.users == 1:
+            # Machine code calls machine code: nothing to be timed in between.
+            warmup.suspend()
             _install()
 
 
@@ -87,6 +90,7 @@ def end() -> None:
                 if id(value) in real:
                     setattr(module, name, real[id(value)])
         _patches.made.clear()
+        warmup.resume()
 
 
 def _install() -> None:

@@ -144,9 +144,17 @@ class Installer:
             table.replace(self.functions)
         self._tables += made
         self._fill_late_classes()
-        fresh = {table.function: self.functions[table.function] for table in made}
-        self._references.replace(fresh)
+        functions = [table.function for table in made]
+        self._references.replace([(f, f, self.functions[f]) for f in functions])
         stats.functions_compiled += len(made)
+
+    def suspend(self) -> None:
+        """Let every function be Python again, until `resume`: so that calls can be watched."""
+        self._references.replace([(f, made, f) for f, made in self.functions.items()])
+
+    def resume(self) -> None:
+        """Undo `suspend`."""
+        self._references.replace([(f, f, made) for f, made in self.functions.items()])
 
     def install_all(self) -> None:
         """The same for all modules."""
@@ -172,7 +180,7 @@ class Installer:
                 continue
             table = Table(function, constants)
             address = library[f"f{place}"]
-            kind = _function_type()
+            kind = function_kind()
             self.functions[function] = new_function(kind, function, address, table.entries)
             made.append(table)
         return made
@@ -206,7 +214,8 @@ def _imports() -> dict[str, int]:
 
 
 @functools.cache
-def _function_type() -> type:
+def function_kind() -> type:
+    """The type of compiled functions."""
     text = descriptor_text()
     imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
     library = Library(_code(text, lambda: text), [DESCRIBE], imports)
@@ -275,55 +284,65 @@ class References:
         self._modules = 0
         self._places: dict[Any, list[tuple[Any, str]]] = {}
 
-    def replace(self, functions: dict[Any, Any]) -> None:
-        """Put what took their places in the places of functions."""
+    def replace(self, changes: list[tuple[Any, Any, Any]]) -> None:
+        """Put functions in the places of others.  changes: (Python form, what is there, what is to
+        be there)."""
         if len(sys.modules) != self._modules:
             self._search()
-        for function, made in functions.items():
+        for function, former, new in changes:
             for owner, name in self._places.get(function, ()):
-                self._set(owner, name, function, made)
+                self._set(owner, name, former, new)
 
     @staticmethod
-    def _set(owner: Any, name: str, function: Any, made: Any) -> None:
+    def _set(owner: Any, name: str, former: Any, new: Any) -> None:
         found = vars(owner).get(name)
-        if found is function:
-            setattr(owner, name, made)
-        elif type(found) is staticmethod:
-            setattr(owner, name, staticmethod(made))
+        if found is former:
+            setattr(owner, name, new)
+        elif type(found) is staticmethod and found.__func__ is former:
+            setattr(owner, name, staticmethod(new))
         elif type(found) is property:
             parts: list[Any] = [found.fget, found.fset, found.fdel]
-            get, put, delete = [made if part is function else part for part in parts]
-            setattr(owner, name, property(get, put, delete, found.__doc__))
+            if any(part is former for part in parts):
+                get, put, delete = [new if part is former else part for part in parts]
+                setattr(owner, name, property(get, put, delete, found.__doc__))
 
     def _search(self) -> None:
         marked = set(HOT_FUNCTIONS)
+        kind = function_kind()
         self._places = {}
         classes: dict[type, None] = {}
         for name, module in list(sys.modules.items()):
             if module is None or not (name == "rushlight" or name.startswith("rushlight.")):
                 continue
             for key, value in list(vars(module).items()):
-                if type(value) is FunctionType and value in marked:
-                    self._places.setdefault(value, []).append((module, key))
+                form = _python_form(value, kind)
+                if form is not None and form in marked:
+                    self._places.setdefault(form, []).append((module, key))
                 elif isinstance(value, type) and value.__module__.startswith("rushlight"):
                     classes[value] = None
         for cls in classes:
             for key, value in list(vars(cls).items()):
-                for function in _functions_in(value):
-                    if function in marked:
-                        self._places.setdefault(function, []).append((cls, key))
+                for part in _parts_of(value):
+                    form = _python_form(part, kind)
+                    if form is not None and form in marked:
+                        self._places.setdefault(form, []).append((cls, key))
         self._modules = len(sys.modules)
 
 
-def _functions_in(value: Any) -> list[Any]:
-    if type(value) is FunctionType:
-        return [value]
+def _parts_of(value: Any) -> tuple[Any, ...]:
+    """The functions in what a class has under a name."""
     if type(value) is staticmethod:
-        return [value.__func__] if type(value.__func__) is FunctionType else []
+        return (value.__func__,)
     if type(value) is property:
-        parts = value.fget, value.fset, value.fdel
-        return [part for part in parts if type(part) is FunctionType]
-    return []
+        return value.fget, value.fset, value.fdel
+    return (value,)
+
+
+def _python_form(value: Any, kind: type) -> FunctionType | None:
+    """The function itself, or the Python one that a compiled one was made from."""
+    if type(value) is kind:
+        return value.__wrapped__
+    return value if type(value) is FunctionType else None
 
 
 INSTALLER = Installer()

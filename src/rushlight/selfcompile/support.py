@@ -177,7 +177,7 @@ good:
             result, _, rest = kind.partition(" ")
             lines.append(f"declare {result} @{name}{rest}")
         lines.append(f"declare ptr @{OBJECT_NEW}(ptr, ptr, ptr)")
-        lines.append(f"@{RUNNING_SYMBOL} = external global [{1 + MOST_RUNNING} x i64]")
+        lines.append(f"@{RUNNING_SYMBOL} = external global [{1 + 2 * MOST_RUNNING} x i64]")
         count = self._count_of_objects() + len(self.names)
         lines.append(f"@{SHARED} = global [{count} x ptr] zeroinitializer")
         lines += [self._counting(), STASH, lists, self._comparing(), self._binding()]

@@ -65,6 +65,7 @@ C_INTERFACE = {
     "PyLong_FromLongLong": "ptr (i64)",
     "PyThreadState_Get": "ptr ()",
     "PyThreadState_GetID": "i64 (ptr)",
+    "PyEval_GetGlobals": "ptr ()",
     "PyEval_SaveThread": "ptr ()",
     "PyEval_RestoreThread": "void (ptr)",
     "PyFloat_AsDouble": "double (ptr)",
@@ -482,9 +483,13 @@ STASH = (
 define internal void @announce(ptr %name) {{
   %depth = load i64, ptr @{RUNNING_SYMBOL}
   %last = urem i64 %depth, {MOST_RUNNING}
-  %index = add i64 %last, 1
+  %pair = shl i64 %last, 1
+  %index = add i64 %pair, 1
   %place = getelementptr i64, ptr @{RUNNING_SYMBOL}, i64 %index
   store ptr %name, ptr %place
+  %caller = call ptr @PyEval_GetGlobals()
+  %after = getelementptr i64, ptr %place, i64 1
+  store ptr %caller, ptr %after
   %deeper = add i64 %depth, 1
   store i64 %deeper, ptr @{RUNNING_SYMBOL}
   ret void

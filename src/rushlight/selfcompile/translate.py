@@ -56,6 +56,9 @@ class FunctionTranslator(CallTranslator):
         if definition.args.posonlyargs:
             raise Unsupported("positional-only arguments")
         self.parameters = [a.arg for a in [*definition.args.args, *definition.args.kwonlyargs]]
+        rest = [a.arg for a in (definition.args.vararg, definition.args.kwarg) if a is not None]
+        if names_stored(definition.body) & set(rest):
+            raise Unsupported("assignment to *arguments or **keywords")
         self._refuse_what_is_unknown(definition)
         self._find_locals(definition)
         self._take_arguments(definition.args)

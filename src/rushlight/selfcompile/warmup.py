@@ -10,6 +10,7 @@ from __future__ import annotations
 import importlib
 import threading
 import warnings
+from typing import Any
 
 from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
@@ -26,13 +27,18 @@ _NEVER, _AT_ONCE = "0", "1"
 
 
 class _Progress:
-    """began: when the first flush was counted.  spent: seconds.  refusal: why nothing is done."""
+    """began: when the first flush was counted.  spent: seconds.  refusal: why nothing is done.
+
+    suspended: how often Python was asked for.
+    """
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
         self.began: float | None = None
         self.spent = 0.0
         self.refusal: str | None = None
+        self.suspended = 0
+        self.installer: Any = None
 
 
 _progress = _Progress()
@@ -41,6 +47,22 @@ _progress = _Progress()
 def refusal() -> str | None:
     """Why this interpreter runs the hot paths as Python; None if it does not, or not yet."""
     return _progress.refusal
+
+
+def suspend() -> None:
+    """Let recording be Python, function by function, until as many calls of `resume`."""
+    with _progress.lock:
+        _progress.suspended += 1
+        if _progress.suspended == 1 and _progress.installer is not None:
+            _progress.installer.suspend()
+
+
+def resume() -> None:
+    """Undo `suspend`."""
+    with _progress.lock:
+        _progress.suspended -= 1
+        if _progress.suspended == 0 and _progress.installer is not None:
+            _progress.installer.resume()
 
 
 def _look() -> None:
@@ -60,11 +82,16 @@ def _install_some() -> int:
     if _progress.began is None:
         _progress.began = now
     at_once = config.selfcompile == _AT_ONCE
+    if _progress.suspended:
+        return 1 if at_once else _SOON
     elapsed = now - _progress.began
     if not at_once and (elapsed < _SOONEST_SECONDS or _progress.spent > _SHARE * elapsed):
         return _SOON
     try:
-        installer = importlib.import_module("rushlight.selfcompile.install").INSTALLER
+        if _progress.installer is None:
+            module = importlib.import_module("rushlight.selfcompile.install")
+            _progress.installer = module.INSTALLER
+        installer = _progress.installer
         if installer.is_complete():
             return 1 if at_once else _LATER
         if at_once:

@@ -23,6 +23,7 @@ from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
 _SPELLINGS = _PACKAGE_FOLDER + "ops" + os.sep
+_SPELLINGS_PACKAGE = "rushlight.ops."
 _DECORATORS = _SPELLINGS + "spelling.py"
 _OPTIMIZERS = _PACKAGE_FOLDER + "optim" + os.sep
 # Begins the reason to cut where the leaves of a segment take much memory.
@@ -294,7 +295,11 @@ def user_line() -> Line | None:
         code = frame.f_code
         name = code.co_filename
         if not name.startswith(_PACKAGE_FOLDER):
-            return Line(name, frame.f_lineno, spelling or running_function())
+            compiled, caller = running_function()
+            # Called from a function that has a frame, it is not the outermost one.
+            if compiled and not (spelling and caller.startswith(_SPELLINGS_PACKAGE)):
+                spelling = compiled
+            return Line(name, frame.f_lineno, spelling)
         # The outermost one wins: a loss calls softmax.
         if is_spelling(code):
             spelling = code.co_name

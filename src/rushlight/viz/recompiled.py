@@ -166,7 +166,7 @@ def _compiled_plans() -> Iterator[Any]:
     seen: set[int] = set()
     while pending:
         step = pending.pop()
-        for plan, _ in step.plans.values():
+        for plan in step.plans.values():
             if plan.compiled is not None and id(plan) not in seen:
                 seen.add(id(plan))
                 yield plan.compiled
