@@ -16,6 +16,8 @@ os.environ["PYTHONPATH"] = os.pathsep.join(
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Every program is checked after each pass, in child processes too.
 os.environ.setdefault("RUSHLIGHT_VERIFY", "1")
+# Recording is machine code from the first flush on, as it is in any program that runs for long.
+os.environ.setdefault("RUSHLIGHT_SELFCOMPILE", "1")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

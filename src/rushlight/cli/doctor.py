@@ -18,6 +18,7 @@ from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.cli import machine, self_test
 from rushlight.engine.fallback import kernel_place
+from rushlight.selfcompile.warmup import recording_form
 
 EXECUTORS = {"reference": "reference: NumPy", "compiled": "compiled: machine code by LLVM"}
 
@@ -62,6 +63,7 @@ def examine() -> dict:
         "dependencies": dependencies,
         "executor": config.executor,
         "kernels": kernels,
+        "recording": recording_form(),
         "llvm": {key: llvm[key] for key in ("llvm", "triple", "error") if key in llvm},
         "accelerators": [asdict(item) for item in machine.accelerators()],
         "settings": {
@@ -100,6 +102,7 @@ def in_words(report: dict) -> str:
         lines.append(_row("", f"LLVM {report['llvm']['llvm']} for {report['llvm']['triple']}"))
     lines.append(_row("Executor", EXECUTORS[report["executor"]]))
     lines.append(_row("Kernels", report["kernels"]))
+    lines.append(_row("Recording", report["recording"]))
     for index, (name, value) in enumerate(report["settings"].items()):
         lines.append(_row("Settings" if index == 0 else "", f"{name}={value}"))
     lines += ["", "Accelerators"]

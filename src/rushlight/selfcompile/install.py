@@ -338,7 +338,7 @@ def _parts_of(value: Any) -> tuple[Any, ...]:
     return (value,)
 
 
-def _python_form(value: Any, kind: type) -> FunctionType | None:
+def _python_form(value: Any, kind: Any) -> FunctionType | None:
     """The function itself, or the Python one that a compiled one was made from."""
     if type(value) is kind:
         return value.__wrapped__

@@ -44,9 +44,21 @@ class _Progress:
 _progress = _Progress()
 
 
-def refusal() -> str | None:
-    """Why this interpreter runs the hot paths as Python; None if it does not, or not yet."""
-    return _progress.refusal
+def recording_form() -> str:
+    """Whether recording is machine code, or becomes it, or why it stays Python."""
+    if config.selfcompile == _NEVER:
+        return "Python, as RUSHLIGHT_SELFCOMPILE=0 asks"
+    layout = importlib.import_module("rushlight.selfcompile.layout")
+    reason = _progress.refusal
+    if reason is None:
+        try:
+            layout.ObjectLayout()
+        except layout.Unsupported as error:
+            reason = str(error)
+    if reason is not None:
+        return f"Python: {reason}"
+    when = "at once" if config.selfcompile == _AT_ONCE else "once a program has run for a second"
+    return f"machine code {when}"
 
 
 def suspend() -> None:
