@@ -39,12 +39,16 @@ class Options:
 
 @dataclass
 class Result:
-    """What one workload gave.  Per library: figures; ratios: library -> one of each turn."""
+    """What one workload gave.  Per library: figures; ratios: library -> one of each turn.
+
+    settled: most seconds that making recording machine code took, before steady steps are timed.
+    """
 
     name: str
     threads: int
     first: dict[str, float] = field(default_factory=dict)
     cold: float | None = None
+    settled: float = 0.0
     best: dict[str, float] = field(default_factory=dict)
     median: dict[str, float] = field(default_factory=dict)
     peak_mb: dict[str, float] = field(default_factory=dict)
@@ -156,6 +160,8 @@ def _round(result: Result, libraries, options: Options, places, losses) -> None:
                 result.missing[library] = str(failure)
                 continue
             _note_start(result, library, children[library].started, losses)
+            if library == OURS:
+                result.settled = max(result.settled, children[library].ask("settle")["seconds"])
         for _ in range(TURNS):
             _turn(result, children, options.seconds / TURNS)
         for library, child in children.items():

@@ -4,6 +4,7 @@
 
 It prints a line of JSON after the first steps and one for each command it reads:
 
+    settle          brings rushlight to the state of a program that has run for long: {"seconds"}
     burst SECONDS   times steady steps: {"median", "best", "steps"}
     report          {"peak_mb"}, and of rushlight the counts that do not depend on the machine
 
@@ -13,6 +14,7 @@ the arguments writes them.
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
 import resource
@@ -122,6 +124,18 @@ def counts(torch, job: Job, second: int) -> dict[str, float]:
     return found
 
 
+def settle(step: Callable[[], float]) -> float:
+    """Make recording machine code now; by itself that spreads over the first half minute."""
+    started = time.perf_counter()
+    package = "rushlight.selfcompile"
+    with contextlib.suppress(importlib.import_module(f"{package}.layout").Unsupported):
+        importlib.import_module(f"{package}.install").INSTALLER.install_all()
+    seconds = time.perf_counter() - started
+    for _ in range(_FEWEST_STEPS):
+        step()
+    return seconds
+
+
 def serve(library: str, name: str, threads: int, arrays: str) -> None:
     """The child's life: first steps, then commands."""
     torch, job = build(library, name, threads, arrays)
@@ -139,6 +153,8 @@ def serve(library: str, name: str, threads: int, arrays: str) -> None:
         command, *words = line.split()
         if command == "burst":
             answer = burst(job.step, float(words[0]))
+        elif command == "settle":
+            answer = {"seconds": settle(job.step) if ours else 0.0}
         else:
             answer = {"peak_mb": peak_megabytes()}
             if ours:

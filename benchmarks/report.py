@@ -69,6 +69,7 @@ def line(result: Result) -> str:
         f"python {counts['python_us']:.0f} native {counts['native_us']:.0f} us, "
         f"{counts['kernels']:.0f} kernels, {counts['fallbacks']:.0f} fallbacks, "
         f"compiles {compiles}, first {(result.cold or 0) * 1e3:.0f}/{warm:.0f} ms, "
+        f"settled in {result.settled:.1f} s, "
         f"peak {', '.join(f'{lib} {mb:.0f}' for lib, mb in result.peak_mb.items())} MB"
     )
     return "\n".join([text, *(f"    {lib}: {why}" for lib, why in result.missing.items())])
