@@ -140,6 +140,24 @@ def loop_with_exits(items):
     return seen
 
 
+def in_step(x, y, z):
+    found = []
+    for a, b in zip(x, y):
+        found.append((a, b))
+    for pair in zip(x, y):
+        found.append(pair)
+    for i, (a, b) in enumerate(zip(x, z)):
+        found += [i, a, b]
+    return found, [a + b for a, b in zip(y, z)], {i: (a,) for i, a in enumerate(x)}
+
+
+def grows(items):
+    for item in items:
+        if len(items) < 6:
+            items.append(item)
+    return items
+
+
 def counting(n):
     total: int = 0
     i: int = 0
@@ -329,6 +347,9 @@ CASES: list[tuple[Any, list[tuple]]] = [
     (branches, [(20,), (7,), (1,), ("a",)]),
     (conditional, [(0,), (1,), (None,), ([],)]),
     (loop_with_exits, [([1, 2, 3, 4, 5, 6, 7],), ((),), (iter([3, 6]),), (5,)]),
+    (in_step, [([1, 2], (3, 4), [5, 6]), ([1, 2, 3], (3,), [5]), ((), [1], [2]), ([1], 5, [1]),
+               ("ab", {1: 2, 3: 4}, (7, 8)), ([1], iter([2]), [3])]),
+    (grows, [([1, 2],), ([],)]),
     (counting, [(0,), (1000,), (-5,)]),
     (comprehensions, [([0, 1, 2],), ([],), (["a"],), (None,)]),
     (displays, [(1,), (1, 2, 3)]),

@@ -71,12 +71,18 @@ class Operands(NamedTuple):
     leaves: list[Node]
 
 
+@hot
 class GroupReplay:
     """What is known about a group after it was updated as one bucket.
 
     members: the parameters and their states.  names: states of the parameter's shape; the others
     are the optimizer's `scalars`, whose values are kept in `known`.
     """
+
+    __slots__ = (
+        "params", "states", "dtype", "values", "scalars", "names", "shaped", "counts", "known",
+        "usable", "_count_dtype", "_numbers",
+    )  # fmt: skip
 
     def __init__(self, group: dict[str, Any], members: list[Member], scalars: tuple) -> None:
         self.params = [member.param for member in members]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 
 from rushlight.base.words import call_released, gather, put_float, put_integer
 from rushlight.selfcompile.expressions import ExpressionTranslator
+from rushlight.selfcompile.interface import OBJECT_NEW
 from rushlight.selfcompile.layout import Unsupported
-from rushlight.selfcompile.support_text import OBJECT_NEW
 from rushlight.selfcompile.text import INTEGER, TRUTH, Value
 from rushlight.tape.block import pending_counts
 from rushlight.tape.node import Node

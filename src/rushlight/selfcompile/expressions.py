@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable
+from typing import NamedTuple
 
 from rushlight.selfcompile.layout import Unsupported
 from rushlight.selfcompile.text import INTEGER, OBJECT, TRUTH, Value
@@ -21,6 +22,15 @@ _COMPARISONS = {
     ast.Lt: (0, "slt"), ast.LtE: (1, "sle"), ast.Eq: (2, "eq"), ast.NotEq: (3, "ne"),
     ast.Gt: (4, "sgt"), ast.GtE: (5, "sge"),
 }  # fmt: skip
+
+
+class Iteration(NamedTuple):
+    """cells: with what is iterated over, several for `zip`: lists and tuples themselves, or
+    iterators.  places: how far each of the former is.  counter: of `enumerate`, else None."""
+
+    cells: tuple[str, ...]
+    places: tuple[str, ...]
+    counter: str | None
 
 
 class ExpressionTranslator(ValueTranslator):
@@ -311,12 +321,12 @@ class ExpressionTranslator(ValueTranslator):
         (loop,) = generators
         t.check(whole)
         result = t.park(Value(OBJECT, whole, owned=True))
-        iterator = self.iterator(loop.iter)
+        over = self.iteration(loop.iter)
         inner = sorted({n.id for n in ast.walk(loop.target) if isinstance(n, ast.Name)})
         self.touched.update(inner)
         again, end = t.new_label(), t.new_label()
         t.begin(again)
-        self.store(loop.target, self.next_item(iterator, end))
+        self.advance(over, loop.target, end)
         for test in loop.ifs:
             good = t.new_label()
             t.branch(self.truth(test), good, again)
@@ -324,7 +334,7 @@ class ExpressionTranslator(ValueTranslator):
         add()
         t.jump(again)
         t.begin(end)
-        t.clear(iterator)
+        self.end_iteration(over)
         for name in inner:
             t.clear(self.cells[name])
             self.assigned.discard(name)
@@ -361,20 +371,67 @@ class ExpressionTranslator(ValueTranslator):
 
     # ---- loops -------------------------------------------------------------------------------
 
-    def iterator(self, node: ast.expr) -> str:
-        """A cell with an iterator over the value of an expression."""
+    def iteration(self, node: ast.expr) -> Iteration:
+        """Begin to iterate over the value of an expression."""
         t = self.t
-        cell = t.new_cell()
-        t.store(self.new("PyObject_GetIter", self.object(node)).name, cell)
-        return cell
+        known = self.meaning(node.func) if isinstance(node, ast.Call) else None
+        if isinstance(node, ast.Call) and not node.keywords and known in (zip, enumerate):
+            if known is zip and len(node.args) > 1 and not self._has_stars(node.args):
+                overs = [t.park(self.object(part)) for part in node.args]
+                return self._begun(overs, None)
+            if known is enumerate and len(node.args) == 1:
+                counter = t.variable("i64")
+                t.store("-1", counter, "i64")
+                return self._begun([self.object(node.args[0])], counter)
+        return self._begun([self.object(node)], None)
 
-    def next_item(self, iterator: str, end: str) -> Value:
-        """The next item; leads to `end` if there is none."""
+    @staticmethod
+    def _has_stars(nodes: list[ast.expr]) -> bool:
+        return any(isinstance(node, ast.Starred) for node in nodes)
+
+    def _begun(self, overs: list[Value], counter: str | None) -> Iteration:
         t = self.t
-        item = t.call("PyIter_Next", f"ptr {t.load(iterator)}")
-        none, some = t.new_label(), t.new_label()
-        t.branch(t.is_null(item), none, some)
-        t.begin(none)
-        t.branch(t.is_null(t.call("PyErr_Occurred")), end, t.failure)
-        t.begin(some)
-        return Value(OBJECT, item, owned=True)
+        cells, places = [], []
+        for over in overs:
+            cell, place = t.new_cell(), t.variable("i64")
+            found = t.call("begin_loop", f"ptr {over.name}")
+            t.drop(over)
+            t.check(found)
+            t.store(found, cell)
+            t.store("0", place, "i64")
+            cells.append(cell)
+            places.append(place)
+        return Iteration(tuple(cells), tuple(places), counter)
+
+    def advance(self, loop: Iteration, target: ast.expr, end: str) -> None:
+        """Assign the next item; leads to `end` if there is none."""
+        t = self.t
+        items: list[Value] = []
+        for cell, place in zip(loop.cells, loop.places):
+            found = t.call("next_of", f"ptr {t.load(cell)}", f"ptr {place}")
+            none, some = t.new_label(), t.new_label()
+            t.branch(t.is_null(found), none, some)
+            t.begin(none)
+            for item in items:
+                t.clear(str(item.cell))
+            t.branch(t.is_null(t.call("PyErr_Occurred")), end, t.failure)
+            t.begin(some)
+            items.append(Value(OBJECT, found, owned=True))
+            if len(loop.cells) > 1:
+                items[-1] = t.park(items[-1])
+        if loop.counter is not None:
+            number = t.define(f"add i64 {t.load(loop.counter, 'i64')}, 1")
+            t.store(number, loop.counter, "i64")
+            items.insert(0, Value(INTEGER, number))
+        if len(items) == 1:
+            self.store(target, items[0])
+        elif isinstance(target, ast.Tuple) and len(target.elts) == len(items):
+            for part, item in zip(target.elts, [t.park(item) for item in items]):
+                self.store(part, item)
+        else:
+            self.store(target, self._tuple_of([self.as_object(item) for item in items]))
+
+    def end_iteration(self, loop: Iteration) -> None:
+        """Let go of what was iterated over."""
+        for cell in loop.cells:
+            self.t.clear(cell)

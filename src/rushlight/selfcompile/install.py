@@ -31,9 +31,7 @@ from rushlight.selfcompile.callable import (
     new_function,
     type_slot,
 )
-from rushlight.selfcompile.layout import ObjectLayout, SlotTable, c_function
-from rushlight.selfcompile.names import Names
-from rushlight.selfcompile.support_text import (
+from rushlight.selfcompile.interface import (
     C_INTERFACE,
     OBJECT_NEW,
     RUNNING_SYMBOL,
@@ -41,6 +39,8 @@ from rushlight.selfcompile.support_text import (
     place_of_subclass,
     shared_objects,
 )
+from rushlight.selfcompile.layout import ObjectLayout, SlotTable, c_function
+from rushlight.selfcompile.names import Names
 
 _MANIFEST = "manifest"
 _SELF = ("self",)

@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import FunctionType
 from typing import Any
 
+from rushlight.selfcompile.interface import PLAIN_COUNTS
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable, Unsupported
 from rushlight.selfcompile.names import Names
 from rushlight.selfcompile.support import Support
-from rushlight.selfcompile.support_text import PLAIN_COUNTS
 from rushlight.selfcompile.translate import FunctionTranslator
 from rushlight.selfcompile.tree import rebound_names
 

@@ -6,18 +6,17 @@ Level 9.
 from __future__ import annotations
 
 from rushlight.base.hot import MOST_RUNNING
-from rushlight.selfcompile.layout import ObjectLayout, SlotTable
-from rushlight.selfcompile.support_text import (
+from rushlight.selfcompile.interface import (
     BUILTINS,
     C_INTERFACE,
     NONE,
     OBJECT_NEW,
     RUNNING_SYMBOL,
     SHARED,
-    STASH,
-    SupportText,
     place_of_subclass,
 )
+from rushlight.selfcompile.layout import ObjectLayout, SlotTable
+from rushlight.selfcompile.support_text import STASH, SupportText
 
 
 class Support(SupportText):

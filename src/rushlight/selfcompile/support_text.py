@@ -7,105 +7,19 @@ Level 9.
 
 from __future__ import annotations
 
-import sys
-
 from rushlight.base.hot import MOST_RUNNING
+from rushlight.selfcompile.interface import (
+    BUILTINS,
+    FALSE,
+    INT,
+    LIST,
+    RUNNING_SYMBOL,
+    SHARED,
+    STR,
+    TRUE,
+    TUPLE,
+)
 from rushlight.selfcompile.layout import ObjectLayout, SlotTable
-
-# What the text calls of the interpreter, and the LLVM types.
-C_INTERFACE = {
-    "PyObject_GetAttr": "ptr (ptr, ptr)",
-    "PyObject_SetAttr": "i32 (ptr, ptr, ptr)",
-    "PyObject_GetItem": "ptr (ptr, ptr)",
-    "PyObject_DelItem": "i32 (ptr, ptr)",
-    "PyObject_SetItem": "i32 (ptr, ptr, ptr)",
-    "PyObject_Vectorcall": "ptr (ptr, ptr, i64, ptr)",
-    "PyObject_VectorcallMethod": "ptr (ptr, ptr, i64, ptr)",
-    "PyObject_Call": "ptr (ptr, ptr, ptr)",
-    "PyObject_RichCompare": "ptr (ptr, ptr, i32)",
-    "PyObject_IsTrue": "i32 (ptr)",
-    "PyObject_IsInstance": "i32 (ptr, ptr)",
-    "PyObject_Size": "i64 (ptr)",
-    "PyObject_GetIter": "ptr (ptr)",
-    "PyObject_Format": "ptr (ptr, ptr)",
-    "PyObject_Repr": "ptr (ptr)",
-    "PyIter_Next": "ptr (ptr)",
-    "PySequence_Contains": "i32 (ptr, ptr)",
-    "PySequence_Tuple": "ptr (ptr)",
-    "PySequence_List": "ptr (ptr)",
-    "PySequence_Concat": "ptr (ptr, ptr)",
-    "PyTuple_New": "ptr (i64)",
-    "PyBytes_FromStringAndSize": "ptr (ptr, i64)",
-    "PyBytes_AsString": "ptr (ptr)",
-    "PyList_New": "ptr (i64)",
-    "PyList_Append": "i32 (ptr, ptr)",
-    "PyList_AsTuple": "ptr (ptr)",
-    "PyDict_New": "ptr ()",
-    "PyUnicode_Concat": "ptr (ptr, ptr)",
-    "PySlice_New": "ptr (ptr, ptr, ptr)",
-    "PyNumber_Add": "ptr (ptr, ptr)",
-    "PyNumber_Subtract": "ptr (ptr, ptr)",
-    "PyNumber_Multiply": "ptr (ptr, ptr)",
-    "PyNumber_TrueDivide": "ptr (ptr, ptr)",
-    "PyNumber_FloorDivide": "ptr (ptr, ptr)",
-    "PyNumber_Remainder": "ptr (ptr, ptr)",
-    "PyNumber_Power": "ptr (ptr, ptr, ptr)",
-    "PyNumber_Lshift": "ptr (ptr, ptr)",
-    "PyNumber_Rshift": "ptr (ptr, ptr)",
-    "PyNumber_And": "ptr (ptr, ptr)",
-    "PyNumber_Or": "ptr (ptr, ptr)",
-    "PyNumber_Negative": "ptr (ptr)",
-    "PyNumber_Invert": "ptr (ptr)",
-    "PyNumber_InPlaceAdd": "ptr (ptr, ptr)",
-    "PyNumber_InPlaceSubtract": "ptr (ptr, ptr)",
-    "PyNumber_InPlaceMultiply": "ptr (ptr, ptr)",
-    "PyNumber_InPlaceOr": "ptr (ptr, ptr)",
-    "PyLong_AsLongLong": "i64 (ptr)",
-    "PyLong_AsLongLongAndOverflow": "i64 (ptr, ptr)",
-    "PyLong_FromLongLong": "ptr (i64)",
-    "PyThreadState_Get": "ptr ()",
-    "PyThreadState_GetID": "i64 (ptr)",
-    "PyEval_GetGlobals": "ptr ()",
-    "PyEval_SaveThread": "ptr ()",
-    "PyEval_RestoreThread": "void (ptr)",
-    "PyFloat_AsDouble": "double (ptr)",
-    "PyErr_Occurred": "ptr ()",
-    "PyErr_SetNone": "void (ptr)",
-    "PyErr_SetObject": "void (ptr, ptr)",
-    "PyErr_ExceptionMatches": "i32 (ptr)",
-    "PyErr_Clear": "void ()",
-    "PyErr_Fetch": "void (ptr, ptr, ptr)",
-    "PyErr_Restore": "void (ptr, ptr, ptr)",
-    "Py_IncRef": "void (ptr)",
-    "Py_DecRef": "void (ptr)",
-    "_Py_Dealloc": "void (ptr)",
-}
-# `object.__new__` in C: (class, arguments, keywords).
-OBJECT_NEW = "rushlight_object_new"
-# `base.hot.RUNNING`.
-RUNNING_SYMBOL = "rushlight_running"
-# The module's own table of objects that its functions share, filled when it is loaded.
-SHARED = "shared"
-# Places in that table before those of the known classes.
-TRUE, FALSE, TUPLE, LIST, INT, STR, NONE = range(7)
-BUILTINS = 7
-# Versions whose objects are counted by adding and subtracting 1, always.
-PLAIN_COUNTS = sys.version_info < (3, 12)
-_NOT_YET = object()  # in place of a subclass that was not imported: no object's class
-
-
-def shared_objects(slots: SlotTable) -> list[object]:
-    """What belongs into the table of a module, apart from names of attributes: for each known class
-    with a subclass of the same layout, that subclass follows them all."""
-    later = [_NOT_YET for _ in slots.with_subclass]
-    return [True, False, tuple, list, int, str, None, *slots.classes, *later]
-
-
-def place_of_subclass(slots: SlotTable, base: type) -> int | None:
-    """Where that subclass belongs; None if the module does not know the class."""
-    if base not in slots.with_subclass:
-        return None
-    return BUILTINS + len(slots.classes) + slots.with_subclass.index(base)
 
 
 class SupportText:
@@ -272,6 +186,50 @@ lost:
 good:
   call void @release(ptr %found)
   ret i32 0
+}}
+define internal ptr @begin_loop(ptr %object) {{
+{chr(10).join(self._class_of_object())}
+{self._dispatch("b", [TUPLE, LIST, *kinds], "itself", "other")}
+itself:
+  call void @retain(ptr %object)
+  ret ptr %object
+other:
+  %iterator = call ptr @PyObject_GetIter(ptr %object)
+  ret ptr %iterator
+}}
+define internal ptr @next_of(ptr %object, ptr %place) {{
+{chr(10).join(self._class_of_object())}
+  %tuple = load ptr, ptr {self._shared(TUPLE)}
+  %is_tuple = icmp eq ptr %class, %tuple
+  br i1 %is_tuple, label %in_tuple, label %no_tuple
+in_tuple:
+  %first = getelementptr i8, ptr %object, i64 {self.layout.tuple_items}
+  br label %quick
+no_tuple:
+{self._dispatch("x", [LIST, *kinds], "in_list", "slow")}
+in_list:
+  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
+  %items = load ptr, ptr %items_at
+  br label %quick
+quick:
+  %base = phi ptr [%first, %in_tuple], [%items, %in_list]
+  %size_at = {size}
+  %size = load i64, ptr %size_at
+  %index = load i64, ptr %place
+  %inside = icmp ult i64 %index, %size
+  br i1 %inside, label %there, label %over
+there:
+  %next = add i64 %index, 1
+  store i64 %next, ptr %place
+  %content_at = getelementptr ptr, ptr %base, i64 %index
+  %content = load ptr, ptr %content_at
+  call void @retain(ptr %content)
+  ret ptr %content
+over:
+  ret ptr null
+slow:
+  %item = call ptr @PyIter_Next(ptr %object)
+  ret ptr %item
 }}
 define internal ptr @element(ptr %object, i64 %index) {{
 {chr(10).join(self._class_of_object())}

@@ -12,6 +12,7 @@ from types import FunctionType
 from typing import NamedTuple
 
 from rushlight.selfcompile.calls import CallTranslator
+from rushlight.selfcompile.expressions import Iteration
 from rushlight.selfcompile.layout import Unsupported
 from rushlight.selfcompile.names import Names
 from rushlight.selfcompile.support import Support
@@ -36,11 +37,11 @@ class Final(NamedTuple):
 
 
 class EnclosingLoop(NamedTuple):
-    """again, end: labels.  iterator: cell, None for `while`.  finals: how many enclose it."""
+    """again, end: labels.  over: None for `while`.  finals: how many enclose it."""
 
     again: str
     end: str
-    iterator: str | None
+    over: Iteration | None
     finals: int
 
 
@@ -306,8 +307,8 @@ class FunctionTranslator(CallTranslator):
             self._restore(state)
             t.take(value)
         for loop in self._loops:
-            if loop.iterator is not None:
-                t.clear(loop.iterator)
+            if loop.over is not None:
+                self.end_iteration(loop.over)
         if self.rest_cell is not None:
             t.clear(self.rest_cell)
         for name in sorted(self.touched & set(self.cells)):
@@ -388,19 +389,16 @@ class FunctionTranslator(CallTranslator):
         t = self.t
         if node.orelse:
             raise Unsupported("for with else")
-        iterator = self.iterator(node.iter)
+        over = self.iteration(node.iter)
         again, end = t.new_label(), t.new_label()
         self._enter_loop([node])
         before = set(self.assigned)
         t.begin(again)
-        item = self.next_item(iterator, end)
-        self._loops.append(EnclosingLoop(again, end, iterator, len(self._finals)))
-        self.store(node.target, item)
-        self._loops.pop()
-        self._loop_body(node.body, EnclosingLoop(again, end, iterator, len(self._finals)))
+        self.advance(over, node.target, end)
+        self._loop_body(node.body, EnclosingLoop(again, end, over, len(self._finals)))
         self.assigned = before - names_deleted(node.body)
         t.begin(end)
-        t.clear(iterator)
+        self.end_iteration(over)
 
     def _continue_statement(self, node: ast.Continue) -> None:
         self._leave_loop(self._loops[-1].again)
