@@ -205,6 +205,12 @@ class Installer:
                     ctypes.c_size_t.from_address(address + 8 * place).value = id(cls)
 
 
+def check_interpreter() -> None:
+    """Raises: Unsupported if this interpreter cannot run its functions as machine code."""
+    ObjectLayout()
+    _imports()
+
+
 @functools.cache
 def _imports() -> dict[str, int]:
     imports = {name: c_function(name) for name in C_INTERFACE}

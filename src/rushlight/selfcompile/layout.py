@@ -24,7 +24,7 @@ class Unsupported(Exception):
     """This interpreter cannot be used this way; the message says why."""
 
 
-def check_interpreter() -> None:
+def _check_kind() -> None:
     """Raises: Unsupported for other interpreters than 64-bit CPython with its global lock."""
     if platform.python_implementation() != "CPython":
         raise Unsupported(f"the interpreter is {platform.python_implementation()}, not CPython")
@@ -54,7 +54,7 @@ class ObjectLayout:
     list's pointer to its elements."""
 
     def __init__(self) -> None:
-        check_interpreter()
+        _check_kind()
         probe = _Probe()
         size = object.__basicsize__ // _WORD
         self.type = _only_index(_words(probe, size), id(_Probe), "type")

@@ -52,7 +52,7 @@ def recording_form() -> str:
     reason = _progress.refusal
     if reason is None:
         try:
-            layout.ObjectLayout()
+            importlib.import_module("rushlight.selfcompile.install").check_interpreter()
         except layout.Unsupported as error:
             reason = str(error)
     if reason is not None:
