@@ -17,6 +17,7 @@ def numel(shape: Sequence[int]) -> int:
     return math.prod(shape)
 
 
+@hot
 def contiguous_strides(shape: Sequence[int]) -> Shape:
     """Strides, in elements, of a row-major array (a size of 0 counts as 1, as in PyTorch)."""
     strides = [1] * len(shape)

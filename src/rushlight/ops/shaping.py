@@ -7,6 +7,7 @@ strides and offset for the alias, and the same window of the tensor's own elemen
 from __future__ import annotations
 
 from rushlight.base.dtypes import DType
+from rushlight.base.hot import hot
 from rushlight.base.shapes import (
     broadcast_all,
     contiguous_strides,
@@ -37,6 +38,7 @@ def sizes_from(sizes, named=None) -> tuple[int, ...]:
     return tuple(int(s) for s in sizes)
 
 
+@hot
 def axis_of(input: Tensor, dim) -> int:
     """A wrapped axis of a tensor; of a 0-d tensor, 0."""
     return wrap_axis(dim, len(input._node.shape))

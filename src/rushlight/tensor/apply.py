@@ -215,6 +215,7 @@ def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = Fals
     return out
 
 
+@hot
 def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple = ()):
     """Record a primitive of any number of operands; a list of tensors for several outputs."""
     tape = local.tape
@@ -261,6 +262,7 @@ def reads_pending_leaf(tape, operands) -> bool:
     return any(type(x._grad_fn) is AccumulateGrad and x._node.value is None for x in operands)
 
 
+@hot
 def _record(tape, step, inputs) -> Node:
     node = _new_node(Node)
     node.step = step
@@ -274,6 +276,7 @@ def _record(tape, step, inputs) -> Node:
     return node
 
 
+@hot
 def _gradient_node(tape, step, operands, inputs, node) -> GradNode | None:
     if not tape.grad_enabled or step.vjp is None:
         return None

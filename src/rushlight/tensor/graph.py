@@ -268,11 +268,13 @@ class Overwrite(GraphNode):
         return "FillBackward0"
 
 
+@hot
 class OutputOf:
     """One output of a node that has several."""
 
     __slots__ = ("node", "index")
 
+    @hot
     def __init__(self, node, index: int) -> None:
         self.node = node
         self.index = index

@@ -33,6 +33,7 @@ class Writes:
 
     __slots__ = ("version",)
 
+    @hot
     def __init__(self) -> None:
         self.version = 0
 
@@ -116,6 +117,7 @@ def covers_storage(tensor: Tensor) -> bool:
     return tensor._layout is None
 
 
+@hot
 def layout_for(storage: Storage, shape, strides, offset: int):
     """(strides, offset), or None for all of the storage in row-major order."""
     if offset == 0 and numel(shape) == storage.size and is_contiguous(shape, strides):
@@ -127,6 +129,7 @@ def layout_for(storage: Storage, shape, strides, offset: int):
 # ---- views -------------------------------------------------------------------------------------
 
 
+@hot
 def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     """A view of `tensor`'s storage.
 
@@ -151,6 +154,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     return view
 
 
+@hot
 def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
@@ -279,6 +283,7 @@ def _rescaled(shape, strides, offset: int, itemsize: int, dtype):
     return (*shape[:-1], shape[-1] // factor), scaled, offset // factor
 
 
+@hot
 def alias_without_grad(tensor: Tensor) -> Tensor:
     """A tensor on the same memory that autograd does not follow (`detach`)."""
     storage = storage_of(tensor)
@@ -300,6 +305,7 @@ def read_strided(source: Tensor, shape, strides, offset: int) -> Tensor:
     return strided_read(source, scalar_tensor(offset, int64), shape, strides)
 
 
+@hot
 def refresh(tensor: Tensor) -> None:
     """Make a stale tensor's node show its storage's present content."""
     storage = tensor._storage
@@ -358,6 +364,7 @@ def _read_with_history(base: Tensor, view: Tensor) -> Tensor:
         tape.grad_enabled = enabled
 
 
+@hot
 def _layout(tensor: Tensor):
     if tensor._layout is None:
         return contiguous_strides(tensor._node.shape), 0

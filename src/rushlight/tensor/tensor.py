@@ -7,9 +7,11 @@ Operators and methods are attached by `ops/`; autograd lives in `tensor/autodiff
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
-from rushlight.base.dtypes import ALL_DTYPES, DType, float32, narrow
+from rushlight.base.dtypes import ALL_DTYPES, DType, float32, float64, int64, narrow
 from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
@@ -113,6 +115,7 @@ class Tensor:
         strides = strides_of(self)
         return strides if dim is None else strides[dim]
 
+    @hot
     def storage_offset(self) -> int:
         """Index, in elements, of the first element within the storage."""
         return 0 if self._layout is None else self._layout[1]
@@ -144,17 +147,24 @@ _SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype) for dtype in ALL_DTYPES}
 
 
 # The numbers of a program are few, and making one of NumPy's takes longer than all the rest.
-_float32_values: dict[float, np.float32] = {}
+_known_numbers: dict[DType, dict[Any, Any]] = {float32: {}, float64: {}, int64: {}}
 _MOST_NUMBERS = 1024
 _PLAIN_NUMBERS = (float, int)
 
 
-@hot
-def _new_float32(value) -> np.float32:
-    made = np.float32(value)
-    # 0.0 and -0.0 are one key.
-    if value.__class__ in _PLAIN_NUMBERS and value != 0.0 and len(_float32_values) < _MOST_NUMBERS:
-        _float32_values[value] = made
+def _new_number(value, dtype: DType):
+    """A number in storage form, kept for the next time."""
+    # NumPy's scalar types convert five times faster than arrays, but warn about overflow.
+    if dtype is float32 and value > _LOWEST_SAFE and value < _HIGHEST_SAFE:
+        made = np.float32(value)
+    else:
+        made = narrow(value, dtype)
+    known = _known_numbers.get(dtype)
+    # Of two equal keys, 0.0 and -0.0, or 1 and 1.0, the first one would serve for both: floats
+    # know no integer type, and zeros know no float type.
+    if known is not None and value.__class__ in _PLAIN_NUMBERS and len(known) < _MOST_NUMBERS:
+        if value.__class__ is int if dtype is int64 else value != 0:
+            known[value] = made[()]
     return made
 
 
@@ -194,13 +204,11 @@ def scalar_node(value, dtype: DType) -> Node:
     node.shape = ()
     node.dtype = dtype
     node.home = None
-    if dtype is float32 and value.__class__ in _PLAIN_NUMBERS and value in _float32_values:
-        node.value = _float32_values[value]
-    # NumPy's scalar types convert five times faster than arrays, but warn about overflow.
-    elif dtype is float32 and value > _LOWEST_SAFE and value < _HIGHEST_SAFE:
-        node.value = _new_float32(value)
+    known = _known_numbers.get(dtype)
+    if known is not None and value.__class__ in _PLAIN_NUMBERS and value in known:
+        node.value = known[value]
     else:
-        node.value = narrow(value, dtype)
+        node.value = _new_number(value, dtype)
     return node
 
 
@@ -223,6 +231,7 @@ def tensor_from_numpy(array, dtype: DType) -> Tensor:
     return wrap(leaf_node(array, dtype, BUFFER))
 
 
+@hot
 def strides_of(tensor: Tensor) -> tuple[int, ...]:
     """Strides in elements."""
     if tensor._layout is None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from rushlight.base.hot import hot
 from rushlight.nn import functional as F
 from rushlight.ops.joining import cat, stack
 from rushlight.primitives.movement import unpack
@@ -43,6 +44,7 @@ def relu_step(projected: Tensor, state: State, weights: DirectionWeights) -> Sta
     return ((projected + F.linear(state[0], weights.weight_hh, weights.bias_hh)).relu(),)
 
 
+@hot
 def lstm_step(projected: Tensor, state: State, weights: DirectionWeights) -> State:
     """Hochreiter & Schmidhuber 1997 with a forget gate; gates in the order i, f, g, o."""
     h, c = state
