@@ -196,6 +196,17 @@ def test_errors_are_those_of_python() -> None:
         assert said[0] == said[1]
 
 
+def test_a_module_inside_itself_is_an_error_and_not_a_crash() -> None:
+    model = nn.Sequential(nn.ReLU())
+    model.append(model)
+    with pytest.raises(RecursionError):
+        model(rushlight.ones(1))
+    deep = nn.Sequential(nn.ReLU())
+    for _ in range(60):
+        deep = nn.Sequential(deep)
+    assert deep(rushlight.ones(1)).item() == 1
+
+
 def test_threads_record_on_tapes_of_their_own() -> None:
     wrong: list[Any] = []
 

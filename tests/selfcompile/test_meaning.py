@@ -516,6 +516,36 @@ def test_no_reference_is_kept_or_lost_on_any_way() -> None:
     assert abs(len(gc.get_objects()) - objects) < 200
 
 
+class Endless:
+    def __init__(self) -> None:
+        self.depth = 0
+
+    def call(self) -> None:
+        calls_itself(self)
+
+
+def calls_itself(endless):
+    endless.depth += 1
+    endless.call()
+
+
+def test_endless_recursion_is_an_error_and_not_a_crash() -> None:
+    calls = compiled(calls_itself)
+    endless = Endless()
+    endless.call = lambda: calls(endless)  # type: ignore[method-assign]
+    with pytest.raises(RecursionError):
+        calls(endless)
+    assert endless.depth > 100
+    direct = Endless()
+    # No Python in between at all.
+    direct.call = functools.partial(calls, direct)  # type: ignore[method-assign]
+    for _ in range(3):  # the count of calls inside each other ends where it began
+        direct.depth = 0
+        with pytest.raises(RecursionError):
+            calls(direct)
+        assert 100 < direct.depth < 100_000
+
+
 local = threading.local()
 
 

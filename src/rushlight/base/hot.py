@@ -22,19 +22,18 @@ HOT_CLASSES: list[type] = []
 HOT_SUBCLASSES: list[tuple[type, str, str]] = []
 
 # What compiled functions that users call by name are running, from the outermost on: how many, and
-# of each the addresses of its name and of the names of the module that it was called from.  Filled
-# by machine code, which has no frames to be found in.
+# of each the addresses of its name and of the dictionary of the module that it was called from.
+# Filled by machine code, which has no frames to be found in.  All threads share it, so it may name
+# another thread's function, and a dictionary that is no more: it must not be looked into.
 MOST_RUNNING = 64
 RUNNING = (ctypes.c_int64 * (1 + 2 * MOST_RUNNING))()
+_running_names: Any = (ctypes.py_object * len(RUNNING)).from_buffer(RUNNING)
 
 
-def running_function() -> tuple[str, str]:
-    """Name of the outermost compiled function that users call by name, and of the module that it
-    was called from; empty if none runs."""
-    if RUNNING[0] <= 0:
-        return "", ""
-    name = ctypes.cast(RUNNING[1], ctypes.py_object).value
-    return name, ctypes.cast(RUNNING[2], ctypes.py_object).value.get("__name__", "")
+def running_function() -> tuple[str, int]:
+    """Name of the outermost compiled function that users call by name ("" if none runs), and the
+    identity of the module's dictionary that it was called from."""
+    return (_running_names[1], RUNNING[2]) if RUNNING[0] > 0 else ("", 0)
 
 
 class Warmup:

@@ -62,6 +62,8 @@ C_INTERFACE = {
     "PyLong_FromLongLong": "ptr (i64)",
     "PyThreadState_Get": "ptr ()",
     "PyThreadState_GetID": "i64 (ptr)",
+    "Py_EnterRecursiveCall": "i32 (ptr)",
+    "Py_LeaveRecursiveCall": "void ()",
     "PyEval_GetGlobals": "ptr ()",
     "PyEval_SaveThread": "ptr ()",
     "PyEval_RestoreThread": "void (ptr)",

@@ -337,6 +337,7 @@ bad:
   ret i32 -1
 }}
 @nothing = internal global ptr null
+@where = internal constant [25 x i8] c" while running rushlight\\00"
 """
 
     def _comparing(self) -> str:

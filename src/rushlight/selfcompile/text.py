@@ -44,7 +44,7 @@ class FunctionText:
         self.layout = layout
         self.failure = FAILED  # where an error leads
         self.longest_call = 0
-        self.ending: str | None = None  # what is done before any return
+        self.endings: list[str] = []  # what is done before any return
         self._head: list[str] = []
         self._lines: list[str] = []
         self._count = 0
@@ -203,6 +203,11 @@ class FunctionText:
         """The same; null stands for no object."""
         self.line(f"call void @release_any(ptr {name})")
 
+    def end(self) -> None:
+        """What is done before a return."""
+        for line in self.endings:
+            self.line(line)
+
     def take(self, value: Value) -> str:
         """The object's name, with a reference that now is the taker's."""
         if value.kind != OBJECT:
@@ -265,8 +270,7 @@ class FunctionText:
         self.begin(FAILED)
         for cell in self._cells:
             self.clear(cell)
-        if self.ending is not None:
-            self.line(self.ending)
+        self.end()
         self.leave("null")
         head = [
             f"define ptr @{self.name}(ptr %self, ptr %args, i64 %nargsf, ptr %kwnames) {{",

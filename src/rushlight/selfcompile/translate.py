@@ -24,6 +24,7 @@ _UPDATES = {
     ast.Add: "PyNumber_InPlaceAdd", ast.Sub: "PyNumber_InPlaceSubtract",
     ast.Mult: "PyNumber_InPlaceMultiply", ast.BitOr: "PyNumber_InPlaceOr",
 }  # fmt: skip
+_LEAVE = "call void @Py_LeaveRecursiveCall()"
 _EVALUATED = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitOr: "or", ast.BitAnd: "and",
 }  # fmt: skip
@@ -53,7 +54,8 @@ class FunctionTranslator(CallTranslator):
         self.function = function
         self._loops: list[EnclosingLoop] = []
         self._finals: list[Final] = []
-        definition = tree_of(function)
+        definition = self._definition = tree_of(function)
+        self._is_counted = False
         if definition.args.posonlyargs:
             raise Unsupported("positional-only arguments")
         self.parameters = [a.arg for a in [*definition.args.args, *definition.args.kwonlyargs]]
@@ -67,7 +69,7 @@ class FunctionTranslator(CallTranslator):
         if self.is_spelling:
             own_name = self.constant(function.__name__)
             self.t.line(f"call void @announce(ptr {own_name.name})")
-            self.t.ending = "call void @retire()"
+            self.t.endings.append("call void @retire()")
         self._body(definition.body)
         self._return(None)
         self.t.begin(INTERPRET)
@@ -100,6 +102,8 @@ class FunctionTranslator(CallTranslator):
         not the parameters', the call goes to the Python form."""
         t = self.t
         t.begin_first("start")
+        if any(isinstance(node, ast.Call) for node in ast.walk(self._definition)):
+            self._count_the_call()
         if arguments.vararg is None:
             if arguments.kwarg is not None:
                 raise Unsupported("**keywords without *rest")
@@ -124,6 +128,19 @@ class FunctionTranslator(CallTranslator):
             self._bind(name, t.at("%args", 8 * index))
         for argument in arguments.kwonlyargs:
             self._bind(argument.arg, self._default_of(argument.arg).name)
+
+    def _count_the_call(self) -> None:
+        """Among the calls inside each other that the interpreter limits: the stack is no larger
+        here.  It raises RecursionError."""
+        t = self.t
+        status = t.call("Py_EnterRecursiveCall", "ptr @where", kind="i32")
+        deeper, too_deep = t.new_label(), t.new_label()
+        t.branch(t.define(f"icmp eq i32 {status}, 0"), deeper, too_deep)
+        t.begin(too_deep)
+        t.leave("null")
+        t.begin(deeper)
+        t.endings.append(_LEAVE)
+        self._is_counted = True
 
     def _take_named_arguments(self, arguments: ast.arguments) -> None:
         t = self.t
@@ -181,7 +198,10 @@ class FunctionTranslator(CallTranslator):
         t = self.t
         function = self.constant_at(("self",))
         arguments = f"ptr {function}", "ptr %args", "i64 %nargs", "ptr %kwnames"
-        t.leave(t.call("PyObject_Vectorcall", *arguments))
+        result = t.call("PyObject_Vectorcall", *arguments)
+        if self._is_counted:
+            t.line(_LEAVE)
+        t.leave(result)
 
     # ---- statements --------------------------------------------------------------------------
 
@@ -319,8 +339,7 @@ class FunctionTranslator(CallTranslator):
                 t.release_any(held)
         if self._stash is not None:
             t.clear(self._stash)
-        if t.ending is not None:
-            t.line(t.ending)
+        t.end()
         t.leave(value.name)
 
     # ---- which locals have a value -------------------------------------------------------------

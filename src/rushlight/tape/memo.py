@@ -287,6 +287,15 @@ def is_spelling(code: CodeType) -> bool:
     return name.startswith(_SPELLINGS) and name != _DECORATORS
 
 
+def _is_of_spellings(identity: int) -> bool:
+    """Whether it is that of the dictionary of a module in `ops/`."""
+    return any(
+        identity == id(vars(module))
+        for name, module in list(sys.modules.items())
+        if name.startswith(_SPELLINGS_PACKAGE)
+    )
+
+
 def user_line() -> Line | None:
     """File and line of the innermost frame outside this package, and the function called there."""
     frame: FrameType | None = sys._getframe(1)
@@ -297,7 +306,7 @@ def user_line() -> Line | None:
         if not name.startswith(_PACKAGE_FOLDER):
             compiled, caller = running_function()
             # Called from a function that has a frame, it is not the outermost one.
-            if compiled and not (spelling and caller.startswith(_SPELLINGS_PACKAGE)):
+            if compiled and not (spelling and _is_of_spellings(caller)):
                 spelling = compiled
             return Line(name, frame.f_lineno, spelling)
         # The outermost one wins: a loss calls softmax.
