@@ -299,6 +299,9 @@ def test_what_recording_is_can_be_asked(monkeypatch: pytest.MonkeyPatch) -> None
     ):
         monkeypatch.setattr(warming.config, "selfcompile", setting)
         assert warming.recording_form() == form
+    monkeypatch.setattr(warming.sys, "platform", "plan9")
+    assert warming.recording_form().startswith("Python: untried on such a system")
+    monkeypatch.setattr(warming.config, "selfcompile", "1")
     monkeypatch.setattr("sys.maxsize", 1 << 31)
     assert warming.recording_form() == "Python: the interpreter is not a 64-bit one"
 
@@ -320,6 +323,26 @@ def test_the_setting_chooses(setting: str, flushes: int, expected: str) -> None:
     command = [sys.executable, "-c", SCRIPT.format(flushes=flushes)]
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert (result.stdout.strip(), result.stderr) == (expected, "")
+
+
+AT_THE_END = """
+import rushlight, threading
+class Last:
+    def __init__(self): self.x = rushlight.ones(4, requires_grad=True)
+    def __del__(self): print((self.x * 2 + 1).sum().item())
+kept = Last()
+rushlight.kept = Last()
+threading.kept = Last()
+print((rushlight.ones(2) + 1).sum().item())
+"""
+
+
+def test_what_runs_while_the_interpreter_ends_is_no_crash() -> None:
+    """Modules are gone by then, so it may fail; but code and tables must still be there."""
+    environment = {**os.environ, "RUSHLIGHT_SELFCOMPILE": "1"}
+    command = [sys.executable, "-c", AT_THE_END]
+    result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert (result.returncode, result.stdout[:4]) == (0, "4.0\n"), result.stderr
 
 
 def test_an_unknown_setting_is_refused() -> None:

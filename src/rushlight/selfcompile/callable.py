@@ -102,7 +102,7 @@ def function_type(describe: int) -> type:
     make.restype, make.argtypes = ctypes.py_object, [ctypes.c_void_p]
     made = make(ctypes.addressof(specification))
     # The interpreter goes on reading the members where they are.
-    _kept.extend([members, slots, specification])
+    keep_for_good(members, slots, specification)
     made.__reduce__ = _by_name
     made.__getattr__ = _of_python_form
     made.__repr__ = _described
@@ -110,7 +110,11 @@ def function_type(describe: int) -> type:
     return made
 
 
-_kept: list[Any] = []
+def keep_for_good(*objects: Any) -> None:
+    """Code, and what it reads: functions may be called until the process ends, by then in any
+    order, so not even the interpreter's end may free them."""
+    for kept in objects:
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
 
 
 def _by_name(self) -> str:
@@ -137,7 +141,7 @@ def new_function(kind: type, function: FunctionType, address: int, table: list) 
     places = FunctionLayout()
     made: Any = object.__new__(kind)
     base = id(made)
-    _kept.append((made, table))
+    keep_for_good(made, table)
     ctypes.c_size_t.from_address(base + places.code).value = address
     ctypes.c_size_t.from_address(base + places.table).value = id(table)
     for name, value in vars(function).items():

@@ -28,6 +28,7 @@ from rushlight.selfcompile.callable import (
     TP_NEW,
     descriptor_text,
     function_type,
+    keep_for_good,
     new_function,
     type_slot,
 )
@@ -110,8 +111,6 @@ class Installer:
         self._seen = 0
         self._waiting: dict[str, list[FunctionType]] = {}
         self._shared: list[tuple[list[Any], int, SlotTable]] = []
-        # Code, and what it refers to, stays for good.
-        self._kept: list[Any] = []
         self._layout: ObjectLayout | None = None
         self._references = References()
 
@@ -187,7 +186,7 @@ class Installer:
 
     def _share(self, library: Library, names: list[str], slots: SlotTable) -> None:
         shared = [*shared_objects(slots), *map(sys.intern, names)]
-        self._kept += [library, shared]
+        keep_for_good(library, shared)
         self._shared.append((shared, library[SHARED], slots))
         words = (ctypes.c_size_t * len(shared)).from_address(library[SHARED])
         words[:] = [id(entry) for entry in shared]
@@ -226,7 +225,7 @@ def function_kind() -> type:
     imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
     library = Library(_code(text, lambda: text), [DESCRIBE], imports)
     made = function_type(library[DESCRIBE])
-    INSTALLER._kept.append(library)
+    keep_for_good(library)
     return made
 
 

@@ -8,6 +8,8 @@ Level 9.
 from __future__ import annotations
 
 import importlib
+import platform
+import sys
 import threading
 import warnings
 from typing import Any
@@ -24,6 +26,10 @@ _SHARE = 0.1
 _SOON, _LATER = 16, 1024
 
 _NEVER, _AT_ONCE = "0", "1"
+
+# Where the tests have run this way; elsewhere it has to be asked for.
+_PYTHONS = ((3, 11), (3, 12), (3, 13))
+_SYSTEM, _PROCESSORS = "linux", ("x86_64", "AMD64")
 
 
 class _Progress:
@@ -44,10 +50,18 @@ class _Progress:
 _progress = _Progress()
 
 
+def _is_tried() -> bool:
+    """Whether recording has been machine code on such a system before."""
+    here = sys.platform == _SYSTEM and platform.machine() in _PROCESSORS
+    return here and sys.version_info[:2] in _PYTHONS
+
+
 def recording_form() -> str:
     """Whether recording is machine code, or becomes it, or why it stays Python."""
     if config.selfcompile == _NEVER:
         return "Python, as RUSHLIGHT_SELFCOMPILE=0 asks"
+    if config.selfcompile != _AT_ONCE and not _is_tried():
+        return "Python: untried on such a system; RUSHLIGHT_SELFCOMPILE=1 tries machine code"
     layout = importlib.import_module("rushlight.selfcompile.layout")
     reason = _progress.refusal
     if reason is None:
@@ -126,6 +140,6 @@ def _refuse(error: Exception) -> None:
         warnings.warn(text, CompilerWarning, stacklevel=2)
 
 
-if config.selfcompile != _NEVER:
+if config.selfcompile == _AT_ONCE or (config.selfcompile != _NEVER and _is_tried()):
     warmup.look = _look
     warmup.left = 1 if config.selfcompile == _AT_ONCE else _SOON
