@@ -362,3 +362,20 @@ def test_between_flushes_there_is_a_look_now_and_then() -> None:
         assert len(looks) == 1 and warmup.left == -2
     finally:
         warmup.left, warmup.look = left, look
+
+
+def test_a_flush_that_failed_is_taken_back_before_anything_else_happens() -> None:
+    def trouble() -> None:
+        raise CompilerWarning("a warning that is an error")
+
+    x = rushlight.tensor([1.0, 2.0])
+    left, look = warmup.left, warmup.look
+    try:
+        warmup.left, warmup.look = 1, trouble
+        x.copy_(rushlight.ones(3)[rushlight.tensor([0, 6]) + 1])
+        with pytest.raises(IndexError):
+            x.tolist()
+        warmup.left = -1
+        assert x.tolist() == [1.0, 2.0]
+    finally:
+        warmup.left, warmup.look = left, look

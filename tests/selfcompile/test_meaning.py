@@ -546,6 +546,27 @@ def test_endless_recursion_is_an_error_and_not_a_crash() -> None:
         assert 100 < direct.depth < 100_000
 
 
+lock = threading.RLock()
+
+
+def under_lock(x):
+    with lock:
+        if x == 0:
+            return "early"
+        y = 1 / (x - 1)
+    return y
+
+
+def test_a_lock_is_let_go_of_however_its_block_is_left() -> None:
+    machine = compiled(under_lock)
+    for x in (0, 1, 2):
+        assert outcome(machine, (x,)) == outcome(under_lock, (x,))
+        assert lock.acquire(blocking=False)
+        lock.release()
+        with pytest.raises(RuntimeError):
+            lock.release()
+
+
 local = threading.local()
 
 

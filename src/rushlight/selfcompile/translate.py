@@ -8,6 +8,7 @@ machine integer; every other value is a Python object.  Level 9.
 from __future__ import annotations
 
 import ast
+import threading
 from types import FunctionType
 from typing import NamedTuple
 
@@ -24,10 +25,15 @@ _UPDATES = {
     ast.Add: "PyNumber_InPlaceAdd", ast.Sub: "PyNumber_InPlaceSubtract",
     ast.Mult: "PyNumber_InPlaceMultiply", ast.BitOr: "PyNumber_InPlaceOr",
 }  # fmt: skip
+_LOCKS = (type(threading.Lock()), type(threading.RLock()))
 _LEAVE = "call void @Py_LeaveRecursiveCall()"
 _EVALUATED = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.BitOr: "or", ast.BitAnd: "and",
 }  # fmt: skip
+
+
+def _method_call(owner: ast.expr, name: str) -> ast.Call:
+    return ast.Call(ast.Attribute(owner, name, ast.Load()), [], [])
 
 
 class Final(NamedTuple):
@@ -458,6 +464,15 @@ class FunctionTranslator(CallTranslator):
         t.line(f"call void @PyErr_SetObject(ptr {own_kind}, ptr {error.name})")
         t.fail()
         # The way of errors empties the cell; no later code may use it as a free one before that.
+
+    def _with_statement(self, node: ast.With) -> None:
+        """A lock of the module, whose `__exit__` looks at no error: taken and let go of."""
+        (item, *more) = node.items
+        if more or item.optional_vars or not isinstance(self.meaning(item.context_expr), _LOCKS):
+            raise Unsupported("with, other than a lock")
+        self.t.drop(self.value(_method_call(item.context_expr, "acquire")))
+        release = ast.Expr(_method_call(item.context_expr, "release"))
+        self._try_finally(ast.Try(node.body, [], [], [release]))
 
     def _try_statement(self, node: ast.Try) -> None:
         if not node.finalbody:

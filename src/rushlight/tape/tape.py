@@ -165,9 +165,7 @@ class Tape:
         """
         if not self.nodes or (reason.startswith(BYTE_BUDGET) and self._is_within_budget()):
             return
-        # Not `with`, which machine code has no form of (`selfcompile/`).
-        flush_lock.acquire()
-        try:
+        with flush_lock:
             if _flush.under_way:
                 raise RuntimeError(_INSIDE)
             _flush.under_way = True
@@ -181,18 +179,16 @@ class Tape:
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
                 _flush.under_way = False
-        finally:
-            flush_lock.release()
         undo = self.undo
         self._begin_segment()
-        warmup.left -= 1
-        if warmup.left == 0:
-            warmup.look()
         if error is not None:
             for storage, old in reversed(undo):
                 if type(storage.value.value) is FlushFailed:
                     storage.restore(old)
             raise error
+        warmup.left -= 1
+        if warmup.left == 0:
+            warmup.look()
 
     def _is_within_budget(self) -> bool:
         """Whether a flush would free little memory: others refer to most of the leaves too.
