@@ -17,7 +17,7 @@ import os
 import stat
 import tempfile
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import llvmlite.binding as llvm
@@ -213,10 +213,11 @@ class KernelCache:
         make_text: Callable[[], str],
         target: Target,
         quick: bool = False,
+        imports: Mapping[str, int] | None = None,
     ) -> Library:
         """The library of ``identity``; ``make_text`` gives its LLVM text when it must be made.
 
-        quick: compile it soon rather than well.
+        quick: compile it soon rather than well.  imports: see Library.
 
         The identity must say all that the text depends on except the target: the printed loop
         nest and the code generator's fingerprint, or the text itself.
@@ -235,7 +236,7 @@ class KernelCache:
                     self.disk.store(key, object_code)
             else:
                 self.loads += 1
-            library = Library(object_code, names)
+            library = Library(object_code, names, imports)
             self._keep(key, library, len(object_code) + LINKED_BYTES)
             return library
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from rushlight.selfcompile.layout import Unsupported
-from rushlight.selfcompile.text import INTEGER, OBJECT, TRUTH, Value
+from rushlight.selfcompile.text import INTEGER, OBJECT, TRUTH, Join, Value
 from rushlight.selfcompile.values import ValueTranslator
 
 _OPERATORS = {
@@ -189,15 +189,20 @@ class ExpressionTranslator(ValueTranslator):
             if position + 1 == len(node.values):
                 t.give(result, truth)
                 break
-            going_on, short = t.new_label(), t.new_label()
-            if decided == "false":
-                t.branch(truth, going_on, short)
-            else:
-                t.branch(truth, short, going_on)
-            t.begin(short)
-            t.give(result, decided)
-            t.begin(going_on)
+            self._decide(node.op, truth, result, decided)
         return t.merge(result, "i1")
+
+    def _decide(self, operator: ast.boolop, truth: str, result: Join, value: str) -> None:
+        """Give the value to the result where one operand decides; else go on."""
+        t = self.t
+        going_on, short = t.new_label(), t.new_label()
+        if isinstance(operator, ast.And):
+            t.branch(truth, going_on, short)
+        else:
+            t.branch(truth, short, going_on)
+        t.begin(short)
+        t.give(result, value)
+        t.begin(going_on)
 
     def _boolop(self, node: ast.BoolOp) -> Value:
         t = self.t
@@ -210,14 +215,7 @@ class ExpressionTranslator(ValueTranslator):
             held = t.park(Value(OBJECT, name, owned=True))
             truth = self.as_truth(Value(OBJECT, name))
             t.take(held)
-            going_on, short = t.new_label(), t.new_label()
-            if isinstance(node.op, ast.And):
-                t.branch(truth, going_on, short)
-            else:
-                t.branch(truth, short, going_on)
-            t.begin(short)
-            t.give(result, name)
-            t.begin(going_on)
+            self._decide(node.op, truth, result, name)
             t.release(name)
         return Value(OBJECT, t.merge(result), owned=True)
 

@@ -21,8 +21,8 @@ from typing import Any
 from rushlight.base.hot import HOT_CLASSES, HOT_FUNCTIONS, HOT_SUBCLASSES, RUNNING
 from rushlight.base.stats import stats
 from rushlight.runtime.host import host_target
-from rushlight.runtime.jit import Library, compile_text
-from rushlight.runtime.kernel_cache import kernel_key, process_cache
+from rushlight.runtime.jit import Library
+from rushlight.runtime.kernel_cache import process_cache
 from rushlight.selfcompile.callable import (
     DESCRIBE,
     TP_NEW,
@@ -223,23 +223,10 @@ def function_kind() -> type:
     """The type of compiled functions."""
     text = descriptor_text()
     imports = {name: c_function(name) for name in ("PyMethod_New", "Py_IncRef")}
-    library = Library(_code(text, lambda: text), [DESCRIBE], imports)
+    library = process_cache().get(text, [DESCRIBE], lambda: text, host_target(), imports=imports)
     made = function_type(library[DESCRIBE])
     keep_for_good(library)
     return made
-
-
-def _code(identity: str, make_text) -> bytes:
-    """Object code by its identity, from disk or made anew."""
-    target = host_target()
-    disk = process_cache().disk
-    key = kernel_key(identity, target)
-    code = None if disk is None else disk.load(key)
-    if code is None:
-        code = compile_text(make_text(), target)
-        if disk is not None:
-            disk.store(key, code)
-    return code
 
 
 @functools.cache
@@ -276,7 +263,7 @@ def _library(
         return module.module_text(functions, source, layout, slots)
 
     names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, SHARED]
-    return Library(_code(identity, make_text), names, _imports())
+    return process_cache().get(identity, names, make_text, host_target(), imports=_imports())
 
 
 class References:

@@ -49,7 +49,6 @@ class Support(SupportText):
         that the owner keeps, or a list in the cell that is the second argument.  Null: an error."""
         function = f"take_{name}" if held else f"see_{name}"
         if function not in self._made:
-            self._made[function] = ""
             self._made[function] = self._reader_text(function, name, held)
         return function
 
@@ -57,10 +56,8 @@ class Support(SupportText):
         arguments = "ptr %object" if held else "ptr %object, ptr %stash"
         lines = [f"define internal ptr @{function}({arguments}) {{", *self._class_of_object()]
         for number, (place, offset) in enumerate(self._holders(name)):
-            lines += self._if_class(number, place)
+            lines += self._slot_if_class(number, place, offset)
             lines += [
-                f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
-                f"  %v{number} = load ptr, ptr %p{number}",
                 f"  %n{number} = icmp eq ptr %v{number}, null",
                 f"  br i1 %n{number}, label %slow, label %found{number}",
                 f"found{number}:",
@@ -92,10 +89,8 @@ class Support(SupportText):
         head = f"define internal i32 @{function}(ptr %object, ptr %value) {{"
         lines = [head, *self._class_of_object()]
         for number, (place, offset) in enumerate(self._holders(name)):
-            lines += self._if_class(number, place)
+            lines += self._slot_if_class(number, place, offset)
             lines += [
-                f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
-                f"  %v{number} = load ptr, ptr %p{number}",
                 f"  store ptr %value, ptr %p{number}",
                 f"  call void @release_any(ptr %v{number})",
                 "  ret i32 0",
@@ -157,12 +152,15 @@ good:
                 found.append((later, offset))
         return found
 
-    def _if_class(self, number: int, place: int) -> list[str]:
+    def _slot_if_class(self, number: int, place: int, offset: int) -> list[str]:
+        """Where %object is of the class at a place of the table: its slot, and what is in it."""
         return [
             *self._load_shared(f"%c{number}", place),
             f"  %is{number} = icmp eq ptr %class, %c{number}",
             f"  br i1 %is{number}, label %there{number}, label %other{number}",
             f"there{number}:",
+            f"  %p{number} = getelementptr i8, ptr %object, i64 {offset}",
+            f"  %v{number} = load ptr, ptr %p{number}",
         ]
 
     # ---- the text ----------------------------------------------------------------------------

@@ -187,6 +187,26 @@ good:
   call void @release(ptr %found)
   ret i32 0
 }}
+define internal ptr @items_of(ptr %object) {{
+{chr(10).join(self._class_of_object())}
+  %tuple = load ptr, ptr {self._shared(TUPLE)}
+  %is_tuple = icmp eq ptr %class, %tuple
+  br i1 %is_tuple, label %in_tuple, label %no_tuple
+in_tuple:
+  %first = getelementptr i8, ptr %object, i64 {self.layout.tuple_items}
+  ret ptr %first
+no_tuple:
+{self._dispatch("i", [LIST, *kinds], "in_list", "other")}
+in_list:
+  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
+  %items = load ptr, ptr %items_at
+  ; An empty list may have no memory; null says that it is neither list nor tuple.
+  %empty = icmp eq ptr %items, null
+  %somewhere = select i1 %empty, ptr %object, ptr %items
+  ret ptr %somewhere
+other:
+  ret ptr null
+}}
 define internal ptr @begin_loop(ptr %object) {{
 {chr(10).join(self._class_of_object())}
 {self._dispatch("b", [TUPLE, LIST, *kinds], "itself", "other")}
@@ -198,21 +218,10 @@ other:
   ret ptr %iterator
 }}
 define internal ptr @next_of(ptr %object, ptr %place) {{
-{chr(10).join(self._class_of_object())}
-  %tuple = load ptr, ptr {self._shared(TUPLE)}
-  %is_tuple = icmp eq ptr %class, %tuple
-  br i1 %is_tuple, label %in_tuple, label %no_tuple
-in_tuple:
-  %first = getelementptr i8, ptr %object, i64 {self.layout.tuple_items}
-  br label %quick
-no_tuple:
-{self._dispatch("x", [LIST, *kinds], "in_list", "slow")}
-in_list:
-  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
-  %items = load ptr, ptr %items_at
-  br label %quick
+  %base = call ptr @items_of(ptr %object)
+  %unknown = icmp eq ptr %base, null
+  br i1 %unknown, label %slow, label %quick
 quick:
-  %base = phi ptr [%first, %in_tuple], [%items, %in_list]
   %size_at = {size}
   %size = load i64, ptr %size_at
   %index = load i64, ptr %place
@@ -232,21 +241,10 @@ slow:
   ret ptr %item
 }}
 define internal ptr @element(ptr %object, i64 %index) {{
-{chr(10).join(self._class_of_object())}
-  %tuple = load ptr, ptr {self._shared(TUPLE)}
-  %is_tuple = icmp eq ptr %class, %tuple
-  br i1 %is_tuple, label %in_tuple, label %no_tuple
-in_tuple:
-  %first = getelementptr i8, ptr %object, i64 {self.layout.tuple_items}
-  br label %quick
-no_tuple:
-{self._dispatch("e", [LIST, *kinds], "in_list", "slow")}
-in_list:
-  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
-  %items = load ptr, ptr %items_at
-  br label %quick
+  %base = call ptr @items_of(ptr %object)
+  %unknown = icmp eq ptr %base, null
+  br i1 %unknown, label %slow, label %quick
 quick:
-  %base = phi ptr [%first, %in_tuple], [%items, %in_list]
   %size_at = {size}
   %size = load i64, ptr %size_at
   %inside = icmp ult i64 %index, %size
