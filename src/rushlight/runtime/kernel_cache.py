@@ -16,6 +16,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -30,6 +31,8 @@ _MAGIC = b"rushobj1"
 _DIGEST_BYTES = 32
 _HEADER_BYTES = len(_MAGIC) + _DIGEST_BYTES + 8
 _SUFFIX = ".obj"
+_UNFINISHED = ".tmp"
+_SECONDS_TO_WRITE = 3600.0  # an unfinished entry older than this has lost its writer
 DEFAULT_LIMIT_BYTES = 256 << 20
 LOADED_LIMIT_BYTES = 128 << 20
 # What the linker keeps beside the code of one library: pages, symbols (measured: 52 kB in all for
@@ -147,7 +150,7 @@ class DiskCache:
             return
         header = _MAGIC + hashlib.sha256(payload).digest() + len(payload).to_bytes(8, "little")
         try:
-            descriptor, temporary = tempfile.mkstemp(dir=self.directory, suffix=".tmp")
+            descriptor, temporary = tempfile.mkstemp(dir=self.directory, suffix=_UNFINISHED)
             try:
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(header + payload)
@@ -165,10 +168,14 @@ class DiskCache:
     def sweep(self) -> None:
         """Removes the longest unused entries until the rest fits the limit."""
         entries = []
+        abandoned = time.time() - _SECONDS_TO_WRITE
         with contextlib.suppress(OSError):
             for entry in os.scandir(self.directory):
                 with contextlib.suppress(OSError):
                     status = entry.stat(follow_symlinks=False)
+                    if entry.name.endswith(_UNFINISHED) and status.st_mtime < abandoned:
+                        os.unlink(entry.path)  # its writer was killed
+                        continue
                     entries.append((status.st_mtime, status.st_size, entry.path))
         total = sum(size for _, size, _ in entries)
         for _, size, path in sorted(entries):

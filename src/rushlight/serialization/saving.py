@@ -1,7 +1,6 @@
 """save: objects to a checkpoint file in PyTorch's format.
 
-A path is written atomically: the bytes go to a temporary file in the same folder, which replaces
-the old file only when it is complete and on the disk, so an interrupted save loses nothing.
+A path is written atomically (`atomic.py`): an interrupted save loses nothing and leaves nothing.
 Level: serialization (12).
 """
 
@@ -9,14 +8,12 @@ from __future__ import annotations
 
 import os
 import pickle
-import stat
 import sys
-import tempfile
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from rushlight.serialization.atomic import write_atomically
 from rushlight.serialization.checkpoint_pickle import PROTOCOL, dump_checkpoint
 from rushlight.serialization.zip_records import ALIGNMENT, RecordWriter
 from rushlight.tensor.pickling import storage_array
@@ -47,7 +44,7 @@ def save(
         raise ValueError("save: only the zip format is written; the older one can be loaded")
     if isinstance(f, (str, os.PathLike)):
         data, storages = dump_checkpoint(obj)
-        _write_atomically(os.fspath(f), lambda target: _write_archive(target, data, storages))
+        write_atomically(os.fspath(f), lambda target: _write_archive(target, data, storages))
         return
     if not hasattr(f, "write"):
         raise AttributeError(
@@ -68,34 +65,3 @@ def _write_archive(target: Any, data: bytes, storages: list) -> None:
         writer.write(f"data/{key}", storage_array(storage).view(np.uint8).data)
     writer.write("version", VERSION)
     writer.finish()
-
-
-def _write_atomically(path: Any, write: Callable[[Any], None]) -> None:
-    path = os.path.realpath(path)  # a link keeps pointing at the file, which is replaced
-    if os.path.exists(path) and not stat.S_ISREG(os.stat(path).st_mode):
-        with open(path, "wb") as target:  # a device or a pipe cannot be replaced
-            write(target)
-        return
-    folder, name = os.path.split(path)
-    if not os.path.isdir(folder):
-        raise RuntimeError(f"Parent directory {folder} does not exist.")
-    descriptor, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.", suffix=".partial")
-    try:
-        with os.fdopen(descriptor, "wb") as target:
-            write(target)
-            target.flush()
-            os.fsync(target.fileno())
-        os.chmod(temporary, _permissions(path))
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _permissions(path: str) -> int:
-    """Those of the file being replaced, or those that a new file would get."""
-    if os.path.exists(path):
-        return stat.S_IMODE(os.stat(path).st_mode)
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return 0o666 & ~mask
