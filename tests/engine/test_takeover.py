@@ -242,8 +242,7 @@ def test_only_arrays_that_nobody_else_sees_are_alone() -> None:
         value = None
 
     def alone(holder) -> bool:
-        array = holder.value
-        return pool.is_alone(array)
+        return pool.are_alone([holder.value])[0]
 
     holder = Holder()
     holder.value = np.zeros(10)

@@ -8,13 +8,14 @@ each release (measured: 36 against 3 ms for a step that keeps 16 MB).
 
 from __future__ import annotations
 
-import sys
+from typing import Any
 
 import numpy as np
 
 from rushlight.base.errors import InternalError
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.hot import hot
+from rushlight.base.references import owners
 
 ALIGNMENT = 64
 
@@ -106,8 +107,7 @@ class BufferPool:
 
     def _take(self, size: int) -> np.ndarray:
         blocks = self._blocks.setdefault(size, [])
-        # Only the list and the argument of getrefcount refer to a free block.
-        free = [i for i in range(len(blocks)) if sys.getrefcount(blocks[i]) == 2]
+        free = [place for place, count in enumerate(owners(blocks)) if count == 0]
         for surplus in reversed(free[self.MOST_FREE :]):
             del blocks[surplus]
         if free:
@@ -116,25 +116,33 @@ class BufferPool:
         blocks.append(block)
         return block
 
-    def is_alone(self, array: np.ndarray) -> bool:
-        """Whether only the caller's name and one other reference show an array's memory."""
-        # The caller's name, the other reference, the argument, and that of getrefcount.
-        if sys.getrefcount(array) > 4 or not array.flags.writeable:
-            return False
-        block = array.base
-        if block is None:
-            return array.flags.owndata
+    def are_alone(self, values: list[Any]) -> list[bool]:
+        """Which values are arrays whose memory only one owner besides the list shows."""
+        counts = owners(values)
+        blocks = [value.base if isinstance(value, np.ndarray) else None for value in values]
+        # An array is one owner of its block.
+        blocks_counts = owners(blocks)
+        alone = []
+        for value, count, block, block_count in zip(values, counts, blocks, blocks_counts):
+            if not isinstance(value, np.ndarray) or count > 1 or not value.flags.writeable:
+                alone.append(False)
+            elif block is None:
+                alone.append(value.flags.owndata)
+            else:
+                alone.append(block_count <= 2 and self._is_own(block))
+        return alone
+
+    def _is_own(self, block: Any) -> bool:
         with self._lock:
-            blocks = self._blocks.get(getattr(block, "nbytes", -1), [])
-            # The list, the array, the name here, and the argument of getrefcount.
-            return sys.getrefcount(block) <= 4 and any(block is known for known in blocks)
+            known = self._blocks.get(getattr(block, "nbytes", -1), [])
+            return any(block is one for one in known)
 
     def trim(self) -> None:
         """Give every free block back to the system."""
         with self._lock:
             for size, blocks in list(self._blocks.items()):
-                busy = [i for i in range(len(blocks)) if sys.getrefcount(blocks[i]) != 2]
-                self._blocks[size] = [blocks[i] for i in busy]
+                counts = owners(blocks)
+                self._blocks[size] = [block for block, count in zip(blocks, counts) if count > 0]
 
 
 ARENA = Arena()

@@ -6,20 +6,17 @@ Level 9.
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from rushlight.base.dtypes import widen
 from rushlight.base.hot import hot
 from rushlight.base.observe import KERNEL, tell, watchers
+from rushlight.base.references import first_unshared
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_float, put_integer
 from rushlight.engine.arena import POOL
 from rushlight.engine.steps import NativeStep
 from rushlight.runtime.launch import KernelCall, NativePlan
-
-_getrefcount = sys.getrefcount
 
 
 @hot
@@ -89,7 +86,7 @@ class Output:
     come from the pool of all plans.
     """
 
-    __slots__ = ("slot", "shape", "dtype", "_spare", "_keeps")
+    __slots__ = ("slot", "shape", "dtype", "_spares", "_addresses", "_keeps")
 
     # Bytes of the largest array kept for reuse, and how many are kept: the value of the last run
     # is still held while the next is computed.
@@ -100,21 +97,22 @@ class Output:
         self.slot = slot
         self.shape = shape
         self.dtype = dtype
-        self._spare: list[tuple[np.ndarray, int]] = []
+        self._spares: list[np.ndarray] = []
+        self._addresses: list[int] = []
         self._keeps = dtype.itemsize * int(np.prod(shape, dtype=np.int64)) <= self.LARGEST_SPARE
 
     @hot
     def array(self) -> tuple[np.ndarray, int]:
         """(memory with unspecified content, its address)."""
-        for entry in self._spare:
-            # The entry and the argument of getrefcount.
-            if _getrefcount(entry[0]) == 2:
-                return entry
+        place = first_unshared(self._spares)
+        if place >= 0:
+            return self._spares[place], self._addresses[place]
         if not self._keeps:
             array = POOL.array(self.shape, self.dtype)
             return array, array.__array_interface__["data"][0]
         array = np.empty(self.shape, self.dtype)
-        entry = (array, array.__array_interface__["data"][0])
-        if len(self._spare) < self.MOST_SPARES:
-            self._spare.append(entry)
-        return entry
+        address = array.__array_interface__["data"][0]
+        if len(self._spares) < self.MOST_SPARES:
+            self._spares.append(array)
+            self._addresses.append(address)
+        return array, address

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from rushlight.base.config import config
 from rushlight.base.hot import hot
 from rushlight.base.observe import FLUSH, clock, tell, watchers
+from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.plan import Plan, make_plan
@@ -23,8 +24,6 @@ from rushlight.rng import machine
 from rushlight.tape.block import Segment, expand, pending_counts
 from rushlight.tape.memo import Step
 from rushlight.tape.tape import Tape
-
-_getrefcount = sys.getrefcount
 
 # Live sets remembered for one memo position; a program that varies more is not replaying anyway.
 MOST_PLANS = 64
@@ -117,6 +116,8 @@ def _plan_for(nodes: Segment, step: Step) -> Plan:
 
 def _live(nodes: list, counts: bytes) -> list[bool]:
     """Which nodes something other than the tape refers to."""
+    # Where a count is at its limit, nothing but the truth will do.
+    exact = owners(nodes) if 255 in counts else counts
     slots = {id(node): slot for slot, node in enumerate(nodes)}
     accounted = [0] * len(nodes)
     for node in nodes:
@@ -125,14 +126,8 @@ def _live(nodes: list, counts: bytes) -> list[bool]:
                 slot = slots.get(id(operand))
                 if slot is not None:
                     accounted[slot] += 1
-    # Where a count is at its limit, nothing but the truth will do.
-    if 255 in counts:
-        # The list and the argument of getrefcount refer to it, too.
-        return [
-            counts[slot] > 0 and _getrefcount(nodes[slot]) - 2 > known
-            for slot, known in enumerate(accounted)
-        ]
-    return [count > known for count, known in zip(counts, accounted)]
+    # A leaf counts as 0 among the counts, whoever refers to it.
+    return [count > 0 and number > known for count, number, known in zip(counts, exact, accounted)]
 
 
 @hot

@@ -9,7 +9,6 @@ to its end, so that an interrupt finds either the old values or the new ones.  L
 from __future__ import annotations
 
 import itertools
-import sys
 from collections import Counter
 
 import numpy as np
@@ -17,6 +16,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_
 from rushlight.base.errors import FlushFailed
 from rushlight.base.observe import watchers
+from rushlight.base.references import owners
 from rushlight.engine.arena import POOL, BufferPool
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.loopnest.ir import Const
@@ -27,8 +27,6 @@ from rushlight.schedule.in_place import overwritable
 from rushlight.tape.block import Segment
 from rushlight.tape.program import BUFFER_LEAF, Value
 from rushlight.tape.tape import local
-
-_getrefcount = sys.getrefcount
 
 
 class Lifetimes:
@@ -120,15 +118,15 @@ class Takeovers:
         if watchers or nodes is not local.tape.nodes:
             return {}
         referred = _references_of_tape(nodes)
+        leaves = [nodes[leaf] for leaf, _ in self.pairs]
+        counts = owners(leaves)
+        alone = POOL.are_alone([node.value for node in leaves])
         claimed: dict[int, np.ndarray] = {}
-        for leaf, slot in self.pairs:
-            node = nodes[leaf]
-            # Beyond those counted: the tape's list, the name here, the key, the argument.
-            known = 3 + referred[node] + (node in referred)
-            if _getrefcount(node) == known and isinstance(node.value, np.ndarray):
-                array = node.value
-                if POOL.is_alone(array):
-                    claimed[slot] = array
+        for (_, slot), node, count, is_alone in zip(self.pairs, leaves, counts, alone):
+            # Beyond the operands: the tape's list, and the key of the table of operands.
+            known = 1 + referred[node] + (node in referred)
+            if is_alone and count == known:
+                claimed[slot] = node.value
         return claimed
 
     def withdraw(self, nodes, claimed: dict[int, np.ndarray]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import ast
-import sys
 from collections.abc import Callable
 
+from rushlight.base.references import first_unshared
 from rushlight.base.words import call_released, gather, put_float, put_integer
 from rushlight.selfcompile.expressions import ExpressionTranslator
 from rushlight.selfcompile.interface import OBJECT_NEW
@@ -74,8 +74,6 @@ class CallTranslator(ExpressionTranslator):
             return self._length(node.args[0])
         if known is type and len(node.args) == 1:
             return self._class_of(node.args[0])
-        if known is sys.getrefcount and len(node.args) == 1:
-            return self._count_of(node.args[0])
         for function, write in self._instructions():
             if known is function:
                 write(*node.args)
@@ -83,6 +81,11 @@ class CallTranslator(ExpressionTranslator):
         if known is pending_counts:
             nodes = self.object(node.args[0])
             return self._result(t.call(self.support.counter(Node), f"ptr {nodes.name}"), [nodes])
+        if known is first_unshared:
+            values = self.object(node.args[0])
+            place = t.call(self.support.first_unshared(), f"ptr {values.name}", kind="i64")
+            t.drop(values)
+            return Value(INTEGER, place)
         if known is isinstance and len(node.args) == 2:
             return self._isinstance(node)
         if known is tuple and len(node.args) == 1 and isinstance(node.args[0], ast.ListComp):
@@ -101,14 +104,6 @@ class CallTranslator(ExpressionTranslator):
             (gather, self._gather),
             (call_released, self._call_released),
         ]
-
-    def _count_of(self, node: ast.expr) -> Value:
-        """References to an object as the interpreter counts them, the argument's included."""
-        t = self.t
-        value = self.object(node)
-        count = t.at(value.name, t.layout.count, "i64")
-        t.drop(value)
-        return Value(INTEGER, count if value.owned else t.define(f"add i64 {count}, 1"))
 
     def _word_at(self, words: Value, place: str) -> str:
         """Address of one of `Words`; the value is borrowed."""

@@ -180,8 +180,40 @@ good:
         lines += [self._counting(), STASH, lists, self._comparing(), self._binding()]
         return "\n".join([*lines, *self._made.values()])
 
+    def first_unshared(self) -> str:
+        """A function with the meaning of `base.references.first_unshared`."""
+        function = "first_unshared"
+        self._made[function] = f"""
+define internal i64 @{function}(ptr %object) {{
+  %size_at = getelementptr i8, ptr %object, i64 {self.layout.size}
+  %size = load i64, ptr %size_at
+  %items_at = getelementptr i8, ptr %object, i64 {self.layout.list_items}
+  %items = load ptr, ptr %items_at
+  br label %loop
+loop:
+  %i = phi i64 [0, %0], [%next, %one]
+  %done = icmp sge i64 %i, %size
+  br i1 %done, label %none, label %one
+one:
+  %item_at = getelementptr ptr, ptr %items, i64 %i
+  %item = load ptr, ptr %item_at
+  %count_at = getelementptr i8, ptr %item, i64 {self.layout.count}
+  %count = load i32, ptr %count_at
+  %alone = icmp eq i32 %count, 1
+  %next = add i64 %i, 1
+  br i1 %alone, label %found, label %loop
+found:
+  ret i64 %i
+none:
+  ret i64 -1
+}}"""
+        return function
+
     def counter(self, cls: type) -> str:
-        """A function with the meaning of `pending_counts`, for lists of objects of a class."""
+        """A function with the meaning of `pending_counts`, for lists of objects of a class.
+
+        Counts are the low 32 bits of their word: since CPython 3.14 the others hold flags.
+        """
         function = "pending_counts"
         (offset,) = [place for known, place in self.slots.slots["value"] if known is cls]
         self._made[function] = f"""
@@ -208,12 +240,12 @@ one:
   %value = load ptr, ptr %value_at
   %pending = icmp eq ptr %value, %none
   %count_at = getelementptr i8, ptr %item, i64 {self.layout.count}
-  %count = load i64, ptr %count_at
-  %others = sub i64 %count, 1
-  %many = icmp sgt i64 %others, 255
-  %limited = select i1 %many, i64 255, i64 %others
-  %shown = select i1 %pending, i64 %limited, i64 0
-  %byte = trunc i64 %shown to i8
+  %count = load i32, ptr %count_at
+  %others = sub i32 %count, 1
+  %many = icmp ugt i32 %others, 255
+  %limited = select i1 %many, i32 255, i32 %others
+  %shown = select i1 %pending, i32 %limited, i32 0
+  %byte = trunc i32 %shown to i8
   %place = getelementptr i8, ptr %text, i64 %i
   store i8 %byte, ptr %place
   %next = add i64 %i, 1

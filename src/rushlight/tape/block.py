@@ -11,12 +11,12 @@ operation had been recorded by itself.  Level 1.
 from __future__ import annotations
 
 import os
-import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 from rushlight.base.hot import hot
+from rushlight.base.references import ADDED, count_references
 from rushlight.base.stats import stats
 from rushlight.tape.node import HOLE, SEGMENT_RANGE, Node
 
@@ -26,7 +26,6 @@ MOST_BLOCKS = 64
 # A constant that a block keeps alive may have this many bytes; larger ones are recorded each time.
 _LARGEST_CONSTANT = 1 << 12
 
-_getrefcount = sys.getrefcount
 _new_node = Node.__new__
 _expanding = threading.RLock()
 
@@ -116,8 +115,11 @@ class Segment(list):
 def pending_counts(nodes: list[Node]) -> bytes:
     """For each node of a tape how many references there are to it besides the tape's list, at most
     255; 0 for one that is not pending."""
-    # The list, the loop variable and the argument of getrefcount.
-    return bytes([min(_getrefcount(node) - 3, 255) if node.value is None else 0 for node in nodes])
+    # Counted before any variable here refers to a node.
+    counts = list(map(count_references, nodes))
+    return bytes(
+        [min(count - ADDED, 255) if node.value is None else 0 for count, node in zip(counts, nodes)]
+    )
 
 
 def expand(nodes: list) -> None:

@@ -17,6 +17,7 @@ from rushlight.base.config import config
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.hot import hot, warmup
+from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import (
@@ -34,7 +35,6 @@ from rushlight.tape.memo import (
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 
 _segments = itertools.count(1)
-_getrefcount = sys.getrefcount
 
 # One flush at a time; a pending value read by another thread is computed under it too.
 flush_lock = lock_known_to_forks("flush")
@@ -202,9 +202,8 @@ class Tape:
             for operand in node.inputs
         )
         held = 0
-        for node in self.nodes:
-            # The tape's list, the loop variable and the argument of getrefcount refer to it.
-            if node.value is not None and _getrefcount(node) <= 3 + referred[id(node)]:
+        for node, count in zip(self.nodes, owners(self.nodes)):
+            if node.value is not None and count <= referred[id(node)]:
                 held += getattr(node.value, "nbytes", 0)
         if held >= config.byte_budget:
             return False

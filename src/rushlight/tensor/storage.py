@@ -9,12 +9,11 @@ memory at once, and reads take a snapshot, so that nothing pending sees later ch
 
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
+from rushlight.base.references import owners
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
 from rushlight.tape.node import Node
@@ -433,7 +432,7 @@ def take_back(storage: Storage) -> bool:
 
     Reads and writes can then wait again; `x.numpy()` in passing must not slow `x` for good.
     """
-    if not storage.lent or sys.getrefcount(storage.pinned) > 2:  # the storage and the argument
+    if not storage.lent or owners([storage.pinned])[0] > 1:  # the storage itself is one
         return False
     storage.value = leaf_node(storage.pinned, storage.dtype)
     storage.pinned = None
