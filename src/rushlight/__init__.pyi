@@ -3,15 +3,21 @@
 # ruff: noqa
 import builtins
 from typing import Any
+from rushlight import accelerator as accelerator
 from rushlight import autograd as autograd
 from rushlight import backends as backends
 from rushlight import base as base
+from rushlight import compiler as compiler
+from rushlight import cpu as cpu
 from rushlight import cuda as cuda
 from rushlight import datasets as datasets
 from rushlight import engine as engine
 from rushlight import fft as fft
+from rushlight import futures as futures
 from rushlight import linalg as linalg
 from rushlight import masked as masked
+from rushlight import monitor as monitor
+from rushlight import mps as mps
 from rushlight import nn as nn
 from rushlight import ops as ops
 from rushlight import optim as optim
@@ -26,10 +32,12 @@ from rushlight import settings as settings
 from rushlight import signal as signal
 from rushlight import special as special
 from rushlight import tape as tape
+from rushlight import testing as testing
 from rushlight import utils as utils
 from rushlight import version as version
 from rushlight import viz as viz
 from rushlight import vjp as vjp
+from rushlight import xpu as xpu
 from rushlight.base.device import device as device
 from rushlight.base.dtypes import DType as dtype
 from rushlight.base.dtypes import bfloat16 as bfloat16
@@ -460,17 +468,31 @@ from rushlight.random import seed as seed
 from rushlight.random import set_rng_state as set_rng_state
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
+from rushlight.settings import AcceleratorError as AcceleratorError
+from rushlight.settings import Event as Event
+from rushlight.settings import OutOfMemoryError as OutOfMemoryError
+from rushlight.settings import Stream as Stream
 from rushlight.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from rushlight.settings import compile as compile
 from rushlight.settings import get_default_device as get_default_device
+from rushlight.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
+from rushlight.settings import get_device_module as get_device_module
 from rushlight.settings import get_float32_matmul_precision as get_float32_matmul_precision
 from rushlight.settings import get_num_interop_threads as get_num_interop_threads
 from rushlight.settings import get_num_threads as get_num_threads
+from rushlight.settings import init_num_threads as init_num_threads
 from rushlight.settings import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
+from rushlight.settings import is_storage as is_storage
+from rushlight.settings import is_warn_always_enabled as is_warn_always_enabled
 from rushlight.settings import set_default_device as set_default_device
+from rushlight.settings import set_default_tensor_type as set_default_tensor_type
+from rushlight.settings import set_deterministic_debug_mode as set_deterministic_debug_mode
 from rushlight.settings import set_float32_matmul_precision as set_float32_matmul_precision
+from rushlight.settings import set_flush_denormal as set_flush_denormal
 from rushlight.settings import set_num_interop_threads as set_num_interop_threads
 from rushlight.settings import set_num_threads as set_num_threads
+from rushlight.settings import set_warn_always as set_warn_always
+from rushlight.settings import typename as typename
 from rushlight.settings import use_deterministic_algorithms as use_deterministic_algorithms
 from rushlight.tensor.flush import synchronize as synchronize
 from rushlight.tensor.grad_mode import enable_grad as enable_grad

@@ -7,22 +7,41 @@ grouped.  What rushlight cannot keep is refused.  Level 12.
 
 from __future__ import annotations
 
+import importlib
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.device import CPU, device, resolve_device
+from rushlight.base.device import device as _device
+from rushlight.base.dtypes import bfloat16, float16, float32, float64, set_default_dtype
 from rushlight.base.threads import thread_count, usable_cores
+from rushlight.ops.memory import TypedStorage, UntypedStorage
+from rushlight.tensor.tensor import Tensor
 
 __all__ = [
     "are_deterministic_algorithms_enabled",
+    "AcceleratorError",
+    "Event",
+    "OutOfMemoryError",
+    "Stream",
     "compile",
     "get_default_device",
+    "get_deterministic_debug_mode",
+    "get_device_module",
     "get_float32_matmul_precision",
     "get_num_interop_threads",
     "get_num_threads",
+    "init_num_threads",
     "is_deterministic_algorithms_warn_only_enabled",
+    "is_storage",
+    "is_warn_always_enabled",
     "set_default_device",
+    "set_default_tensor_type",
+    "set_deterministic_debug_mode",
+    "set_flush_denormal",
+    "set_warn_always",
+    "typename",
     "set_float32_matmul_precision",
     "set_num_interop_threads",
     "set_num_threads",
@@ -40,6 +59,7 @@ class _Settings:
         self.precision = "highest"
         self.deterministic = False
         self.warn_only = False
+        self.warn_always = False
 
 
 _settings = _Settings()
@@ -145,3 +165,117 @@ def compile(
     if not callable(model):
         raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
     return model
+
+
+_DEBUG_MODES = ("default", "warn", "error")
+
+
+def set_deterministic_debug_mode(debug_mode: int | str) -> None:
+    """The same as `use_deterministic_algorithms` by a word or its number.
+
+    debug_mode: "default" or 0, "warn" or 1, "error" or 2.
+    Raises: TypeError, RuntimeError for another value.
+    """
+    if not isinstance(debug_mode, (int, str)) or isinstance(debug_mode, bool):
+        raise TypeError(f"debug_mode must be str or int, but got {type(debug_mode)}")
+    if isinstance(debug_mode, str):
+        if debug_mode not in _DEBUG_MODES:
+            raise RuntimeError(
+                f"invalid value of debug_mode, expected one of {_DEBUG_MODES}, but got {debug_mode}"
+            )
+        debug_mode = _DEBUG_MODES.index(debug_mode)
+    if not 0 <= debug_mode <= 2:
+        raise RuntimeError(
+            f"invalid value of debug_mode, expected 0, 1, or 2, but got {debug_mode}"
+        )
+    use_deterministic_algorithms(debug_mode > 0, warn_only=debug_mode == 1)
+
+
+def get_deterministic_debug_mode() -> int:
+    """0, 1 or 2; see `set_deterministic_debug_mode`."""
+    if not _settings.deterministic:
+        return 0
+    return 1 if _settings.warn_only else 2
+
+
+def set_warn_always(b: bool, /) -> None:
+    """Whether warnings that are given once are given every time; kept."""
+    _settings.warn_always = bool(b)
+
+
+def is_warn_always_enabled() -> bool:
+    """What `set_warn_always` was given."""
+    return _settings.warn_always
+
+
+def set_flush_denormal(mode: bool) -> bool:
+    """Ask for denormal numbers to become zero.  Returns False: they never do here."""
+    return False
+
+
+def init_num_threads() -> None:
+    """Take the number of threads from the environment: done by itself."""
+
+
+def set_default_tensor_type(t: Any, /) -> None:
+    """The former `set_default_dtype`, by a type such as `FloatTensor` or its name.
+
+    Raises: TypeError for what is no floating type, or lives on another device.
+    """
+    name = t if isinstance(t, str) else f"torch.{getattr(t, '__name__', t)}"
+    kinds = {f"torch.{kind}Tensor": dtype for kind, dtype in _FLOATING_TYPES.items()}
+    if name not in kinds:
+        raise TypeError(f"set_default_tensor_type: {name} is no floating type of CPU tensors")
+    set_default_dtype(kinds[name])
+
+
+_FLOATING_TYPES = {"Float": float32, "Double": float64, "Half": float16, "BFloat16": bfloat16}
+
+
+def typename(obj: Any, /) -> str:
+    """The name of an object's type, as `torch.FloatTensor` of a tensor."""
+    if isinstance(obj, Tensor):
+        return obj.type()
+    if getattr(obj, "__module__", None) and getattr(obj, "__qualname__", None):
+        module, name = obj.__module__, obj.__qualname__
+    else:
+        module, name = type(obj).__module__, type(obj).__qualname__
+    return name if module in (None, "builtins") else f"{module}.{name}"
+
+
+def is_storage(obj: Any, /) -> bool:
+    """Whether `obj` is the memory of a tensor, typed or not."""
+    return isinstance(obj, (TypedStorage, UntypedStorage))
+
+
+def get_device_module(device: Any = None) -> Any:
+    """The module of a kind of device: `cpu`, `cuda`, ...  Raises: RuntimeError if there is none."""
+    kind = "cpu" if device is None else _device(device).type
+    try:
+        return importlib.import_module(f"rushlight.{kind}")
+    except ModuleNotFoundError:
+        raise RuntimeError(
+            f"Device '{kind}' does not have a corresponding module registered as 'torch.{kind}'."
+        ) from None
+
+
+class OutOfMemoryError(RuntimeError):
+    """An accelerator's memory was not enough; nothing raises it."""
+
+
+class AcceleratorError(RuntimeError):
+    """An accelerator reported an error; nothing raises it."""
+
+
+class Stream:
+    """A queue of work of an accelerator.  Raises: RuntimeError, as there is none."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("torch.Stream needs an accelerator; rushlight runs on the CPU")
+
+
+class Event:
+    """A mark in such a queue.  Raises: RuntimeError, as there is no accelerator."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError("torch.Event needs an accelerator; rushlight runs on the CPU")

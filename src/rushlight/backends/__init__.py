@@ -4,6 +4,56 @@ None of PyTorch's backends exists here, so every `is_available()` is False.  Swi
 set, such as `cudnn.benchmark`, are kept and read back, and have nothing to act on.  Level 12.
 """
 
-from rushlight.backends import cuda, cudnn, mkl, mkldnn, mps, openmp
+import contextlib
+from collections.abc import Iterator
 
-__all__ = ["cuda", "cudnn", "mkl", "mkldnn", "mps", "openmp"]
+from rushlight.backends import (
+    cpu,
+    cuda,
+    cudnn,
+    cusparselt,
+    kleidiai,
+    mha,
+    miopen,
+    mkl,
+    mkldnn,
+    mps,
+    nnpack,
+    openmp,
+    opt_einsum,
+    quantized,
+    xnnpack,
+)
+
+__all__ = [
+    "cpu",
+    "cuda",
+    "cudnn",
+    "cusparselt",
+    "disable_global_flags",
+    "flags",
+    "kleidiai",
+    "mha",
+    "miopen",
+    "mkl",
+    "mkldnn",
+    "mps",
+    "nnpack",
+    "openmp",
+    "opt_einsum",
+    "quantized",
+    "xnnpack",
+]
+
+# How float32 products may round: kept, they are always computed in float32.
+fp32_precision = "none"
+
+
+def disable_global_flags() -> None:
+    """Forbid changes of switches outside of `flags` contexts; they have no effect anyway."""
+
+
+@contextlib.contextmanager
+def flags(fp32_precision: str = "none") -> Iterator[None]:
+    """Context with a precision of products; without effect."""
+    yield

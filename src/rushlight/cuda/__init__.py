@@ -6,47 +6,115 @@ cache do nothing, and whatever needs a device raises PyTorch's AssertionError.  
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
-from rushlight.base.device import resolve_device
+from rushlight.cuda import (
+    graphs,
+    jiterator,
+    memory,
+    nccl,
+    nvtx,
+    profiler,
+    random,
+    sparse,
+    streams,
+    tunable,
+)
+from rushlight.cuda._absent import NeedsDevice, no_device
+from rushlight.cuda.graphs import (
+    CUDAGraph,
+    graph,
+    graph_pool_handle,
+    is_current_stream_capturing,
+    make_graphed_callables,
+)
+from rushlight.cuda.legacy_types import STORAGE_NAMES, TENSOR_NAMES, TYPES
+from rushlight.cuda.memory import (
+    CUDAPluggableAllocator,
+    MemPool,
+    caching_allocator_alloc,
+    caching_allocator_delete,
+    caching_allocator_disabled,
+    caching_allocator_enable,
+    change_current_allocator,
+    device_memory_used,
+    empty_cache,
+    get_allocator_backend,
+    get_per_process_memory_fraction,
+    host_memory_stats,
+    host_memory_stats_as_nested_dict,
+    list_gpu_processes,
+    max_memory_allocated,
+    max_memory_cached,
+    max_memory_reserved,
+    mem_get_info,
+    memory_allocated,
+    memory_cached,
+    memory_reserved,
+    memory_snapshot,
+    memory_stats,
+    memory_stats_as_nested_dict,
+    memory_summary,
+    reset_accumulated_host_memory_stats,
+    reset_accumulated_memory_stats,
+    reset_max_memory_allocated,
+    reset_max_memory_cached,
+    reset_peak_host_memory_stats,
+    reset_peak_memory_stats,
+    set_per_process_memory_fraction,
+    use_mem_pool,
+)
+from rushlight.cuda.random import (
+    get_rng_state,
+    get_rng_state_all,
+    initial_seed,
+    manual_seed,
+    manual_seed_all,
+    seed,
+    seed_all,
+    set_rng_state,
+    set_rng_state_all,
+)
+from rushlight.cuda.streams import (
+    Event,
+    ExternalStream,
+    Stream,
+    StreamContext,
+    current_stream,
+    default_stream,
+    get_stream_from_external,
+    set_stream,
+    stream,
+)
 
-__all__ = [
-    "Event",
-    "Stream",
-    "current_device",
-    "current_stream",
-    "device",
-    "device_count",
-    "empty_cache",
-    "get_arch_list",
-    "get_device_capability",
-    "get_device_name",
-    "get_device_properties",
-    "get_rng_state",
-    "get_rng_state_all",
-    "init",
-    "is_available",
-    "is_bf16_supported",
-    "is_initialized",
-    "manual_seed",
-    "manual_seed_all",
-    "max_memory_allocated",
-    "max_memory_reserved",
-    "mem_get_info",
-    "memory_allocated",
-    "memory_reserved",
-    "seed",
-    "seed_all",
-    "set_device",
-    "stream",
-    "synchronize",
-]
+globals().update(TYPES)
+
+# Generators of devices: none.
+default_generators: tuple[Any, ...] = ()
+has_half = True
+has_magma = False
 
 
-def _no_device(operation: str) -> NoReturn:
-    """Raise what using a CUDA device raises anywhere."""
-    resolve_device("cuda")
-    raise AssertionError(f"cuda.{operation} needs a CUDA device")
+class CudaError(RuntimeError):
+    """An error that CUDA reported, by its number."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(f"CUDA error {code}")
+
+
+class DeferredCudaCallError(Exception):
+    """A call that waited for CUDA to start has failed."""
+
+
+class cudaStatus:  # noqa: N801 - PyTorch's name
+    """Numbers that CUDA's functions return."""
+
+    SUCCESS = 0
+    ERROR_NOT_READY = 34
+
+
+class GreenContext(NeedsDevice):
+    """A part of a device.  Raises: RuntimeError."""
 
 
 def is_available() -> bool:
@@ -64,6 +132,11 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
     return False
 
 
+def is_tf32_supported() -> bool:
+    """Whether the current CUDA device computes with TF32: there is none."""
+    return False
+
+
 def device_count() -> int:
     """Number of usable CUDA devices: 0, whatever this machine has (`rushlight doctor` says)."""
     return 0
@@ -74,99 +147,110 @@ def get_arch_list() -> list[str]:
     return []
 
 
+def get_gencode_flags() -> str:
+    """The flags of nvcc that the code was made with: none."""
+    return ""
+
+
+def check_error(res: int) -> None:
+    """Raises: CudaError unless `res` says success."""
+    if res != cudaStatus.SUCCESS:
+        raise CudaError(res)
+
+
 def init() -> None:
     """Start CUDA.  Raises: AssertionError."""
-    _no_device("init")
+    no_device("init")
+
+
+def cudart() -> Any:
+    """The CUDA runtime.  Raises: AssertionError."""
+    no_device("cudart")
+
+
+def current_blas_handle() -> int:
+    """The handle of cuBLAS.  Raises: AssertionError."""
+    no_device("current_blas_handle")
+
+
+def current_solver_handle() -> int:
+    """The handle of cuSOLVER.  Raises: AssertionError."""
+    no_device("current_solver_handle")
 
 
 def current_device() -> int:
     """Index of the current device.  Raises: AssertionError."""
-    _no_device("current_device")
+    no_device("current_device")
 
 
 def set_device(device: Any) -> None:
     """Choose the current device.  Raises: AssertionError."""
-    _no_device("set_device")
+    no_device("set_device")
 
 
 def synchronize(device: Any = None) -> None:
     """Wait for a device.  Raises: AssertionError."""
-    _no_device("synchronize")
+    no_device("synchronize")
+
+
+def ipc_collect() -> None:
+    """Free memory that other processes gave back.  Raises: AssertionError."""
+    no_device("ipc_collect")
 
 
 def get_device_name(device: Any = None) -> str:
     """Name of a device.  Raises: AssertionError."""
-    _no_device("get_device_name")
+    no_device("get_device_name")
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
     """Compute capability of a device.  Raises: AssertionError."""
-    _no_device("get_device_capability")
+    no_device("get_device_capability")
 
 
 def get_device_properties(device: Any = None) -> Any:
     """Properties of a device.  Raises: AssertionError."""
-    _no_device("get_device_properties")
+    no_device("get_device_properties")
 
 
-def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Free and total memory of a device.  Raises: AssertionError."""
-    _no_device("mem_get_info")
+def can_device_access_peer(device: Any, peer_device: Any) -> bool:
+    """Whether a device reads another's memory.  Raises: AssertionError."""
+    no_device("can_device_access_peer")
 
 
-def get_rng_state(device: Any = "cuda") -> Any:
-    """State of a device's generator.  Raises: AssertionError."""
-    _no_device("get_rng_state")
+def get_sync_debug_mode() -> int:
+    """What happens when the program waits for a device.  Raises: AssertionError."""
+    no_device("get_sync_debug_mode")
 
 
-def get_rng_state_all() -> list[Any]:
-    """States of all devices' generators: none."""
-    return []
+def set_sync_debug_mode(debug_mode: int | str) -> None:
+    """Choose what happens when the program waits for a device.  Raises: AssertionError."""
+    no_device("set_sync_debug_mode")
 
 
-def current_stream(device: Any = None) -> Any:
-    """The current stream.  Raises: AssertionError."""
-    _no_device("current_stream")
+def utilization(device: Any = None) -> int:
+    """Share of time a device was busy.  Raises: AssertionError."""
+    no_device("utilization")
 
 
-def manual_seed(seed: int) -> None:
-    """Seed the current device's generator, if there is one."""
+def memory_usage(device: Any = None) -> int:
+    """Share of time a device's memory was busy.  Raises: AssertionError."""
+    no_device("memory_usage")
 
 
-def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all devices: of none."""
+def temperature(device: Any = None) -> int:
+    """Temperature of a device.  Raises: AssertionError."""
+    no_device("temperature")
 
 
-def seed() -> None:
-    """Seed the current device's generator at random, if there is one."""
+def power_draw(device: Any = None) -> int:
+    """Power a device takes.  Raises: AssertionError."""
+    no_device("power_draw")
 
 
-def seed_all() -> None:
-    """Seed the generators of all devices at random: of none."""
-
-
-def empty_cache() -> None:
-    """Give cached device memory back: there is none."""
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors hold on a device."""
-    return 0
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    """Most bytes that tensors held on a device."""
-    return 0
-
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes reserved on a device."""
-    return 0
-
-
-def max_memory_reserved(device: Any = None) -> int:
-    """Most bytes reserved on a device."""
-    return 0
+def clock_rate(device: Any = None) -> int:
+    """Clock rate of a device.  Raises: AssertionError."""
+    no_device("clock_rate")
 
 
 class device:  # noqa: N801 - PyTorch's name
@@ -182,32 +266,116 @@ class device:  # noqa: N801 - PyTorch's name
         return None
 
 
-class stream:  # noqa: N801 - PyTorch's name
-    """Context that would choose a stream; `stream(None)` changes nothing.
+class device_of(device):  # noqa: N801 - PyTorch's name
+    """Context that would choose the device of a tensor; every tensor is on the CPU."""
 
-    Raises: AssertionError for anything but None.
-    """
-
-    def __init__(self, stream: Any) -> None:
-        if stream is not None:
-            _no_device("stream")
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
+    def __init__(self, obj: Any) -> None:
+        super().__init__(-1)
 
 
-class Stream:
-    """A stream of a device.  Raises: RuntimeError."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        raise RuntimeError("torch.cuda.Stream requires CUDA support; rushlight runs on the CPU")
-
-
-class Event:
-    """An event of a stream.  Raises: RuntimeError."""
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        raise RuntimeError("torch.cuda.Event requires CUDA support; rushlight runs on the CPU")
+__all__ = [
+    *TENSOR_NAMES,
+    *STORAGE_NAMES,
+    "CUDAGraph",
+    "CUDAPluggableAllocator",
+    "CudaError",
+    "DeferredCudaCallError",
+    "Event",
+    "ExternalStream",
+    "GreenContext",
+    "MemPool",
+    "Stream",
+    "StreamContext",
+    "caching_allocator_alloc",
+    "caching_allocator_delete",
+    "caching_allocator_disabled",
+    "caching_allocator_enable",
+    "can_device_access_peer",
+    "change_current_allocator",
+    "check_error",
+    "clock_rate",
+    "cudaStatus",
+    "cudart",
+    "current_blas_handle",
+    "current_device",
+    "current_solver_handle",
+    "current_stream",
+    "default_generators",
+    "default_stream",
+    "device",
+    "device_count",
+    "device_memory_used",
+    "device_of",
+    "empty_cache",
+    "get_allocator_backend",
+    "get_arch_list",
+    "get_device_capability",
+    "get_device_name",
+    "get_device_properties",
+    "get_gencode_flags",
+    "get_per_process_memory_fraction",
+    "get_rng_state",
+    "get_rng_state_all",
+    "get_stream_from_external",
+    "get_sync_debug_mode",
+    "graph",
+    "graph_pool_handle",
+    "graphs",
+    "has_half",
+    "has_magma",
+    "host_memory_stats",
+    "host_memory_stats_as_nested_dict",
+    "init",
+    "initial_seed",
+    "ipc_collect",
+    "is_available",
+    "is_bf16_supported",
+    "is_current_stream_capturing",
+    "is_initialized",
+    "is_tf32_supported",
+    "jiterator",
+    "list_gpu_processes",
+    "make_graphed_callables",
+    "manual_seed",
+    "manual_seed_all",
+    "max_memory_allocated",
+    "max_memory_cached",
+    "max_memory_reserved",
+    "mem_get_info",
+    "memory",
+    "memory_allocated",
+    "memory_cached",
+    "memory_reserved",
+    "memory_snapshot",
+    "memory_stats",
+    "memory_stats_as_nested_dict",
+    "memory_summary",
+    "memory_usage",
+    "nccl",
+    "nvtx",
+    "power_draw",
+    "profiler",
+    "random",
+    "reset_accumulated_host_memory_stats",
+    "reset_accumulated_memory_stats",
+    "reset_max_memory_allocated",
+    "reset_max_memory_cached",
+    "reset_peak_host_memory_stats",
+    "reset_peak_memory_stats",
+    "seed",
+    "seed_all",
+    "set_device",
+    "set_per_process_memory_fraction",
+    "set_rng_state",
+    "set_rng_state_all",
+    "set_stream",
+    "set_sync_debug_mode",
+    "sparse",
+    "stream",
+    "streams",
+    "synchronize",
+    "temperature",
+    "tunable",
+    "use_mem_pool",
+    "utilization",
+]

@@ -1,0 +1,5 @@
+"""AMD's MIOpen: not a part of rushlight.  Level 12."""
+
+from __future__ import annotations
+
+immediate = False
