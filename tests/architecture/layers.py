@@ -70,6 +70,8 @@ LIBRARY: tuple[str, ...] = (
 MAXIMUM_LINES = 600
 # Tables: long because they list, not because they do.  Each with the reason it stays one file.
 TABLES: dict[str, str] = {}
+# Names of PyTorch's that programs import.
+PUBLIC_UTILS = ("nn/modules/utils.py", "_dynamo/utils.py")
 EMPTY_NAMES = frozenset({"helpers", "helper", "common", "misc", "stuff", "tools"})
 
 
@@ -291,7 +293,7 @@ def empty_names(root: Path) -> list[str]:
     problems = []
     for path in source_files(root).values():
         relative = path.relative_to(root)
-        is_utils_file = relative.name == "utils.py" and relative.as_posix() != "nn/modules/utils.py"
+        is_utils_file = relative.name == "utils.py" and relative.as_posix() not in PUBLIC_UTILS
         if is_utils_file or EMPTY_NAMES.intersection(relative.with_suffix("").parts):
             problems.append(f"{root.name}/{relative.as_posix()} is not named for what it does")
     return problems
