@@ -181,13 +181,13 @@ def elu(input, alpha: float = 1.0) -> Tensor:
 def _exponential_tail(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
     """scale * x above 0, scale * alpha * (exp(input_scale * x) - 1) below."""
     zero = _zero(x)
-    positive = p.gt(x, zero)
+    tail = p.le(x, zero)
     # The positive side must not reach exp: its infinite derivative times 0 would be NaN.
-    below = p.where(positive, zero, x)
+    below = p.where(tail, x, zero)
     if input_scale != 1.0:
         below = _times(below, input_scale)
     above = x if scale == 1.0 else _times(x, scale)
-    found = p.where(positive, above, _times(p.expm1(below), alpha * scale))
+    found = p.where(tail, _times(p.expm1(below), alpha * scale), above)
     return named(found, "EluBackward0")
 
 
@@ -278,14 +278,16 @@ def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
     """
     check_tensor("softplus", input)
     _refuse_integers("softplus", input)
-    scaled = input if beta == 1 else _times(input, beta)
+    x = widened(input)  # exp overflows float16 below the threshold
+    scaled = x if beta == 1 else _times(x, beta)
     beyond = p.gt(scaled, scaled._scalar(threshold))
     # log1p(exp(t)), with t cut where the result is not used, so that its derivative is finite.
     inner = p.where(beyond, _zero(scaled), scaled)
     found = p.log1p(p.exp(inner))
     if beta != 1:
         found = p.div(found, found._scalar(beta))
-    return named(p.where(beyond, input, found), "SoftplusBackward0")
+    found = to_dtype(p.where(beyond, x, found), input._node.dtype)
+    return named(found, "SoftplusBackward0")
 
 
 def _refuse_integers(name: str, x: Tensor) -> None:

@@ -16,6 +16,7 @@ from rushlight.ops.promotion import (
     result_dtype,
     to_dtype,
     without_derivative,
+    without_slope,
 )
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import elementwise as p
@@ -90,7 +91,8 @@ def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
         )
     x, y = promote("div", input, other)
     if x._node.dtype.is_inexact:
-        return p.trunc(p.div(x, y))
+        quotient = p.trunc(p.div(constant(x), constant(y)))
+        return without_slope("DivBackward1", quotient, x, y)
     # Integers: floor rounds away from zero where the signs differ and there is a rest.
     quotient = p.floor_divide(x, y)
     rest = p.ne(p.mul(quotient, y), x)

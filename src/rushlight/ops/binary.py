@@ -156,7 +156,12 @@ def hypot(input, other) -> Tensor:
     x, y = _real_pair("hypot", input, other, floating=False)
     if not x._node.dtype.is_inexact:
         raise NotImplementedError(f"\"hypot_cpu\" not implemented for '{x._node.dtype.name}'")
-    return named(to_dtype(e.absolute(e.make_complex(x, y)), x._node.dtype), "HypotBackward0")
+    # Beside an infinity the other operand's slope is 0, not the NaN of an infinite quotient.
+    endless = x._scalar(math.inf)
+    infinite = e.bitwise_or(e.eq(e.absolute(x), endless), e.eq(e.absolute(y), endless))
+    sides = [e.where(infinite, side._scalar(0.0), side) for side in (x, y)]
+    length = to_dtype(e.absolute(e.make_complex(*sides)), x._node.dtype)
+    return named(e.where(infinite, endless, length), "HypotBackward0")
 
 
 def _inexact_pair(name: str, input, other) -> tuple[Tensor, Tensor]:

@@ -11,8 +11,9 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import broadcast_shapes
-from rushlight.ops.arithmetic import add, mul, pow, sub
+from rushlight.ops.arithmetic import add, mul, sub
 from rushlight.ops.creation import value_of
+from rushlight.ops.distances import power_norm
 from rushlight.ops.loss import reduced, reduction_of
 from rushlight.ops.promotion import check_tensor, promote
 from rushlight.primitives import elementwise as p
@@ -88,10 +89,16 @@ def smooth_l1_loss(
     size = p.absolute(p.sub(x, y))
     if beta == 0:
         return reduced(size, reduction)
-    near = p.lt(size, size._scalar(beta))
-    square = p.mul(p.mul(size, size), size._scalar(0.5 / beta))
-    values = p.where(near, square, p.sub(size, size._scalar(0.5 * beta)))
+    far = p.ge(size, size._scalar(beta))
+    square = _square_unless(far, size, 0.5 / beta)
+    values = p.where(far, p.sub(size, size._scalar(0.5 * beta)), square)
     return named(reduced(values, reduction), "SmoothL1LossBackward0")
+
+
+def _square_unless(far: Tensor, size: Tensor, factor: float) -> Tensor:
+    """factor * size², 0 where `far`: 0 times the slope of an infinite error would be NaN."""
+    inner = p.where(far, size._scalar(0.0), size)
+    return p.mul(p.mul(inner, inner), inner._scalar(factor))
 
 
 def huber_loss(input, target, reduction="mean", delta: float = 1.0, weight=None) -> Tensor:
@@ -104,10 +111,10 @@ def huber_loss(input, target, reduction="mean", delta: float = 1.0, weight=None)
         raise RuntimeError("huber_loss does not support non-positive values for delta.")
     x, y = _pair("huber_loss", input, target)
     size = p.absolute(p.sub(x, y))
-    near = p.le(size, size._scalar(delta))
-    square = p.mul(p.mul(size, size), size._scalar(0.5))
+    far = p.gt(size, size._scalar(delta))
+    square = _square_unless(far, size, 0.5)
     line = p.mul(p.sub(size, size._scalar(0.5 * delta)), size._scalar(delta))
-    found = _weighted(p.where(near, square, line), weight, reduction)
+    found = _weighted(p.where(far, line, square), weight, reduction)
     return found if weight is not None else named(found, "HuberLossBackward0")
 
 
@@ -128,7 +135,12 @@ def margin_ranking_loss(
             f"input1: {input1.shape}, input2: {input2.shape}, target: {target.shape} "
         )
     values = add(mul(p.neg(target), sub(input1, input2)), margin)
-    return reduced(p.relu(values), reduction)
+    return reduced(_hinge(values), reduction)
+
+
+def _hinge(x: Tensor) -> Tensor:
+    """max(x, 0) with slope 1 at 0: PyTorch's clamp_min, where relu's slope is 0."""
+    return p.where(p.lt(x, x._scalar(0)), x._scalar(0), x)
 
 
 def hinge_embedding_loss(
@@ -141,7 +153,7 @@ def hinge_embedding_loss(
     reduction = reduction_of(size_average, reduce, reduction)
     zero = input._scalar(0)
     x, y = promote("hinge_embedding_loss", input, target)
-    apart = p.where(p.ne(y, y._scalar(1)), p.relu(p.sub(x._scalar(margin), x)), zero)
+    apart = p.where(p.ne(y, y._scalar(1)), _hinge(p.sub(x._scalar(margin), x)), zero)
     close = p.where(p.ne(y, y._scalar(-1)), x, zero)
     return reduced(p.add(apart, close), reduction)
 
@@ -167,7 +179,7 @@ def cosine_embedding_loss(
     cosine = p.div(dot, p.sqrt(p.mul(first, second)))
     zero = cosine._scalar(0.0)
     close = p.where(p.eq(target, target._scalar(1)), p.sub(cosine._scalar(1.0), cosine), zero)
-    beyond = p.relu(p.sub(cosine, cosine._scalar(margin)))
+    beyond = _hinge(p.sub(cosine, cosine._scalar(margin)))
     apart = p.where(p.eq(target, target._scalar(-1)), beyond, zero)
     return reduced(p.add(close, apart), reduction)
 
@@ -277,13 +289,8 @@ def _mask(array: np.ndarray) -> Tensor:
 
 def _distance(x, y, power: float, eps: float) -> Tensor:
     """The p-norm of x - y + eps along the last axis, as pairwise_distance."""
-    difference = p.absolute(add(sub(x, y), eps))
-    last = (difference.ndim - 1,)
-    if power == 2:
-        return p.sqrt(reduce_sum(p.mul(difference, difference), last, False))
-    if power == 1:
-        return reduce_sum(difference, last, False)
-    return pow(reduce_sum(pow(difference, power), last, False), 1 / power)
+    difference = add(sub(x, y), eps)
+    return power_norm(difference, float(power), difference.ndim - 1, False)
 
 
 def triplet_margin_loss(
@@ -316,7 +323,7 @@ def _triplet(anchor, positive, negative, distance, margin, swap, reduction) -> T
     far = distance(anchor, negative)
     if swap:
         far = p.minimum(far, distance(positive, negative))
-    return reduced(p.relu(p.add(p.sub(near, far), near._scalar(margin))), reduction)
+    return reduced(_hinge(p.add(p.sub(near, far), near._scalar(margin))), reduction)
 
 
 def triplet_margin_with_distance_loss(

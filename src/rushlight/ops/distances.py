@@ -8,43 +8,48 @@ import numpy as np
 
 from rushlight.base.shapes import broadcast_shapes, wrap_axis
 from rushlight.ops.arithmetic import sub
-from rushlight.ops.promotion import as_inexact, check_tensor, result_dtype, to_dtype
+from rushlight.ops.magnitude import norm_along
+from rushlight.ops.promotion import (
+    as_inexact,
+    check_tensor,
+    constant,
+    result_dtype,
+    to_dtype,
+    widened,
+)
 from rushlight.ops.selection import positions
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives.movement import expand, reshape
-from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.primitives.reduction import reduce_sum
 from rushlight.tensor.graph import named
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 
 def power_norm(x: Tensor, order: float, axis: int, keepdim: bool) -> Tensor:
-    """The norm over an axis, with gradient 0 (not NaN) where it is 0."""
-    axes = (axis,)
-    size = e.absolute(x)
-    zero = size._scalar(0.0)
-    if order == 0:
-        count = reduce_sum(e.cast(e.ne(size, zero), size._node.dtype), axes, keepdim)
-        # Always the count; the other branch only gives the result a graph, with gradient 0.
-        return e.where(e.eq(count, count), count, reduce_sum(size, axes, keepdim))
-    if order == math.inf:
-        if x._node.shape[axis] == 0:
-            return reduce_sum(size, axes, keepdim)
-        return reduce_max(size, axes, keepdim)
-    if order == 1:
-        return reduce_sum(size, axes, keepdim)
-    if order == 2:
-        square = e.mul(size, size) if x._node.dtype.is_complex else e.mul(x, x)
-        total = reduce_sum(square, axes, keepdim)
-    else:
-        still = e.eq(size, zero)
-        powers = e.power(e.where(still, size._scalar(1.0), size), size._scalar(order))
-        total = reduce_sum(e.where(still, zero, powers), axes, keepdim)
-    nothing = e.eq(total, zero)
-    safe = e.where(nothing, size._scalar(1.0), total)
-    root = e.sqrt(safe) if order == 2 else e.power(safe, size._scalar(1.0 / order))
-    return e.where(nothing, zero, root)
+    """The norm over an axis, with gradient 0 (not NaN) where it is 0.  16-bit: in float32."""
+    dtype = x._node.dtype.to_real()
+    if x._node.shape[axis] == 0 and order == math.inf:
+        order = 1.0  # an empty sum: 0
+    return to_dtype(norm_along(widened(x), order, (axis,), keepdim), dtype)
+
+
+def _distance_along_last(difference: Tensor, order: float) -> Tensor:
+    """power_norm over the last axis; every coordinate that attains a maximum takes all of its
+    cotangent, where `amax` would share it: PyTorch's cdist and pdist."""
+    axis = difference.ndim - 1
+    found = power_norm(difference, order, axis, False)
+    if order != math.inf or current_edge(difference) is None or difference._node.shape[axis] == 0:
+        return found
+    still = constant(found)
+    attained = e.eq(e.absolute(constant(difference)), reshape(still, (*still._node.shape, 1)))
+    ties = reduce_sum(e.cast(attained, still._node.dtype), (axis,), False)
+    # 0, with the slope that is missing; an infinite distance has none to add.
+    more = e.mul(e.sub(ties, ties._scalar(1.0)), e.sub(found, still))
+    alone = e.bitwise_or(e.le(ties, ties._scalar(1.0)), e.eq(still, still._scalar(math.inf)))
+    return e.where(alone, found, e.add(found, more))
 
 
 def pairwise_distance(x1, x2, p=2.0, eps=1e-6, keepdim=False) -> Tensor:
@@ -117,8 +122,7 @@ def cdist(x1, x2, p=2.0, compute_mode="use_mm_for_euclid_dist_if_necessary") -> 
     x = reshape(x, (*m[:-1], 1, m[-1]))
     y = reshape(y, (*n[:-2], 1, *n[-2:]))
     difference = e.sub(x, y)
-    found = power_norm(difference, order, len(difference._node.shape) - 1, False)
-    return named(found, "CdistBackward0")
+    return named(_distance_along_last(difference, order), "CdistBackward0")
 
 
 @spelled()
@@ -133,4 +137,4 @@ def pdist(input, p=2.0) -> Tensor:
         raise RuntimeError("pdist only supports non-negative p values")
     first, second = np.triu_indices(input._node.shape[0], 1)
     x, y = [pi.take(input, positions(i), 0) for i in (first, second)]
-    return named(power_norm(e.sub(x, y), float(p), 1, False), "PdistBackward0")
+    return named(_distance_along_last(e.sub(x, y), float(p)), "PdistBackward0")

@@ -42,10 +42,20 @@ def _pixels(place: Tensor, size: int, align_corners: bool) -> Tensor:
     return ((place + 1) * size - 1) / 2
 
 
-def _clamped(x: Tensor, last: int) -> Tensor:
-    """x within [0, last]; at the bounds and beyond it has no gradient, as in PyTorch."""
+def _clamped(x: Tensor, last: int, rank: int) -> Tensor:
+    """x within [0, last]; at the bounds and beyond it has no gradient, as in PyTorch.
+
+    NaN becomes the first pixel of an image, the last one of a volume: PyTorch's answers.
+    """
     low, high = x._scalar(0.0), x._scalar(float(last))
-    return e.where(e.le(x, low), low, e.where(e.ge(x, high), high, x))
+    if rank == 2:
+        return e.where(e.gt(x, low), e.where(e.ge(x, high), high, x), low)
+    return e.where(e.lt(x, high), e.where(e.le(x, low), low, x), high)
+
+
+def _outside_unless_finite(x: Tensor) -> Tensor:
+    """x, NaN and infinities as a place outside: in three dimensions PyTorch reads 0 there."""
+    return e.where(e.lt(e.absolute(x), x._scalar(math.inf)), x, x._scalar(-2.0))
 
 
 def _reflected(x: Tensor, size: int, align_corners: bool) -> Tensor:
@@ -60,12 +70,14 @@ def _reflected(x: Tensor, size: int, align_corners: bool) -> Tensor:
     return e.where(odd, (span + low) - rest, rest + low)
 
 
-def _padded_coordinate(x: Tensor, size: int, padding_mode: str, align_corners: bool) -> Tensor:
+def _padded_coordinate(
+    x: Tensor, size: int, padding_mode: str, align_corners: bool, rank: int
+) -> Tensor:
     if padding_mode == "border":
-        return _clamped(x, size - 1)
+        return _clamped(x, size - 1, rank)
     if padding_mode == "reflection":
-        return _clamped(_reflected(x, size, align_corners), size - 1)
-    return x
+        return _clamped(_reflected(x, size, align_corners), size - 1, rank)
+    return x if rank == 2 else _outside_unless_finite(x)
 
 
 class _Image:
@@ -103,7 +115,7 @@ class _Image:
     def read_padded(self, coordinates: Sequence[Tensor]) -> Tensor:
         """Pixels, the ones outside by the padding mode."""
         return self.read([
-            _padded_coordinate(x, size, self.padding_mode, self.align_corners)
+            _padded_coordinate(x, size, self.padding_mode, self.align_corners, len(self.sizes))
             for x, size in zip(coordinates, self.sizes)
         ])  # fmt: skip
 
@@ -201,7 +213,7 @@ def _sample(
         found = _cubic(image, columns)
     else:
         columns = [
-            _padded_coordinate(x, size, padding_mode, align_corners)
+            _padded_coordinate(x, size, padding_mode, align_corners, rank)
             for x, size in zip(columns, image.sizes)
         ]
         if mode == "nearest":

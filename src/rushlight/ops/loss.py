@@ -13,7 +13,7 @@ from rushlight.base.dtypes import bool_, int64
 from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.activation import log_softmax, logsigmoid
-from rushlight.ops.promotion import check_tensor, constant, promote, to_dtype
+from rushlight.ops.promotion import check_tensor, constant, promote, result_dtype, to_dtype, widened
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, take
@@ -231,6 +231,8 @@ def binary_cross_entropy(
 ) -> Tensor:
     """-(t log x + (1 - t) log(1 - x)), the logarithms cut at -100.
 
+    Its slope is (x - t) / (x (1 - x)), the denominator at least 1e-12: finite at 0 and 1.
+
     Raises: ValueError if the shapes differ.  Source: torch.nn.functional.binary_cross_entropy.
     """
     reduction = reduction_of(size_average, reduce, reduction)
@@ -245,17 +247,32 @@ def binary_cross_entropy(
 
 @replayed
 def _binary_cross_entropy(input, target, weight, reduction: str) -> Tensor:
+    dtype = result_dtype(input, target)
+    input, target = widened(input), widened(target)
     one = input._scalar(1.0)
     floor = input._scalar(-100.0)
-    logs = p.maximum(p.log(input), floor)
-    other_logs = p.maximum(p.log1p(p.neg(input)), floor)
+    still = constant(input)
+    at_end = p.lt(p.mul(still, p.sub(one, still)), still._scalar(_LEAST_VARIANCE))
+    inner = p.where(at_end, still, input)
+    logs = p.maximum(p.log(inner), floor)
+    other_logs = p.maximum(p.log1p(p.neg(inner)), floor)
     values = p.sub(
         p.mul(p.sub(target, one), other_logs),
         p.mul(target, logs),
     )
+    # At the ends nothing flows back through the logarithms. This is 0, and its slope the bounded
+    # one; half the square keeps that slope's own derivative.
+    step = p.sub(input, still)
+    half_step = p.mul(step, step._scalar(0.5))
+    bounded = p.mul(step, p.add(p.sub(still, constant(target)), half_step))
+    bounded = p.mul(bounded, bounded._scalar(1 / _LEAST_VARIANCE))
+    values = p.add(values, p.where(at_end, bounded, bounded._scalar(0.0)))
     if weight is not None:
-        values = p.mul(values, weight)
-    return named(reduced(values, reduction), "BinaryCrossEntropyBackward0")
+        values = p.mul(values, to_dtype(weight, values._node.dtype))
+    return named(reduced(to_dtype(values, dtype), reduction), "BinaryCrossEntropyBackward0")
+
+
+_LEAST_VARIANCE = 1e-12
 
 
 def binary_cross_entropy_with_logits(
@@ -372,9 +389,11 @@ def gaussian_nll_loss(
                 raise ValueError("var is of incorrect size")
     if reduction not in _REDUCTIONS:
         raise ValueError(f"{reduction} is not valid")
-    # The lower bound keeps the value finite; no gradient flows where it acts.
+    # The lower bound keeps the value finite; PyTorch's slope passes where it acts.
     floor = var._scalar(eps)
-    var = p.add(var, constant(p.sub(p.maximum(constant(var), floor), constant(var))))
+    still = constant(var)
+    missing = p.where(p.lt(still, floor), p.sub(floor, still), still._scalar(0.0))
+    var = p.add(var, missing)
     difference = p.sub(input, target)
     values = p.add(p.log(var), p.div(p.mul(difference, difference), var))
     values = p.mul(values, values._scalar(0.5))

@@ -60,12 +60,13 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
             f"linalg.vector_norm cannot compute the {float(ord)} norm on an empty tensor because "
             "the operation does not have an identity"
         )
-    found = _norm(widened(x), float(ord), axes, bool(keepdim))
+    found = norm_along(widened(x), float(ord), axes, bool(keepdim))
     found = named(to_dtype(found, target), "LinalgVectorNormBackward0")
     return found if out is None else write_out(out, found)
 
 
-def _norm(x: Tensor, order: float, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+def norm_along(x: Tensor, order: float, axes: tuple[int, ...], keepdim: bool) -> Tensor:
+    """The norm over axes; its slope is 0, not NaN, where it is 0."""
     if order == 2:
         return root(reduce_sum(_squares(x), axes, keepdim))
     if order == 0:
@@ -144,7 +145,7 @@ def renorm(input, p, dim, maxnorm) -> Tensor:
         raise RuntimeError(f"renorm: expected maxnorm to be >= 0 but got {maxnorm}")
     axis = wrap_axis(dim, input.ndim)
     others = tuple(a for a in range(input.ndim) if a != axis)
-    size = _norm(widened(input), float(p), others, True)
+    size = norm_along(widened(input), float(p), others, True)
     limit = size._scalar(maxnorm)
     factor = e.where(
         e.gt(size, limit), e.div(limit, e.add(size, size._scalar(1e-7))), size._scalar(1.0)

@@ -21,6 +21,7 @@ from rushlight.base.dtypes import (
 )
 from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import cast
+from rushlight.primitives.movement import expand
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.autodiff import CustomNode
 from rushlight.tensor.storage import current_edge, refresh
@@ -156,6 +157,24 @@ def without_derivative(name: str, result: Tensor, *operands: Tensor) -> Tensor:
             raise RuntimeError(f"derivative for aten::{name} is not implemented")
 
         result._grad_fn = CustomNode("torch::autograd::NotImplemented", edges, [kind], refused)
+    return result
+
+
+def without_slope(name: str, result: Tensor, *operands: Tensor) -> Tensor:
+    """The result of a step function of `constant` operands: its derivative is 0 everywhere.
+
+    Through the rules of what it is made of, that 0 would meet infinite slopes and become NaN.
+    """
+    edges = tuple([current_edge(x) for x in operands])
+    follows = current_tape().grad_enabled and any(edge is not None for edge in edges)
+    if follows and result._node.dtype.is_inexact:
+        kinds = [(x._node.shape, x._node.dtype) for x in operands]
+
+        def nothing(given, retain_graph):
+            return [expand(scalar_tensor(0, dtype), shape) for shape, dtype in kinds]
+
+        kind = (result._node.shape, result._node.dtype)
+        result._grad_fn = CustomNode(name, edges, [kind], nothing)
     return result
 
 

@@ -14,7 +14,7 @@ from rushlight.ops.indexing import (
     integer_indices,
     number_as,
 )
-from rushlight.ops.promotion import check_tensor, is_number
+from rushlight.ops.promotion import check_tensor, constant, is_number
 from rushlight.ops.selection import index_operand, positions, trimmed
 from rushlight.ops.shaping import axis_of
 from rushlight.ops.spelling import PUBLIC, spelled
@@ -185,6 +185,12 @@ def _reduced_into(input: Tensor, src: Tensor, reduce: str, include_self: bool, c
         ones = filled(src._node.shape, True, bool_)
         touched = combine(filled(shape, False, bool_), ones, "set")
         start = e.where(touched, input._scalar(_neutral(dtype, reduce)), input)
+    if reduce in ("amax", "amin") and not include_self and current_edge(src) is not None:
+        # PyTorch counts an old value that equals the result among those that share its cotangent.
+        # Put back, it leaves the result as it is.
+        best = constant(combine(start, src, _MODES[reduce]))
+        again = e.bitwise_and(touched, e.eq(best, input))
+        start = e.where(again, constant(input), start)
     if reduce != "mean":
         return combine(start, src, _MODES[reduce])
     total = combine(start, src, "add")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 
 import numpy as np
@@ -24,8 +25,9 @@ from rushlight.primitives.contraction import matmul
 from rushlight.primitives.indexing import gather
 from rushlight.primitives.movement import expand, permute, reshape
 from rushlight.primitives.ordering import argsort
-from rushlight.primitives.reduction import reduce_sum
+from rushlight.primitives.reduction import reduce_max, reduce_sum
 from rushlight.tensor.graph import named
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 # ---- variance ------------------------------------------------------------------------------------
@@ -122,6 +124,12 @@ def _middle(x: Tensor, axis: int, ignore_nan: bool) -> Tensor:
     return gather(order, place, axis)
 
 
+def _shared(line: Tensor, value: Tensor) -> Tensor:
+    """`value`, one of the elements of `line`; all that equal it share its cotangent."""
+    equal = e.bitwise_or(e.eq(line, value), e.bitwise_and(e.ne(line, line), e.ne(value, value)))
+    return reduce_max(e.where(equal, line, line._scalar(-math.inf)), (0,), False)
+
+
 def _median(name: str, ignore_nan: bool):
     result = return_type(name, "values", "indices")
 
@@ -135,6 +143,8 @@ def _median(name: str, ignore_nan: bool):
                     return line.new_full((), -(2**63))
                 return line.new_full((), float("nan"))
             found = selected(line, _middle(constant(line), 0, ignore_nan), 0, False)
+            if current_edge(line) is not None:
+                found = _shared(line, constant(found))
             return named(found, f"{name.capitalize()}Backward0")
         axis = wrap_axis(dim, input.ndim)
         x = input if input.ndim else reshape(input, (1,))

@@ -127,6 +127,9 @@ def _asinh_vjp(g, out, x):
 
 
 def _acosh_vjp(g, out, x):
+    if not x.dtype.is_complex:
+        # x² - 1 is positive below -1 too; there acosh is NaN, but a mask's 0 must stay 0.
+        x = p.absolute(x)
     return _times(g, p.mul(p.rsqrt(p.sub(x, x._scalar(1.0))), p.rsqrt(_one_plus(x))))
 
 
@@ -234,7 +237,8 @@ def _div_by_vjp(g, out, x, y):
 
 
 def _remainder_by_vjp(g, out, x, y):
-    return sum_to(p.neg(p.mul(g, p.floor(p.div(x, y)))), y)
+    # The floor of the exact quotient: x / y may round to 0 or to a whole number.
+    return sum_to(p.neg(p.mul(g, p.floor_divide(x, y))), y)
 
 
 def _fmod_by_vjp(g, out, x, y):
@@ -259,27 +263,39 @@ def _power_exponent_vjp(g, out, x, y):
     return sum_to(_times(g, slope), y)
 
 
-def _extremum_vjp(wins):
-    """Cotangent of the first operand of maximum or minimum; ties share it equally."""
+def _extremum_vjp(loses):
+    """Cotangent of the first operand of maximum or minimum; ties share it equally.
+
+    Beside a NaN neither operand loses, and both take the cotangent, as in PyTorch.
+    """
 
     def rule(g, x, y):
         half = scaled(g, 0.5)
         zero = g._scalar(0.0)
-        return p.where(wins(x, y), g, p.where(p.eq(x, y), half, zero))
+        return p.where(loses(x, y), zero, p.where(p.eq(x, y), half, g))
 
     return rule
 
 
-_maximum_share = _extremum_vjp(p.gt)
-_minimum_share = _extremum_vjp(p.lt)
+_maximum_share = _extremum_vjp(p.lt)
+_minimum_share = _extremum_vjp(p.gt)
+
+
+def _turning(g, x, y):
+    """g x / (x² + y²); 0 at the origin, where the angle has no derivative."""
+    square = p.add(_square(x), _square(y))
+    zero = square._scalar(0.0)
+    origin = p.eq(square, zero)
+    safe = p.where(origin, square._scalar(1.0), square)
+    return p.where(origin, zero, p.div(p.mul(g, x), safe))
 
 
 def _atan2_vjp(g, out, x, y):
-    return sum_to(p.div(p.mul(g, y), p.add(_square(x), _square(y))), x)
+    return sum_to(_turning(g, y, x), x)
 
 
 def _atan2_other_vjp(g, out, x, y):
-    return sum_to(p.neg(p.div(p.mul(g, x), p.add(_square(x), _square(y)))), y)
+    return sum_to(p.neg(_turning(g, x, y)), y)
 
 
 def _copysign_vjp(g, out, x, y):
