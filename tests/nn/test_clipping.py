@@ -9,6 +9,7 @@ import pytest
 
 import rushlight as rl
 from rushlight import nn
+from rushlight.nn.utils.weight_norm import norm_except_dim
 
 torch = pytest.importorskip("torch")
 
@@ -65,3 +66,51 @@ def test_parameters_become_a_vector_and_come_back() -> None:
     np.testing.assert_array_equal(array(ours.weight), 2 * array(theirs.weight))
     with pytest.raises(TypeError, match=r"expected torch.Tensor, but got: list"):
         nn.utils.vector_to_parameters([1.0], ours.parameters())
+
+
+MIXTURES = [
+    [("float16", 100.0, 30), ("float32", 10.0, 20), ("float64", 1.0, 10)],
+    [("float64", 1.0, 10), ("float16", 300.0, 30)],
+    [("bfloat16", 3.0, 50), ("float16", 3.0, 20)],
+    [("float16", 100.0, 50)],
+]
+
+
+@pytest.mark.parametrize("mixture", MIXTURES)
+@pytest.mark.parametrize("order", [2.0, 1.0, float("inf")])
+def test_norms_of_mixed_dtypes_are_summed_in_a_wide_one(mixture, order) -> None:
+    for limit in (1.0, 1e6):
+        seen = []
+        for lib in (rl, torch):
+            parameters = []
+            for name, size, count in mixture:
+                p = lib.zeros(count, dtype=getattr(lib, name)).requires_grad_(True)
+                values = np.random.RandomState(count).randn(count) * size
+                p.grad = lib.tensor(values).to(p.dtype)
+                parameters.append(p)
+            norm = lib.nn.utils.get_total_norm([p.grad for p in parameters], order)
+            clipped = lib.nn.utils.clip_grad_norm_(parameters, limit, order)
+            seen.append((norm, clipped, *(p.grad for p in parameters)))
+        for ours, theirs in zip(*seen):
+            assert str(ours.dtype) == str(theirs.dtype)
+            np.testing.assert_allclose(
+                ours.double().numpy(), theirs.double().numpy(), rtol=1e-2, atol=1e-7
+            )
+
+
+def test_a_large_half_gradient_does_not_silence_the_others() -> None:
+    parameters = [nn.Parameter(rl.zeros(4, dtype=d)) for d in (rl.float16, rl.float32, rl.float64)]
+    for p in parameters:
+        p.grad = rl.full_like(p, 150.0)
+    norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+    assert norm.dtype is rl.float64
+    assert norm.item() == pytest.approx(150 * 12**0.5)
+    assert all(p.grad.abs().min().item() > 0.28 for p in parameters)
+
+
+@pytest.mark.parametrize("dim", [0, -1])
+def test_the_norm_of_a_zero_weight_has_slope_0_and_halves_do_not_overflow(dim: int) -> None:
+    v = rl.zeros(2, 3, requires_grad=True)
+    norm_except_dim(v, dim).sum().backward()
+    assert v.grad is not None and v.grad.abs().max().item() == 0.0
+    assert norm_except_dim(rl.full((2, 3), 300.0, dtype=rl.float16), dim).isfinite().all()

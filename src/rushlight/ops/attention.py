@@ -17,7 +17,7 @@ from rushlight.ops.dropout import dropout
 from rushlight.ops.joining import cat, repeat_interleave
 from rushlight.ops.matmul import linear
 from rushlight.ops.padding import padded
-from rushlight.ops.promotion import check_tensor, to_dtype, widened
+from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.ops.shaping import expand, narrow, reshape
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
@@ -118,9 +118,14 @@ def _safe_softmax(scores: Tensor) -> Tensor:
     last = len(scores._node.shape) - 1
     if scores._node.shape[last] == 0:
         return scores
-    nowhere = e.eq(reduce_max(scores, (last,), True), scores._scalar(float("-inf")))
-    weights = softmax(e.where(nowhere, scores._scalar(0.0), scores), -1)
-    return e.where(nowhere, weights._scalar(0.0), weights)
+    # As softmax, but nothing is taken from such a row and nothing divided by its sum of 0: selects
+    # for each row, none for each element.
+    top = reduce_max(constant(scores), (last,), True)
+    top = e.where(e.eq(top, top._scalar(float("-inf"))), top._scalar(0.0), top)
+    weights = e.exp(e.sub(scores, top))
+    total = reduce_sum(weights, (last,), True)
+    total = e.where(e.eq(total, total._scalar(0.0)), total._scalar(1.0), total)
+    return named(e.div(weights, total), "SoftmaxBackward0")
 
 
 # ---- multi-head attention ------------------------------------------------------------------------
@@ -231,7 +236,7 @@ def multi_head_attention_forward(
     """Attention by several heads over projected inputs, and its weights.
 
     Shapes: query (L, B, E), key and value (S, B, *), or without B; output as query; weights
-    (B, L, S), or (B, H, L, S) unless averaged.
+    (B, L, S), or (B, H, L, S) unless averaged.  A position that may look nowhere has weights 0.
     Source: torch.nn.functional.multi_head_attention_forward.
     """
     batched = _check_ranks(query, key, value, key_padding_mask, attn_mask)
@@ -312,9 +317,10 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask, dropout_p: float):
     """(out, weights) of attention over (B * H, L, E / H)."""
     factor = 1 / math.sqrt(q._node.shape[-1])
     scores = matmul(e.mul(q, q._scalar(factor)), k, False, True)
-    if mask is not None:
-        scores = e.add(scores, mask)
-    weights = softmax(scores, -1)
+    if mask is None:
+        weights = softmax(scores, -1)
+    else:
+        weights = _safe_softmax(e.add(scores, mask))
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
     return matmul(weights, v, False, False), weights

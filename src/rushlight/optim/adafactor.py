@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
+from rushlight.ops.magnitude import vector_norm
 from rushlight.optim.flat_step import count_tensor, lerp, scalar_option
 from rushlight.optim.optimizer import Optimizer
 from rushlight.primitives.elementwise import maximum
@@ -112,8 +113,8 @@ def _new_state(param: Tensor) -> dict[str, Tensor]:
 
 
 def _norm(tensor: Tensor) -> float:
-    """The root of the sum of squares, read now: it decides how far to go."""
-    return (tensor * tensor).sum().sqrt().item()
+    """The 2-norm of all elements, read now: it decides how far to go."""
+    return vector_norm(tensor).item()
 
 
 def _at_least(tensor: Tensor, bound: float) -> Tensor:

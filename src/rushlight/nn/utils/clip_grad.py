@@ -7,12 +7,16 @@ branch, and so clipping does not cut the tape.
 
 from __future__ import annotations
 
+import functools
 import types
 import warnings
 from collections.abc import Callable, Iterable
 
+from rushlight.base.dtypes import promote_types
 from rushlight.ops.creation import zeros
 from rushlight.ops.joining import stack
+from rushlight.ops.magnitude import vector_norm
+from rushlight.ops.promotion import widened
 from rushlight.primitives.movement import pack, unpack
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
@@ -32,22 +36,6 @@ def _same_kind(tensors: list[Tensor]) -> list[list[Tensor]]:
     return list(groups.values())
 
 
-def _norm(values: Tensor, order: float) -> Tensor:
-    """p-norm of all elements."""
-    values = values.abs()
-    if order == float("inf"):
-        return values.max()
-    if order == float("-inf"):
-        return values.min()
-    if order == 0:
-        return (values != 0).sum().to(values.dtype)
-    if order == 1:
-        return values.sum()
-    if order == 2:
-        return (values * values).sum().sqrt()
-    return values.pow(order).sum().pow(1.0 / order)
-
-
 @no_grad()
 def get_total_norm(
     tensors: Tensors,
@@ -57,15 +45,20 @@ def get_total_norm(
 ) -> Tensor:
     """The p-norm of all elements of all tensors.
 
+    Dtypes: the one that all are promoted to.
     Raises: RuntimeError if it is not finite and `error_if_nonfinite` is set.
     """
     order = float(norm_type)
-    norms = [_norm(pack(group), order) for group in _same_kind(_listed(tensors))]
-    if not norms:
+    groups = _same_kind(_listed(tensors))
+    if not groups:
         return zeros(())
+    # Sums in float32 or wider: squares of float16 overflow from 256 on. The norms meet in the
+    # widest dtype, which is the result's.
+    norms = [vector_norm(widened(pack(group)), order) for group in groups]
     total = norms[0]
     if len(norms) > 1:
-        total = _norm(stack([norm.to(total.dtype) for norm in norms]), order)
+        total = vector_norm(stack(norms), order)
+    total = total.to(functools.reduce(promote_types, (group[0].dtype for group in groups)))
     if error_if_nonfinite and not bool(total.isfinite()):
         raise RuntimeError(
             f"The total norm of order {order} for gradients from `parameters` is non-finite, so it "
@@ -93,8 +86,14 @@ def clip_grads_with_norm_(
 ) -> None:
     """Scale the gradients so that a norm of `total_norm` becomes at most `max_norm`."""
     # 1e-6 keeps the division finite; PyTorch uses the same, so the numbers agree.
-    scale = (float(max_norm) / (total_norm + 1e-6)).clamp(max=1.0)
-    _change_in_place(_gradients(parameters), lambda flat: flat * scale.to(flat.dtype))
+    scale = (float(max_norm) / (widened(total_norm) + 1e-6)).clamp(max=1.0)
+
+    def scaled(flat: Tensor) -> Tensor:
+        # A factor below 6e-5 has few digits in float16, below 3e-8 none.
+        wide = widened(flat)
+        return (wide * scale.to(wide.dtype)).to(flat.dtype)
+
+    _change_in_place(_gradients(parameters), scaled)
 
 
 @no_grad()

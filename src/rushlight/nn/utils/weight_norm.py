@@ -12,17 +12,18 @@ from typing import Any
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter, is_lazy
 from rushlight.nn.utils.parametrize import register_parametrization
+from rushlight.ops.magnitude import vector_norm
 from rushlight.tensor.tensor import Tensor
 
 
 def norm_except_dim(v: Tensor, dim: int) -> Tensor:
     """2-norm over all axes but `dim` (over all if it is -1), with the axes kept."""
     if dim == -1:
-        return (v * v).sum().sqrt()
+        return vector_norm(v)
     axes = [axis for axis in range(v.dim()) if axis != dim % v.dim()]
     if not axes:
         return v.abs()
-    return (v * v).sum(axes, keepdim=True).sqrt()
+    return vector_norm(v, 2, axes, True)
 
 
 class WeightNorm:
