@@ -28,7 +28,7 @@ _SOON, _LATER = 16, 1024
 _NEVER, _AT_ONCE = "0", "1"
 
 # Where the tests have run this way; elsewhere it has to be asked for.
-_PYTHONS = ((3, 11), (3, 12), (3, 13))
+_PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15))
 _SYSTEM, _PROCESSORS = "linux", ("x86_64", "AMD64")
 
 
