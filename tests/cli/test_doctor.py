@@ -116,3 +116,10 @@ def test_settings_in_the_environment_are_shown() -> None:
     )
     # The tests set others, too.
     assert re.search(r"^(Settings|        )     RUSHLIGHT_EAGER=1$", result.stdout, re.MULTILINE)
+
+
+def test_an_interpreter_newer_than_any_tested_has_a_line_of_its_own() -> None:
+    assert machine._standing((3, 10)) == machine._standing((3, 15))
+    assert "newer than 3.15" in machine._standing((3, 16))
+    report = doctor.examine()
+    assert report["system"]["tested"] in doctor.in_words(report)

@@ -14,7 +14,12 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-_REPAIR = "rushlight runs on CPython 3.10 to 3.15, with its global lock on"
+# The versions that the tests have run on.
+OLDEST_PYTHON, NEWEST_PYTHON = (3, 10), (3, 15)
+
+_REPAIR = "rushlight runs on CPython {}.{} to {}.{}, with its global lock on".format(
+    *OLDEST_PYTHON, *NEWEST_PYTHON
+)
 
 
 class _Holder:

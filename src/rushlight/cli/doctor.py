@@ -89,6 +89,7 @@ def in_words(report: dict) -> str:
         f"rushlight {report['rushlight']}",
         "",
         _row("Python", system["python"]),
+        _row("", system["tested"]),
         _row("", system["executable"]),
         _row("Platform", system["platform"]),
         _row("Processor", f"{processor['model']} ({processor['llvm_name']})"),

@@ -16,6 +16,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rushlight.base.references import NEWEST_PYTHON
+
 PROBE_SECONDS = 60
 REQUIRED = ("numpy", "llvmlite")
 OPTIONAL = {"rich": "progress bars", "torch": "only compared with, never used"}
@@ -104,10 +106,20 @@ def _probe(code: str) -> dict:
         return {"error": f"unexpected answer {result.stdout[:80]!r}"}
 
 
+def _standing(version: tuple[int, int]) -> str:
+    """What is known of rushlight on a version of CPython.  That owners of objects are counted
+    rightly is measured at each import, which fails otherwise."""
+    if version <= NEWEST_PYTHON:
+        return "one of the versions that the tests run on"
+    newest = ".".join(map(str, NEWEST_PYTHON))
+    return f"newer than {newest}, the newest tested; counts of owners were measured and are right"
+
+
 def python_and_platform() -> dict[str, str]:
     """The interpreter and the operating system."""
     return {
         "python": f"{platform.python_version()} ({platform.python_implementation()})",
+        "tested": _standing(sys.version_info[:2]),
         "executable": sys.executable,
         "platform": platform.platform(),
         "architecture": platform.machine(),

@@ -18,6 +18,7 @@ from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.base.hot import warmup
 from rushlight.base.observe import clock
+from rushlight.base.references import NEWEST_PYTHON, OLDEST_PYTHON
 
 # Shorter programs stay as they are.
 _SOONEST_SECONDS = 1.0
@@ -28,7 +29,6 @@ _SOON, _LATER = 16, 1024
 _NEVER, _AT_ONCE = "0", "1"
 
 # Where the tests have run this way; elsewhere it has to be asked for.
-_PYTHONS = ((3, 10), (3, 11), (3, 12), (3, 13), (3, 14), (3, 15))
 _SYSTEM, _PROCESSORS = "linux", ("x86_64", "AMD64")
 
 
@@ -53,7 +53,7 @@ _progress = _Progress()
 def _is_tried() -> bool:
     """Whether recording has been machine code on such a system before."""
     here = sys.platform == _SYSTEM and platform.machine() in _PROCESSORS
-    return here and sys.version_info[:2] in _PYTHONS
+    return here and OLDEST_PYTHON <= sys.version_info[:2] <= NEWEST_PYTHON
 
 
 def recording_form() -> str:
