@@ -47,6 +47,7 @@ LIBRARY: tuple[str, ...] = (
     "cuda",
     "backends",
     "version",
+    "torch_version",
     "__config__",
     "__future__",
     "settings",

@@ -10,12 +10,19 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.metadata
 import importlib.util
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
+import rushlight
+from rushlight import version
+from rushlight.torch_version import INTERFACE
+
+OWN_VERSION = rushlight.__version__
 ALIAS = "torch"
 TARGET = "rushlight"
 # A folder whose only content is a package named `torch` that installs the finder.  Child processes
@@ -26,8 +33,31 @@ BUILT_ON_TORCH = frozenset({"torchvision", "torchaudio", "torchtext", "torchgen"
 # Folders of rushlight that are no modules of PyTorch's; `torch.tensor` is a function there.
 INTERNAL = frozenset(
     "base tape rng primitives reference vjp simplify schedule loopnest lowering codegen runtime"
-    " engine tensor ops viz cli datasets".split()
+    " engine selfcompile tensor ops settings viz cli datasets".split()
 )
+
+
+class StandIn(importlib.metadata.Distribution):
+    """What `importlib.metadata` says of `torch` where rushlight is in its place."""
+
+    def read_text(self, filename: str) -> str | None:
+        """The named file of the distribution's information."""
+        return metadata_text(ALIAS) if filename == "METADATA" else None
+
+    def locate_file(self, path: str | os.PathLike[str]) -> Path:
+        """Where a file of the distribution lies."""
+        return Path(rushlight.__file__).parent.parent / path
+
+
+def metadata_text(name: str) -> str:
+    """The METADATA of a distribution that rushlight stands in for."""
+    return (
+        "Metadata-Version: 2.1\n"
+        f"Name: {name}\n"
+        f"Version: {INTERFACE}\n"
+        f"Summary: rushlight {OWN_VERSION} in the place of PyTorch\n"
+        "License: Apache-2.0\n"
+    )
 
 
 class AliasLoader(importlib.abc.Loader):
@@ -73,6 +103,13 @@ class AliasFinder(importlib.abc.MetaPathFinder):
             spec.submodule_search_locations = list(locations)
         return spec
 
+    def find_distributions(
+        self, context: importlib.metadata.DistributionFinder.Context | None = None
+    ) -> Iterator[StandIn]:
+        """Answers `importlib.metadata` for `torch`, before any that is installed."""
+        if context is not None and context.name == ALIAS:
+            yield StandIn()
+
 
 def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:
     own_name = ".".join([TARGET, *parts])
@@ -95,6 +132,8 @@ def install() -> None:
     """From now on `import torch` imports rushlight; does nothing the second time."""
     if any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         return
+    # Programs and packages ask which PyTorch this is, and refuse those that are too old.
+    rushlight.__version__ = version.__version__ = INTERFACE
     sys.meta_path.insert(0, AliasFinder())
     shim = str(SHIM_FOLDER)
     if shim not in sys.path:

@@ -196,6 +196,8 @@ def _dependency(name: str, required: bool, role: str) -> dict:
         version = importlib.metadata.version(name)
     except importlib.metadata.PackageNotFoundError:
         version = None
+    if version is not None and version.endswith("+rushlight"):
+        role = "rushlight in its place, by `rushlight torch install`"
     return {"name": name, "version": version, "required": required, "role": role}
 
 

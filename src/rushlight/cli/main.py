@@ -18,6 +18,7 @@ COMMANDS: dict[str, str] = {
     "doctor": "check this installation and this machine",
     "run": "run an unmodified PyTorch script on rushlight",
     "trace": "run a script and write a page that shows what it did",
+    "torch": "put rushlight in PyTorch's place in this environment, or take it away",
     "demo": "train a small network on real handwritten digits",
 }
 STOPPED = 130
