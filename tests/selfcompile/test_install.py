@@ -43,7 +43,8 @@ def test_every_marked_function_has_machine_code() -> None:
     for name, reason in refused.items():
         assert STAY_PYTHON[name] in reason
     assert set(INSTALLER.functions) | set(INSTALLER.refused) == set(HOT_FUNCTIONS)
-    assert rushlight.stats()["functions_compiled"] == len(INSTALLER.functions)
+    # Not the counter of `stats()`: a test that ran before in this process may have set it back.
+    assert {type(made) for made in INSTALLER.functions.values()} == {function_kind()}
 
 
 def test_functions_methods_and_properties_are_replaced_and_given_back() -> None:
