@@ -58,6 +58,7 @@ class Row:
     finite_differences: whether the gradient is also that of the values (not so for conversions,
         whose results have fewer digits than the difference needs).
     second_order: whether gradients are differentiated again.
+    seen: function of the results and the parameters to those that programs see and differentiate.
     tolerance: relative, by dtype name; `reason` says why it is wider than the default.
     """
 
@@ -72,6 +73,7 @@ class Row:
     differentiable: tuple = (0,)
     finite_differences: bool = True
     second_order: bool = True
+    seen: Callable = lambda results, *params: results
     tolerance: dict = field(default_factory=dict)
     reason: str = ""
     errors: tuple = ()

@@ -134,8 +134,13 @@ class CompiledPlan:
         on nothing can fail."""
         sequence: list = []
         safe_from = 0
+        # Operations whose kernels write their outputs where these lie.
+        split: set[int] = set()
         for position, group in enumerate(self.schedule.groups):
             checks = self.checks.count
+            member = next(iter(group.members.values()))
+            if member.value.source == OUTPUT and member.value.inputs[0] in split:
+                continue
             steps = self._steps_of(group, position, program)
             if steps is None:
                 (slot,) = group.members
@@ -144,6 +149,8 @@ class CompiledPlan:
                     self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
                 sequence.append(value)
             else:
+                if member.value.outputs:
+                    split.add(member.value.slot)
                 for part, step in enumerate(steps):
                     step.group, step.part = position, part
                     step.buffers = [self.schedule.memory(s) for s in step.buffers]

@@ -21,6 +21,7 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
     linalg,
     movement,
     ordering,
+    recurrence,
     reduction,
     source,
     spectral,

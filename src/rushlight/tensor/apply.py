@@ -247,6 +247,9 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
             if grad is not None and output_step.dtype.is_inexact:
                 output._grad_fn = OutputOf(grad, index)
             result.append(output)
+        if grad is not None and grad.saved is not None and grad.saved[-1] is node:
+            # What the derivative reads is the results, not the operation that gives them.
+            grad.saved = (*grad.saved[:-1], *[output._node for output in result])
     else:
         result = wrap(node)
         result._grad_fn = grad if node.dtype.is_inexact else None

@@ -233,15 +233,20 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
     out = step
     if saved is not None:
         unchecked = step.vjp.unchecked
-        for position, kept in enumerate(saved[:-1]):
+        for position, kept in enumerate(saved[: len(edges)]):
             if kept is not None:
                 if position not in unchecked:
                     _check_version(kept, node)
                 operands[position] = _saved_tensor(kept, edges[position])
-        if saved[-1] is not None:
+        results = saved[len(edges) :]
+        if results[0] is not None:
             if OUT not in unchecked:
-                _check_version(saved[-1], node)
-            out = _saved_tensor(saved[-1], node)
+                for kept in results:
+                    _check_version(kept, node)
+            if step.primitive.multiple:
+                out = [_saved_tensor(k, OutputOf(node, i)) for i, k in enumerate(results)]
+            else:
+                out = _saved_tensor(results[0], node)
     wanted = [
         edge is not None and (needed is None or id(target_of(edge)[0]) in needed) for edge in edges
     ]

@@ -84,7 +84,7 @@ class GradNode(GraphNode):
 
     step: the memo step (primitive, parameters, operand shapes, line, VJP).
     edges: for each operand, what backward continues with, or None.
-    saved: nodes of the operands and, last, of the result, None where the VJP does not read them;
+    saved: nodes of the operands and, last, of the results, None where the VJP does not read them;
         None if it reads nothing, RELEASED after a backward that did not retain the graph.
     extra: `Extra` or None.
     label: the name of the operation the user called, where it is not the primitive's; recording

@@ -120,11 +120,16 @@ def define(
     rules.define(primitive, Vjp(argument_rules, unchecked=unchecked), module)
 
 
-def define_for_all(primitive: Primitive, module: str, function: Callable, *reads) -> None:
-    """The row of a variadic primitive: one function (wanted, g, out, operands, *params) -> list."""
+def define_for_all(
+    primitive: Primitive, module: str, function: Callable, *reads, unchecked: tuple = ()
+) -> None:
+    """The row of a variadic primitive: one function (wanted, g, out, operands, *params) -> list.
+
+    Of several results, OUT reads all, as a list.
+    """
     if primitive.arity != VARIADIC and not primitive.multiple:
         raise ValueError(f"vjp: {primitive} has a fixed number of operands; use define")
-    rules.define(primitive, Vjp(None, ArgumentRule(function, reads)), module)
+    rules.define(primitive, Vjp(None, ArgumentRule(function, reads), unchecked), module)
 
 
 def nondifferentiable(primitive: Primitive, module: str) -> None:

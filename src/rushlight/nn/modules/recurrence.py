@@ -1,20 +1,21 @@
-"""Recurrent steps and their runs over a sequence, as compositions of operations.  Level 12.
+"""Recurrent steps, and the runs of layers over sequences.  Level 12.
 
-A step maps (projected input, state, weights) to the next state; a state is a tuple of tensors whose
-first is the output h.  The input's projection of the whole sequence is one product; only the
-state's projection is inside the loop.  Sequences are (T, B, F), or packed (sum of lengths, F) with
-the number of sequences that are still running at each time.
+A step, which is what a cell does, maps (projected input, state, weights) to the next state; a state
+is a tuple of tensors whose first is the output h.  A layer in one direction is one product of all
+inputs and one primitive.  Sequences are (T, B, F), or packed (sum of lengths, F) with the number of
+sequences that are still running at each time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from rushlight.base.dtypes import bfloat16, float16, float32
 from rushlight.base.hot import hot
 from rushlight.nn import functional as F
 from rushlight.ops.joining import cat, stack
-from rushlight.primitives.movement import unpack
+from rushlight.primitives.recurrence import Form, Operands, present, recurrence
 from rushlight.tensor.tensor import Tensor
 
 State = tuple[Tensor, ...]
@@ -30,8 +31,10 @@ class DirectionWeights:
     bias_hh: Tensor | None = None
     weight_hr: Tensor | None = None
 
-
-Step = Callable[[Tensor, State, DirectionWeights], State]
+    def widened(self) -> DirectionWeights:
+        """The same in float32."""
+        wide = {name: x if x is None else x.to(float32) for name, x in vars(self).items()}
+        return DirectionWeights(**wide)
 
 
 def tanh_step(projected: Tensor, state: State, weights: DirectionWeights) -> State:
@@ -68,90 +71,61 @@ def gru_step(projected: Tensor, state: State, weights: DirectionWeights) -> Stat
     return ((h - n) * z + n,)
 
 
-STEPS: dict[str, Step] = {
-    "RNN_TANH": tanh_step,
-    "RNN_RELU": relu_step,
-    "LSTM": lstm_step,
-    "GRU": gru_step,
-}
+# Halves are computed with as floats, and rounded once for each result of a layer.
+_HALF = (float16, bfloat16)
 
 
-def _pieces(sequence: Tensor, shapes: Sequence[tuple[int, ...]]) -> list[Tensor]:
-    """Consecutive parts of the elements, by their shapes.
+def checked_sizes(batch_sizes: Tensor, rows: int) -> list[int]:
+    """The numbers of running sequences.
 
-    One operation, whose derivative joins the parts' gradients: each of many views would add to a
-    gradient of the whole.
+    Raises: RuntimeError if they grow, or do not describe packed data of so many rows.
     """
-    return list(unpack(sequence.reshape(-1), tuple(shapes)))
+    sizes = batch_sizes.tolist()
+    if not sizes or sizes[-1] <= 0 or any(x < y for x, y in zip(sizes, sizes[1:])):
+        raise RuntimeError(
+            f"batch_sizes must be positive and must not grow from one step to the next, got {sizes}"
+        )
+    if sum(sizes) != rows:
+        raise RuntimeError(
+            f"batch_sizes sum to {sum(sizes)}, but the packed data has {rows} rows; use "
+            "pack_sequence or pack_padded_sequence"
+        )
+    return sizes
 
 
-def run_padded(
-    step: Step, input: Tensor, state: State, weights: DirectionWeights, reverse: bool
-) -> tuple[Tensor, State]:
-    """Run over (T, B, F); returns the outputs (T, B, H) and the last state."""
-    projected = F.linear(input, weights.weight_ih, weights.bias_ih)  # (T, B, gates)
-    times = _pieces(projected, [tuple(projected.shape[1:])] * projected.shape[0])
-    outputs = []
-    for now in reversed(times) if reverse else times:
-        state = step(now, state, weights)
-        outputs.append(state[0])
-    if reverse:
-        outputs.reverse()
-    return stack(outputs, 0), state
-
-
-def run_packed(
-    step: Step,
+def run_direction(
+    mode: str,
     input: Tensor,
-    batch_sizes: Sequence[int],
+    sizes: Tensor | None,
     state: State,
     weights: DirectionWeights,
     reverse: bool,
 ) -> tuple[Tensor, State]:
-    """Run over packed sequences, longest first; returns packed outputs and the last states."""
-    projected = F.linear(input, weights.weight_ih, weights.bias_ih)  # (sum of lengths, gates)
-    times = _pieces(projected, [(size, projected.shape[1]) for size in batch_sizes])
-    if reverse:
-        return _run_packed_reverse(step, times, batch_sizes, state, weights)
-    outputs = []
-    finished: list[State] = []  # last states of sequences that ended, the longest ones last
-    for now, running in zip(times, batch_sizes, strict=True):
-        if running < state[0].size(0):
-            finished.append(tuple(part[running:] for part in state))
-            state = tuple(part[:running] for part in state)
-        state = step(now, state, weights)
-        outputs.append(state[0])
-    finished.append(state)
-    last = tuple(cat(parts[::-1], 0) for parts in zip(*finished, strict=True))
-    return cat(outputs, 0), last
+    """Run one layer in one direction; returns all outputs and the last state of each sequence.
 
-
-def _run_packed_reverse(
-    step: Step,
-    times: Sequence[Tensor],
-    batch_sizes: Sequence[int],
-    initial: State,
-    weights: DirectionWeights,
-) -> tuple[Tensor, State]:
-    outputs = []
-    running = batch_sizes[-1]
-    state = tuple(part[:running] for part in initial)
-    for now, wanted in zip(reversed(times), reversed(batch_sizes), strict=True):
-        if wanted > running:  # sequences whose end is reached join with their initial state
-            state = tuple(
-                cat((part, first[running:wanted]), 0)
-                for part, first in zip(state, initial, strict=True)
-            )
-            running = wanted
-        state = step(now, state, weights)
-        outputs.append(state[0])
-    return cat(outputs[::-1], 0), state
+    Shapes: (T, B, F) to (T, B, H); packed, with `sizes` (T,), (sum of lengths, F) to (., H).
+    """
+    biased = weights.bias_hh is not None
+    form = Form(mode, reverse, sizes is not None, biased, weights.weight_hr is not None)
+    gates = F.linear(input, weights.weight_ih)  # (T, B, gates), of all steps at once
+    given = Operands(
+        gates,
+        state[0],
+        state[1] if form.has_cell else None,
+        weights.weight_hh,
+        weights.bias_ih,
+        weights.bias_hh,
+        weights.weight_hr,
+        sizes,
+    )
+    output, h, c, _ = form.results(recurrence(present(given), form))
+    return output, (h,) if c is None else (h, c)
 
 
 def run_layers(
     mode: str,
     input: Tensor,
-    batch_sizes: Sequence[int] | None,
+    sizes: Tensor | None,
     state: State,
     layers: Sequence[Sequence[DirectionWeights]],
     dropout: float,
@@ -162,20 +136,23 @@ def run_layers(
     `state` holds (layers · directions, B, H) tensors, and so does the state that is returned;
     the outputs of both directions are joined along the last axis.
     """
-    step = STEPS[mode]
+    dtype = input.dtype
+    if dtype in _HALF:
+        input = input.to(float32)
+        state = tuple(part.to(float32) for part in state)
+        layers = [[w.widened() for w in ws] for ws in layers]
     last: list[State] = []
     for depth, directions in enumerate(layers):
         outputs = []
         for direction, weights in enumerate(directions):
             first = tuple(part[len(last)] for part in state)
-            reverse = direction == 1
-            if batch_sizes is None:
-                output, end = run_padded(step, input, first, weights, reverse)
-            else:
-                output, end = run_packed(step, input, batch_sizes, first, weights, reverse)
+            output, end = run_direction(mode, input, sizes, first, weights, direction == 1)
             outputs.append(output)
             last.append(end)
         input = outputs[0] if len(outputs) == 1 else cat(outputs, -1)
         if dropout > 0 and training and depth < len(layers) - 1:
             input = F.dropout(input, dropout, training)
-    return input, tuple(stack(parts, 0) for parts in zip(*last, strict=True))
+    final = tuple(stack(parts, 0) for parts in zip(*last, strict=True))
+    if dtype in _HALF:
+        return input.to(dtype), tuple(part.to(dtype) for part in final)
+    return input, final

@@ -14,7 +14,7 @@ from typing import Any
 
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
-from rushlight.nn.modules.recurrence import DirectionWeights, State, run_layers
+from rushlight.nn.modules.recurrence import DirectionWeights, State, checked_sizes, run_layers
 from rushlight.nn.modules.rnn_cells import GRUCell as GRUCell
 from rushlight.nn.modules.rnn_cells import LSTMCell as LSTMCell
 from rushlight.nn.modules.rnn_cells import RNNCell as RNNCell
@@ -191,18 +191,18 @@ class RNNBase(Module):
     def _forward_packed(self, input: PackedSequence, given: State | None) -> tuple[Any, Any]:
         data, batch_sizes, sorted_indices, unsorted_indices = input
         self._check_input(data, packed=True)
-        sizes = batch_sizes.tolist()
+        sizes = checked_sizes(batch_sizes, data.size(0))
         if given is not None and sorted_indices is not None:
             given = tuple(part.index_select(1, sorted_indices) for part in given)
         state = self._initial_state(data, sizes[0], given)
-        output, last = self._run(data, sizes, state)
+        output, last = self._run(data, batch_sizes, state)
         if unsorted_indices is not None:
             last = tuple(part.index_select(1, unsorted_indices) for part in last)
         packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return packed, self._as_result(last)
 
     def _run(
-        self, input: Tensor, batch_sizes: list[int] | None, state: State
+        self, input: Tensor, batch_sizes: Tensor | None, state: State
     ) -> tuple[Tensor, State]:
         return run_layers(
             self.mode, input, batch_sizes, state, self._weights(), self.dropout, self.training

@@ -1,0 +1,120 @@
+"""Recurrent layers as native steps: packing the weights, then one walk over all steps.  Level 9."""
+
+from __future__ import annotations
+
+from rushlight.base.dtypes import dtype_by_name
+from rushlight.codegen.recurrence import (
+    BACKWARD_BUFFERS,
+    FORWARD_BUFFERS,
+    PARAMS,
+    RecurrenceSpec,
+    pack_text,
+    recurrence_text,
+    recurrence_tiles,
+)
+from rushlight.engine.kernels import library_of_text
+from rushlight.engine.steps import NativeStep
+from rushlight.lowering.recurrence import Recurrence
+from rushlight.runtime.host import host_target
+from rushlight.runtime.threads import get_num_threads
+from rushlight.tape.program import Program
+
+# Multiply-adds that one thread takes at least, as of matrix products.
+_SMALLEST_SHARE = 1 << 18
+# Sequences of a block at most: enough that reading the weights at each step costs little.
+_MOST_SEQUENCES = 48
+
+
+def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
+    """The steps of one recurrence."""
+    target = host_target()
+    form, units, outputs = item.form, item.units, item.outputs
+    dtype = dtype_by_name(item.dtype)
+    tiles = recurrence_tiles(item.dtype, target)
+
+    def padded(columns: int) -> int:
+        return -(-columns // tiles.columns) * tiles.columns
+
+    def memory(*shape: int) -> int:
+        return program.new_value(shape, dtype).slot
+
+    steps: list[NativeStep] = []
+    buffers = dict(item.buffers)
+    if item.gradient:
+        packed = [("weight", item.weight, outputs, 1, form.gates * units)]
+        packed += [("projection", item.projection, units, 1, outputs)] * form.projected
+        buffers["states"] = memory(item.batch, padded(outputs))
+        if form.projected:
+            buffers["hidden"] = memory(item.batch, padded(units))
+    else:
+        packed = [("weight", item.weight, units, form.gates, outputs)]
+        packed += [("projection", item.projection, outputs, 1, units)] * form.projected
+        buffers["sums"] = memory(item.batch, form.gates * tiles.columns)
+    own = {slot for name, slot in buffers.items() if name in ("states", "hidden", "sums")}
+    for name, source, lines, gates, k in packed:
+        assert source is not None
+        panels = gates * padded(lines) // tiles.columns
+        buffers[name] = memory(panels, k, tiles.columns)
+        places = (source, buffers[name])
+        # Forward, a line along k is a row of the weight.
+        stride = lines if item.gradient else k
+        words = (k, lines, gates, stride)
+        steps.append(_pack_step(item, places, words, panels))
+    spec = _spec(item)
+    library = library_of_text(repr(spec), [spec.name], lambda: recurrence_text(spec, target))
+    # Nobody looks at what a form does not have.
+    nothing = buffers["weight"]
+    names = BACKWARD_BUFFERS if item.gradient else FORWARD_BUFFERS
+    block = _block(item)
+    numbers = {
+        "steps": item.steps, "batch": item.batch, "rows": item.rows, "units": units,
+        "outputs": outputs, "block": block, "backwards": int(form.reverse is not item.gradient),
+        "keeps": int(item.keeps),
+    }  # fmt: skip
+    extent = -(-item.batch // block)
+    work = item.rows * form.gates * units * outputs
+    steps.append(
+        NativeStep(
+            library,
+            spec.name,
+            [buffers.get(name, nothing) for name in names],
+            set(item.written) | own | ({buffers["kept"]} if "kept" in buffers else set()),
+            [(numbers[name], None, False) for name in PARAMS],
+            extent,
+            max(1, _SMALLEST_SHARE * extent // max(1, work)),
+            (1, item.rows, form.gates * units, outputs),
+        )
+    )
+    return steps
+
+
+def _spec(item: Recurrence) -> RecurrenceSpec:
+    form = item.form._replace(reverse=False)
+    if item.gradient:
+        form = form._replace(biased=False)
+    words = [item.form.mode.lower(), item.dtype]
+    words += ["packed"] * form.packed + ["biased"] * form.biased + ["projected"] * form.projected
+    words += ["gradient"] * item.gradient
+    return RecurrenceSpec("_".join(words), item.dtype, form, item.gradient)
+
+
+def _block(item: Recurrence) -> int:
+    """Sequences of an iteration: for every thread one block, or several even ones."""
+    work = item.rows * item.form.gates * item.units * item.outputs
+    threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
+    blocks = max(threads, -(-item.batch // _MOST_SEQUENCES))
+    blocks = -(-blocks // threads) * threads
+    return -(-item.batch // blocks)
+
+
+def _pack_step(
+    item: Recurrence, places: tuple[int, int], words: tuple[int, ...], panels: int
+) -> NativeStep:
+    """The step that packs one weight; it is read along k unless a gradient is computed."""
+    target, along_k = host_target(), not item.gradient
+    name = f"recurrence_{item.dtype}_{'lines' if along_k else 'rows'}_pack"
+    library = library_of_text(name, [name], lambda: pack_text(name, item.dtype, along_k, target))
+    arguments: list[tuple[int, int | None, bool]] = [(word, None, False) for word in words]
+    k = words[0]
+    grain = max(1, _SMALLEST_SHARE // (k * 64))
+    return NativeStep(library, name, list(places), {places[1]}, arguments, panels, grain)
