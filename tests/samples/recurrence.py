@@ -118,9 +118,7 @@ def _gradient_operands(generator, shapes, dtype, params):
     """Cotangents at random, and what the primitive has been given and gave, without biases."""
     form = params[0]._replace(biased=False)
     params = (form,)
-    x = form.operands(
-        [torch.tensor(a) for a in _operands(generator, _shapes(form), dtype, params)]
-    )
+    x = form.operands([torch.tensor(a) for a in _operands(generator, _shapes(form), dtype, params)])
     y = _walk(form, x)[0]
     cotangents = [
         None if like is None else torch.tensor(np.asarray(generator.normal(size=tuple(like.shape))))

@@ -6,8 +6,8 @@ for another thread.  In a step, the states times the packed weights by the contr
 once, before (`pack_text`).
 
 In memory, every matrix is row-major and dense; a row is one step of one sequence (see
-primitives/recurrence.py).  States are computed in place, in the buffers of what they become at last,
-so sequences that have ended, or not begun, need no care.  The sizes of packed steps are brought
+primitives/recurrence.py).  States are computed in place, where they are left at last, so sequences
+that have ended, or not begun, need no care.  The sizes of packed steps are brought
 inside their bounds as they are read: whatever they are, no other memory is touched.
 
 The order of additions is that of the contraction cores; all else is computed element by element.
@@ -45,9 +45,9 @@ BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection"
 # rows are walked from the last step to the first; keeps: whether `kept` has all rows, or only one
 # for each sequence.
 PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "backwards", "keeps")
-PACK_BUFFERS = ("source", "target")
+_PACK_BUFFERS = ("source", "target")
 # k: steps of the product; lines: columns of one gate; gates; stride: of the source.
-PACK_PARAMS = ("k", "lines", "gates", "stride")
+_PACK_PARAMS = ("k", "lines", "gates", "stride")
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 # Rows of the smaller cores; each costs some 5 ms to compile.
 _FEW_ROWS = (4, 2, 1)
@@ -292,8 +292,8 @@ class _Forward(_Walk):
         count = b.sub(self.last, self.first)
         names = [("h0", "h", p["outputs"])] + [("c0", "c", p["units"])] * self.form.has_cell
         for source, target, width in names:
-            copied = [self.block_rows(name, width)(self.count(0)) for name in (source, target)]
-            self.copy(*copied, b.mul(count, width))
+            first, last = (self.block_rows(name, width)(self.count(0)) for name in (source, target))
+            self.copy(first, last, b.mul(count, width))
 
     def step(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
         b, p, columns = self.b, self.params, self.tiles.columns
@@ -414,8 +414,8 @@ class _Backward(_Walk):
         self.copy(given(rows.counter), states(rows.counter), p["outputs"])
         b.end_loop(rows)
         if self.form.has_cell:
-            copied = [self.block_rows(name, p["units"])(zero) for name in ("g_c", "c")]
-            self.copy(*copied, b.mul(count, p["units"]))
+            first, last = (self.block_rows(name, p["units"])(zero) for name in ("g_c", "c"))
+            self.copy(first, last, b.mul(count, p["units"]))
 
     def padded(self, columns: Value) -> Value:
         """Columns up to the end of the last panel."""
@@ -469,14 +469,10 @@ class _Backward(_Walk):
         rows = b.begin_loop(zero, count, 1)
         sources = [source(rows.counter) for source in (states, given)]
         target = projected(rows.counter)
-        self.over(
-            outputs, lambda lanes: lanes.store(b.add(*map(lanes.load, sources)), target)
-        )  # fmt: skip
+        self.over(outputs, lambda lanes: lanes.store(b.add(*map(lanes.load, sources)), target))
         b.end_loop(rows)
         hidden = self.block_rows("hidden", self.padded(p["units"]))(zero)
-        self.over_panels(
-            "projection", projected(zero), outputs, hidden, p["units"], count, False
-        )  # fmt: skip
+        self.over_panels("projection", projected(zero), outputs, hidden, p["units"], count, False)
 
     def units(self, row: Value, sequence: Value, earlier: Value, had_step: Value) -> None:
         """All units of one sequence; had_step: whether it had a step before this one."""
@@ -522,9 +518,7 @@ class _Backward(_Walk):
         b = self.b
         i, f, m, o, now = saved
         shown = tanh(b, now)
-        of_cell = b.add(
-            lanes.load(cell), self.product_of(g, o, self.slope_of_tanh(shown))
-        )  # fmt: skip
+        of_cell = b.add(lanes.load(cell), self.product_of(g, o, self.slope_of_tanh(shown)))
         lanes.store(b.mul(of_cell, f), cell)
         return [
             self.product_of(of_cell, m, self.slope_of_sigmoid(i)),
@@ -584,8 +578,8 @@ def pack_text(name: str, dtype: str, along_k: bool, target: Target) -> str:
     driver = Driver(target, _LLVM_TYPES[dtype])
     b, tiles = driver.b, recurrence_tiles(dtype, target)
     columns = driver.count(tiles.columns)
-    source, packed = (driver.word("buffers", i, "ptr") for i in range(len(PACK_BUFFERS)))
-    p = {word: driver.word("params", i, "i64") for i, word in enumerate(PACK_PARAMS)}
+    source, packed = (driver.word("buffers", i, "ptr") for i in range(len(_PACK_BUFFERS)))
+    p = {word: driver.word("params", i, "i64") for i, word in enumerate(_PACK_PARAMS)}
     loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
     gate = b.binary("urem", loop.counter, p["gates"])
     line = b.mul(b.binary("udiv", loop.counter, p["gates"]), columns)

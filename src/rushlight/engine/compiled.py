@@ -47,12 +47,13 @@ class CompiledPlan:
     takeovers: leaves that results are written over, in the last part; None without any.
     outputs: memory of the kept values that kernels write; referred: kept slots that rules write.
     rewrites: what simplifying the program did.
+    split: operations with several results whose kernels wrote each where it lies.
     reasons: slot of a value for the reference rule -> its operation and why it has no kernel.
     """
 
     __slots__ = (
         "parts", "rewrites", "reasons", "arena_bytes", "fixed", "outputs", "referred", "read",
-        "only", "takeovers", "schedule", "plan", "shapes", "constants", "checks", "flags",
+        "only", "takeovers", "schedule", "plan", "shapes", "constants", "checks", "flags", "split",
         "addresses", "base", "__weakref__",
     )  # fmt: skip
 
@@ -65,6 +66,7 @@ class CompiledPlan:
         program = without_packing(program, can_lower)
         self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
         self.constants: dict[int, np.ndarray] = {}
+        self.split: set[int] = set()
         self.checks = Checks()
         sequence, safe_from = self._sequence(program)
         uses = [self._buffers_of(item) for item in sequence]
@@ -83,7 +85,7 @@ class CompiledPlan:
         self._place(program, written, lifetimes, over.in_arena)
         native_outputs = {output.slot for output in self.outputs}
         # Values that reference rules leave behind, and leaves that stay what they are.
-        self.referred = [slot for slot in plan.live if slot not in native_outputs]
+        self.referred = [s for s in plan.live if s not in native_outputs and s not in self.split]
         only = self.parts[0] if len(self.parts) == 1 else None
         self.only = only if isinstance(only, NativeRun) and not self.referred else None
         if is_crowded():
@@ -134,12 +136,10 @@ class CompiledPlan:
         on nothing can fail."""
         sequence: list = []
         safe_from = 0
-        # Operations whose kernels write their outputs where these lie.
-        split: set[int] = set()
         for position, group in enumerate(self.schedule.groups):
             checks = self.checks.count
             member = next(iter(group.members.values()))
-            if member.value.source == OUTPUT and member.value.inputs[0] in split:
+            if member.value.source == OUTPUT and member.value.inputs[0] in self.split:
                 continue
             steps = self._steps_of(group, position, program)
             if steps is None:
@@ -150,7 +150,7 @@ class CompiledPlan:
                 sequence.append(value)
             else:
                 if member.value.outputs:
-                    split.add(member.value.slot)
+                    self.split.add(member.value.slot)
                 for part, step in enumerate(steps):
                     step.group, step.part = position, part
                     step.buffers = [self.schedule.memory(s) for s in step.buffers]

@@ -42,17 +42,18 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
     buffers = dict(item.buffers)
     if item.gradient:
         packed = [("weight", item.weight, outputs, 1, form.gates * units)]
-        packed += [("projection", item.projection, units, 1, outputs)] * form.projected
+        if item.projection is not None:
+            packed.append(("projection", item.projection, units, 1, outputs))
         buffers["states"] = memory(item.batch, padded(outputs))
         if form.projected:
             buffers["hidden"] = memory(item.batch, padded(units))
     else:
         packed = [("weight", item.weight, units, form.gates, outputs)]
-        packed += [("projection", item.projection, outputs, 1, units)] * form.projected
+        if item.projection is not None:
+            packed.append(("projection", item.projection, outputs, 1, units))
         buffers["sums"] = memory(item.batch, form.gates * tiles.columns)
     own = {slot for name, slot in buffers.items() if name in ("states", "hidden", "sums")}
     for name, source, lines, gates, k in packed:
-        assert source is not None
         panels = gates * padded(lines) // tiles.columns
         buffers[name] = memory(panels, k, tiles.columns)
         places = (source, buffers[name])
@@ -78,7 +79,7 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
             library,
             spec.name,
             [buffers.get(name, nothing) for name in names],
-            set(item.written) | own | ({buffers["kept"]} if "kept" in buffers else set()),
+            set(item.written) | own,
             [(numbers[name], None, False) for name in PARAMS],
             extent,
             max(1, _SMALLEST_SHARE * extent // max(1, work)),

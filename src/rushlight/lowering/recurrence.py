@@ -42,10 +42,12 @@ def _results(maker: Maker, value: Value, names: tuple[str, ...]) -> tuple[dict[s
     seen: dict[int, int] = {}
     for slot in program.users[value.slot]:
         seen.setdefault(program.values[slot].index, slot)
-    found = {}
+    found: dict[str, int] = {}
     for index, (name, output) in enumerate(zip(names, value.outputs)):
-        slot = seen.get(index)
-        found[name] = program.new_value(output.shape, output.dtype).slot if slot is None else slot
+        if index in seen:
+            found[name] = seen[index]
+        else:
+            found[name] = program.new_value(output.shape, output.dtype).slot
     return found, {names[index] for index in seen}
 
 

@@ -12,7 +12,7 @@ the other stand.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from rushlight.base.shapes import numel
 from rushlight.tape.primitive import VARIADIC, Primitive
@@ -81,14 +81,14 @@ class Operands(NamedTuple):
     projection: (O, H); sizes: (T,), int64.  None for what the form does not have.
     """
 
-    gates: object
-    h: object
-    c: object
-    weight: object
-    bias_input: object
-    bias: object
-    projection: object
-    sizes: object
+    gates: Any
+    h: Any
+    c: Any
+    weight: Any
+    bias_input: Any
+    bias: Any
+    projection: Any
+    sizes: Any
 
 
 class Results(NamedTuple):
@@ -97,25 +97,25 @@ class Results(NamedTuple):
     kept: (N, K H) for the gradient alone, see `Form.kept`.
     """
 
-    output: object
-    h: object
-    c: object
-    kept: object
+    output: Any
+    h: Any
+    c: Any
+    kept: Any
 
 
 class GradientOperands(NamedTuple):
     """Cotangents of the results, then what `recurrence` was given and gave."""
 
-    g_output: object
-    g_h: object
-    g_c: object
-    h: object
-    c: object
-    weight: object
-    projection: object
-    sizes: object
-    output: object
-    kept: object
+    g_output: Any
+    g_h: Any
+    g_c: Any
+    h: Any
+    c: Any
+    weight: Any
+    projection: Any
+    sizes: Any
+    output: Any
+    kept: Any
 
 
 class GradientResults(NamedTuple):
@@ -124,12 +124,12 @@ class GradientResults(NamedTuple):
     projection gave.  h, c: of the initial states.
     """
 
-    gates: object
-    products: object
-    before: object
-    projected: object
-    h: object
-    c: object
+    gates: Any
+    products: Any
+    before: Any
+    projected: Any
+    h: Any
+    c: Any
 
 
 def gradient_operands(form: Form, given) -> GradientOperands:

@@ -21,7 +21,7 @@ def _steps(form: p.Form, batch: int, rows: int, sizes) -> list[tuple[int, int]]:
         counts = [batch] * (rows // batch if batch else 0)
     else:
         counts = [int(size) for size in sizes]
-        falling = all(x >= y for x, y in zip(counts, counts[1:]))
+        falling = counts == sorted(counts, reverse=True)
         if sum(counts) != rows or not falling or any(not 0 < n <= batch for n in counts):
             raise RuntimeError(
                 f"batch_sizes must not grow, must not exceed the {batch} states, and must sum to "

@@ -250,6 +250,8 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
         if grad is not None and grad.saved is not None and grad.saved[-1] is node:
             # What the derivative reads is the results, not the operation that gives them.
             grad.saved = (*grad.saved[:-1], *[output._node for output in result])
+        # Its outputs are values; the operation itself is none that a cut would have to keep.
+        node = None
     else:
         result = wrap(node)
         result._grad_fn = grad if node.dtype.is_inexact else None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from rushlight.base.dtypes import bfloat16, float16, float32
 from rushlight.base.hot import hot
@@ -33,7 +34,8 @@ class DirectionWeights:
 
     def widened(self) -> DirectionWeights:
         """The same in float32."""
-        wide = {name: x if x is None else x.to(float32) for name, x in vars(self).items()}
+        given: dict[str, Any] = vars(self)
+        wide: dict[str, Any] = {n: x if x is None else x.to(float32) for n, x in given.items()}
         return DirectionWeights(**wide)
 
 
@@ -81,7 +83,7 @@ def checked_sizes(batch_sizes: Tensor, rows: int) -> list[int]:
     Raises: RuntimeError if they grow, or do not describe packed data of so many rows.
     """
     sizes = batch_sizes.tolist()
-    if not sizes or sizes[-1] <= 0 or any(x < y for x, y in zip(sizes, sizes[1:])):
+    if not sizes or sizes[-1] <= 0 or sizes != sorted(sizes, reverse=True):
         raise RuntimeError(
             f"batch_sizes must be positive and must not grow from one step to the next, got {sizes}"
         )

@@ -201,9 +201,7 @@ class RNNBase(Module):
         packed = PackedSequence(output, batch_sizes, sorted_indices, unsorted_indices)
         return packed, self._as_result(last)
 
-    def _run(
-        self, input: Tensor, batch_sizes: Tensor | None, state: State
-    ) -> tuple[Tensor, State]:
+    def _run(self, input: Tensor, batch_sizes: Tensor | None, state: State) -> tuple[Tensor, State]:
         return run_layers(
             self.mode, input, batch_sizes, state, self._weights(), self.dropout, self.training
         )
