@@ -15,7 +15,7 @@ from rushlight.ops.creation import (
     shape_of_argument,
     tensor,
 )
-from rushlight.ops.promotion import check_tensor
+from rushlight.ops.promotion import check_tensor, refuse_overflow
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.tensor.storage import Storage, layout_for
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
@@ -53,6 +53,7 @@ def full_like(input, fill_value, *, dtype=None, memory_format=None, **keywords) 
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     dtype = dtype or input._node.dtype
+    refuse_overflow(fill_value, dtype)
     return made("full_like", filled(input._node.shape, fill_value, dtype), dtype, **keywords)
 
 
@@ -87,6 +88,7 @@ def new_full(self, size, fill_value, *, dtype=None, **keywords) -> Tensor:
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
     dtype = dtype or self._node.dtype
+    refuse_overflow(fill_value, dtype)
     return made("new_full", filled(shape_of_argument(size), fill_value, dtype), dtype, **keywords)
 
 

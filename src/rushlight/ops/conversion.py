@@ -13,7 +13,14 @@ from rushlight.base.shapes import is_contiguous as strides_are_contiguous
 from rushlight.base.shapes import numel as count
 from rushlight.base.shapes import wrap_axis
 from rushlight.ops.creation import filled
-from rushlight.ops.promotion import NUMBERS, check_tensor, is_number, result_dtype, to_dtype
+from rushlight.ops.promotion import (
+    NUMBERS,
+    check_tensor,
+    is_number,
+    refuse_overflow,
+    result_dtype,
+    to_dtype,
+)
 from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_result
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.elementwise import where as choose
@@ -212,6 +219,7 @@ def fill(input, value) -> Tensor:
         raise RuntimeError(
             f"value cannot be converted to type {input._node.dtype.name} without overflow"
         )
+    refuse_overflow(value, input._node.dtype)
     if input._grad_fn is None:
         return filled(input._node.shape, value, input._node.dtype)
     # Chosen everywhere: the result stands in the graph, with a gradient of 0.

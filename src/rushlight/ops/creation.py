@@ -22,7 +22,7 @@ from rushlight.base.dtypes import (
 )
 from rushlight.base.formats import check_layout
 from rushlight.base.hot import hot
-from rushlight.ops.promotion import is_number, to_dtype
+from rushlight.ops.promotion import is_number, refuse_overflow, to_dtype
 from rushlight.ops.spelling import PUBLIC, spelled, write_out
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import materialise
@@ -80,6 +80,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     resolve_device(device)
     array, inferred = array_from(data, wide=dtype is not None)
     chosen = dtype or inferred
+    if not (chosen is inferred or chosen.is_inexact or chosen is bool_ or inferred.is_complex):
+        if array.size and not isinstance(data, (Tensor, np.ndarray, np.generic)):
+            refuse_overflow(array.max().item(), chosen)
+            refuse_overflow(array.min().item(), chosen)
     return finish(tensor_from_numpy(converted(array, inferred, chosen), chosen), requires_grad)
 
 
@@ -248,6 +252,7 @@ def full(size, fill_value, *, out=None, dtype=None, **keywords) -> Tensor:
         fill_value = fill_value.item()
     if dtype is None:
         dtype = dtype_of_number(fill_value) if out is None else out.dtype
+    refuse_overflow(fill_value, dtype)
     value = filled(shape_of_argument(size), fill_value, dtype)
     return made("full", value, dtype, out=out, **keywords)
 

@@ -16,7 +16,7 @@ from rushlight.base.dtypes import bool_, int64, uint8
 from rushlight.base.errors import OutOfBounds
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel
 from rushlight.ops.creation import tensor, value_of
-from rushlight.ops.promotion import is_number
+from rushlight.ops.promotion import is_number, refuse_overflow
 from rushlight.ops.spelling import attach_method
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as pm
@@ -484,8 +484,10 @@ def number_as(value, dtype) -> Tensor:
     """A Python number as a scalar of `dtype`.  Raises: RuntimeError for complex into real."""
     if isinstance(value, (complex, np.complexfloating)) and not dtype.is_complex:
         raise RuntimeError("value cannot be converted to a real dtype without overflow")
-    if not dtype.is_inexact and isinstance(value, (float, np.floating)):
-        value = int(value) if dtype is not bool_ else value != 0
+    if not dtype.is_inexact:
+        refuse_overflow(value, dtype)
+        if isinstance(value, (float, np.floating)):
+            value = int(value) if dtype is not bool_ else value != 0
     return scalar_tensor(value, dtype)
 
 

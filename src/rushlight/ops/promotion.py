@@ -5,6 +5,7 @@ Level 11.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,7 @@ from rushlight.base.dtypes import (
     promote_types,
 )
 from rushlight.base.hot import hot
+from rushlight.base.limits import finfo, iinfo
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import current_tape
@@ -99,6 +101,40 @@ def check_tensors(name: str, x, y) -> None:
     if not isinstance(y, Tensor):
         raise TypeError(
             f"{name}(): argument 'other' (position 2) must be Tensor, not {type(y).__name__}"
+        )
+
+
+def refuse_overflow(value, dtype: DType) -> None:
+    """Raise PyTorch's RuntimeError for a number that a dtype cannot hold.
+
+    An unsigned dtype takes negative numbers of a size it can hold, and wraps them.  Infinities and
+    NaN are numbers of every floating dtype.
+    """
+    if dtype.is_inexact:
+        if isinstance(value, (complex, np.complexfloating)) or -65504 <= value <= 65504:
+            return
+        limits = finfo(dtype)
+        if math.isfinite(value) and not limits.min <= value <= limits.max:
+            raise RuntimeError(
+                f"value cannot be converted to type {dtype.name} without overflow: {value} is not "
+                f"in [{limits.min}, {limits.max}]"
+            )
+        return
+    if dtype.name == "bool":
+        return
+    limits = iinfo(dtype)
+    lowest = limits.min if limits.min < 0 else -limits.max
+    if isinstance(value, complex):
+        fits = False
+    elif isinstance(value, (float, np.floating)):
+        fits = math.isfinite(value) and lowest <= math.trunc(value) <= limits.max
+        fits = fits and (limits.min < 0 or value > -1 or value == math.trunc(value))
+    else:
+        fits = lowest <= value <= limits.max
+    if not fits:
+        raise RuntimeError(
+            f"value cannot be converted to type {dtype.name} without overflow: {value} is not in "
+            f"[{limits.min}, {limits.max}]"
         )
 
 

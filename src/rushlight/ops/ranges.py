@@ -7,8 +7,9 @@ import math
 import numpy as np
 
 from rushlight.base.dtypes import bool_, get_default_dtype, int64, narrow
+from rushlight.base.limits import iinfo
 from rushlight.ops.creation import made
-from rushlight.ops.promotion import check_tensor, result_dtype
+from rushlight.ops.promotion import check_tensor, refuse_overflow
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.source import iota
@@ -73,11 +74,12 @@ def arange(*bounds, out=None, dtype=None, **keywords) -> Tensor:
 
 
 def _arange_count(start, end, step, dtype) -> int:
-    if not dtype.is_inexact:
+    if dtype is int64:
         start, end, step = int(start), int(end), int(step)
         if step == 0:
-            raise RuntimeError("step must be nonzero")
+            raise ValueError("step must be nonzero: it is rounded towards 0 for int64")
         return max(-((start - end) // step), 0)
+    # Other integers are counted before they are rounded, as PyTorch does.
     return max(math.ceil((end - start) / step), 0)
 
 
@@ -138,10 +140,18 @@ def linspace(start, end, steps=None, *, out=None, dtype=None, **keywords) -> Ten
     """`steps` evenly spaced numbers from start to end, both included.  Source: torch.linspace."""
     start, end, steps, dtype = _line("linspace", start, end, steps, dtype, out)
     if dtype.is_inexact:
+        refuse_overflow(start, dtype)
+        refuse_overflow(end, dtype)
         array = _spaced(start, end, steps)
     else:
-        array = _integer_line(int(start), int(end), steps)
+        array = _integer_line(_whole(start, dtype), _whole(end, dtype), steps)
     return made("linspace", _rounded_line(array, dtype), dtype, out=out, **keywords)
+
+
+def _whole(bound, dtype) -> int:
+    """A bound of a line in the integer dtype; negative ones wrap in an unsigned dtype."""
+    refuse_overflow(bound, dtype)
+    return int(bound) if dtype.is_signed else int(bound) % (iinfo(dtype).max + 1)
 
 
 def _integer_line(start: int, end: int, steps: int) -> np.ndarray:
@@ -154,7 +164,7 @@ def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, **keywo
     """base ** (evenly spaced exponents from start to end).  Source: torch.logspace."""
     start, end, steps, dtype = _line("logspace", start, end, steps, dtype, out)
     if not dtype.is_inexact:
-        start, end = int(start), int(end)
+        start, end = _whole(start, dtype), _whole(end, dtype)
     exponents = _spaced(start, end, steps)
     powers = np.power(np.asarray(base, complex if dtype.is_complex else float), exponents)
     return made("logspace", _rounded_line(powers, dtype), dtype, out=out, **keywords)
@@ -202,7 +212,7 @@ def vander(x, N=None, increasing=False) -> Tensor:  # noqa: N803 - PyTorch's nam
     exponents = np.arange(columns)
     if not increasing:
         exponents = exponents[::-1]
-    dtype = result_dtype(x, 1)
+    dtype = x._node.dtype if x._node.dtype.is_inexact else int64
     powers = tensor_from_numpy(narrow(np.array(exponents), dtype), dtype)
     return p.power(p.cast(x, dtype).reshape((-1, 1)), powers.reshape((1, -1)))
 
