@@ -18,8 +18,20 @@ class OutOfBounds(IndexError, RuntimeError):
     """An index tensor names a place that is not there.
 
     PyTorch raises IndexError in some operations (embedding, nll_loss) and RuntimeError in others
-    (gather, index_add); this is both.
+    (gather, index_add); this is both.  index, size: what was asked for, and how many there are.
+    position: where the index stands in its tensor.
     """
+
+    index = size = 0
+    position: tuple[int, ...] | None = None
+
+    @classmethod
+    def at(cls, index: int, size: int, axis: int, position: tuple[int, ...]) -> OutOfBounds:
+        """The error of the element of an index tensor at `position`."""
+        where = f" (at position {list(position)} of the index)" if position else ""
+        error = cls(f"index {index} is out of bounds for dimension {axis} with size {size}{where}")
+        error.index, error.size, error.position = index, size, position
+        return error
 
 
 class FlushFailed:

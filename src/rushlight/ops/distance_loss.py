@@ -265,6 +265,12 @@ def multilabel_margin_loss(
     classes = shape[-1] if shape else 1
     labels = value_of(target).reshape(rows, classes)
     listed = np.cumprod(labels >= 0, axis=1).astype(bool)
+    if labels.size and labels.max() >= classes:
+        position = tuple(int(i) for i in np.argwhere(labels >= classes)[0])
+        raise RuntimeError(
+            f"multilabel_margin_loss: Target {labels[position]} at position {list(position)} is "
+            f"out of bounds: the input has {classes} classes, 0 to {classes - 1}"
+        )
     is_target = np.zeros((rows, classes), bool)
     for row in range(rows):
         is_target[row, labels[row][listed[row]]] = True

@@ -285,8 +285,9 @@ def _check_known(item: Tensor, size: int, axis: int) -> None:
         return
     low, high = int(array.min()), int(array.max())
     if low < -size or high >= size:
-        wrong = high if high >= size else low
-        raise OutOfBounds(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+        first = int(np.argmax((array < -size) | (array >= size)))
+        position = tuple(int(i) for i in np.unravel_index(first, array.shape))
+        raise OutOfBounds.at(int(array[position]), size, axis, position)
 
 
 def positions_of_mask(mask: Tensor) -> list[Tensor]:

@@ -127,6 +127,7 @@ def refuse_overflow(value, dtype: DType) -> None:
     if isinstance(value, complex):
         fits = False
     elif isinstance(value, (float, np.floating)):
+        value = float(value)
         fits = math.isfinite(value) and lowest <= math.trunc(value) <= limits.max
         fits = fits and (limits.min < 0 or value > -1 or value == math.trunc(value))
     else:

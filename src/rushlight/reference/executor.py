@@ -12,7 +12,7 @@ import warnings
 import numpy as np
 
 from rushlight.base.dtypes import narrow, widen
-from rushlight.base.errors import FlushFailed, InternalError
+from rushlight.base.errors import FlushFailed, InternalError, OutOfBounds
 from rushlight.base.observe import REFERENCE, clock, tell, watchers
 from rushlight.reference import (  # noqa: F401 - the families fill the table
     contraction,
@@ -130,10 +130,31 @@ def owned(array, operands):
     return array
 
 
+# Losses whose index tensor is one of classes.
+_CLASSIFYING = ("cross_entropy", "nll_loss", "multi_margin_loss", "multilabel_margin_loss")
+
+
+def _of_classes(error: Exception, step) -> str:
+    """What is wrong with a loss's target, in its own words."""
+    if not isinstance(error, OutOfBounds) or error.position is None:
+        return ""
+    if not step.line or step.line.spelling not in _CLASSIFYING:
+        return ""
+    position = list(error.position)
+    if step.primitive.name == "gather":
+        del position[step.params[0]]  # the classes' axis, which the target lacks
+    where = f" at position {position}" if position else ""
+    return (
+        f"Target {error.index}{where} is out of bounds: the input has {error.size} classes, 0 to "
+        f"{error.size - 1}; is ignore_index meant?"
+    )
+
+
 def _with_line(error: Exception, step) -> Exception:
     """The same type of error, saying which line recorded the operation."""
     where = f" (recorded at {step.line[0]}:{step.line[1]})" if step.line else ""
-    text = f"{step.primitive}: {error}{where}"
+    name = (step.line.spelling if step.line else "") or step.primitive
+    text = f"{name}: {_of_classes(error, step) or error}{where}"
     try:
         named = type(error)(text)
     except TypeError:  # an exception type with another constructor

@@ -21,8 +21,9 @@ def _check(index, size, axis, lowest=0) -> None:
         return
     low, high = int(index.min()), int(index.max())
     if low < lowest or high >= size:
-        wrong = high if high >= size else low
-        raise OutOfBounds(f"index {wrong} is out of bounds for dimension {axis} with size {size}")
+        first = int(np.argmax((index < lowest) | (index >= size)))
+        position = tuple(int(i) for i in np.unravel_index(first, index.shape))
+        raise OutOfBounds.at(int(index[position]), size, axis, position)
 
 
 def _ravel_index(*arguments):
