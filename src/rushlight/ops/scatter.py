@@ -116,7 +116,7 @@ def _scatter_into(x: Tensor, index: Tensor, src: Tensor, axis: int, mode: str) -
 
 @spelled(method=True, inplace=True, out=True)
 def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
-    """A copy with input[index[i][j]][j] = src[i][j] for dim 0.
+    """A copy with `input[index[i][j]][j] = src[i][j]` for dim 0.
 
     src: a tensor or a number.  reduce: "add" or "multiply" combines instead.
     Raises: RuntimeError.  Source: torch.scatter.
@@ -131,7 +131,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def scatter_add(input, dim, index, src) -> Tensor:
-    """A copy with src[i][j] added at index[i][j] along dim 0.  Source: torch.scatter_add."""
+    """A copy with `src[i][j]` added at `index[i][j]` along dim 0.  Source: torch.scatter_add."""
     check_tensor("scatter_add", src, "src")
     return named(_scattered("scatter_add", input, dim, index, src, "add"), "ScatterAddBackward0")
 

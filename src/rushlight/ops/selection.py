@@ -91,7 +91,10 @@ def trimmed(x: Tensor, shape, axis: int) -> Tensor:
 
 @spelled(method=True, out=True)
 def gather(input, dim, index, *, sparse_grad=False) -> Tensor:
-    """out[i][j] = input[index[i][j]][j] for dim 0.  Raises: RuntimeError.  Source: torch.gather."""
+    """`out[i][j] = input[index[i][j]][j]` for dim 0.
+
+    Raises: RuntimeError.  Source: torch.gather.
+    """
     check_tensor("gather", input)
     check_tensor("gather", index, "index")
     axis = axis_of(input, dim)
