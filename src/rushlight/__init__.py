@@ -123,6 +123,7 @@ _LAZY_MODULES = (
     "cpu",
     "cuda",
     "datasets",
+    "distributions",
     "fft",
     "futures",
     "linalg",
@@ -142,6 +143,10 @@ _LAZY_MODULES = (
 )
 # Names whose module is imported at the first access.
 _LAZY_NAMES = {
+    "_dirichlet_grad": "distributions.pathwise",
+    "_sample_dirichlet": "distributions.pathwise",
+    "_standard_gamma": "distributions.pathwise",
+    "_standard_gamma_grad": "distributions.pathwise",
     "debug": "viz",
     "explain": "viz",
     "load": "serialization",

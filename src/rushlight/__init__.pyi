@@ -11,6 +11,7 @@ from rushlight import compiler as compiler
 from rushlight import cpu as cpu
 from rushlight import cuda as cuda
 from rushlight import datasets as datasets
+from rushlight import distributions as distributions
 from rushlight import engine as engine
 from rushlight import fft as fft
 from rushlight import futures as futures
@@ -208,6 +209,7 @@ from rushlight.ops.extremum import max as max
 from rushlight.ops.extremum import maximum as maximum
 from rushlight.ops.extremum import min as min
 from rushlight.ops.extremum import minimum as minimum
+from rushlight.ops.gamma_numbers import binomial as binomial
 from rushlight.ops.generator import Generator as Generator
 from rushlight.ops.generator import default_generator as default_generator
 from rushlight.ops.grid import affine_grid_generator as affine_grid_generator

@@ -60,6 +60,7 @@ LIBRARY: tuple[str, ...] = (
     "monitor",
     "testing",
     "nn",
+    "distributions",
     "optim",
     "_dynamo",
     "_inductor",
@@ -72,7 +73,7 @@ MAXIMUM_LINES = 600
 # Tables: long because they list, not because they do.  Each with the reason it stays one file.
 TABLES: dict[str, str] = {}
 # Names of PyTorch's that programs import.
-PUBLIC_UTILS = ("nn/modules/utils.py", "_dynamo/utils.py")
+PUBLIC_UTILS = ("nn/modules/utils.py", "_dynamo/utils.py", "distributions/utils.py")
 EMPTY_NAMES = frozenset({"helpers", "helper", "common", "misc", "stuff", "tools"})
 
 

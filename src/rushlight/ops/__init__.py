@@ -25,6 +25,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     embedding,
     extremum,
     fractional_pool,
+    gamma_numbers,
     grid,
     histogram,
     indexing,
