@@ -125,6 +125,7 @@ _LAZY_MODULES = (
     "datasets",
     "distributions",
     "fft",
+    "func",
     "futures",
     "linalg",
     "masked",
@@ -151,6 +152,7 @@ _LAZY_NAMES = {
     "explain": "viz",
     "load": "serialization",
     "save": "serialization",
+    "vmap": "func",
     "why_recompiled": "viz",
 }
 

@@ -14,6 +14,7 @@ from rushlight import datasets as datasets
 from rushlight import distributions as distributions
 from rushlight import engine as engine
 from rushlight import fft as fft
+from rushlight import func as func
 from rushlight import futures as futures
 from rushlight import linalg as linalg
 from rushlight import masked as masked
@@ -509,6 +510,7 @@ from rushlight.tensor.interop import to_dlpack as to_dlpack
 from rushlight.tensor.printing import set_printoptions as set_printoptions
 from rushlight.tensor.tensor import Size as Size
 from rushlight.tensor.tensor import Tensor as Tensor
+from rushlight.transform.vectorization import vmap as vmap
 from rushlight.viz.debugging import debug as debug
 from rushlight.viz.explain import explain as explain
 from rushlight.viz.recompiled import why_recompiled as why_recompiled

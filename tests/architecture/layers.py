@@ -21,6 +21,8 @@ LEVELS: dict[str, int] = {
     "reference": 3,
     "vjp": 4,
     "simplify": 4,
+    "jvp": 5,
+    "batching": 5,
     "schedule": 5,
     "loopnest": 5,
     "lowering": 6,
@@ -37,6 +39,7 @@ LEVELS: dict[str, int] = {
 LIBRARY_LEVEL = 12
 LIBRARY: tuple[str, ...] = (
     "random",
+    "transform",
     "profiler",
     "autograd",
     "linalg",
@@ -60,6 +63,7 @@ LIBRARY: tuple[str, ...] = (
     "monitor",
     "testing",
     "nn",
+    "func",
     "distributions",
     "optim",
     "_dynamo",

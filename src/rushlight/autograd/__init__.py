@@ -18,6 +18,7 @@ __all__ = [
     "backward",
     "detect_anomaly",
     "enable_grad",
+    "forward_ad",
     "function",
     "functional",
     "grad",
@@ -32,8 +33,8 @@ __all__ = [
     "set_grad_enabled",
 ]
 
-# They know the compiler, which a program that only differentiates need not load.
-_LATER = ("profiler", "profiler_util")
+# They know the compiler, or the tables of transforms, which few programs load.
+_LATER = ("forward_ad", "profiler", "profiler_util")
 
 
 def __getattr__(name: str) -> Any:

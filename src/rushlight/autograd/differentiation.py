@@ -5,10 +5,11 @@ Level: autograd (12).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from rushlight.primitives.movement import concatenate, expand, reshape
+from rushlight.primitives.movement import expand
 from rushlight.tensor import autodiff
 from rushlight.tensor.autodiff import run_backward, starting_cotangent
 from rushlight.tensor.graph import GraphNode, OutputOf
@@ -177,22 +178,14 @@ def _batched(
     create_graph: bool,
     unused_allowed: bool,
 ) -> list:
-    """One walk for each cotangent; the results are stacked."""
-    sizes = {c.shape[0] for c in cotangents if c is not None}
-    if len(sizes) != 1:
-        raise RuntimeError("grad: is_grads_batched needs grad_outputs with one common leading size")
-    (count,) = sizes
-    rows = []
-    for i in range(count):
-        chosen = [None if c is None else c.select(0, i) for c in cotangents]
-        keep = retain_graph or i + 1 < count
-        rows.append(_gradients(outputs, inputs, chosen, keep, create_graph, unused_allowed))
-    return [None if column[0] is None else _stack(column) for column in zip(*rows)]
+    """One walk for all cotangents together."""
 
+    def walk(members: list) -> list:
+        return _gradients(outputs, inputs, members, retain_graph, create_graph, unused_allowed)
 
-def _stack(rows: Sequence[Tensor]) -> Tensor:
-    shape = (1, *rows[0].shape)
-    return concatenate([reshape(row, shape) for row in rows], 0)
+    # Loaded where needed: it brings the tables of all transforms.
+    vectorized = importlib.import_module("rushlight.autograd.vectorized")
+    return vectorized.batched_gradients(walk, cotangents, create_graph)
 
 
 def _zeros(value: Any) -> Tensor | None:

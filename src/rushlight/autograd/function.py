@@ -8,6 +8,7 @@ weakly, so a graph is freed without waiting for the garbage collector.  Level: a
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import warnings
 import weakref
@@ -80,6 +81,8 @@ class FunctionCtx:
         self.needs_input_grad: tuple[bool, ...] = ()
         self.materialize_grads = True
         self._to_save: tuple = ()
+        self._for_forward: tuple = ()
+        self._in_jvp = False
         self._saved: list[_Saved | None] | None = []
         self._dirty: tuple = ()
         self._non_differentiable: tuple = ()
@@ -100,7 +103,17 @@ class FunctionCtx:
         self._to_save = tensors
 
     def save_for_forward(self, *tensors: Tensor | None) -> None:
-        """Accepted for functions that also define `jvp`; forward-mode is not available."""
+        """Keep tensors (or None) that `jvp` will find in `saved_tensors`.
+
+        Raises: TypeError for anything else.
+        """
+        for position, tensor in enumerate(tensors):
+            if tensor is not None and not isinstance(tensor, Tensor):
+                raise TypeError(
+                    f"save_for_forward can only save tensors, but argument {position} is of type "
+                    f"{type(tensor).__name__}"
+                )
+        self._for_forward = tensors
 
     def mark_dirty(self, *args: Tensor) -> None:
         """Say which inputs forward changed in place; they must be among its outputs."""
@@ -120,6 +133,8 @@ class FunctionCtx:
 
         Raises: RuntimeError if the graph was freed, or if a kept tensor was changed in place.
         """
+        if self._in_jvp:
+            return self._for_forward
         if self._saved is None:
             raise RuntimeError(_FREED)
         node = self._node()
@@ -205,9 +220,23 @@ class Function:
     # PyTorch accepts either name; a subclass defines one.
     vjp = backward
 
+    #: Whether vmap may run `forward` and the derivatives on members, as it runs other functions.
+    generate_vmap_rule = False
+
+    @staticmethod
+    def vmap(info: Any, in_dims: tuple, *args: Any) -> Any:
+        """From batches to (batches, their axes); defined by the subclass.
+
+        info: has `batch_size` and `randomness`.  in_dims: the batch's axis in each argument, or
+        None; likewise the second value for each output.
+        """
+        raise NotImplementedError("vmap is not implemented.")
+
     @staticmethod
     def jvp(ctx: Any, *grad_inputs: Any) -> Any:
-        """Forward-mode derivative; never called."""
+        """From tangents of the inputs (None where there is none) to those of the outputs; defined
+        by the subclass.  `ctx.saved_tensors` is what `save_for_forward` kept.
+        """
         raise NotImplementedError(
             "You must implement the jvp function for custom autograd.Function to use it with "
             "forward mode AD."
@@ -222,14 +251,15 @@ class Function:
         ctx = FunctionCtx()
         ctx.needs_input_grad = tuple(edge is not None for edge in edges)
         follows = current_tape().grad_enabled and any(ctx.needs_input_grad)
-        with no_grad():
-            output = _run_forward(cls, ctx, args)
+        output = _run_forward(cls, ctx, args)
         if not isinstance(output, (tuple, Tensor)):
             return output
         outputs = list(output) if isinstance(output, tuple) else [output]
         _check_dirty(ctx, args, edges, outputs)
         node = _connect(cls, ctx, args, edges, outputs) if follows else None
         connected = [_finish_output(ctx, node, args, i, out) for i, out in enumerate(outputs)]
+        if current_tape().transforms is not None:
+            _push_tangents(cls, ctx, args, connected)
         return tuple(connected) if isinstance(output, tuple) else connected[0]
 
 
@@ -248,11 +278,86 @@ def _has_setup(function: type[Function]) -> bool:
 
 
 def _run_forward(function: type[Function], ctx: FunctionCtx, args: tuple) -> Any:
+    """The outputs, without history, and the context filled."""
+    tape = current_tape()
+    if tape.transforms is not None:
+        enabled = tape.grad_enabled
+        tape.grad_enabled = False  # only what the program sees: see `transform/interception.py`
+        try:
+            return _forward_under_transforms(function, ctx, args)
+        finally:
+            tape.grad_enabled = enabled
+    with no_grad():
+        if not _has_setup(function):
+            return function.forward(ctx, *args)
+        output = function.forward(*args)
+        function.setup_context(ctx, args, output)
+        return output
+
+
+# ---- under function transforms -------------------------------------------------------------------
+
+
+def _forward_under_transforms(function: type[Function], ctx: FunctionCtx, args: tuple) -> Any:
     if not _has_setup(function):
-        return function.forward(ctx, *args)
-    output = function.forward(*args)
+        if any(level.is_function for level in current_tape().transforms.levels):
+            raise RuntimeError(
+                "In order to use an autograd.Function with functorch transforms (vmap, grad, jvp, "
+                f"jacrev, jacfwd, ...), {function.__name__} must override the setup_context "
+                "staticmethod, and take no ctx in forward"
+            )
+        return _plain_forward(function, (ctx, *args), args)
+    output = _plain_forward(function, args, args)
     function.setup_context(ctx, args, output)
     return output
+
+
+def _plain_forward(function: type[Function], given: tuple, args: tuple) -> Any:
+    """forward, by each level that knows one of the arguments, innermost first."""
+    transforms = current_tape().transforms
+    level = None
+    if transforms is not None:
+        level = transforms.knowing(tuple(a for a in args if isinstance(a, Tensor)))
+    if level is None:
+        return function.forward(*given)
+    if level.randomness() is None:
+        with level.entered_below(transforms):
+            return _plain_forward(function, given, args)
+    # Loaded where needed: it brings the tables of all transforms.
+    rules = importlib.import_module("rushlight.autograd.function_vmap")
+    return rules.mapped_forward(transforms, level, function, args)
+
+
+def _push_tangents(function: type[Function], ctx: FunctionCtx, args: tuple, outputs: list) -> None:
+    """Tangents of the outputs, by the user's jvp, for each level of forward differentiation."""
+    transforms = current_tape().transforms
+    for level in reversed(transforms.levels[: transforms.limit]):
+        if level.randomness() is not None:
+            continue
+        tangents = [level.tangent_of(a) if isinstance(a, Tensor) else None for a in args]
+        if all(tangent is None for tangent in tangents):
+            continue
+        if ctx.materialize_grads:
+            tangents = [
+                _cotangent(None, (a._node.shape, a._node.dtype), True)
+                if tangent is None and isinstance(a, Tensor) and a._node.dtype.is_inexact
+                else tangent
+                for a, tangent in zip(args, tangents)
+            ]
+        with level.entered_below(transforms):
+            ctx._in_jvp = True
+            try:
+                found = function.jvp(ctx, *tangents)
+            finally:
+                ctx._in_jvp = False
+        parts = found if isinstance(found, tuple) else (found,)
+        if len(parts) != len(outputs):
+            raise RuntimeError(
+                f"{function.__name__}.jvp returned {len(parts)} tangents for {len(outputs)} outputs"
+            )
+        for output, tangent in zip(outputs, parts):
+            if isinstance(output, Tensor) and tangent is not None:
+                level.set_tangent(transforms, output, tangent)
 
 
 def _contains(tensors: Sequence[Any], tensor: Any) -> bool:

@@ -8,6 +8,7 @@ Level: autograd (12).
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -302,9 +303,11 @@ def jacobian(
 ) -> Any:
     """The Jacobian of `func` at `inputs`: shape of output then shape of input.
 
-    A tuple for several inputs; for several outputs, a tuple of those.  `vectorize` is accepted and
-    changes nothing: rows are computed one after the other, on one tape.
-    Raises: NotImplementedError for strategy="forward-mode".
+    A tuple for several inputs; for several outputs, a tuple of those.
+
+    vectorize: all rows in one walk (`vmap`) instead of one after the other.
+    strategy: "forward-mode" computes columns instead of rows; it needs `vectorize`.
+    Raises: NotImplementedError or RuntimeError for combinations that PyTorch does not have either.
     Source: torch.autograd.functional.jacobian.
     """
     if strategy not in ("reverse-mode", "forward-mode"):
@@ -314,16 +317,83 @@ def jacobian(
             'Otherwise, prefer to use "reverse-mode".'
         )
     if strategy == "forward-mode":
-        raise NotImplementedError("jacobian: forward-mode is not available; use reverse-mode")
+        return _forward_jacobian(func, inputs, create_graph, strict, vectorize)
+    if vectorize and strict:
+        raise RuntimeError(
+            "torch.autograd.functional.jacobian: `strict=True` and `vectorized=True` are not "
+            "supported together. Please either set `strict=False` or `vectorize=False`."
+        )
     with enable_grad():
         several_in, given = _as_tensors(inputs, "inputs", "jacobian")
         fresh = _fresh_inputs(given, create_graph)
         several_out, outputs = _outputs_of(func, fresh, "jacobian")
         _check_connected(outputs, strict, "jacobian")
-        blocks = [
-            _like_given(_jacobian_rows(output, fresh, create_graph, strict), several_in)
-            for output in outputs
+        if vectorize:
+            found = _vectorized_rows(outputs, fresh, create_graph)
+        else:
+            found = [_jacobian_rows(output, fresh, create_graph, strict) for output in outputs]
+        blocks = [_like_given(block, several_in) for block in found]
+    return _like_given(blocks, several_out)
+
+
+def _vectorized_rows(outputs: Tensors, inputs: Tensors, create_graph: bool) -> list[Tensors]:
+    def gradients(cotangents: list) -> list:
+        kept = [(o, c) for o, c in zip(outputs, cotangents) if current_edge(o) is not None]
+        size = cotangents[0].shape[0]
+        found: Sequence[Any] = [None] * len(inputs)
+        if kept:
+            found = grad(
+                [o for o, _ in kept],
+                inputs,
+                [c for _, c in kept],
+                retain_graph=True,
+                create_graph=create_graph,
+                allow_unused=True,
+                is_grads_batched=True,
+            )
+        return [
+            expand(scalar_tensor(0, x.dtype), (size, *x.shape)) if g is None else g
+            for g, x in zip(found, inputs)
         ]
+
+    blocks = _vectorized().reverse_blocks(outputs, inputs, gradients)
+    return [_without_graph(row, create_graph) for row in blocks]
+
+
+def _vectorized() -> Any:
+    # Loaded where needed: it brings the tables of all transforms.
+    return importlib.import_module("rushlight.autograd.vectorized")
+
+
+def _forward_jacobian(
+    func: Callable[..., Any], inputs: Any, create_graph: bool, strict: bool, vectorize: bool
+) -> Any:
+    where = "torch.autograd.functional.jacobian"
+    if strict:
+        raise RuntimeError(
+            f'{where}: `strict=True` and `strategy="forward-mode"` are not supported together '
+            '(yet). Please either set `strict=False` or `strategy="reverse-mode"`.'
+        )
+    if create_graph:
+        raise NotImplementedError(
+            f'{where}: `create_graph=True` and `strategy="forward-mode"` are not supported '
+            'together (yet). Please either set `create_graph=False` or `strategy="reverse-mode"`.'
+        )
+    if not vectorize:
+        raise NotImplementedError(
+            "Computing Jacobian using forward-AD or forward-over-reverse Hessian is only "
+            "implemented for `vectorize=True`."
+        )
+    several_in, given = _as_tensors(inputs, "inputs", "jacobian")
+    several_out = False
+
+    def outputs_of(*values: Tensor) -> Tensors:
+        nonlocal several_out
+        several_out, outputs = _outputs_of(func, values, "jacobian")
+        return outputs
+
+    found = _vectorized().forward_blocks(outputs_of, given)
+    blocks = [_like_given(_without_graph(row, False), several_in) for row in found]
     return _like_given(blocks, several_out)
 
 
@@ -362,6 +432,8 @@ def hessian(
     several, given = _as_tensors(inputs, "inputs", "hessian")
 
     def slopes(*xs: Tensor) -> Any:
+        if outer_jacobian_strategy == "forward-mode":
+            xs = _vectorized().leaves(xs)
         output = _scalar_output(func, xs, "hessian")
         _check_connected((output,), strict, "hessian")
         one = _one(tuple(output.shape), output.dtype)

@@ -9,6 +9,7 @@ from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
+from rushlight.tape.tape import local
 from rushlight.tensor import autodiff
 from rushlight.tensor.graph import AccumulateGrad, BlockGrad, OutputOf
 from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
@@ -85,6 +86,8 @@ def detach(self) -> Tensor:
 @attach_method("requires_grad_")
 def requires_grad_(self, requires_grad: bool = True) -> Tensor:
     """Set `requires_grad` in place; returns the tensor."""
+    if local.tape.transforms is not None:
+        local.tape.transforms.refuse_requires_grad()
     autodiff.require_gradient(self, bool(requires_grad))
     return self
 

@@ -13,13 +13,15 @@ import warnings
 
 import numpy as np
 
-from rushlight.base.dtypes import DType
+from rushlight.base.dtypes import DType, int64
 from rushlight.ops.generator import default_generator
 from rushlight.ops.random_fill import drawn, preserved_strides, scalar_name
 from rushlight.ops.spelling import PUBLIC
+from rushlight.primitives.indexing import take
 from rushlight.rng import discrete
 from rushlight.rng.rounding import from_bfloat16_bits, round_to
-from rushlight.tensor.tensor import Tensor
+from rushlight.tape.tape import local
+from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 #: scale * alpha of SELU: the value that a dropped activation takes.  Source: Klambauer et al. 2017.
 _SELU_SATURATION = 1.7580993408473766
@@ -31,6 +33,8 @@ _SELU_SATURATION = 1.7580993408473766
 def dropout_mask(input: Tensor, p: float) -> Tensor:
     """0 with probability `p`, else 1 / (1 - p), of `input`'s shape and dtype."""
     values = _scaled(input.dtype, p)
+    if local.tape.transforms is not None:
+        return _chosen(values, _kept(input._node.shape, p), input.dtype)
     flips = _flips(input._node.shape, p)
     return _selected(values, flips, input._node.shape, preserved_strides(input), input.dtype)
 
@@ -49,6 +53,19 @@ def _selected(
     dtype: DType,
 ) -> Tensor:
     return drawn(shape, strides, dtype, lambda *_: dropped_and_kept.take(flips))
+
+
+def _kept(shape: tuple[int, ...], p: float) -> Tensor:
+    """`_flips` as a tensor, which under vmap may differ by member."""
+
+    def draw(count: int, *_: object) -> np.ndarray:
+        return _flips((count,), p).astype(np.int64)
+
+    return drawn(shape, None, int64, draw)
+
+
+def _chosen(dropped_and_kept: np.ndarray, kept: Tensor, dtype: DType) -> Tensor:
+    return take(tensor_from_numpy(np.ascontiguousarray(dropped_and_kept), dtype), kept, 0)
 
 
 def _scaled(dtype: DType, p: float) -> np.ndarray:
@@ -112,6 +129,14 @@ def _drop(
     strides: tuple[int, ...] | None = preserved_strides(input)
     if channels:
         shape, strides = _channel_shape(input, batched), None
+    if local.tape.transforms is not None:
+        kept = _kept(shape, p)
+        if not alpha:
+            noise = _chosen(scaled, kept, dtype)
+            return input.mul_(noise) if inplace else input.mul(noise)
+        factor, shift = (_chosen(v, kept, dtype) for v in _selu_scale_and_shift(dtype, p))
+        result = input.mul_(factor) if inplace else input.mul(factor)
+        return result.add_(shift)
     flips = _flips(shape, p)
     if not alpha:
         noise = _selected(scaled, flips, shape, strides, dtype)

@@ -33,6 +33,7 @@ from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, expand
 from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
+from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
@@ -182,7 +183,15 @@ def randperm(n: int, *, generator: Generator | None = None, **keywords: Any) -> 
                 f"randperm: n is {n}, and its numbers up to {n - 1} cannot be converted to type "
                 f"{dtype.name} without overflow"
             )
-        return lambda count, name, _: discrete.permutation(engine, count, name)
+
+        def draw(count: int, name: str, _: bool) -> np.ndarray:
+            if count == n:
+                return discrete.permutation(engine, n, name)
+            # Under vmap: one for each member.
+            orders = [discrete.permutation(engine, n, name) for _ in range(count // max(n, 1))]
+            return np.concatenate(orders) if orders else discrete.permutation(engine, 0, name)
+
+        return draw
 
     return _new("randperm", (n,), order_of, int64, **keywords)
 
@@ -292,18 +301,23 @@ def _normal_of_tensors(engine: Any, mean: float | Tensor, std: float | Tensor) -
     shapes = [x._node.shape for x in (mean, std) if isinstance(x, Tensor)]
     shape = broadcast_shapes(*shapes) if len(shapes) == 2 else shapes[0]
     dtype = next(x.dtype for x in (mean, std) if isinstance(x, Tensor))
-    if isinstance(std, Tensor):
+    if isinstance(std, Tensor) and local.tape.transforms is None:
         deviations = widen(value_of(std), std.dtype)
         if deviations.dtype.kind == "c":
             raise RuntimeError("normal expects standard deviation to be non-complex")
         if not np.all(deviations >= 0):
             raise RuntimeError("normal expects all elements of std >= 0.0")
-    elif not std >= 0.0:
+    elif not isinstance(std, Tensor) and not std >= 0.0:
         raise RuntimeError(f"normal expects std >= 0.0, but found std {std:g}")
     # Drawn as standard numbers, then two roundings, as PyTorch does.
     made = drawn(shape, None, dtype, normal_draw(engine, dtype, 0.0, 1.0))
-    made.mul_(std.detach() if isinstance(std, Tensor) else std)
-    made.add_(mean.detach() if isinstance(mean, Tensor) else mean)
+    scale = std.detach() if isinstance(std, Tensor) else std
+    shift = mean.detach() if isinstance(mean, Tensor) else mean
+    if local.tape.transforms is not None:
+        # Parameters may differ by member where numbers do not, and then cannot be written there.
+        return _with_zero_gradient(((made * scale).to(dtype) + shift).to(dtype), mean, std)
+    made.mul_(scale)
+    made.add_(shift)
     return _with_zero_gradient(made, mean, std)
 
 
@@ -368,11 +382,19 @@ def multinomial(
             "multinomial: cannot sample n_sample > prob_dist.size(-1) samples without replacement, "
             f"got {num_samples} samples of {categories} categories"
         )
-    weights = value_of(input)
-    rows = weights.reshape(-1, categories) if weights.size else weights.reshape(-1, 1)[:0]
-    indices = draw_categories(engine, rows, input.dtype.name, num_samples, replacement)
-    shape = (*input._node.shape[:-1], num_samples)
-    made = tensor_from_numpy(np.ascontiguousarray(indices.reshape(shape)), int64)
+
+    def indices_for(input: Tensor) -> Tensor:
+        weights = value_of(input)
+        rows = weights.reshape(-1, categories) if weights.size else weights.reshape(-1, 1)[:0]
+        indices = draw_categories(engine, rows, input.dtype.name, num_samples, replacement)
+        shape = (*input._node.shape[:-1], num_samples)
+        return tensor_from_numpy(np.ascontiguousarray(indices.reshape(shape)), int64)
+
+    tape = local.tape
+    if tape.transforms is None:
+        made = indices_for(input)
+    else:
+        made = tape.transforms.drawn_from(indices_for, input)
     return made if out is None else write_out(out, made)
 
 
@@ -386,7 +408,12 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     engine = engine_of("poisson", generator)
     if not input.dtype.is_floating_point:
         raise unsupported("poisson_cpu", input.dtype)
-    rates = widen(value_of(input), input.dtype).astype(np.float64).ravel()
-    values = discrete.poisson(engine, rates, input.dtype.name)
-    made = tensor_from_numpy(values.reshape(input._node.shape), input.dtype)
+
+    def counts(rates: Tensor) -> Tensor:
+        flat = widen(value_of(rates), rates.dtype).astype(np.float64).ravel()
+        values = discrete.poisson(engine, flat, rates.dtype.name)
+        return tensor_from_numpy(values.reshape(rates._node.shape), rates.dtype)
+
+    tape = local.tape
+    made = counts(input) if tape.transforms is None else tape.transforms.drawn_from(counts, input)
     return _with_zero_gradient(made, input)

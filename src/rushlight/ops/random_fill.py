@@ -24,6 +24,7 @@ from rushlight.rng import continuous, discrete
 from rushlight.rng.layout import arrange, fill_axes, is_contiguous
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import normal
+from rushlight.tape.tape import local
 from rushlight.tensor.storage import check_writable, write
 from rushlight.tensor.tensor import Tensor, strides_of, tensor_from_numpy
 
@@ -69,6 +70,16 @@ def drawn(
 
     Complex values are pairs of real ones, the real part first.
     """
+    tape = local.tape
+    if tape.transforms is not None:
+        # Under vmap: one draw for all members, or for each, with the batch's axis in front.
+        return tape.transforms.drawn(_drawn, shape, strides, dtype, draw)
+    return _drawn(shape, strides, dtype, draw)
+
+
+def _drawn(
+    shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: DType, draw: Draw
+) -> Tensor:
     element = dtype.to_real()
     if strides is None:
         strides = contiguous_strides(shape)
@@ -306,12 +317,18 @@ def _flips_for_each(
 
 def flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
     """A flip for each probability in `input`, in its dtype and order of axes."""
+    if local.tape.transforms is not None:
+        return local.tape.transforms.drawn_from(lambda x: _flips_for(x, engine), input)
+    return _flips_for(input, engine)
+
+
+def _flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
     if not input.dtype.is_floating_point:
         kernel = "self_" if input.dtype.is_complex else "p_"
         raise unsupported("bernoulli_tensor_cpu_" + kernel, input.dtype)
     strides = preserved_strides(input)
     draw = _flips_for_each(engine, input._node.shape, strides, input)
-    return drawn(input._node.shape, strides, input.dtype, draw)
+    return _drawn(input._node.shape, strides, input.dtype, draw)
 
 
 @attach_method("random_")

@@ -18,7 +18,6 @@ from rushlight.base.shapes import broadcast_shapes
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, expand, reshape
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.storage import check_writable, current_edge, storage_of, write
 from rushlight.tensor.tensor import Tensor
 
@@ -90,8 +89,13 @@ def value_before_write(target: Tensor, args: tuple) -> Tensor:
 
 
 def _former_value(target: Tensor) -> Tensor:
-    with no_grad():
+    tape = current_tape()
+    enabled = tape.grad_enabled
+    tape.grad_enabled = False  # not by `no_grad`, which is the user's: see `transform/`
+    try:
         before = reshape(target, target._node.shape)
+    finally:
+        tape.grad_enabled = enabled
     before._grad_fn = target._grad_fn
     return before
 

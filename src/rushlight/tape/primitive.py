@@ -35,7 +35,7 @@ class Primitive:
 
     __slots__ = (
         "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
-        "vjp", "reference", "lowering", "_direct",
+        "vjp", "jvp", "batching", "reference", "lowering", "_direct",
     )  # fmt: skip
 
     def __init__(
@@ -67,6 +67,8 @@ class Primitive:
         self.grad_name = (grad_name or camel) + "Backward0"
         # Filled by the rule tables of the levels above; None until their modules are imported.
         self.vjp: Any = None
+        self.jvp: Any = None
+        self.batching: Any = None
         self.reference: Any = None
         self.lowering: Any = None
         _REGISTRY[name] = self

@@ -72,10 +72,13 @@ class Tape:
     undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
         fails.
     in_block: whether what is recorded now may become a block, which must not contain others.
+    transforms: while function transforms are active, and the tape an `InterceptingTape`, what is
+        asked for each operation (`transform/interception.py`); else None.
     """
 
     __slots__ = (
         "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block",
+        "transforms",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
@@ -86,6 +89,7 @@ class Tape:
         self.grad_enabled = True
         self.inference = False
         self.in_block = False
+        self.transforms: Any = None
         self._begin_segment()
 
     @hot
@@ -258,6 +262,9 @@ def materialise_elsewhere(node: Node) -> None:
     The owner may go on recording meanwhile: its tape is not touched, and its own flush will find
     these values present.
     """
+    if node.__class__ is not Node:
+        node.read()  # type: ignore[attr-defined]  # a value that a function transform stands for
+        return
     if type(node.value) is FlushFailed:
         raise node.value.cause
     with flush_lock:

@@ -39,6 +39,8 @@ def apply1(primitive: Primitive, x: Tensor, params: tuple = ()) -> Tensor:
         sx = tape.leaf(nx)
     step = tape.step.next
     if step.key != (primitive, sx, params):
+        if tape.transforms is not None:
+            return tape.transforms.intercept(primitive, (x,), params)
         key = (primitive, sx, params)
         step = tape.miss(primitive, (nx,), key, params, reads_pending_leaf(tape, (x,)))
         if step is None:
@@ -100,6 +102,8 @@ def apply2(primitive: Primitive, x: Tensor, y: Tensor, params: tuple = ()) -> Te
         sy = tape.leaf(ny)
     step = tape.step.next
     if step.key != (primitive, sx, sy, params):
+        if tape.transforms is not None:
+            return tape.transforms.intercept(primitive, (x, y), params)
         key = (primitive, sx, sy, params)
         step = tape.miss(primitive, (nx, ny), key, params, reads_pending_leaf(tape, (x, y)))
         if step is None:
@@ -171,6 +175,9 @@ def apply_number(primitive: Primitive, x: Tensor, number, reflected: bool = Fals
         sy = tape.leaf(ny)
     step = tape.step.next
     if step.key != (primitive, sx, sy, ()):
+        if tape.transforms is not None:
+            other = wrap(scalar_node(number, x._node.dtype))
+            return tape.transforms.intercept(primitive, (other, x) if reflected else (x, other), ())
         key = (primitive, sx, sy, ())
         step = tape.miss(primitive, (nx, ny), key, (), reads_pending_leaf(tape, (x,)))
         if step is None:
@@ -233,6 +240,8 @@ def apply_many(primitive: Primitive, operands: tuple[Tensor, ...], params: tuple
     key = (primitive, tuple(slots), params)
     step = tape.step.next
     if step.key != key:
+        if tape.transforms is not None:
+            return tape.transforms.intercept(primitive, operands, params)
         step = tape.miss(primitive, inputs, key, params, reads_pending_leaf(tape, operands))
         if step is None:
             return apply_many(primitive, operands, params)

@@ -87,6 +87,8 @@ def require_gradient(tensor: Tensor, requires: bool) -> None:
     if not tensor._node.dtype.is_inexact:
         raise RuntimeError("only Tensors of floating point and complex dtype can require gradients")
     if edge is None:
+        if local.tape.transforms is not None:
+            local.tape.transforms.isolate(tensor)
         tensor._grad_fn = AccumulateGrad(tensor)
         # A view that becomes a leaf is where gradients end: it is nobody's view for autograd.
         tensor._base = None

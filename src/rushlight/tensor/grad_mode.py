@@ -26,6 +26,8 @@ class _GradMode:
         tape = current_tape()
         self._former.append((tape.grad_enabled, tape.inference))
         tape.grad_enabled = self._enabled
+        if tape.transforms is not None:
+            tape.transforms.user_mode = self._enabled
         if self._inference is not None:
             tape.inference = self._inference
 
@@ -33,6 +35,8 @@ class _GradMode:
     def __exit__(self, *exc_info) -> None:
         tape = current_tape()
         tape.grad_enabled, tape.inference = self._former.pop()
+        if tape.transforms is not None:
+            tape.transforms.user_mode = tape.grad_enabled
 
     def _fresh(self) -> _GradMode:
         return _GradMode(self._enabled, self._inference)
@@ -116,11 +120,16 @@ class set_grad_enabled(_GradMode):  # noqa: N801 - PyTorch's name
         tape = current_tape()
         self._at_call = (tape.grad_enabled, tape.inference)
         tape.grad_enabled = bool(mode)
+        if tape.transforms is not None:
+            tape.transforms.user_mode = bool(mode)
 
     @hot
     def __enter__(self) -> None:
         self._former.append(self._at_call)
-        current_tape().grad_enabled = self._enabled
+        tape = current_tape()
+        tape.grad_enabled = self._enabled
+        if tape.transforms is not None:
+            tape.transforms.user_mode = self._enabled
 
     def __call__(self, function):
         tape = current_tape()

@@ -255,6 +255,27 @@ class AccumulateGrad(GraphNode):
         return f"<AccumulateGrad object at {id(self):#x}>"
 
 
+class InputGrad(GraphNode):
+    """The end of the graph at an argument of a function that is being differentiated.
+
+    Unlike a leaf it has no `.grad`, and is no state that a training step begins from.
+    """
+
+    __slots__ = ("extra", "__weakref__")
+
+    edges = ()
+
+    def __init__(self) -> None:
+        self.extra: Extra | None = None
+
+    def name(self) -> str:
+        return "InputGrad"
+
+    def apply(self, given: dict, retain_graph: bool) -> list:
+        """Gradients end here."""
+        return []
+
+
 class Overwrite(GraphNode):
     """Stands for a value that in-place writing replaced by one without gradient: stops there."""
 

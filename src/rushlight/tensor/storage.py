@@ -288,6 +288,9 @@ def alias_without_grad(tensor: Tensor) -> Tensor:
     storage = storage_of(tensor)
     if storage.stamp != tensor._seen and storage.pinned is None:
         refresh(tensor)
+    transforms = local.tape.transforms
+    if transforms is not None and transforms.level_of((tensor,)) is not None:
+        return transforms.detached(tensor)
     view = wrap(tensor._node)
     view._storage = storage
     view._seen = tensor._seen
@@ -497,6 +500,8 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
         tensor._seen = ALWAYS_STALE if outdated else stale_since(storage.stamp)
         return tensor
     node = new._node
+    if node.__class__ is not Node:
+        node.check_write(storage.value)  # type: ignore[attr-defined]
     if new._storage is not None or node.home is not None or type(new._grad_fn) is AccumulateGrad:
         # The value already stands for a tensor of its own: one with aliases, or a leaf.
         new = copy(new)
@@ -581,8 +586,7 @@ def _write_pinned(tensor: Tensor, new: Tensor) -> None:
 
 def _copy_out(storage: Storage) -> None:
     """Bring pinned memory up to date after a write that autograd follows."""
-    value = materialise(storage.value, "write to shared memory")
-    np.copyto(storage.pinned, value.reshape(-1))
+    np.copyto(storage.pinned, materialise(storage.value, "write to shared memory").reshape(-1))
 
 
 def replace_data(tensor: Tensor, source: Tensor) -> None:

@@ -47,7 +47,7 @@ def _above(x):
     return e.ne(counted, counted._scalar(0.0))
 
 
-def _upper(x):
+def upper_triangle(x):
     return e.where(_above(x), x, x._scalar(0.0))
 
 
@@ -55,7 +55,7 @@ def _strictly_lower(x):
     return e.where(_above(x), x._scalar(0.0), x)
 
 
-def _lower(x):
+def lower_triangle(x):
     return e.where(permute(_above(x), (1, 0)), x, x._scalar(0.0))
 
 
@@ -63,7 +63,7 @@ def _diagonal(x):
     return e.where(_on_diagonal(x), x, x._scalar(0.0))
 
 
-def _off_diagonal(x):
+def off_diagonal(x):
     return e.where(_on_diagonal(x), x._scalar(0.0), x)
 
 
@@ -102,14 +102,14 @@ def _gaps(values, dtype):
 
 def _mirrored(x):
     """The lower triangle and its adjoint above."""
-    return e.add(_lower(x), _adjoint(_strictly_lower(x)))
+    return e.add(lower_triangle(x), _adjoint(_strictly_lower(x)))
 
 
 # ---- systems -------------------------------------------------------------------------------------
 
 
 def _cholesky_vjp(g, out, a, check):
-    middle = _mirrored(_product(_adjoint(out), _lower(g)))
+    middle = _mirrored(_product(_adjoint(out), lower_triangle(g)))
     middle = e.mul(middle, middle._scalar(0.5))
     # L^-H middle L^-1, by two triangular solves.
     upper = _adjoint(out)
@@ -129,8 +129,8 @@ def _solve_side_vjp(g, out, a, b, check):
 def _triangle_matrix_vjp(g, out, a, b, upper, unit):
     moved = p.triangular_solve(_adjoint(a), g, not upper, unit)
     found = e.neg(_product(moved, _adjoint(out)))
-    found = _upper(found) if upper else _lower(found)
-    return sum_to(_off_diagonal(found) if unit else found, a)
+    found = upper_triangle(found) if upper else lower_triangle(found)
+    return sum_to(off_diagonal(found) if unit else found, a)
 
 
 def _triangle_side_vjp(g, out, a, b, upper, unit):
@@ -181,7 +181,7 @@ def _eigh_vjp(wanted, g, out, operands):
     middle = None if g[0] is None else _diagonal_matrix(g[0], a)
     if g[1] is not None:
         turned = e.div(_product(_adjoint(vectors), g[1]), _gaps(values, a.dtype))
-        turned = _off_diagonal(turned)
+        turned = off_diagonal(turned)
         middle = turned if middle is None else e.add(middle, turned)
     found = _product(_product(vectors, middle), _adjoint(vectors))
     # The operand is Hermitian, and so is its cotangent.
@@ -199,7 +199,7 @@ def _eig_vjp(wanted, g, out, operands):
         real = e.cast(e.real(_diagonal(turned)), vectors.dtype)
         turned = e.sub(turned, _product(_product(adjoint, vectors), real))
         turned = e.div(turned, conjugate(_gaps(values, vectors.dtype)))
-        turned = _off_diagonal(turned)
+        turned = off_diagonal(turned)
         middle = turned if middle is None else e.add(middle, turned)
     found = p.solve(adjoint, _product(middle, adjoint), True)
     return [found if a.dtype.is_complex else e.real(found)]
@@ -238,14 +238,14 @@ def _svd_turn(a, u, s, vh, gu, gvh):
     total = None
     if gu is not None:
         skew = _skew(_product(_adjoint(u), gu))
-        total = _columns_times(_off_diagonal(e.div(skew, gaps)), s)
+        total = _columns_times(off_diagonal(e.div(skew, gaps)), s)
         if a.dtype.is_complex:
             # The phase that U and V share is free; U's is taken to carry it.
             half = e.mul(_diagonal(skew), skew._scalar(0.5))
             total = e.add(total, _columns_times(half, e.reciprocal(s)))
     if gvh is not None:
         skew = _skew(_product(vh, _adjoint(gvh)))
-        part = _rows_times(_off_diagonal(e.div(skew, gaps)), s)
+        part = _rows_times(off_diagonal(e.div(skew, gaps)), s)
         total = part if total is None else e.add(total, part)
     return total
 
@@ -266,17 +266,17 @@ def _lu_vjp(wanted, g, out, operands):
     cotangent = g[0]
     square = _rows(_columns(packed, 0, k), 0, k)
     lower = e.add(_strictly_lower(square), _identity(a, k))
-    upper = _upper(square)
+    upper = upper_triangle(square)
     g_square = _rows(_columns(cotangent, 0, k), 0, k)
     below = _product(_adjoint(lower), _strictly_lower(g_square))
-    above = _product(_upper(g_square), _adjoint(upper))
+    above = _product(upper_triangle(g_square), _adjoint(upper))
     if n > k:
         beyond, g_beyond = _columns(packed, k, n), _columns(cotangent, k, n)
         below = e.sub(below, _product(g_beyond, _adjoint(beyond)))
     if m > k:
         beyond, g_beyond = _rows(packed, k, m), _rows(cotangent, k, m)
         above = e.sub(above, _product(_adjoint(beyond), g_beyond))
-    middle = e.add(_strictly_lower(below), _upper(above))
+    middle = e.add(_strictly_lower(below), upper_triangle(above))
     if m > k:
         left = p.triangular_solve(_adjoint(lower), middle, True, True)
         joined = concatenate((left, g_beyond), len(a.shape) - 2)

@@ -1,0 +1,13 @@
+"""Importing this module fills the table of batching rules.  Level 5."""
+
+from rushlight.batching import (  # noqa: F401
+    contraction,
+    elementwise,
+    indexing,
+    linalg,
+    movement,
+    ordering,
+    reduction,
+    source,
+    spectral,
+)
