@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 import rushlight as rl
 
@@ -102,6 +103,36 @@ def test_a_hessian_vector_product_of_a_network_in_both_orders() -> None:
         return forward_over_reverse, pull(v)[0]
 
     same(run, numbers(3, 4), numbers(3, 4, seed=1))
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU"])
+def test_recurrent_layers_can_be_transformed(kind: str) -> None:
+    def run(t: Any, x: Any, v: Any) -> Any:
+        t.manual_seed(0)
+        model = getattr(t.nn, kind)(3, 4, batch_first=True).double()
+        params = {k: v.detach() for k, v in model.named_parameters()}
+
+        def loss(params: Any, row: Any) -> Any:
+            return t.func.functional_call(model, params, (row[None],))[0].pow(2).sum()
+
+        # PyTorch's own layers take no transforms on a CPU; its gradients, sample by sample.
+        if t is rl:
+            slopes = t.vmap(t.func.grad(loss), in_dims=(None, 0))(params, x)
+            pushed = t.func.jvp(lambda a: loss(params, a), (x[0],), (v[0],))[1]
+            second = t.func.grad(
+                lambda a: t.vmap(t.func.grad(lambda r: loss(params, r)))(a).pow(2).sum()
+            )(x)
+            return [slopes[k] for k in sorted(slopes)], pushed, second
+        leaves = {k: v.detach().requires_grad_() for k, v in params.items()}
+        rows = [t.autograd.grad(loss(leaves, r), list(leaves.values())) for r in x]
+        named = {k: t.stack([row[i] for row in rows]) for i, k in enumerate(leaves)}
+        (slope,) = t.autograd.functional.jacobian(lambda a: loss(params, a), (x[0],))
+        x = x.clone().requires_grad_()
+        (first,) = t.autograd.grad(sum(loss(params, r) for r in x), x, create_graph=True)
+        (second,) = t.autograd.grad(first.pow(2).sum(), x)
+        return [named[k] for k in sorted(named)], (slope * v[0]).sum(), second
+
+    same(run, numbers(3, 5, 3), numbers(3, 5, 3, seed=1), rtol=1e-8)
 
 
 def test_the_third_step_of_a_loop_of_transforms_is_known() -> None:

@@ -7,6 +7,7 @@ from rushlight.batching import (  # noqa: F401
     linalg,
     movement,
     ordering,
+    recurrence,
     reduction,
     source,
     spectral,

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rushlight.primitives.movement import expand, reshape
+from rushlight.base.dtypes import int64
+from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.primitives.movement import concatenate, expand, reshape, strided_read
 from rushlight.tape.primitive import VARIADIC, Primitive, RuleTable
 
 rules = RuleTable("batching")
@@ -77,3 +79,22 @@ def with_axes_moved(primitive: Primitive, module: str) -> None:
         return primitive(operands[0], moved, *params)
 
     define(primitive, module, rule)
+
+
+def member_by_member(primitive: Primitive, size: int, mapped, operands, *params) -> list:
+    """The results of a variadic primitive with several of them, recorded once for each member."""
+    rows = []
+    for index in range(size):
+        given = tuple(_member(x, index) if m else x for x, m in zip(operands, mapped))
+        rows.append(primitive(given, *params))
+    found = []
+    for column in zip(*rows):
+        parts = tuple(reshape(part, (1, *part.shape)) for part in column)
+        found.append(parts[0] if size == 1 else concatenate(parts, 0))
+    return found
+
+
+def _member(x, index: int):
+    shape = tuple(x.shape)[1:]
+    offset = x._scalar(index * numel(shape), int64)
+    return strided_read(x, offset, shape, contiguous_strides(shape))

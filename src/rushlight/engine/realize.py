@@ -126,12 +126,8 @@ def _live(nodes: list, counts: bytes) -> list[bool]:
                 slot = slots.get(id(operand))
                 if slot is not None:
                     accounted[slot] += 1
-    # A leaf counts as 0 among the counts, whoever refers to it.  What an operation of several
-    # results is has no value of its own; it may be held by whoever is recording it just now.
-    return [
-        count > 0 and number > known and not node.step.outputs
-        for node, count, number, known in zip(nodes, counts, exact, accounted)
-    ]
+    # A leaf counts as 0 among the counts, whoever refers to it.
+    return [count > 0 and number > known for count, number, known in zip(counts, exact, accounted)]
 
 
 @hot

@@ -86,14 +86,16 @@ class MappedLevel(Level):
             grad = _gradient_node(transforms.tape, step, operands, inputs, node)
             out._grad_fn = grad if node.dtype.is_inexact else None
             return out
-        # Backward of several results reads operands only (see `vjp/table.py`).
-        grad = _gradient_node(transforms.tape, step, operands, inputs, inputs[0])
+        holder = Node()  # stands for the results together, as in `apply_many`
+        grad = _gradient_node(transforms.tape, step, operands, inputs, holder)
         outs = []
         for index, (output, part) in enumerate(zip(step.outputs, found)):
             out = wrap(MappedNode(self, output, part, several))
             if grad is not None and output.dtype.is_inexact:
                 out._grad_fn = OutputOf(grad, index)
             outs.append(out)
+        if grad is not None and grad.saved is not None and grad.saved[-1] is holder:
+            grad.saved = (*grad.saved[:-1], *[out._node for out in outs])
         return outs
 
 

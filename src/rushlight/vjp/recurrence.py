@@ -29,7 +29,8 @@ def _recurrence_vjp(wanted, g, out, operands, form):
     g_output, g_h, *rest = given
     g_c = rest[0] if rest else None
     units = x.weight.shape[0] // form.gates
-    if local.tape.grad_enabled:
+    # Function transforms differentiate what is recorded here, and map it.
+    if local.tape.grad_enabled or local.tape.transforms is not None:
         found, hidden = _written_out(form, x, (g_output, g_h, g_c))
     else:
         read = p.GradientOperands(
