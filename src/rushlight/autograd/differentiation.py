@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from rushlight.primitives.movement import expand
 from rushlight.tensor import autodiff
 from rushlight.tensor.autodiff import run_backward, starting_cotangent
-from rushlight.tensor.graph import GraphNode, OutputOf
+from rushlight.tensor.graph import GraphNode, OutputOf, target_of
 from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
@@ -33,7 +33,7 @@ def get_gradient_edge(tensor: Tensor) -> GradientEdge:
             "It is not possible to get the gradient edge for a Tensor that does not require "
             "gradients"
         )
-    return GradientEdge(*autodiff.target_of(edge))
+    return GradientEdge(*target_of(edge))
 
 
 def _as_sequence(value: Any) -> list:

@@ -21,10 +21,11 @@ from rushlight.primitives.movement import expand, reshape
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tape.memo import user_line
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.autodiff import AnomalyMode, CustomNode, target_of, type_name
+from rushlight.tensor.autodiff import AnomalyMode, CustomNode, type_name
 from rushlight.tensor.grad_mode import no_grad, set_grad_enabled
-from rushlight.tensor.graph import AccumulateGrad, OutputOf
-from rushlight.tensor.storage import alias_without_grad, current_edge
+from rushlight.tensor.graph import AccumulateGrad, OutputOf, target_of
+from rushlight.tensor.rebase import adopt_history
+from rushlight.tensor.storage import alias_without_grad, check_writable, current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
 _FREED = (
@@ -255,7 +256,7 @@ class Function:
         if not isinstance(output, (tuple, Tensor)):
             return output
         outputs = list(output) if isinstance(output, tuple) else [output]
-        _check_dirty(ctx, args, edges, outputs)
+        _check_dirty(ctx, args, edges, outputs, follows)
         node = _connect(cls, ctx, args, edges, outputs) if follows else None
         connected = [_finish_output(ctx, node, args, i, out) for i, out in enumerate(outputs)]
         if current_tape().transforms is not None:
@@ -364,7 +365,7 @@ def _contains(tensors: Sequence[Any], tensor: Any) -> bool:
     return any(tensor is other for other in tensors)
 
 
-def _check_dirty(ctx: FunctionCtx, args: tuple, edges: list, outputs: list) -> None:
+def _check_dirty(ctx: FunctionCtx, args: tuple, edges: list, outputs: list, follows: bool) -> None:
     for tensor in ctx._dirty:
         if not _contains(outputs, tensor):
             raise RuntimeError(
@@ -376,11 +377,8 @@ def _check_dirty(ctx: FunctionCtx, args: tuple, edges: list, outputs: list) -> N
             raise RuntimeError(
                 "a leaf Variable that requires grad has been used in an in-place operation."
             )
-        if edge is not None and tensor._base is not None:
-            raise RuntimeError(
-                "mark_dirty: an input that is a view cannot be modified in place by a custom "
-                "Function here, since its base would not notice; clone() it first"
-            )
+        if follows:
+            check_writable(tensor)
 
 
 def _connect(
@@ -413,14 +411,28 @@ def _finish_output(
     """One output as the caller gets it."""
     if not isinstance(output, Tensor):
         return output
-    if not _contains(ctx._dirty, output):
-        if current_edge(output) is not None or _contains(args, output):
-            # Its own history must not be replaced under other holders of the same tensor.
-            output = alias_without_grad(output)
     differentiable = not _contains(ctx._non_differentiable, output)
-    if node is not None and differentiable and output._node.dtype.is_inexact:
-        output._grad_fn = _edge(node, index, ctx._output_count)
+    connects = node is not None and differentiable and output._node.dtype.is_inexact
+    edge = _edge(node, index, ctx._output_count)
+    if _contains(ctx._dirty, output):
+        if connects:
+            adopt_history(output, edge)
+        return output
+    if current_edge(output) is not None or _contains(args, output):
+        # Its own history must not be replaced under other holders of the same tensor.
+        output = alias_without_grad(output)
+    if connects:
+        output._grad_fn = edge
+        if node is not None and _shows_memory_of(args, output):
+            node.views.add(index)
     return output
+
+
+def _shows_memory_of(tensors: Sequence[Any], output: Tensor) -> bool:
+    storage = output._storage
+    if storage is None:
+        return False
+    return any(isinstance(tensor, Tensor) and tensor._storage is storage for tensor in tensors)
 
 
 # ---- backward ----------------------------------------------------------------------------------

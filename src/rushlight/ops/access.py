@@ -11,7 +11,7 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
 from rushlight.tape.tape import local
 from rushlight.tensor import autodiff
-from rushlight.tensor.graph import AccumulateGrad, BlockGrad, OutputOf
+from rushlight.tensor.graph import AccumulateGrad, BlockGrad, OutputOf, target_of
 from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
 from rushlight.tensor.tensor import Tensor
 
@@ -111,6 +111,18 @@ def backward(self, gradient=None, retain_graph=None, create_graph=False, inputs=
     )
 
 
+@attach_method("_is_view")
+def _is_view(self) -> bool:
+    """Whether autograd takes this for a view of another tensor."""
+    if self._base is not None:
+        return True
+    edge = self._grad_fn
+    if edge is None:
+        return False
+    node, index = target_of(edge)
+    return index in getattr(node, "views", ())
+
+
 @attach_method("retain_grad")
 def retain_grad(self) -> None:
     """Keep `.grad` although this is not a leaf."""
@@ -144,7 +156,7 @@ def _get_is_leaf(self) -> bool:
 def _get_retains_grad(self) -> bool:
     if _get_is_leaf(self):
         return False
-    node, index = autodiff.target_of(self._grad_fn)
+    node, index = target_of(self._grad_fn)
     keeper = node.extra.retained.get(index) if node.extra is not None else None
     return keeper is not None and keeper() is self
 

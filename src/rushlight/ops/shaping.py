@@ -22,7 +22,8 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.elementwise import conj
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import make_view, reinterpret
+from rushlight.tensor.reinterpret import reinterpret
+from rushlight.tensor.storage import make_view
 from rushlight.tensor.tensor import Size, Tensor, strides_of
 
 

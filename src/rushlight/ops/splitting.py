@@ -30,10 +30,10 @@ from rushlight.primitives import movement as p
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.graph import AccumulateGrad, named
 from rushlight.tensor.pieces import follow_pieces
+from rushlight.tensor.reinterpret import grow_storage
 from rushlight.tensor.storage import (
     become_own_view,
     current_edge,
-    grow_storage,
     refuse_overlap,
     storage_of,
     storage_with_history,

@@ -19,11 +19,10 @@ from rushlight.tensor.backward_block import backward_call
 from rushlight.tensor.graph import (
     RELEASED,
     AccumulateGrad,
-    BlockGrad,
     GradNode,
     GraphNode,
-    OutputOf,
     Overwrite,
+    target_of,
 )
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
@@ -42,9 +41,10 @@ class CustomNode(GraphNode):
 
     apply: function of a list with one cotangent (or None) for each output, to a list with one for
         each edge.
+    views: numbers of the outputs that show memory of an input, which must not be written in place.
     """
 
-    __slots__ = ("edges", "apply", "label", "outputs", "extra", "owner", "__weakref__")
+    __slots__ = ("edges", "apply", "label", "outputs", "extra", "owner", "views", "__weakref__")
 
     def __init__(self, label: str, edges: tuple, outputs: list, apply, owner=None) -> None:
         self.label = label
@@ -53,18 +53,10 @@ class CustomNode(GraphNode):
         self.apply = apply
         self.extra = None
         self.owner = owner
+        self.views: set[int] = set()
 
     def name(self) -> str:
         return self.label
-
-
-def target_of(edge):
-    """(node, output number) an edge leads to."""
-    if type(edge) is OutputOf:
-        return edge.node, edge.index
-    if type(edge) is BlockGrad:
-        return edge.opened(), 0
-    return edge, 0
 
 
 # ---- requires_grad -------------------------------------------------------------------------------

@@ -299,3 +299,54 @@ class OutputOf:
     def __init__(self, node, index: int) -> None:
         self.node = node
         self.index = index
+
+
+def target_of(edge):
+    """(node, output number) an edge leads to."""
+    if type(edge) is OutputOf:
+        return edge.node, edge.index
+    if type(edge) is BlockGrad:
+        return edge.opened(), 0
+    return edge, 0
+
+
+@hot
+def move_retained(tensor, former) -> None:
+    """A tensor got a new history: `retain_grad` shall keep the gradient of what it is now.
+
+    former: its edge until now, or None.
+    """
+    if former is None:
+        return
+    node, index = former, 0
+    if type(former) is OutputOf:
+        node, index = former.node, former.index
+    elif type(former) is BlockGrad and former.inner is not None:
+        node = former.inner
+    if node.extra is not None and node.extra.retained:
+        _move_retained(tensor, node.extra.retained, index)
+
+
+def _move_retained(tensor, retained: dict, index: int) -> None:
+    reference = retained.get(index)
+    edge = tensor._grad_fn
+    if reference is None or reference() is not tensor or edge is None:
+        return
+    del retained[index]
+    node, index = target_of(edge)
+    node.with_extra().retained[index] = reference
+
+
+def refuse_view_of_function(edge) -> None:
+    """Raise PyTorch's error if a custom Function made what `edge` belongs to as a view.
+
+    A write would replace the Function's backward by that of the write.
+    """
+    node, index = target_of(edge)
+    if index in getattr(node, "views", ()):
+        raise RuntimeError(
+            f"Output {index} of {node.name().removesuffix('Backward')} is a view and is being "
+            "modified inplace. A custom Function (or a module with backward hooks) handed out this "
+            "view of its input, and a write would bypass its backward; modify a clone() of the "
+            "output, or use the out-of-place operation."
+        )

@@ -10,8 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.hooks import RemovableHandle
-from rushlight.tensor.autodiff import target_of
-from rushlight.tensor.graph import AccumulateGrad, GraphNode
+from rushlight.tensor.graph import AccumulateGrad, GraphNode, target_of
 from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 

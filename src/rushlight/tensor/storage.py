@@ -18,8 +18,15 @@ from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
-from rushlight.tensor.graph import AccumulateGrad, Overwrite, named
-from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, wrap
+from rushlight.tensor.graph import (
+    AccumulateGrad,
+    GradNode,
+    Overwrite,
+    move_retained,
+    named,
+    refuse_view_of_function,
+)
+from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
 # Values of `_seen` that no stamp equals: a view that never took its value from the storage, and
 # (`stale_since`) a tensor on memory shared with the outside, which may change unseen.
@@ -73,6 +80,10 @@ class Storage:
     def restore(self, value: Node) -> None:
         """Take back writes that failed: every tensor reads `value` again."""
         self.value = value
+        self.history_changed()
+
+    def history_changed(self) -> None:
+        """Let every tensor read value and history again, although nothing new was written."""
         self.stamp += 1
         self.written = self.stamp
 
@@ -218,70 +229,6 @@ def _adopt(tensor: Tensor, source: Tensor) -> None:
     tensor._grad_fn = source._grad_fn
 
 
-def grow_storage(tensor: Tensor, count: int) -> None:
-    """Give the tensor a storage of its own with `count` zeros after the present content."""
-    storage = storage_of(tensor)
-    layout = (strides_of(tensor), tensor.storage_offset())
-    content = storage.pinned
-    if content is None:
-        content = materialise(storage.value).reshape(-1)
-    grown = np.concatenate([content, np.zeros(count, content.dtype)])
-    tensor._storage = Storage(leaf_node(grown, storage.dtype), storage.dtype, grown.size)
-    tensor._layout = layout
-    tensor._base = None
-    tensor._seen = ALWAYS_STALE
-
-
-def reinterpret(tensor: Tensor, dtype) -> Tensor:
-    """The tensor's memory read as elements of another dtype (`view(dtype)`).
-
-    Storages are typed, so both sides become pinned on one piece of memory; gradients stop here.
-    Raises: RuntimeError as PyTorch where the sizes do not fit.
-    """
-    own = tensor._node.dtype
-    shape = tensor._node.shape
-    strides, offset = strides_of(tensor), tensor.storage_offset()
-    if dtype is own:
-        return make_view(tensor, shape, strides, offset, lambda x: reshape(x, shape))
-    if own.itemsize != dtype.itemsize:
-        shape, strides, offset = _rescaled(shape, strides, offset, own.itemsize, dtype)
-    pin(tensor)
-    storage = tensor._storage
-    memory = storage.pinned.view(dtype.numpy)
-    shared = Storage(unread_node(memory.shape, dtype), dtype, memory.size, memory)
-    view = wrap(unread_node(shape, dtype))
-    view._storage = shared
-    view._seen = ALWAYS_STALE
-    view._layout = layout_for(shared, shape, strides, offset)
-    return view
-
-
-def _rescaled(shape, strides, offset: int, itemsize: int, dtype):
-    """Layout of the same bytes for another element size; the last axis shrinks or grows."""
-    if not shape:
-        raise RuntimeError(
-            "self.dim() cannot be 0 to view a tensor as a dtype of a different element size"
-        )
-    if strides[-1] != 1:
-        raise RuntimeError(
-            "self.stride(-1) must be 1 to view a tensor as a dtype of a different element size, "
-            f"but got {strides[-1]}"
-        )
-    if itemsize > dtype.itemsize:
-        factor = itemsize // dtype.itemsize
-        scaled = (*[s * factor for s in strides[:-1]], 1)
-        return (*shape[:-1], shape[-1] * factor), scaled, offset * factor
-    factor = dtype.itemsize // itemsize
-    if shape[-1] % factor or offset % factor or any(s % factor for s in strides[:-1]):
-        raise RuntimeError(
-            f"self.size(-1), the strides and the storage offset must be divisible by {factor} to "
-            f"view elements of {itemsize} bytes as {dtype}: size {list(shape)}, strides "
-            f"{list(strides)}, offset {offset}"
-        )
-    scaled = (*[s // factor for s in strides[:-1]], 1)
-    return (*shape[:-1], shape[-1] // factor), scaled, offset // factor
-
-
 @hot
 def alias_without_grad(tensor: Tensor) -> Tensor:
     """A tensor on the same memory that autograd does not follow (`detach`)."""
@@ -316,7 +263,9 @@ def refresh(tensor: Tensor) -> None:
         return
     if tensor._base is not None and not has_present_history(tensor):
         fresh = _read_with_history(root_of(tensor), tensor)
+        former = tensor._grad_fn
         tensor._grad_fn = fresh._grad_fn
+        move_retained(tensor, former)
     else:
         fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
     tensor._node = fresh._node
@@ -340,7 +289,9 @@ def _refresh_shared(tensor: Tensor) -> None:
     root = root_of(tensor)
     # What is written outside is not part of any history, only what was written here.
     if root is not tensor and root._grad_fn is not None and not has_present_history(tensor):
+        former = tensor._grad_fn
         tensor._grad_fn = _read_with_history(root, tensor)._grad_fn
+        move_retained(tensor, former)
     tensor._node = node
     tensor._seen = stale_since(storage.stamp)
 
@@ -459,11 +410,18 @@ def check_writable(tensor: Tensor, *, uniform: bool = False) -> None:
             raise RuntimeError(
                 "a leaf Variable that requires grad is being used in an in-place operation."
             )
+        if type(edge) is not GradNode:
+            refuse_view_of_function(edge)
     base = root_of(tensor)
-    if local.tape.grad_enabled and base is not tensor and type(base._grad_fn) is AccumulateGrad:
-        raise RuntimeError(
-            "a view of a leaf Variable that requires grad is being used in an in-place operation."
-        )
+    if local.tape.grad_enabled and base is not tensor:
+        edge = base._grad_fn
+        if type(edge) is AccumulateGrad:
+            raise RuntimeError(
+                "a view of a leaf Variable that requires grad is being used in an in-place "
+                "operation."
+            )
+        if edge is not None and type(edge) is not GradNode:
+            refuse_view_of_function(edge)
     if not uniform and tensor._layout is not None:
         refuse_overlap(tensor._node.shape, tensor._layout[0])
 
@@ -515,9 +473,9 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     if base is tensor or not follows:
         _replace(storage, tensor, new)
         if follows:
-            tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+            _take_edge(tensor, new)
     else:
-        _replace_through_base(storage, base, tensor, new)
+        replace_through_base(storage, base, tensor, new)
     node.home = (storage.writes, storage.version)
     tensor._node = node
     # A view that was out of date takes its history from its base again, at the next read.
@@ -529,10 +487,14 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
 
 
 @hot
-def _edge_after_write(old_edge, new: Tensor):
-    if new._grad_fn is not None or old_edge is None:
-        return new._grad_fn
-    return Overwrite(old_edge)
+def _take_edge(tensor: Tensor, new: Tensor) -> None:
+    """Give a tensor that was written the history of what was written."""
+    former = tensor._grad_fn
+    if new._grad_fn is not None or former is None:
+        tensor._grad_fn = new._grad_fn
+    else:
+        tensor._grad_fn = Overwrite(former)
+    move_retained(tensor, former)
 
 
 @hot
@@ -554,14 +516,22 @@ def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
     storage.touch()
 
 
-def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: Tensor) -> None:
-    """Write a view so that its base's history contains the write."""
+def replace_through_base(
+    storage: Storage, base: Tensor, tensor: Tensor, new: Tensor, *, counts: bool = True
+) -> None:
+    """Write a view so that its base's history contains the write.
+
+    counts: whether this is a write of its own, and not one that was counted before.
+    """
     if base._seen != storage.stamp:
         refresh(base)
     strides, offset = _layout(tensor)
     whole = base if covers_storage(base) else _flat_with_history(base)
     content = strided_write(whole, new, scalar_tensor(offset, int64), new._node.shape, strides)
-    storage.touch()
+    if counts:
+        storage.touch()
+    else:
+        storage.history_changed()
     storage.value = content._node
     if covers_storage(base):
         fresh = content
@@ -573,9 +543,9 @@ def _replace_through_base(storage: Storage, base: Tensor, tensor: Tensor, new: T
     named(fresh, "torch::autograd::CopySlices")
     base._node = fresh._node
     base._node.home = (storage.writes, storage.version)
-    base._grad_fn = _edge_after_write(base._grad_fn, fresh)
+    _take_edge(base, fresh)
     base._seen = storage.stamp
-    tensor._grad_fn = _edge_after_write(tensor._grad_fn, new)
+    _take_edge(tensor, new)
 
 
 def _write_pinned(tensor: Tensor, new: Tensor) -> None:

@@ -1,6 +1,6 @@
 """Backward hooks of modules: full ones, seen by two identity functions around `forward`.  Level 12.
 
-All inputs pass through one `_Gate` and all outputs through another.  In the backward pass the
+All inputs pass through one `BackwardHookFunction`, all outputs through another.  In backward the
 output gate meets the gradients of the outputs (and runs the pre-hooks), the input gate those of the
 inputs (and runs the hooks).  If no input requires a gradient, there is no input gate and the hooks
 run at the output gate with None for every input.
@@ -19,13 +19,15 @@ from rushlight.tensor.tensor import Tensor
 Gradients = tuple
 
 
-class _Gate(Function):
+class BackwardHookFunction(Function):
     """The identity on several tensors, which shows their gradients to a callable."""
 
     @staticmethod
-    def forward(ctx: Any, observer: Callable, *tensors: Tensor) -> tuple[Tensor, ...]:
+    def forward(
+        ctx: Any, observer: Callable, materialize: bool, *tensors: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.observer = observer
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(materialize)
         outputs = tuple(tensor.view_as(tensor) for tensor in tensors)
         constant = [out for out, tensor in zip(outputs, tensors) if not tensor.requires_grad]
         ctx.mark_non_differentiable(*constant)
@@ -33,7 +35,7 @@ class _Gate(Function):
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor | None) -> tuple:
-        return None, *ctx.observer(grads)
+        return None, None, *ctx.observer(grads)
 
 
 class BackwardHooks:
@@ -54,7 +56,7 @@ class BackwardHooks:
     def gate_inputs(self, args: tuple) -> tuple:
         """The arguments, the tensors among them passed through the input gate."""
         self.input_count = len(args)
-        args, self.input_places = _through_gate(args, self._at_inputs)
+        args, self.input_places = _through_gate(args, self._at_inputs, True)
         return args
 
     def gate_outputs(self, result: Any) -> Any:
@@ -68,7 +70,7 @@ class BackwardHooks:
             return result
         results = result if isinstance(result, tuple) else (result,)
         self.output_count = len(results)
-        results, self.output_places = _through_gate(results, self._at_outputs)
+        results, self.output_places = _through_gate(results, self._at_outputs, False)
         return results if isinstance(result, tuple) else results[0]
 
     def _at_outputs(self, grads: Gradients) -> Gradients:
@@ -137,12 +139,18 @@ def _spread(grads: Gradients, places: list[int], count: int) -> Gradients:
     return tuple(spread)
 
 
-def _through_gate(values: tuple, observer: Callable) -> tuple[tuple, list[int] | None]:
-    """Values with their tensors gated, and the tensors' places; None if nothing needs gradients."""
+def _through_gate(
+    values: tuple, observer: Callable, materialize: bool
+) -> tuple[tuple, list[int] | None]:
+    """Values with their tensors gated, and the tensors' places; None if nothing needs gradients.
+
+    materialize: whether the observer gets zeros for tensors without a gradient, as hooks' inputs
+        do in PyTorch, and not None, as their outputs do.
+    """
     places = [i for i, value in enumerate(values) if isinstance(value, Tensor)]
     if not is_grad_enabled() or not any(values[place].requires_grad for place in places):
         return values, None
-    gated = _Gate.apply(observer, *[values[place] for place in places])
+    gated = BackwardHookFunction.apply(observer, materialize, *[values[place] for place in places])
     mixed = list(values)
     for place, tensor in zip(places, gated, strict=True):
         mixed[place] = tensor
