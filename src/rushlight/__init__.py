@@ -131,6 +131,7 @@ _LAZY_MODULES = (
     "masked",
     "monitor",
     "mps",
+    "multiprocessing",
     "nn",
     "optim",
     "profiler",

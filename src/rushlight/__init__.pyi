@@ -20,6 +20,7 @@ from rushlight import linalg as linalg
 from rushlight import masked as masked
 from rushlight import monitor as monitor
 from rushlight import mps as mps
+from rushlight import multiprocessing as multiprocessing
 from rushlight import nn as nn
 from rushlight import ops as ops
 from rushlight import optim as optim

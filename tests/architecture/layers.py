@@ -69,6 +69,7 @@ LIBRARY: tuple[str, ...] = (
     "_dynamo",
     "_inductor",
     "serialization",
+    "multiprocessing",
     "utils",
     "datasets",
     "viz",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -112,8 +114,8 @@ class UntypedStorage:
         return int(self._bytes()[index])
 
     def is_shared(self) -> bool:
-        """Whether other processes see the memory: no."""
-        return False
+        """Whether other processes can see the memory."""
+        return _whole(self._storage).is_shared()
 
     def __repr__(self) -> str:
         head = "".join(f" {value}\n" for value in self.tolist())
@@ -255,3 +257,23 @@ def sum_to_size(self: Tensor, *size: Any) -> Tensor:
         raise RuntimeError(f"size {{{list(wanted)}}} is not expandable to size {{{list(given)}}}.")
     axes = [i for i, n in enumerate(given) if i < leading or wanted[i - leading] != n]
     return self.sum(axes, keepdim=True).reshape(wanted) if axes else self.view(self.shape)
+
+
+# Loaded when memory is first shared: multiprocessing takes longer to import than all else here.
+_SHARED_MEMORY = "rushlight.tensor.shared_memory"
+
+
+@attach_method("share_memory_")
+def share_memory_(self) -> Tensor:
+    """Move the memory to where other processes can see it; returns the tensor.
+
+    Source: torch.Tensor.share_memory_.
+    """
+    return importlib.import_module(_SHARED_MEMORY).share_memory_(self)
+
+
+@attach_method("is_shared")
+def is_shared(self) -> bool:
+    """Whether other processes can see the memory.  Source: torch.Tensor.is_shared."""
+    loaded = sys.modules.get(_SHARED_MEMORY)
+    return loaded is not None and loaded.is_shared(self)

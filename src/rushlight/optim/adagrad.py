@@ -72,8 +72,9 @@ class Adagrad(FlatOptimizer):
         return {"step": count_tensor(0.0), "sum": state_like(param, start)}
 
     def share_memory(self) -> None:
-        """Raises: NotImplementedError; state is not shared between processes."""
-        raise NotImplementedError("Adagrad.share_memory: state cannot be shared between processes")
+        """Move the sums to memory that other processes can see."""
+        for state in self.state.values():
+            state["sum"].share_memory_()
 
     def rule(
         self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]

@@ -3,6 +3,7 @@
 What comes in is not trusted: by default no code of a file runs.  Level: serialization (12).
 """
 
+from rushlight.serialization.inspecting import get_unsafe_globals_in_checkpoint
 from rushlight.serialization.loading import load
 from rushlight.serialization.names import (
     add_safe_globals,
@@ -16,6 +17,7 @@ __all__ = [
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",
+    "get_unsafe_globals_in_checkpoint",
     "load",
     "safe_globals",
     "save",

@@ -45,7 +45,11 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     },
 }
 
+# What a name in a file stands for, and the item it was allowed by.
 _USER_CLASSES: dict[str, Any] = {}
+_USER_ITEMS: dict[str, Any] = {}
+# NumPy 2 renamed the modules its pickles name; files hold either name.
+_RENAMED = ("numpy._core.", "numpy.core.")
 
 
 def add_safe_globals(safe_globals: Iterable[Any]) -> None:
@@ -58,28 +62,35 @@ def add_safe_globals(safe_globals: Iterable[Any]) -> None:
         if name is None:
             name = f"{target.__module__}.{target.__qualname__}"
         _USER_CLASSES[name] = target
+        _USER_ITEMS[name] = item
+        new, old = _RENAMED
+        for ours, theirs in ((new, old), (old, new)):
+            if name.startswith(ours):
+                _USER_CLASSES.setdefault(theirs + name.removeprefix(ours), target)
 
 
 def clear_safe_globals() -> None:
     """Forget everything that `add_safe_globals` allowed.  Source: torch.serialization."""
     _USER_CLASSES.clear()
+    _USER_ITEMS.clear()
 
 
 def get_safe_globals() -> list[Any]:
     """What `add_safe_globals` allowed.  Source: torch.serialization."""
-    return list(_USER_CLASSES.values())
+    return list(_USER_ITEMS.values())
 
 
 @contextlib.contextmanager
 def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
     """Allow the given classes inside a `with` block only.  Source: torch.serialization."""
-    saved = dict(_USER_CLASSES)
+    saved = dict(_USER_CLASSES), dict(_USER_ITEMS)
     add_safe_globals(safe_globals)
     try:
         yield
     finally:
-        _USER_CLASSES.clear()
-        _USER_CLASSES.update(saved)
+        for table, before in zip((_USER_CLASSES, _USER_ITEMS), saved):
+            table.clear()
+            table.update(before)
 
 
 def allowed_names() -> Mapping[str, Any]:
@@ -92,10 +103,37 @@ def _user_constructor(name: str, target: Any) -> Any:
     if not callable(target):
         return target
     if not isinstance(target, type):
-        return Constructor(name, target)
+        return Constructor(
+            name,
+            lambda *args: target(*map(_native, args)),
+            set_state=_set_state_if_allowed,
+            target=target,
+        )
     return Constructor(
-        name, target, new=lambda *args: target.__new__(target, *args), set_state=_set_instance_state
+        name,
+        lambda *args: target(*map(_native, args)),
+        new=lambda *args: target.__new__(target, *map(_native, args)),
+        set_state=_set_instance_state,
+        target=target,
     )
+
+
+def _native(argument: Any) -> Any:
+    """An argument as code of the user's choice expects it: classes are classes."""
+    if isinstance(argument, Constructor) and argument.target is not None:
+        return argument.target
+    return argument
+
+
+def _set_state_if_allowed(instance: Any, state: Any) -> Any:
+    """BUILD on what an allowed function made: its class must be allowed as well."""
+    if not any(type(instance) is target for target in _USER_CLASSES.values()):
+        kind = type(instance)
+        raise pickle.UnpicklingError(
+            f"Weights only load failed. Setting the state of a {kind.__module__}.{kind.__name__} "
+            "is not allowed; allow the class with serialization.add_safe_globals([...])"
+        )
+    return _set_instance_state(instance, state)
 
 
 def _set_instance_state(instance: Any, state: Any) -> Any:

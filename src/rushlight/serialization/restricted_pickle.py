@@ -26,13 +26,15 @@ class Constructor:
 
     `build` makes the object from positional arguments (`new` makes it where the pickle asks for an
     object without __init__; `build` unless given); `set_state`, where given, takes the object and
-    the state that a BUILD opcode hands it, and returns the finished object.
+    the state that a BUILD opcode hands it, and returns the finished object.  `target` is the class
+    or function that a user allowed, which may also be an argument of another one.
     """
 
     name: str
     build: Callable[..., Any]
     new: Callable[..., Any] | None = None
     set_state: Callable[[Any, Any], Any] | None = None
+    target: Any = None
 
 
 class RestrictedUnpickler:
