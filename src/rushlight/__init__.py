@@ -18,6 +18,7 @@ from rushlight.base.dtypes import (
 )
 from rushlight.base.dtypes import (
     bfloat16,
+    complex32,
     complex64,
     complex128,
     float16,
@@ -31,9 +32,15 @@ from rushlight.base.dtypes import (
     promote_types,
     set_default_dtype,
     uint8,
+    uint16,
+    uint32,
+    uint64,
 )
 from rushlight.base.dtypes import (
     bool_ as bool,
+)
+from rushlight.base.dtypes import (
+    complex32 as chalf,
 )
 from rushlight.base.dtypes import (
     complex64 as cfloat,

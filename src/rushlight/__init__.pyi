@@ -42,10 +42,11 @@ from rushlight import viz as viz
 from rushlight import vjp as vjp
 from rushlight import xpu as xpu
 from rushlight.base.device import device as device
-from rushlight.base.dtypes import DType as dtype
 from rushlight.base.dtypes import bfloat16 as bfloat16
 from rushlight.base.dtypes import complex128 as complex128
+from rushlight.base.dtypes import complex32 as complex32
 from rushlight.base.dtypes import complex64 as complex64
+from rushlight.base.dtypes import dtype as dtype
 from rushlight.base.dtypes import float16 as float16
 from rushlight.base.dtypes import float32 as float32
 from rushlight.base.dtypes import float64 as float64
@@ -56,6 +57,9 @@ from rushlight.base.dtypes import int64 as int64
 from rushlight.base.dtypes import int8 as int8
 from rushlight.base.dtypes import promote_types as promote_types
 from rushlight.base.dtypes import set_default_dtype as set_default_dtype
+from rushlight.base.dtypes import uint16 as uint16
+from rushlight.base.dtypes import uint32 as uint32
+from rushlight.base.dtypes import uint64 as uint64
 from rushlight.base.dtypes import uint8 as uint8
 from rushlight.base.formats import channels_last as channels_last
 from rushlight.base.formats import channels_last_3d as channels_last_3d
@@ -528,6 +532,9 @@ HalfTensor: Any
 IntTensor: Any
 LongTensor: Any
 ShortTensor: Any
+UInt16Tensor: Any
+UInt32Tensor: Any
+UInt64Tensor: Any
 def alias_copy(input: Any, *args: Any, out: Any = ..., **kwargs: Any) -> Any: ...
 def alpha_dropout(input: Tensor, p: builtins.float, train: builtins.bool) -> Tensor: ...
 def alpha_dropout_(input: Tensor, p: builtins.float, train: builtins.bool) -> Tensor: ...
@@ -535,6 +542,7 @@ def as_strided_copy(input: Any, *args: Any, out: Any = ..., **kwargs: Any) -> An
 bool: Any
 cdouble: Any
 cfloat: Any
+chalf: Any
 def cholesky(input: Any, upper: Any = ...) -> Tensor: ...
 def cholesky_inverse(L: Any, upper: Any = ...) -> Tensor: ...
 def cholesky_solve(B: Any, L: Any, upper: Any = ...) -> Tensor: ...

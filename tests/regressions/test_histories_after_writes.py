@@ -226,7 +226,7 @@ def test_a_result_of_a_module_with_backward_hooks_cannot_be_written(kind):
     else:
         layer.register_full_backward_pre_hook(lambda *args: None)
     for given in (rushlight.ones(1, 2), rushlight.ones(1, 2, requires_grad=True)):
-        for write in (lambda y: y.mul_(2), lambda y: y[0].mul_(2), rushlight.relu_):
+        for write in (lambda y: y.mul_(2), lambda y: y[0].mul_(2), lambda y: y.relu_()):
             with pytest.raises(RuntimeError, match="BackwardHookFunction is a view and is being"):
                 write(layer(given))
     layer(rushlight.ones(1, 2)).detach().mul_(2)

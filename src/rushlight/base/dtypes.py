@@ -1,8 +1,8 @@
 """Element types, their promotion, and the process-wide default dtype.
 
 A `DType` is a singleton compared by identity.  `category` orders the kinds as PyTorch's promotion
-does: bool < integer < floating < complex.  bfloat16 has no NumPy type: its arrays hold the 16 bits
-as uint16 and are widened to float32 by whoever computes with them.  Level 0.
+does: bool < integer < floating < complex.  bfloat16 and complex32 have no NumPy type: their arrays
+hold the bits as unsigned integers and are widened by whoever computes with them.  Level 0.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class DType:
         self.name = name
         self.aliases = aliases
         self.numpy = np.dtype(numpy_type)
-        # The NumPy type arithmetic is done in; differs from `numpy` for the 16-bit floats.
+        # The NumPy type arithmetic is done in; differs from `numpy` for halves and their pairs.
         self.compute = np.dtype(compute or numpy_type)
         self.itemsize = self.numpy.itemsize
         self.category = category
@@ -71,6 +71,10 @@ class DType:
         return _COMPLEX_OF[self]
 
 
+# PyTorch's name for the class, which programs print and compare.
+DType.__name__ = DType.__qualname__ = "dtype"
+dtype = DType
+
 bool_ = DType("bool", np.bool_, BOOL, 0, signed=False)
 uint8 = DType("uint8", np.uint8, INTEGRAL, 1, signed=False)
 int8 = DType("int8", np.int8, INTEGRAL, 2)
@@ -81,8 +85,16 @@ float16 = DType("float16", np.float16, FLOATING, 6, aliases=("half",), compute=n
 bfloat16 = DType("bfloat16", np.uint16, FLOATING, 7, compute=np.float32)
 float32 = DType("float32", np.float32, FLOATING, 8, aliases=("float",))
 float64 = DType("float64", np.float64, FLOATING, 9, aliases=("double",))
-complex64 = DType("complex64", np.complex64, COMPLEX, 10, aliases=("cfloat",))
-complex128 = DType("complex128", np.complex128, COMPLEX, 11, aliases=("cdouble",))
+complex32 = DType("complex32", np.uint32, COMPLEX, 10, aliases=("chalf",), compute=np.complex64)
+complex64 = DType("complex64", np.complex64, COMPLEX, 11, aliases=("cfloat",))
+complex128 = DType("complex128", np.complex128, COMPLEX, 12, aliases=("cdouble",))
+# Memory of other programs: they have arithmetic of their own, but no promotion with other integers.
+uint16 = DType("uint16", np.uint16, INTEGRAL, 13, signed=False)
+uint32 = DType("uint32", np.uint32, INTEGRAL, 14, signed=False)
+uint64 = DType("uint64", np.uint64, INTEGRAL, 15, signed=False)
+UNPROMOTED = frozenset({uint16, uint32, uint64})
+# Their arrays hold bits, which NumPy takes for another type.
+BITS = frozenset({bfloat16, complex32})
 
 ALL_DTYPES = (
     bool_,
@@ -95,13 +107,17 @@ ALL_DTYPES = (
     bfloat16,
     float32,
     float64,
+    complex32,
     complex64,
     complex128,
+    uint16,
+    uint32,
+    uint64,
 )
 _BY_NAME = {d.name: d for d in ALL_DTYPES} | {a: d for d in ALL_DTYPES for a in d.aliases}
-_REAL_OF = {complex64: float32, complex128: float64}
-_COMPLEX_OF = {float16: complex64, bfloat16: complex64, float32: complex64, float64: complex128}
-_FROM_NUMPY = {d.numpy: d for d in ALL_DTYPES if d is not bfloat16}
+_REAL_OF = {complex32: float16, complex64: float32, complex128: float64}
+_COMPLEX_OF = {float16: complex32, bfloat16: complex64, float32: complex64, float64: complex128}
+_FROM_NUMPY = {d.numpy: d for d in ALL_DTYPES if d not in BITS}
 
 
 def dtype_by_name(name: str) -> DType:
@@ -112,6 +128,14 @@ def dtype_by_name(name: str) -> DType:
     return found
 
 
+_OF_PYTHON_TYPE = {bool: bool_, int: int64, float: float64, complex: complex128}
+
+
+def dtype_argument(value):
+    """A `dtype=` argument, where Python's own number types stand for dtypes too."""
+    return _OF_PYTHON_TYPE.get(value, value) if isinstance(value, type) else value
+
+
 def dtype_of_numpy(numpy_type: np.dtype) -> DType:
     """The dtype of a NumPy array's type.  Raises: TypeError for types tensors cannot hold."""
     found = _FROM_NUMPY.get(numpy_type.newbyteorder("="))
@@ -119,7 +143,7 @@ def dtype_of_numpy(numpy_type: np.dtype) -> DType:
         raise TypeError(
             f"can't convert np.ndarray of type numpy.{numpy_type.type.__name__}. "
             "The only supported types are: float64, float32, float16, complex64, complex128, "
-            "int64, int32, int16, int8, uint8, and bool."
+            "int64, int32, int16, int8, uint64, uint32, uint16, uint8, and bool."
         )
     return found
 
@@ -130,9 +154,10 @@ def _promote_pair(x: DType, y: DType) -> DType:
     if x.category > y.category:
         x, y = y, x
     if y.category == COMPLEX:
-        if x.category == FLOATING:
-            return complex128 if float64 is x else y
-        return complex128 if x is complex128 else y
+        if x.category < FLOATING:
+            return y
+        wide = x.to_complex()
+        return wide if wide.rank > y.rank else y
     if x.category == FLOATING:
         # The two 16-bit floats have no common 16-bit type.
         if {x, y} == {float16, bfloat16}:
@@ -146,7 +171,17 @@ def _promote_pair(x: DType, y: DType) -> DType:
     return high
 
 
-_PROMOTION = {(x, y): _promote_pair(x, y) for x in ALL_DTYPES for y in ALL_DTYPES}
+def _promotes(x: DType, y: DType) -> bool:
+    """Whether two dtypes have a common one: the wide unsigned ones only with floating ones."""
+    pair = {x, y}
+    if x is y or not pair & UNPROMOTED:
+        return True
+    return any(dtype.is_floating_point for dtype in pair)
+
+
+_PROMOTION = {
+    (x, y): _promote_pair(x, y) for x in ALL_DTYPES for y in ALL_DTYPES if _promotes(x, y)
+}
 
 
 def promote_types(x: DType, y: DType) -> DType:
@@ -154,6 +189,11 @@ def promote_types(x: DType, y: DType) -> DType:
     try:
         return _PROMOTION[x, y]
     except KeyError:
+        if isinstance(x, DType) and isinstance(y, DType):
+            raise RuntimeError(
+                "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
+                f"{x.name} and {y.name}; convert one of them first, with to(dtype)"
+            ) from None
         raise TypeError(f"promote_types: expected two dtypes, got {x!r} and {y!r}") from None
 
 
@@ -211,13 +251,32 @@ def widen(array: np.ndarray, dtype: DType) -> np.ndarray:
         return (array.astype(np.uint32) << np.uint32(16)).view(np.float32)
     if dtype is float16:
         return array.astype(np.float32)
+    if dtype is complex32:
+        return _widen_pairs(array)
     return array
+
+
+def _widen_pairs(array: np.ndarray) -> np.ndarray:
+    parts = np.ascontiguousarray(array).reshape(array.shape)[..., None].view(np.float16)
+    wide = np.empty(array.shape, np.complex64)
+    wide.real, wide.imag = parts[..., 0], parts[..., 1]
+    return wide
+
+
+def _narrow_pairs(array: np.ndarray) -> np.ndarray:
+    wide = np.asarray(array, np.complex64)
+    parts = np.empty((*wide.shape, 2), np.float16)
+    with np.errstate(all="ignore"):
+        parts[..., 0], parts[..., 1] = wide.real, wide.imag
+    return parts.view(np.uint32)[..., 0]
 
 
 def narrow(array, dtype: DType) -> np.ndarray:
     """Arithmetic form to storage form, rounding to nearest even."""
     if dtype is bfloat16:
         return _float32_to_bfloat16(np.asarray(array, np.float32))
+    if dtype is complex32:
+        return _narrow_pairs(array)
     array = np.asarray(array)
     if array.dtype != dtype.numpy:
         with np.errstate(all="ignore"):

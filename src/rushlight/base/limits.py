@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.dtypes import DType, bfloat16, get_default_dtype
+from rushlight.base.dtypes import INTEGRAL, DType, bfloat16, get_default_dtype
 
 
 class finfo:  # noqa: N801 - PyTorch's name
@@ -54,7 +54,7 @@ class iinfo:  # noqa: N801 - PyTorch's name
     __slots__ = ("bits", "max", "min", "dtype")
 
     def __init__(self, type: DType) -> None:
-        if not isinstance(type, DType) or type.numpy.kind not in "iu" or type is bfloat16:
+        if not isinstance(type, DType) or type.category != INTEGRAL:
             raise TypeError(
                 f"torch.iinfo() requires an integer input type. Use torch.finfo to handle '{type}'"
             )

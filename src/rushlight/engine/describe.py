@@ -28,7 +28,8 @@ WHOLE_PLAN = "whole_plan"
 _SHORT = {
     "float64": "f64", "float32": "f32", "float16": "f16", "bfloat16": "bf16", "complex64": "c64",
     "complex128": "c128", "int64": "i64", "int32": "i32", "int16": "i16", "int8": "i8",
-    "uint8": "u8", "bool": "bool",
+    "uint8": "u8", "bool": "bool", "complex32": "c32", "uint16": "u16", "uint32": "u32",
+    "uint64": "u64",
 }  # fmt: skip
 
 

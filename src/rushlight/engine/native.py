@@ -19,11 +19,16 @@ from rushlight.engine.steps import NativeStep
 from rushlight.runtime.launch import KernelCall, NativePlan
 
 
+def _signed_word(value) -> int:
+    """The bits of an unsigned number as a signed word: machine code knows no larger integers."""
+    return int(np.asarray(value, np.uint64).view(np.int64))
+
+
 @hot
 class NativeRun:
     """Consecutive native steps: a `NativePlan` and the numbers it takes."""
 
-    __slots__ = ("native", "words", "steps", "_scalars", "_sixteen")
+    __slots__ = ("native", "words", "steps", "_scalars", "_sixteen", "_unsigned")
 
     def __init__(self, steps: list[NativeStep], values) -> None:
         """values: the program's values by slot."""
@@ -31,9 +36,10 @@ class NativeRun:
         self.steps = steps
         words: list[int] = []
         # Of each number its places among the words, by (slot, whether they are floating); and those
-        # of 16-bit floats.
+        # of 16-bit floats and of uint64.
         scalars: dict[tuple[int, bool], list[int]] = {}
         self._sixteen: list[tuple[int, int]] = []
+        self._unsigned: list[tuple[int, int]] = []
         calls = []
         for step in steps:
             places = tuple(range(len(words), len(words) + len(step.words)))
@@ -41,6 +47,8 @@ class NativeRun:
                 if slot is not None:
                     if floating and values[slot].dtype.itemsize == 2:
                         self._sixteen.append((len(words), slot))
+                    elif values[slot].dtype.name == "uint64":
+                        self._unsigned.append((len(words), slot))
                     else:
                         scalars.setdefault((slot, floating), []).append(len(words))
                 words.append(number)
@@ -70,6 +78,8 @@ class NativeRun:
                     put_integer(words, place, whole)
         for place, slot in self._sixteen:
             put_float(words, place, widen(np.asarray(nodes[slot].value), nodes[slot].dtype))
+        for place, slot in self._unsigned:
+            put_integer(words, place, _signed_word(nodes[slot].value))
         stats.kernel_launches += len(self.steps)
         if not watchers:
             self.native.run(addresses)

@@ -26,7 +26,7 @@ def _neg(x):
 
 
 def _absolute(x):
-    return x if x.dtype in ("bool", "uint8") else call("abs", x)
+    return x if x.dtype == "bool" or x.dtype.startswith("uint") else call("abs", x)
 
 
 def _sign(x):
@@ -34,7 +34,7 @@ def _sign(x):
     zero, one = Const(0, x.dtype), Const(1, x.dtype)
     if x.dtype == "bool":
         return x
-    if x.dtype == "uint8":
+    if x.dtype.startswith("uint"):
         return call("where", call("gt", x, zero), one, zero)
     minus = Const(-1, x.dtype)
     negative = call("where", call("lt", x, zero), minus, zero)

@@ -37,7 +37,11 @@ def _converted(element: Expr, dtype: DType) -> Expr:
         call("lt", wide, Const(2.0**63, wide.dtype)),
     )
     lowest = Const(-(2**63), "int64")
-    return as_dtype(call("where", inside, Cast(wide, "int64"), lowest), name)
+    signed = as_dtype(call("where", inside, Cast(wide, "int64"), lowest), name)
+    if name != "uint64":
+        return signed
+    upper = call("ge", wide, Const(2.0**63, wide.dtype))
+    return call("where", upper, Cast(wide, name), signed)
 
 
 def as_dtype(expr: Expr, dtype: str) -> Expr:

@@ -5,7 +5,7 @@ Level 11.
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import get_default_dtype
+from rushlight.base.dtypes import dtype_argument, get_default_dtype
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.ops.creation import (
     empty_array,
@@ -24,7 +24,7 @@ from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 def _like(name: str, value: int, what: str):
     def make(input, *, dtype=None, memory_format=None, **keywords) -> Tensor:
         check_tensor(name, input)
-        dtype = dtype or input._node.dtype
+        dtype = dtype_argument(dtype) or input._node.dtype
         return made(name, filled(input._node.shape, value, dtype), dtype, **keywords)
 
     make.__name__ = make.__qualname__ = name
@@ -42,7 +42,7 @@ ones_like = _like("ones_like", 1, "1")
 def empty_like(input, *, dtype=None, memory_format=None, **keywords) -> Tensor:
     """A tensor of the input's shape with unspecified values.  Source: torch.empty_like."""
     check_tensor("empty_like", input)
-    dtype = dtype or input._node.dtype
+    dtype = dtype_argument(dtype) or input._node.dtype
     return made("empty_like", empty_array(input._node.shape, dtype), dtype, **keywords)
 
 
@@ -52,7 +52,7 @@ def full_like(input, fill_value, *, dtype=None, memory_format=None, **keywords) 
     check_tensor("full_like", input)
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    dtype = dtype or input._node.dtype
+    dtype = dtype_argument(dtype) or input._node.dtype
     refuse_overflow(fill_value, dtype)
     return made("full_like", filled(input._node.shape, fill_value, dtype), dtype, **keywords)
 
@@ -61,7 +61,7 @@ def _new(name: str, value: int):
     def make(self, *size, dtype=None, **keywords) -> Tensor:
         if "size" in keywords:
             size = (keywords.pop("size"),)
-        dtype = dtype or self._node.dtype
+        dtype = dtype_argument(dtype) or self._node.dtype
         return made(name, filled(shape_from(size), value, dtype), dtype, **keywords)
 
     make.__name__ = make.__qualname__ = name
@@ -78,7 +78,7 @@ def new_empty(self, *size, dtype=None, **keywords) -> Tensor:
     """A tensor of the given shape with unspecified values, of this tensor's dtype."""
     if "size" in keywords:
         size = (keywords.pop("size"),)
-    dtype = dtype or self._node.dtype
+    dtype = dtype_argument(dtype) or self._node.dtype
     return made("new_empty", empty_array(shape_from(size), dtype), dtype, **keywords)
 
 
@@ -87,7 +87,7 @@ def new_full(self, size, fill_value, *, dtype=None, **keywords) -> Tensor:
     """A tensor of the given shape with one value, of this tensor's dtype."""
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
-    dtype = dtype or self._node.dtype
+    dtype = dtype_argument(dtype) or self._node.dtype
     refuse_overflow(fill_value, dtype)
     return made("new_full", filled(shape_of_argument(size), fill_value, dtype), dtype, **keywords)
 
@@ -96,7 +96,7 @@ def new_full(self, size, fill_value, *, dtype=None, **keywords) -> Tensor:
 def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layout=None,
                pin_memory=False) -> Tensor:  # fmt: skip
     """A tensor that copies `data`, of this tensor's dtype unless told otherwise."""
-    dtype = dtype or self._node.dtype
+    dtype = dtype_argument(dtype) or self._node.dtype
     return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -127,14 +127,14 @@ def strided_memory(shape, strides, dtype) -> Tensor:
 @spelled()
 def empty_strided(size, stride, *, dtype=None, **keywords) -> Tensor:
     """A tensor of the given layout with unspecified values.  Source: torch.empty_strided."""
-    dtype = dtype or get_default_dtype()
+    dtype = dtype_argument(dtype) or get_default_dtype()
     return made("empty_strided", strided_memory(size, stride, dtype), dtype, **keywords)
 
 
 @attach_method("new_empty_strided")
 def new_empty_strided(self, size, stride, *, dtype=None, **keywords) -> Tensor:
     """A tensor of the given layout with unspecified values, of this tensor's dtype."""
-    dtype = dtype or self._node.dtype
+    dtype = dtype_argument(dtype) or self._node.dtype
     return made("new_empty_strided", strided_memory(size, stride, dtype), dtype, **keywords)
 
 
@@ -152,5 +152,5 @@ def empty_permuted(size, physical_layout, *, dtype=None, **keywords) -> Tensor:
     strides = [0] * len(shape)
     for axis, stride in zip(order, packed):
         strides[axis] = stride
-    dtype = dtype or get_default_dtype()
+    dtype = dtype_argument(dtype) or get_default_dtype()
     return made("empty_permuted", strided_memory(shape, strides, dtype), dtype, **keywords)

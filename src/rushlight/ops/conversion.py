@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from rushlight.base import dtypes, formats, limits
 from rushlight.base.device import resolve_device
-from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_by_name
+from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_argument, dtype_by_name
 from rushlight.base.dtypes import can_cast as dtype_can_cast
 from rushlight.base.shapes import is_contiguous as strides_are_contiguous
 from rushlight.base.shapes import numel as count
@@ -59,12 +59,13 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
     if rest and isinstance(rest[0], Tensor):
         other = rest.pop(0)
         dtype, device = other._node.dtype, other.device
-    elif rest and isinstance(rest[0], DType):
+    elif rest and isinstance(dtype_argument(rest[0]), DType):
         dtype = rest.pop(0)
     elif rest:
         device = rest.pop(0)
-        if rest and (rest[0] is None or isinstance(rest[0], DType)):
+        if rest and (rest[0] is None or isinstance(dtype_argument(rest[0]), DType)):
             dtype = rest.pop(0) or dtype
+    dtype = dtype_argument(dtype)
     if len(rest) > 1:
         copy = rest[1]
     if dtype is not None and not isinstance(dtype, DType):
@@ -86,7 +87,8 @@ for _name, _dtype in (
     ("float", dtypes.float32), ("double", dtypes.float64), ("half", dtypes.float16),
     ("bfloat16", dtypes.bfloat16), ("int", dtypes.int32), ("long", dtypes.int64),
     ("short", dtypes.int16), ("char", dtypes.int8), ("byte", dtypes.uint8),
-    ("bool", dtypes.bool_), ("cfloat", dtypes.complex64), ("cdouble", dtypes.complex128),
+    ("bool", dtypes.bool_), ("chalf", dtypes.complex32), ("cfloat", dtypes.complex64),
+    ("cdouble", dtypes.complex128),
 ):  # fmt: skip
     _conversion_method(_name, _dtype)
 
@@ -100,7 +102,7 @@ def type_(self, dtype=None, non_blocking=False):
         return type_name(self._node.dtype)
     if isinstance(dtype, str):
         dtype = _TYPE_STRINGS.get(dtype) or dtype_by_name(dtype.removeprefix("torch."))
-    return converted(self, dtype, False)
+    return converted(self, dtype_argument(dtype), False)
 
 
 @attach_method("type_as")

@@ -12,12 +12,14 @@ from rushlight.base.dtypes import (
     bool_,
     complex128,
     default_complex,
+    dtype_argument,
     dtype_of_number,
     dtype_of_numpy,
     float64,
     get_default_dtype,
     narrow,
     promote_types,
+    uint64,
     widen,
 )
 from rushlight.base.formats import check_layout
@@ -78,7 +80,11 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     TypeError for what cannot be an element.  Source: torch.tensor.
     """
     resolve_device(device)
-    array, inferred = array_from(data, wide=dtype is not None)
+    dtype = dtype_argument(dtype)
+    if dtype is uint64 and not isinstance(data, (Tensor, np.ndarray, np.generic)):
+        array, inferred = _unsigned_from(data)
+    else:
+        array, inferred = array_from(data, wide=dtype is not None)
     chosen = dtype or inferred
     if not (chosen is inferred or chosen.is_inexact or chosen is bool_ or inferred.is_complex):
         if array.size and not isinstance(data, (Tensor, np.ndarray, np.generic)):
@@ -120,6 +126,15 @@ def array_from(data, wide: bool = False) -> tuple[np.ndarray, DType]:
     if not isinstance(data, (list, tuple, range)) and not hasattr(data, "__len__"):
         raise RuntimeError(f"Could not infer dtype of {type(data).__name__}")
     return _from_sequence(data, wide)
+
+
+def _unsigned_from(data) -> tuple[np.ndarray, DType]:
+    """As `array_from` for uint64: Python integers beyond int64, and negative ones, wrap around."""
+    try:
+        return array_from(data, wide=True)
+    except (OverflowError, RuntimeError):
+        array = np.array(data, dtype=object)
+        return np.array(array % 2**64, dtype=np.uint64), uint64
 
 
 def _widest(dtype: DType) -> DType:
@@ -250,6 +265,7 @@ def full(size, fill_value, *, out=None, dtype=None, **keywords) -> Tensor:
     """
     if isinstance(fill_value, Tensor):
         fill_value = fill_value.item()
+    dtype = dtype_argument(dtype)
     if dtype is None:
         dtype = dtype_of_number(fill_value) if out is None else out.dtype
     refuse_overflow(fill_value, dtype)
@@ -261,6 +277,7 @@ def _fixed_value(name: str, value: int):
     def make(*size, out=None, dtype=None, **keywords):
         if "size" in keywords:
             size = (keywords.pop("size"),)
+        dtype = dtype_argument(dtype)
         if dtype is None:
             dtype = get_default_dtype() if out is None else out.dtype
         return made(name, filled(shape_from(size), value, dtype), dtype, out=out, **keywords)
@@ -290,6 +307,7 @@ def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor
     """
     if "size" in keywords:
         size = (keywords.pop("size"),)
+    dtype = dtype_argument(dtype)
     if dtype is None:
         dtype = get_default_dtype() if out is None else out.dtype
     return made("empty", empty_array(shape_from(size), dtype), dtype, out=out, **keywords)
@@ -298,7 +316,9 @@ def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor
 @spelled()
 def scalar_tensor_(s, *, dtype=None, **keywords) -> Tensor:
     """A 0-d tensor of a number, floating unless told otherwise.  Source: torch.scalar_tensor."""
-    dtype = dtype or (default_complex() if isinstance(s, complex) else get_default_dtype())
+    dtype = dtype_argument(dtype) or (
+        default_complex() if isinstance(s, complex) else get_default_dtype()
+    )
     return made("scalar_tensor", filled((), s, dtype), dtype, **keywords)
 
 
@@ -312,6 +332,7 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
     Source: torch.as_tensor.
     """
     resolve_device(device)
+    dtype = dtype_argument(dtype)
     if isinstance(data, Tensor):
         return to_dtype(data, dtype or data._node.dtype)
     if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.isnative:

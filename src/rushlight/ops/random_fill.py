@@ -43,6 +43,10 @@ SCALAR_NAMES = {
     "bfloat16": ("BFloat16", "c10::BFloat16"),
     "float32": ("Float", "float"),
     "float64": ("Double", "double"),
+    "uint16": ("UInt16", "unsigned short"),
+    "uint32": ("UInt32", "unsigned int"),
+    "uint64": ("UInt64", "unsigned long"),
+    "complex32": ("ComplexHalf", "c10::complex<c10::Half>"),
     "complex64": ("ComplexFloat", "c10::complex<float>"),
     "complex128": ("ComplexDouble", "c10::complex<double>"),
 }

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from rushlight.base.dtypes import bool_, get_default_dtype, int64, narrow
+from rushlight.base.dtypes import bool_, dtype_argument, get_default_dtype, int64, narrow
 from rushlight.base.limits import iinfo
 from rushlight.ops.creation import made
 from rushlight.ops.promotion import check_tensor, refuse_overflow
@@ -59,6 +59,7 @@ def arange(*bounds, out=None, dtype=None, **keywords) -> Tensor:
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
+    dtype = dtype_argument(dtype)
     if dtype is None:
         dtype = _range_dtype(start, end, step) if out is None else out.dtype
     if dtype is bool_:

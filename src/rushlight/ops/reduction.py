@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 
-from rushlight.base.dtypes import bool_, int64, uint8
+from rushlight.base.dtypes import bool_, dtype_argument, int64, uint8
 from rushlight.base.hot import hot
 from rushlight.base.shapes import numel, wrap_axes, wrap_axis
 from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
@@ -41,7 +41,7 @@ def numpy_names(function):
 def accumulating_dtype(x: Tensor, dtype):
     """Sums of integers and bool are int64 unless told otherwise."""
     if dtype is not None:
-        return dtype
+        return dtype_argument(dtype)
     own = x._node.dtype
     return own if own.is_inexact else int64
 
@@ -68,6 +68,8 @@ def sum(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: A001 
     check_tensor("sum", input)
     axes = wrap_axes(dim, input.ndim)
     target = accumulating_dtype(input, dtype)
+    if target is bool_:  # of truth values, the sum says whether one of them is true
+        return cast(sum(to_dtype(input, bool_), dim, keepdim), bool_)
     if input._node.dtype is not target:
         input = cast(input, target)
     found = p.reduce_sum(input, axes, bool(keepdim))
@@ -81,7 +83,7 @@ def mean(input, dim=None, keepdim=False, *, dtype=None) -> Tensor:
     """Arithmetic mean over `dim`.  Raises: RuntimeError for integers.  Source: torch.mean."""
     check_tensor("mean", input)
     if dtype is not None:
-        input = to_dtype(input, dtype)
+        input = to_dtype(input, dtype_argument(dtype))
     own = input._node.dtype
     if not own.is_inexact:
         raise RuntimeError(

@@ -113,10 +113,10 @@ def _make_complex(x, y):
 
 
 def _cast(x, dtype: DType):
-    if np.iscomplexobj(x) and not dtype.is_complex:
-        x = x.real
     if dtype.name == "bool":
         return x != 0
+    if np.iscomplexobj(x) and not dtype.is_complex:
+        x = x.real
     if not dtype.is_inexact and x.dtype.kind == "f":
         return _float_to_integer(x, dtype)
     return x.astype(dtype.compute)
@@ -124,6 +124,9 @@ def _cast(x, dtype: DType):
 
 def _float_to_integer(x, dtype: DType):
     """Truncate; through int64 so that small types wrap around as PyTorch's do."""
+    if dtype.name == "uint64":
+        upper = x >= 2.0**63
+        return np.where(upper, np.where(upper, x, 0).astype(np.uint64), x.astype(np.int64))
     return x.astype(np.int64).astype(dtype.numpy)
 
 

@@ -53,17 +53,23 @@ class _CheckpointPickler(pickle.Pickler):
     def persistent_id(self, obj: Any) -> Any:
         if type(obj) is not Storage:
             return None
-        kind = rebuild.STORAGE_TYPES[obj.dtype]
-        return ("storage", kind, self._index.key(obj), "cpu", obj.size)
+        kind = rebuild.STORAGE_TYPES.get(obj.dtype)
+        key = self._index.key(obj)
+        if kind is None:  # one that PyTorch counts in bytes
+            return ("storage", rebuild.UntypedStorage, key, "cpu", obj.size * obj.dtype.itemsize)
+        return ("storage", kind, key, "cpu", obj.size)
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is Tensor and not obj.__dict__:
             window = tensor_window(obj)
             requires_grad = current_edge(obj) is not None
-            return rebuild.rebuild_tensor_v2, (*window, requires_grad, OrderedDict())
+            parts: tuple = (*window, requires_grad, OrderedDict())
+            if obj.dtype not in rebuild.STORAGE_TYPES:
+                return rebuild.rebuild_tensor_v3, (*parts, obj.dtype)
+            return rebuild.rebuild_tensor_v2, parts
         if type(obj) is Parameter:
             data = tensor_on_storage(*tensor_window(obj), False)
-            parts: tuple = (data, current_edge(obj) is not None, OrderedDict())
+            parts = (data, current_edge(obj) is not None, OrderedDict())
             if obj.__dict__:
                 return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))
             return rebuild.rebuild_parameter, parts

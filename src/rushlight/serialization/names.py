@@ -23,12 +23,14 @@ from rushlight.tensor.tensor import Size, Tensor
 # Dtypes that PyTorch writes and rushlight cannot hold; named in the error instead of "unsupported
 # global", because allowing the name would not help.
 _FOREIGN_DTYPES = (
-    "uint16 uint32 uint64 complex32 float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz "
+    "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz "
     "float8_e8m0fnu qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16"
 ).split()
 
 TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     (rebuild.__name__, "rebuild_tensor_v2"): ("torch._utils", "_rebuild_tensor_v2"),
+    (rebuild.__name__, "rebuild_tensor_v3"): ("torch._utils", "_rebuild_tensor_v3"),
+    (rebuild.__name__, "UntypedStorage"): ("torch.storage", "UntypedStorage"),
     (rebuild.__name__, "rebuild_parameter"): ("torch._utils", "_rebuild_parameter"),
     (rebuild.__name__, "rebuild_parameter_with_state"): (
         "torch._utils",

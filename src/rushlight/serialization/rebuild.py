@@ -9,6 +9,7 @@ Level: serialization (12).
 from __future__ import annotations
 
 import pickle
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -65,6 +66,12 @@ for _name, _storage_name in _STORAGE_NAMES.items():
     _type = type(_storage_name, (StorageType,), {"dtype": _dtype, "__module__": __name__})
     STORAGE_TYPES[_dtype] = _type
     globals()[_storage_name] = _type
+
+
+# Storages counted in bytes, and what they are as elements, so that tensors on one share it.
+_typed_storages: weakref.WeakKeyDictionary[Storage, dict[DType, Storage]] = (
+    weakref.WeakKeyDictionary()
+)
 
 
 class StorageTable:
@@ -144,10 +151,10 @@ def rebuild_tensor_v3(
         )
     if storage.dtype is not dtypes.uint8 or storage.size % dtype.itemsize:
         raise pickle.UnpicklingError(f"a tensor of {dtype} does not fit its storage")
-    flat = storage.value.value.view(dtype.numpy)
-    return rebuild_tensor_v2(
-        storage_from_array(flat, dtype), offset, size, stride, requires_grad, backward_hooks
-    )
+    typed = _typed_storages.setdefault(storage, {})
+    if dtype not in typed:
+        typed[dtype] = storage_from_array(storage.value.value.view(dtype.numpy), dtype)
+    return rebuild_tensor_v2(typed[dtype], offset, size, stride, requires_grad, backward_hooks)
 
 
 def rebuild_parameter(data: Any, requires_grad: Any, backward_hooks: Any) -> Tensor:

@@ -88,7 +88,7 @@ def _rounded(value: Value, values: Values):
 def _absolute_of_neg(value: Value, values: Values):
     x = _operand(value, values)
     # Unsigned integers have no sign to drop, and the reference measures complex numbers its way.
-    if not _is(x, p.neg) or not _is_number(x) or x.dtype.name == "uint8":
+    if not _is(x, p.neg) or not _is_number(x) or x.dtype.name.startswith("uint"):
         return None
     return Made(p.absolute, (), x.inputs)
 

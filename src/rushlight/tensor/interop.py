@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import DType, bfloat16, dtype_of_numpy, get_default_dtype, widen
+from rushlight.base.dtypes import BITS, DType, dtype_of_numpy, get_default_dtype, widen
 from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
 from rushlight.tensor.pickling import tensor_on_storage
 from rushlight.tensor.printing import format_tensor
@@ -41,14 +42,16 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """The tensor as a NumPy array that shares its memory.
 
     With `force` a tensor that requires gradients is detached first.
-    Raises: RuntimeError if it requires gradients, TypeError for bfloat16, which NumPy lacks.
+    Raises: RuntimeError if it requires gradients, TypeError for bfloat16 and complex32,
+    which NumPy lacks.
     """
     if current_edge(self) is not None and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
-    if self._node.dtype is bfloat16:
-        raise TypeError("Got unsupported ScalarType BFloat16")
+    if self._node.dtype in BITS:
+        kind = type_name(self._node.dtype).removeprefix("torch.").removesuffix("Tensor")
+        raise TypeError(f"Got unsupported ScalarType {kind}")
     return pin(self)
 
 
@@ -152,10 +155,10 @@ def dlpack(self: Tensor, **options: Any) -> Any:
     """
     if current_edge(self) is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    if self._node.dtype is bfloat16:
+    if self._node.dtype in BITS:
         raise BufferError(
-            "__dlpack__: bfloat16 memory cannot be exported, because NumPy writes the capsules; "
-            "use tensor.float()"
+            f"__dlpack__: {self._node.dtype.name} memory cannot be exported: NumPy writes the "
+            "capsules; convert the tensor first, with to(dtype)"
         )
     return pin(self).__dlpack__(**options)
 
