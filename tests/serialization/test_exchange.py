@@ -21,6 +21,7 @@ from rushlight.tensor.storage import storage_of
 from rushlight.tensor.tensor import Size, Tensor, tensor_from_numpy
 
 torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 
 NAMES = [dtype.name for dtype in dtypes.ALL_DTYPES]
 
@@ -37,6 +38,8 @@ def torch_values(tensor) -> np.ndarray:
     tensor = tensor.detach()
     if tensor.dtype == torch.bfloat16:
         return tensor.view(torch.int16).numpy().view(np.uint16)
+    if tensor.dtype == torch.complex32:
+        return tensor.view(torch.int32).numpy().view(np.uint32)
     return tensor.numpy()
 
 
