@@ -21,6 +21,7 @@ from rushlight.tensor.graph import (
     AccumulateGrad,
     GradNode,
     GraphNode,
+    OutputOf,
     Overwrite,
     target_of,
 )
