@@ -27,7 +27,8 @@ def library_of(spec, target):
     return load_text(gemm_text(spec, target), function_names(spec), target)
 
 
-def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None):
+def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None,
+            copies=False):  # fmt: skip
     """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``."""
     batches = np.broadcast_shapes(a.shape[:1], b.shape[:1])[0]
     (m, k), n, size = a.shape[1:], b.shape[2], a.itemsize
@@ -37,7 +38,7 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     rows = rows or choose_core_rows(m, target)
     value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
     edge = choose_edge(n, a.dtype.name, rows, mode, target)
-    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, value, buffers, params)
+    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, copies, value, buffers, params)
     library = library_of(spec, target)
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     workspace = np.empty(blocks.workspace + 1, a.dtype)

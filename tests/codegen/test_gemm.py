@@ -91,6 +91,19 @@ def test_a_may_have_any_strides(view):
     assert (prepare(a, b)() == expected).all()
 
 
+@pytest.mark.parametrize(("m", "k", "n"), [(101, 1100, 130), (5, 3, 7), (48, 512, 64)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_copying_a_transposed_a_changes_no_bit(m, k, n, dtype):
+    rng = np.random.default_rng(5)
+    a = random_matrix(rng, k, m, dtype).transpose(0, 2, 1)
+    b = random_matrix(rng, k, n, dtype)
+    expected = prepare(a, b)()
+    for target in TARGETS:
+        for mode in ("direct", "rows"):
+            found = prepare(a, b, target, mode=mode, copies=True, threads=2)()
+            assert (found == expected).all()
+
+
 def test_rows_beyond_the_output_are_untouched():
     rng = np.random.default_rng(6)
     a, b = random_matrix(rng, 13, 20, "float32"), random_matrix(rng, 20, 17, "float32")

@@ -2,9 +2,11 @@
 
 C[batch] = A[batch] @ B[batch], row-major C, any strides of A and B.  Two kernels with the common
 signature: ``<name>_pack`` copies B into panels, in parallel over panels; ``<name>`` computes, in
-parallel over tiles of C.  A is read where it lies: packing it too was measured and gains nothing
-(201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512) for 2.5 times the code.
-Whether B is packed changes speed only.  A product of one row or column has a kernel of its own
+parallel over tiles of C.  An A whose rows run along k is read where it lies: packing it too was
+measured and gains nothing (201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512).  One
+that is stored transposed, as in the gradient of a weight, is copied tile by tile to the stack: its
+steps lie pages apart, and often in few sets of the cache (52 against 80 GFLOP/s at 1024x256x2048).
+Whether something is packed changes speed only.  A product of one row or column has a kernel of its own
 (row_product.py).
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
@@ -54,6 +56,15 @@ PACK_ELEMENTS = 1 << 14
 # Up to here a B that runs along k is transposed in registers, again for each core's rows.
 LINE_ROWS = 8
 GATHER_ROWS = 4
+# Rows of a copied tile of A, a multiple of every core's rows and of every vector's lanes; and from
+# how many steps of k and columns of C on the copy pays.
+COPIED_ROWS = 48
+COPIED_STEPS = 256
+COPIED_COLUMNS = 128
+# Rows of B that lie a multiple of so many bytes apart fall into few sets of the first-level cache;
+# from so many rows of C on, copying them costs less.
+ALIASING_BYTES = 1 << 9
+ALIASED_ROWS = 256
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -68,6 +79,7 @@ class GemmSpec:
     ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
     ``edge``: none if n is a multiple of the core's columns, narrow if n fits one vector, else any;
     cores that are not needed are not compiled.
+    ``copies_a``: whether A, whose columns are contiguous, is copied tile by tile.
     """
 
     name: str
@@ -75,6 +87,7 @@ class GemmSpec:
     b_mode: str
     core_rows: int
     edge: str = EDGE_ANY
+    copies_a: bool = False
     epilogue: Expr | None = None
     epilogue_buffers: tuple[Buffer, ...] = ()
     epilogue_params: tuple[Param, ...] = ()
@@ -139,6 +152,9 @@ class _Driver(Driver):
 
     def compute(self) -> str:
         b, p = self.b, self.params
+        copied = None
+        if self.spec.copies_a:
+            copied = b.alloca(self.type, COPIED_ROWS * K_BLOCK, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
@@ -160,10 +176,26 @@ class _Driver(Driver):
         left = b.sub(p["k"], k0)
         steps = self.minimum(left, self.count(K_BLOCK))
         source = self.at(bases[0], b.mul(k0, p["a_column"]))
+        self.a_strides = p["a_row"], p["a_column"]
+        if copied is not None:
+            source = self.copy_a(self.at(source, i0), b.sub(i1, i0), steps, copied)
+            # Rows are counted from the matrix's first.
+            source = self.at(source, b.sub(self.count(0), i0))
+            self.a_strides = self.count(1), self.count(COPIED_ROWS)
         self.columns(batch, bases, source, edges, (j0, j1), k0, steps)
         b.end_loop(blocks)
         b.end_loop(loop)
         return b.function(self.spec.name, KERNEL_ARGUMENTS)
+
+    def copy_a(self, source: Value, rows: Value, steps: Value, target: Value) -> Value:
+        """The rows of one tile and block of k, step after step; gives where they are now."""
+        packer = Packer(self.b, self.type, self.tiles.lanes)
+        width = self.count(COPIED_ROWS)
+        vectors = COPIED_ROWS // self.tiles.lanes
+        packer.copy_panel(
+            source, self.params["a_column"], rows, steps, target, width, vectors
+        )  # fmt: skip
+        return target
 
     def row_edges(self, i0: Value, i1: Value) -> list[Value]:
         """Where the rows of each core begin; the last edge is where all rows end."""
@@ -233,8 +265,8 @@ class _Driver(Driver):
         for segment, rows in enumerate(self.tiles.row_counts()):
             loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
             row = loop.counter
-            a = self.at(source, b.mul(row, p["a_row"]))
-            a_row, a_step = b.mul(p["a_row"], size), b.mul(p["a_column"], size)
+            a = self.at(source, b.mul(row, self.a_strides[0]))
+            a_row, a_step = (b.mul(stride, size) for stride in self.a_strides)
             c = self.at(bases[2], b.mul(row, p["c_row"]), columns[0])
             extra = [Value("%buffers", "ptr"), Value("%params", "ptr")]
             arguments = [a, a_row, a_step, *panel, c, b.mul(p["c_row"], size), steps, columns[1],
@@ -357,11 +389,18 @@ def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target:
     if b_column == 1 or k * m == 0:
         panel = k * tile_set(target, itemsize(dtype)).columns * itemsize(dtype)
         # A panel that stays in the second-level cache is read in place as fast as packed.
-        rarely = m <= DIRECT_ROWS or panel <= target.l2_bytes // 4
+        aliased = b_row * itemsize(dtype) % ALIASING_BYTES == 0 and m >= ALIASED_ROWS
+        rarely = m <= DIRECT_ROWS or (panel <= target.l2_bytes // 4 and not aliased)
         return B_DIRECT if rarely else B_ROWS
     if b_row == 1:
         return B_LINES if m <= LINE_ROWS else B_COLUMNS
     raise InternalError(f"gemm: B has strides {b_row} and {b_column}, and neither is 1")
+
+
+def choose_copies_a(m: int, n: int, k: int, a_row: int, a_column: int, b_mode: str) -> bool:
+    """Whether to copy A: its columns are contiguous, and it is read often enough."""
+    often = m > GATHER_ROWS and n >= COPIED_COLUMNS and k >= COPIED_STEPS
+    return a_row == 1 < a_column and often and b_mode != B_ANY
 
 
 def choose_blocks(
@@ -375,6 +414,8 @@ def choose_blocks(
     size = itemsize(spec.dtype)
     tiles = _tiles(spec, target)
     limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
+    if spec.copies_a:
+        limit = COPIED_ROWS
     tile_m = _even_tile(m, limit, tiles.rows)
     tile_n = _even_tile(n, n, tiles.columns)
     work = 2 * batches * m * n * k

@@ -9,13 +9,16 @@ import numpy as np
 from rushlight.base.dtypes import dtype_by_name, int64
 from rushlight.base.target import Target
 from rushlight.codegen.gemm import (
+    ALIASED_ROWS,
     B_ANY,
+    COPIED_STEPS,
     DIRECT_ROWS,
     GATHER_ROWS,
     PACKED,
     GemmSpec,
     choose_b_mode,
     choose_blocks,
+    choose_copies_a,
     choose_core_rows,
     choose_edge,
     function_names,
@@ -57,12 +60,12 @@ def _spec_of(product: Product, target: Target) -> GemmSpec:
     if work <= _FEW_MULTIPLICATIONS:
         return _named(GemmSpec("", product.dtype, B_ANY, GATHER_ROWS))
     # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
-    if 1 < product.m <= DIRECT_ROWS:
-        for rows in (DIRECT_ROWS, DIRECT_ROWS + 1):
-            longer = _spec_for(product, rows, target)
-            if is_loaded(repr(longer)):
-                return longer
-    return best
+    for rows in (DIRECT_ROWS, DIRECT_ROWS + 1, ALIASED_ROWS):
+        longer = _spec_for(product, rows, target)
+        if 1 < product.m <= rows and is_loaded(repr(longer)):
+            return longer
+    longer = _spec_for(replace(product, k=COPIED_STEPS), product.m, target)
+    return longer if product.k < COPIED_STEPS and is_loaded(repr(longer)) else best
 
 
 def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
@@ -71,11 +74,12 @@ def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
     mode = choose_b_mode(m, product.k, *product.b_strides, dtype, target)
     rows = choose_core_rows(m, target)
     edge = choose_edge(product.n, dtype, rows, mode, target)
-    return _named(GemmSpec("", dtype, mode, rows, edge))
+    copies = choose_copies_a(m, product.n, product.k, *product.a_strides, mode)
+    return _named(GemmSpec("", dtype, mode, rows, edge, copies))
 
 
 def _named(spec: GemmSpec) -> GemmSpec:
-    name = f"gemm_{spec.dtype}_{spec.b_mode}_{spec.core_rows}_{spec.edge}"
+    name = f"gemm_{spec.dtype}_{spec.b_mode}_{spec.core_rows}_{spec.edge}" + "_t" * spec.copies_a
     return replace(spec, name=name)
 
 
