@@ -6,8 +6,8 @@ parallel over tiles of C.  An A whose rows run along k is read where it lies: pa
 measured and gains nothing (201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512).  One
 that is stored transposed, as in the gradient of a weight, is copied tile by tile to the stack: its
 steps lie pages apart, and often in few sets of the cache (52 against 80 GFLOP/s at 1024x256x2048).
-Whether something is packed changes speed only.  A product of one row or column has a kernel of its own
-(row_product.py).
+Whether something is packed changes speed only.  A product of one row or column has a kernel of its
+own (row_product.py).
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
 the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest

@@ -3,7 +3,7 @@
 An iteration is a block of sequences, which takes them through all steps by itself: nothing waits
 for another thread.  In a step, the states times the packed weights by the contraction cores
 (microkernel.py), then what each gate does to the sums while they are in cache.  Weights are packed
-once, before (`pack_text`).
+once, before (recurrent_weights.py).
 
 In memory, every matrix is row-major and dense; a row is one step of one sequence (see
 primitives/recurrence.py).  States are computed in place, where they are left at last, so sequences
@@ -21,18 +21,17 @@ from dataclasses import dataclass
 
 from rushlight.base.target import Target
 from rushlight.codegen.driver import Driver
-from rushlight.codegen.emit import Value
+from rushlight.codegen.emit import LoopHandle, Value
 from rushlight.codegen.exponential import sigmoid, tanh
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
     ARGUMENT_TYPES,
     K_BLOCK,
     Tile,
-    TileSet,
     core_function,
-    tile_set,
 )
-from rushlight.codegen.packing import Packer, lane_mask
+from rushlight.codegen.packing import lane_mask
+from rushlight.codegen.recurrent_weights import recurrence_tiles
 from rushlight.loopnest.ir import itemsize
 from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH, Form
 
@@ -45,9 +44,6 @@ BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection"
 # rows are walked from the last step to the first; keeps: whether `kept` has all rows, or only one
 # for each sequence.
 PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "backwards", "keeps")
-_PACK_BUFFERS = ("source", "target")
-# k: steps of the product; lines: columns of one gate; gates; stride: of the source.
-_PACK_PARAMS = ("k", "lines", "gates", "stride")
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 # Rows of the smaller cores; each costs some 5 ms to compile.
 _FEW_ROWS = (4, 2, 1)
@@ -63,11 +59,6 @@ class RecurrenceSpec:
     gradient: bool
 
 
-def recurrence_tiles(dtype: str, target: Target) -> TileSet:
-    """The cores; their columns are those of a panel of packed weights."""
-    return tile_set(target, itemsize(dtype))
-
-
 class _Rows:
     """Rows of a matrix: where one begins."""
 
@@ -81,17 +72,17 @@ class _Rows:
 
 
 class _Lanes:
-    """One vector of elements, or the masked rest of a row."""
+    """Vectors of elements, or the masked rest of a row."""
 
     def __init__(self, driver: _Walk, offset: Value, left: Value | None) -> None:
         self.driver, self.offset = driver, offset
-        self.mask = None if left is None else lane_mask(driver.b, left, driver.lanes)
+        self.mask = None if left is None else lane_mask(driver.b, left, driver.wide)
 
     def load(self, pointer: Value) -> Value:
         d = self.driver
         at = d.at(pointer, self.offset)
         if self.mask is None:
-            return d.b.load(at, d.type, d.lanes, d.size)
+            return d.b.load(at, d.type, d.wide, d.size)
         return d.b.masked_load(at, d.type, self.mask, d.size)
 
     def store(self, value: Value, pointer: Value) -> None:
@@ -111,7 +102,8 @@ class _Walk(Driver):
         self.spec, self.form = spec, spec.form
         self.size = itemsize(spec.dtype)
         self.tiles = recurrence_tiles(spec.dtype, target)
-        self.lanes = self.tiles.lanes
+        # Two vectors at a time: each operation of a gate waits for the one before.
+        self.wide = 2 * self.tiles.lanes
         names = BACKWARD_BUFFERS if spec.gradient else FORWARD_BUFFERS
         self.buffers = {name: self.word("buffers", i, "ptr") for i, name in enumerate(names)}
         self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
@@ -161,6 +153,7 @@ class _Walk(Driver):
         room = b.select(forwards, b.sub(p["rows"], at), at)
         count = self.minimum(self.size_of(time), room)
         row = b.select(forwards, at, b.sub(at, count))
+        self.turned = b.compare("ne", b.binary("and", steps.counter, self.count(1)), zero)
         if self.spec.gradient:
             earlier, known = self.one_before(steps.counter, time, row, count, forwards)
         self.step(row, self.within(count), earlier, self.within(known))
@@ -219,8 +212,8 @@ class _Walk(Driver):
     def over(self, count: Value, body: Callable[[_Lanes], None]) -> None:
         """Whole vectors, then the rest."""
         b, zero = self.b, self.count(0)
-        main = b.binary("and", count, self.count(-self.lanes))
-        loop = b.begin_loop(zero, main, self.lanes)
+        main = b.binary("and", count, self.count(-self.wide))
+        loop = b.begin_loop(zero, main, self.wide)
         body(_Lanes(self, loop.counter, None))
         b.end_loop(loop)
         loop = b.begin_loop(*self.only_if(b.compare("slt", main, count)))
@@ -263,6 +256,15 @@ class _Walk(Driver):
         """Rows of the cores that cover any number of them."""
         return [self.tiles.rows, *[rows for rows in _FEW_ROWS if rows < self.tiles.rows]]
 
+    def each_panel(self, columns: Value) -> tuple[LoopHandle, Value]:
+        """A loop over panels, and the number of one; every second step begins where the last one
+        ended, so that weights twice as large as a cache are half in it.
+        """
+        b, panels = self.b, self.panels(columns)
+        loop = b.begin_loop(self.count(0), panels, 1)
+        mirrored = b.sub(b.sub(panels, self.count(1)), loop.counter)
+        return loop, b.select(self.turned, mirrored, loop.counter)
+
     def panel(self, name: str, number: Value, k: Value) -> Value:
         """A panel of packed weights."""
         length = self.b.mul(k, self.count(self.tiles.columns))
@@ -303,13 +305,13 @@ class _Forward(_Walk):
         stride = self.count(gates * columns)
         sums = self.block_rows("sums", stride)
         states = self.block_rows("h", outputs)
-        loop = b.begin_loop(zero, self.panels(p["units"]), 1)
+        loop, block = self.each_panel(p["units"])
         for gate in range(gates):
-            number = b.add(b.mul(loop.counter, self.count(gates)), self.count(gate))
+            number = b.add(b.mul(block, self.count(gates)), self.count(gate))
             panel = self.panel("weight", number, outputs)
             target = self.at(sums(zero), self.count(gate * columns))
             self.product(states(zero), outputs, panel, target, stride, count, outputs)
-        unit = b.mul(loop.counter, self.count(columns))
+        unit = b.mul(block, self.count(columns))
         left = self.minimum(b.sub(p["units"], unit), self.count(columns))
         rows = b.begin_loop(zero, count, 1)
         self.units(row, rows.counter, sums(rows.counter), unit, left)
@@ -443,9 +445,9 @@ class _Backward(_Walk):
     ) -> None:
         """C[count, columns, padded] = (C +) A[count, k] @ the packed weight."""
         b = self.b
-        loop = b.begin_loop(self.count(0), self.panels(columns), 1)
-        panel = self.panel(weight, loop.counter, k)
-        target = self.at(c, b.mul(loop.counter, self.count(self.tiles.columns)))
+        loop, number = self.each_panel(columns)
+        panel = self.panel(weight, number, k)
+        target = self.at(c, b.mul(number, self.count(self.tiles.columns)))
         self.product(a, k, panel, target, self.padded(columns), count, k, added)
         b.end_loop(loop)
 
@@ -560,37 +562,10 @@ def recurrence_text(spec: RecurrenceSpec, target: Target) -> str:
     for rows in walk.row_counts():
         tile = Tile(rows, walk.tiles.vectors)
         name = f"{spec.name}_{tile.name}"
-        text, needed = core_function(tile, walk.lanes, walk.type, target, name=name)
+        text, needed = core_function(tile, walk.tiles.lanes, walk.type, target, name=name)
         functions.append(text)
         declarations |= needed
     functions.append(walk.run())
     declarations |= walk.b.declarations
     header = f'target triple = "{target.triple}"\n'
     return header + "\n".join(sorted(declarations)) + "\n\n" + "\n".join(functions)
-
-
-def pack_text(name: str, dtype: str, along_k: bool, target: Target) -> str:
-    """The kernel that copies weights into panels, in parallel over panels.
-
-    Panel i holds some columns of gate i mod `gates`.  along_k: whether a column of the product is a
-    row of the source, as weights lie that states are multiplied by; else it is a column.
-    """
-    driver = Driver(target, _LLVM_TYPES[dtype])
-    b, tiles = driver.b, recurrence_tiles(dtype, target)
-    columns = driver.count(tiles.columns)
-    source, packed = (driver.word("buffers", i, "ptr") for i in range(len(_PACK_BUFFERS)))
-    p = {word: driver.word("params", i, "i64") for i, word in enumerate(_PACK_PARAMS)}
-    loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
-    gate = b.binary("urem", loop.counter, p["gates"])
-    line = b.mul(b.binary("udiv", loop.counter, p["gates"]), columns)
-    width = driver.minimum(columns, b.sub(p["lines"], line))
-    line = b.add(line, b.mul(gate, p["lines"]))
-    target_panel = driver.at(packed, b.mul(loop.counter, b.mul(p["k"], columns)))
-    packer = Packer(b, driver.type, tiles.lanes)
-    first = driver.at(source, b.mul(line, p["stride"]) if along_k else line)
-    emit = packer.transpose_panel if along_k else packer.copy_panel
-    emit(first, p["stride"], width, p["k"], target_panel, columns, tiles.vectors)
-    b.end_loop(loop)
-    text = b.function(name, KERNEL_ARGUMENTS)
-    header = f'target triple = "{target.triple}"\n'
-    return header + "\n".join(sorted(b.declarations)) + "\n\n" + text

@@ -8,10 +8,9 @@ from rushlight.codegen.recurrence import (
     FORWARD_BUFFERS,
     PARAMS,
     RecurrenceSpec,
-    pack_text,
     recurrence_text,
-    recurrence_tiles,
 )
+from rushlight.codegen.recurrent_weights import pack_text, recurrence_tiles
 from rushlight.engine.kernels import library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.recurrence import Recurrence
