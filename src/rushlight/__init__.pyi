@@ -42,6 +42,8 @@ from rushlight import viz as viz
 from rushlight import vjp as vjp
 from rushlight import xpu as xpu
 from rushlight.base.device import device as device
+from rushlight.base.device import get_default_device as get_default_device
+from rushlight.base.device import set_default_device as set_default_device
 from rushlight.base.dtypes import bfloat16 as bfloat16
 from rushlight.base.dtypes import complex128 as complex128
 from rushlight.base.dtypes import complex32 as complex32
@@ -482,7 +484,6 @@ from rushlight.settings import OutOfMemoryError as OutOfMemoryError
 from rushlight.settings import Stream as Stream
 from rushlight.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from rushlight.settings import compile as compile
-from rushlight.settings import get_default_device as get_default_device
 from rushlight.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
 from rushlight.settings import get_device_module as get_device_module
 from rushlight.settings import get_float32_matmul_precision as get_float32_matmul_precision
@@ -492,7 +493,6 @@ from rushlight.settings import init_num_threads as init_num_threads
 from rushlight.settings import is_deterministic_algorithms_warn_only_enabled as is_deterministic_algorithms_warn_only_enabled
 from rushlight.settings import is_storage as is_storage
 from rushlight.settings import is_warn_always_enabled as is_warn_always_enabled
-from rushlight.settings import set_default_device as set_default_device
 from rushlight.settings import set_default_tensor_type as set_default_tensor_type
 from rushlight.settings import set_deterministic_debug_mode as set_deterministic_debug_mode
 from rushlight.settings import set_float32_matmul_precision as set_float32_matmul_precision

@@ -12,8 +12,11 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.device import CPU, device, resolve_device
 from rushlight.base.device import device as _device
+from rushlight.base.device import (
+    get_default_device,
+    set_default_device,
+)
 from rushlight.base.dtypes import bfloat16, float16, float32, float64, set_default_dtype
 from rushlight.base.threads import thread_count, usable_cores
 from rushlight.ops.memory import TypedStorage, UntypedStorage
@@ -132,16 +135,6 @@ def are_deterministic_algorithms_enabled() -> bool:
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """Whether it was asked for with `warn_only`."""
     return _settings.warn_only
-
-
-def set_default_device(device: Any) -> None:
-    """Where new tensors live: "cpu" or None.  Raises: what using another device raises."""
-    resolve_device(device)
-
-
-def get_default_device() -> device:
-    """Where new tensors live: on the CPU."""
-    return CPU
 
 
 def compile(

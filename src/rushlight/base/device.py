@@ -1,7 +1,8 @@
-"""Devices as values.  Today only the CPU executes; other types can be named, not used.  Level 0."""
+"""Devices as values.  The CPU executes, meta infers; others can only be named.  Level 0."""
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
@@ -60,20 +61,55 @@ class device:  # noqa: N801 - PyTorch's name
     def __reduce__(self):
         return (device, (self.type,) if self.index is None else (self.type, self.index))
 
+    def __enter__(self) -> device:
+        """New tensors that no device is named for live here until the block ends."""
+        _default.outer.append(_default.device)
+        _default.device = resolve_device(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        _default.device = _default.outer.pop()
+
 
 CPU = device("cpu")
+META = device("meta")
+
+
+class _Default(threading.local):
+    """Where new tensors live, in this thread."""
+
+    def __init__(self) -> None:
+        self.device = CPU
+        self.outer: list[device] = []
+
+
+_default = _Default()
+
+
+def set_default_device(value: Any) -> None:
+    """Where new tensors live in this thread; None: on the CPU.  Raises: as `resolve_device`."""
+    _default.device = CPU if value is None else resolve_device(value)
+
+
+def get_default_device() -> device:
+    """Where new tensors live in this thread."""
+    return _default.device
 
 
 def resolve_device(value) -> device:
-    """The device meant by `value`, checked to be one that can execute.
+    """The device meant by `value`, checked to be one that works here; None: the default.
 
     Raises: AssertionError for CUDA (PyTorch's type and words), RuntimeError for the others.
     """
-    if value is None or value is CPU:
+    if value is None:
+        return _default.device
+    if value is CPU:
         return CPU
     found = value if isinstance(value, device) else device(value)
     if found.type == "cpu":
         return CPU
+    if found.type == "meta":
+        return META
     if found.type == "cuda":
         raise AssertionError(
             "Torch not compiled with CUDA enabled: rushlight executes on the CPU only; "

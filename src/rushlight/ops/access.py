@@ -5,6 +5,7 @@ Level 11.
 
 from __future__ import annotations
 
+from rushlight.base.device import META
 from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value
@@ -23,6 +24,8 @@ def item(self):
     count = numel(self._node.shape)
     if count != 1:
         raise RuntimeError(f"a Tensor with {count} elements cannot be converted to Scalar")
+    if self.device is META:
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors: they have no data")
     return arithmetic_value(self).reshape(()).item()
 
 

@@ -9,6 +9,7 @@ from rushlight.base.dtypes import dtype_argument, get_default_dtype
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.ops.creation import (
     empty_array,
+    empty_on,
     filled,
     made,
     shape_from,
@@ -25,6 +26,7 @@ def _like(name: str, value: int, what: str):
     def make(input, *, dtype=None, memory_format=None, **keywords) -> Tensor:
         check_tensor(name, input)
         dtype = dtype_argument(dtype) or input._node.dtype
+        keywords.setdefault("device", input.device)
         return made(name, filled(input._node.shape, value, dtype), dtype, **keywords)
 
     make.__name__ = make.__qualname__ = name
@@ -43,7 +45,10 @@ def empty_like(input, *, dtype=None, memory_format=None, **keywords) -> Tensor:
     """A tensor of the input's shape with unspecified values.  Source: torch.empty_like."""
     check_tensor("empty_like", input)
     dtype = dtype_argument(dtype) or input._node.dtype
-    return made("empty_like", empty_array(input._node.shape, dtype), dtype, **keywords)
+    keywords.setdefault("device", input.device)
+    return made(
+        "empty_like", empty_on(keywords["device"], input._node.shape, dtype), dtype, **keywords
+    )
 
 
 @spelled()
@@ -54,6 +59,7 @@ def full_like(input, fill_value, *, dtype=None, memory_format=None, **keywords) 
         fill_value = fill_value.item()
     dtype = dtype_argument(dtype) or input._node.dtype
     refuse_overflow(fill_value, dtype)
+    keywords.setdefault("device", input.device)
     return made("full_like", filled(input._node.shape, fill_value, dtype), dtype, **keywords)
 
 
@@ -62,6 +68,7 @@ def _new(name: str, value: int):
         if "size" in keywords:
             size = (keywords.pop("size"),)
         dtype = dtype_argument(dtype) or self._node.dtype
+        keywords.setdefault("device", self.device)
         return made(name, filled(shape_from(size), value, dtype), dtype, **keywords)
 
     make.__name__ = make.__qualname__ = name
@@ -79,7 +86,10 @@ def new_empty(self, *size, dtype=None, **keywords) -> Tensor:
     if "size" in keywords:
         size = (keywords.pop("size"),)
     dtype = dtype_argument(dtype) or self._node.dtype
-    return made("new_empty", empty_array(shape_from(size), dtype), dtype, **keywords)
+    keywords.setdefault("device", self.device)
+    return made(
+        "new_empty", empty_on(keywords["device"], shape_from(size), dtype), dtype, **keywords
+    )
 
 
 @attach_method("new_full")
@@ -89,6 +99,7 @@ def new_full(self, size, fill_value, *, dtype=None, **keywords) -> Tensor:
         fill_value = fill_value.item()
     dtype = dtype_argument(dtype) or self._node.dtype
     refuse_overflow(fill_value, dtype)
+    keywords.setdefault("device", self.device)
     return made("new_full", filled(shape_of_argument(size), fill_value, dtype), dtype, **keywords)
 
 
@@ -97,6 +108,7 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layo
                pin_memory=False) -> Tensor:  # fmt: skip
     """A tensor that copies `data`, of this tensor's dtype unless told otherwise."""
     dtype = dtype_argument(dtype) or self._node.dtype
+    device = self.device if device is None else device
     return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
 
 
@@ -135,6 +147,7 @@ def empty_strided(size, stride, *, dtype=None, **keywords) -> Tensor:
 def new_empty_strided(self, size, stride, *, dtype=None, **keywords) -> Tensor:
     """A tensor of the given layout with unspecified values, of this tensor's dtype."""
     dtype = dtype_argument(dtype) or self._node.dtype
+    keywords.setdefault("device", self.device)
     return made("new_empty_strided", strided_memory(size, stride, dtype), dtype, **keywords)
 
 

@@ -6,7 +6,7 @@ Level 11.
 from __future__ import annotations
 
 from rushlight.base import dtypes, formats, limits
-from rushlight.base.device import resolve_device
+from rushlight.base.device import CPU, META, resolve_device
 from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_argument, dtype_by_name
 from rushlight.base.dtypes import can_cast as dtype_can_cast
 from rushlight.base.shapes import is_contiguous as strides_are_contiguous
@@ -22,13 +22,15 @@ from rushlight.ops.promotion import (
     to_dtype,
 )
 from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_result
-from rushlight.primitives.elementwise import cast
+from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.elementwise import where as choose
 from rushlight.primitives.movement import copy as copied
+from rushlight.tape.meta import NO_DATA
 from rushlight.tensor.autodiff import type_name
+from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import check_writable, pin
-from rushlight.tensor.tensor import Size, Tensor, strides_of
+from rushlight.tensor.storage import check_writable, current_edge, pin
+from rushlight.tensor.tensor import Size, Tensor, meta_tensor, strides_of
 
 for _name in ("strided", "sparse_coo", "sparse_csr", "contiguous_format", "preserve_format",
               "channels_last", "channels_last_3d", "layout", "memory_format"):  # fmt: skip
@@ -70,8 +72,19 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
         copy = rest[1]
     if dtype is not None and not isinstance(dtype, DType):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    resolve_device(device)
+    if device is not None and resolve_device(device) is not self.device:
+        return _moved(self, resolve_device(device), dtype or self._node.dtype)
     return converted(self, dtype, copy)
+
+
+def _moved(x: Tensor, device, dtype: DType) -> Tensor:
+    """The tensor on another device: only meta is one, and nothing comes back from it."""
+    if device is not META:
+        raise NotImplementedError(NO_DATA.cause.args[0])
+    empty = meta_tensor(x._node.shape, x._node.dtype)
+    if current_edge(x) is not None and is_grad_enabled():
+        empty = add(empty, x)  # gradients flow back, as through any copy
+    return converted(empty, dtype, False)
 
 
 def _conversion_method(name: str, dtype: DType) -> None:
@@ -115,7 +128,7 @@ def type_as(self, other) -> Tensor:
 @attach_method("cpu")
 def cpu(self, memory_format=None) -> Tensor:
     """This tensor in the CPU's memory: itself."""
-    return self
+    return self if self.device is CPU else _moved(self, CPU, self._node.dtype)
 
 
 @attach_method("cuda")
@@ -138,7 +151,7 @@ def pin_memory(self, device=None) -> Tensor:
 
 
 def _get_is_cpu(self) -> bool:
-    return True
+    return self.device is CPU
 
 
 def _get_false(self) -> bool:
@@ -149,8 +162,13 @@ def _get_layout(self):
     return formats.strided
 
 
+def _get_is_meta(self) -> bool:
+    return self.device is META
+
+
 Tensor.is_cpu = property(_get_is_cpu)
-for _name in ("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_meta", "is_mkldnn", "is_nested",
+Tensor.is_meta = property(_get_is_meta)
+for _name in ("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_mkldnn", "is_nested",
               "is_xpu", "is_xla", "is_sparse_csr"):  # fmt: skip
     setattr(Tensor, _name, property(_get_false))
 Tensor.layout = property(_get_layout)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import resolve_device
+from rushlight.base.device import META, resolve_device
 from rushlight.base.dtypes import (
     DType,
     bool_,
@@ -31,7 +31,7 @@ from rushlight.tape.tape import materialise
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import from_numpy
 from rushlight.tensor.storage import refresh
-from rushlight.tensor.tensor import Tensor, scalar_tensor, tensor_from_numpy
+from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, tensor_from_numpy
 
 
 def shape_from(sizes) -> tuple[int, ...]:
@@ -79,8 +79,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     Dtypes: inferred as PyTorch does unless given.  Raises: ValueError for ragged sequences,
     TypeError for what cannot be an element.  Source: torch.tensor.
     """
-    resolve_device(device)
+    on_meta = resolve_device(device) is META
     dtype = dtype_argument(dtype)
+    if on_meta and isinstance(data, Tensor):
+        return finish(meta_tensor(data._node.shape, dtype or data._node.dtype), requires_grad)
     if dtype is uint64 and not isinstance(data, (Tensor, np.ndarray, np.generic)):
         array, inferred = _unsigned_from(data)
     else:
@@ -90,6 +92,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
         if array.size and not isinstance(data, (Tensor, np.ndarray, np.generic)):
             refuse_overflow(array.max().item(), chosen)
             refuse_overflow(array.min().item(), chosen)
+    if on_meta:
+        return finish(meta_tensor(array.shape, chosen), requires_grad)
     return finish(tensor_from_numpy(converted(array, inferred, chosen), chosen), requires_grad)
 
 
@@ -241,7 +245,7 @@ def made(
 
     Raises: NotImplementedError for layouts and names we lack, PyTorch's errors for devices.
     """
-    resolve_device(device)
+    on_meta = resolve_device(device) is META
     check_layout(operation, layout)
     if names is not None:
         raise NotImplementedError(f"{operation}: named tensors are not supported; leave names out")
@@ -250,7 +254,9 @@ def made(
             f"{operation}: pin_memory=True needs an accelerator; none is available on this system"
         )
     result = array_or_tensor
-    if not isinstance(result, Tensor):
+    if on_meta and out is None:
+        result = meta_tensor(result.shape, dtype)
+    elif not isinstance(result, Tensor):
         result = tensor_from_numpy(result, dtype)
     if out is not None:
         return write_out(out, result)
@@ -299,6 +305,13 @@ def empty_array(shape, dtype: DType) -> np.ndarray:
     return np.zeros(shape, dtype.numpy)
 
 
+def empty_on(device, shape, dtype: DType):
+    """The same, or on the meta device a tensor: shapes there may be of any size."""
+    if resolve_device(device) is META:
+        return meta_tensor(shape, dtype)
+    return empty_array(shape, dtype)
+
+
 @spelled()
 def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor:
     """A tensor with unspecified values.
@@ -310,7 +323,8 @@ def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor
     dtype = dtype_argument(dtype)
     if dtype is None:
         dtype = get_default_dtype() if out is None else out.dtype
-    return made("empty", empty_array(shape_from(size), dtype), dtype, out=out, **keywords)
+    values = empty_on(keywords.get("device"), shape_from(size), dtype)
+    return made("empty", values, dtype, out=out, **keywords)
 
 
 @spelled()
@@ -331,8 +345,9 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
 
     Source: torch.as_tensor.
     """
-    resolve_device(device)
     dtype = dtype_argument(dtype)
+    if resolve_device(device) is META and not (isinstance(data, Tensor) and device is None):
+        return tensor(data, dtype=dtype, device=META)
     if isinstance(data, Tensor):
         return to_dtype(data, dtype or data._node.dtype)
     if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.isnative:

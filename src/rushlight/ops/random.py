@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import resolve_device
+from rushlight.base.device import META, resolve_device
 from rushlight.base.dtypes import DType, get_default_dtype, int64, widen
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.ops.creation import finish, shape_from, value_of
@@ -36,7 +36,7 @@ from rushlight.rng.multinomial import multinomial as draw_categories
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.storage import current_edge, write
-from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+from rushlight.tensor.tensor import Tensor, meta_tensor, tensor_from_numpy
 
 DrawOf = Callable[[DType], Draw]
 
@@ -56,8 +56,10 @@ def _new(
     names: object = None,
 ) -> Tensor:
     """A drawn tensor of `shape` under PyTorch's keywords for new tensors."""
-    resolve_device(device)
+    on_meta = resolve_device(device) is META
     _require_plain(operation, layout, pin_memory, names)
+    if on_meta and out is None:
+        return finish(meta_tensor(shape, dtype or default), requires_grad)
     if out is None:
         chosen = dtype or default
         draw = draw_of(chosen)
@@ -211,9 +213,11 @@ def _like(
     requires_grad: bool = False,
     memory_format: object = None,
 ) -> Tensor:
-    resolve_device(device)
+    on_meta = resolve_device(input.device if device is None else device) is META
     _require_plain(operation, layout, pin_memory, None)
     chosen = dtype or input.dtype
+    if on_meta:
+        return finish(meta_tensor(input._node.shape, chosen), requires_grad)
     strides = None
     if memory_format is None or str(memory_format) == "torch.preserve_format":
         strides = preserved_strides(input)

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import META
 from rushlight.base.dtypes import DType, bfloat16, float16, float32, float64, widen
 from rushlight.base.shapes import contiguous_strides
 from rushlight.ops.creation import value_of
@@ -100,6 +101,8 @@ def _drawn(
 
 def _fill(tensor: Tensor, draw: Draw) -> Tensor:
     check_writable(tensor)
+    if tensor.device is META:
+        return tensor
     return write(tensor, drawn(tensor._node.shape, strides_of(tensor), tensor.dtype, draw))
 
 

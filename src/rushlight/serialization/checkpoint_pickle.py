@@ -15,6 +15,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.base.device import META
 from rushlight.base.dtypes import DType
 from rushlight.base.formats import layout
 from rushlight.nn.parameter import Parameter
@@ -45,6 +46,10 @@ class StorageIndex:
         return known
 
 
+def _bare(parameter: Tensor) -> Tensor:
+    return tensor_on_storage(*tensor_window(parameter), False)
+
+
 class _CheckpointPickler(pickle.Pickler):
     def __init__(self, target: io.BytesIO, index: StorageIndex) -> None:
         super().__init__(target, PROTOCOL)
@@ -60,6 +65,10 @@ class _CheckpointPickler(pickle.Pickler):
         return ("storage", kind, key, "cpu", obj.size)
 
     def reducer_override(self, obj: Any) -> Any:
+        if type(obj) is Tensor and obj.device is META:
+            requires_grad = current_edge(obj) is not None
+            facts = (obj.dtype, tuple(obj.shape), tuple(obj.stride()), requires_grad)
+            return rebuild.rebuild_meta_tensor, facts
         if type(obj) is Tensor and not obj.__dict__:
             window = tensor_window(obj)
             requires_grad = current_edge(obj) is not None
@@ -68,7 +77,7 @@ class _CheckpointPickler(pickle.Pickler):
                 return rebuild.rebuild_tensor_v3, (*parts, obj.dtype)
             return rebuild.rebuild_tensor_v2, parts
         if type(obj) is Parameter:
-            data = tensor_on_storage(*tensor_window(obj), False)
+            data = obj.detach() if obj.device is META else _bare(obj)
             parts = (data, current_edge(obj) is not None, OrderedDict())
             if obj.__dict__:
                 return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))

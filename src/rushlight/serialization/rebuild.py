@@ -23,6 +23,7 @@ from rushlight.nn.parameter import Parameter
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.pickling import (
     check_window,
+    rebuild_meta,
     rebuild_subclass,
     storage_from_array,
     tensor_on_storage,
@@ -155,6 +156,14 @@ def rebuild_tensor_v3(
     if dtype not in typed:
         typed[dtype] = storage_from_array(storage.value.value.view(dtype.numpy), dtype)
     return rebuild_tensor_v2(typed[dtype], offset, size, stride, requires_grad, backward_hooks)
+
+
+def rebuild_meta_tensor(dtype: Any, size: Any, stride: Any, requires_grad: Any) -> Tensor:
+    """A tensor without data, on the meta device."""
+    plain = isinstance(size, tuple) and all(type(n) is int and n >= 0 for n in size)
+    if not isinstance(dtype, DType) or not plain:
+        raise pickle.UnpicklingError("a tensor on the meta device is not described by its facts")
+    return rebuild_meta(dtype.name, size, requires_grad is True)
 
 
 def rebuild_parameter(data: Any, requires_grad: Any, backward_hooks: Any) -> Tensor:

@@ -15,7 +15,7 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from rushlight.base.config import config
-from rushlight.base.device import CPU
+from rushlight.base.device import CPU, META
 from rushlight.base.hot import hot, running_function
 from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
@@ -172,7 +172,7 @@ _LEAF_SPECS: dict[Any, LeafSpec] = {}
 
 def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
     """The one specification of such leaves."""
-    identity = (kind, shape, dtype)
+    identity: Any = (kind, shape, dtype) if device is CPU else (kind, shape, dtype, device)
     found = _LEAF_SPECS.get(identity)
     if found is None:
         if len(_LEAF_SPECS) > config.memo_steps:
@@ -184,7 +184,7 @@ def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
 def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     """Infer and check one operation that the trie does not hold yet.  Raises: the user's errors."""
     inferred = primitive.result(*inputs, *params)
-    device = CPU
+    device = META if any(n.device is META for n in inputs) else CPU
     if primitive.multiple:
         step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
         step.outputs = tuple(
@@ -211,7 +211,8 @@ def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
     step.depth = parent.depth + 1
     # A pending tape keeps its leaves alive.  Results take no memory before the flush, and then only
     # while they are read.
-    step.leaf_bytes = parent.leaf_bytes + numel(spec.shape) * spec.dtype.itemsize
+    own = 0 if spec.device is META else numel(spec.shape) * spec.dtype.itemsize
+    step.leaf_bytes = parent.leaf_bytes + own
     step.first = parent.first
     return step
 
@@ -230,7 +231,7 @@ class OutputKind:
 
 
 def _output_step(owner: Step, index: int, shape, dtype) -> Step:
-    return Step(None, owner, OutputKind(index), (), shape, dtype, CPU)
+    return Step(None, owner, OutputKind(index), (), shape, dtype, owner.device)
 
 
 def _reason_to_cut(parent: Step, step: Step) -> str | None:

@@ -32,6 +32,8 @@ from rushlight.tape.memo import (
     meets_its_beginning,
     memo,
 )
+from rushlight.tape.meta import NO_DATA, settle
+from rushlight.tape.meta import use as meta
 from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
 
 _segments = itertools.count(1)
@@ -180,6 +182,8 @@ class Tape:
                         keeper.settle()
                         del keeper
                 self.nodes.keepers.clear()
+                if meta.begun:
+                    settle(self.nodes)
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
                 _flush.under_way = False
@@ -264,6 +268,8 @@ def materialise_elsewhere(node: Node) -> None:
     """
     if node.__class__ is not Node:
         node.read()  # type: ignore[attr-defined]  # a value that a function transform stands for
+        return
+    if node.value is NO_DATA:
         return
     if type(node.value) is FlushFailed:
         raise node.value.cause

@@ -11,6 +11,7 @@ import weakref
 from typing import Any
 
 from rushlight.base.config import config
+from rushlight.base.device import META
 from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
@@ -26,7 +27,7 @@ from rushlight.tensor.graph import (
     target_of,
 )
 from rushlight.tensor.storage import current_edge, write
-from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
+from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, wrap
 from rushlight.vjp.table import OUT
 
 
@@ -420,6 +421,8 @@ def starting_cotangent(tensor: Tensor, gradient, create_graph: bool) -> Tensor:
             raise RuntimeError(
                 f"grad can be implicitly created only for real scalar outputs but got {node.dtype}"
             )
+        if node.step.device is META:
+            return meta_tensor(node.shape, node.dtype)
         one = scalar_tensor(1, node.dtype)
         return expand(one, node.shape) if node.shape else one
     if not isinstance(gradient, Tensor):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import META
 from rushlight.base.dtypes import BITS, DType, dtype_of_numpy, get_default_dtype, widen
 from rushlight.tape.tape import leaf_node, materialise
 from rushlight.tensor.autodiff import type_name
@@ -48,6 +49,11 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     if current_edge(self) is not None and not force:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
+        )
+    if self.device is META:
+        raise TypeError(
+            "can't convert meta device type tensor to numpy: it has no data; give it memory with "
+            "torch.empty_like(tensor, device='cpu') and fill that"
         )
     if self._node.dtype in BITS:
         kind = type_name(self._node.dtype).removeprefix("torch.").removesuffix("Tensor")
@@ -242,10 +248,13 @@ def grad_fn_name(tensor: Tensor) -> str | None:
 def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
     """The text PyTorch prints for the tensor; reads its values."""
     kind = type(self)
+    on_meta = self.device is META
     prefix = "tensor(" if "_prints_as_tensor" in vars(kind) else f"{kind.__name__}("
     return format_tensor(
-        read_array(self),
+        None if on_meta else read_array(self),
         self._node.dtype,
+        shape=self._node.shape,
+        device="meta" if on_meta else None,
         prefix=prefix,
         default_dtype=get_default_dtype(),
         requires_grad=current_edge(self) is not None,
@@ -262,6 +271,8 @@ def tensor_format(self: Tensor, format_spec: str) -> str:
 
 def tensor_item(tensor: Tensor) -> bool | int | float | complex:
     """The only element as a Python number.  Raises: RuntimeError if there is not exactly one."""
+    if tensor.device is META:
+        raise RuntimeError("Tensor.item() cannot be called on meta tensors")
     array = read_array(tensor)
     if array.size != 1:
         raise RuntimeError(f"a Tensor with {array.size} elements cannot be converted to Scalar")

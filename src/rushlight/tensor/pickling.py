@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import META
 from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
+from rushlight.tape.meta import meta_node
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.storage import ALWAYS_STALE, Storage, current_edge, layout_for, storage_of
@@ -96,6 +98,14 @@ def rebuild_tensor(
     return tensor_on_storage(storage, offset, size, stride, requires_grad)
 
 
+def rebuild_meta(name: str, size: tuple, requires_grad: bool = False) -> Tensor:
+    """The inverse of pickling a tensor without data."""
+    tensor = wrap(meta_node(tuple(size), dtype_by_name(name)))
+    if requires_grad:
+        tensor._grad_fn = AccumulateGrad(tensor)
+    return tensor
+
+
 def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: dict) -> Tensor:
     """The inverse of pickling a tensor that has a class or attributes of its own."""
     tensor: Tensor = object.__new__(kind)
@@ -117,6 +127,12 @@ def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[
 
 def _reduce_tensor(tensor: Tensor, protocol: Any) -> tuple:
     requires_grad = current_edge(tensor) is not None
+    if tensor.device is META:
+        facts = (tensor._node.dtype.name, tensor._node.shape)
+        if type(tensor) is Tensor and not tensor.__dict__:
+            return rebuild_meta, (*facts, requires_grad)
+        attributes = dict(tensor.__dict__)
+        return rebuild_subclass, (type(tensor), rebuild_meta(*facts), requires_grad, attributes)
     if type(tensor) is Tensor and not tensor.__dict__:
         return rebuild_tensor, (*tensor_window(tensor), requires_grad)
     data = tensor_on_storage(*tensor_window(tensor), False)
@@ -146,9 +162,12 @@ def _deepcopy_tensor(tensor: Tensor, memo: dict) -> Tensor:
             "protocol at the moment; copy `tensor.detach()` instead, or delete the attribute that "
             "holds a result of autograd from the object being copied"
         )
-    storage, offset, size, stride = tensor_window(tensor)
-    shared = copy.deepcopy(storage, memo)
-    data = tensor_on_storage(shared, offset, size, stride, False)
+    if tensor.device is META:
+        data = wrap(meta_node(tensor._node.shape, tensor._node.dtype))
+    else:
+        storage, offset, size, stride = tensor_window(tensor)
+        shared = copy.deepcopy(storage, memo)
+        data = tensor_on_storage(shared, offset, size, stride, False)
     copied = data if type(tensor) is Tensor else rebuild_subclass(type(tensor), data, False, {})
     if edge is not None:
         copied._grad_fn = AccumulateGrad(copied)

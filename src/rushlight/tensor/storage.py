@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.device import META
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
 from rushlight.base.references import owners
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
 from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
+from rushlight.tape.meta import NO_DATA, meta_node
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
 from rushlight.tensor.graph import (
@@ -435,6 +437,18 @@ def refuse_overlap(size, strides) -> None:
         )
 
 
+def without_data(tensor: Tensor, new: Tensor) -> Tensor:
+    """What is written where target or source is on the meta device: no data.
+
+    Raises: NotImplementedError if the target has data.
+    """
+    if tensor._node.step.device is not META:
+        raise NO_DATA.cause
+    empty = wrap(meta_node(new._node.shape, new._node.dtype))
+    empty._grad_fn = new._grad_fn
+    return empty
+
+
 @hot
 def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     """In-place write: every alias of `tensor` shows `new` from now on.  Returns `tensor`.
@@ -444,6 +458,8 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     uniform: `new` has one value everywhere; see `check_writable`.
     """
     check_writable(tensor, uniform=uniform)
+    if new._node.step.device is not tensor._node.step.device:
+        new = without_data(tensor, new)
     storage = storage_of(tensor)
     if storage.pinned is not None:
         take_back(storage)

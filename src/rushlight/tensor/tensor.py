@@ -15,6 +15,7 @@ from rushlight.base.dtypes import ALL_DTYPES, DType, float32, float64, int64, na
 from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
+from rushlight.tape.meta import meta_node
 from rushlight.tape.node import NO_ADDRESS, Node
 from rushlight.tape.tape import leaf_node
 
@@ -192,6 +193,11 @@ def become(tensor: Tensor, source: Tensor) -> None:
     tensor._base = None
     tensor._grad_fn = None
     tensor._grad = None
+
+
+def meta_tensor(shape: tuple[int, ...], dtype: DType) -> Tensor:
+    """A tensor without data, on the meta device."""
+    return wrap(meta_node(tuple(shape), dtype))
 
 
 @hot

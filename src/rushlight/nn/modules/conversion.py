@@ -57,7 +57,15 @@ class ModuleConversion(MemberRegistry):
 
         def convert(tensor: Tensor) -> Tensor:
             castable = tensor.is_floating_point() or tensor.is_complex()
-            return tensor.to(device, dtype if castable else None, non_blocking)
+            try:
+                return tensor.to(device, dtype if castable else None, non_blocking)
+            except NotImplementedError as error:
+                if not tensor.is_meta:
+                    raise
+                raise NotImplementedError(
+                    f"{error} A module leaves the meta device by to_empty(device=...), which gives "
+                    "its members memory, and not by to()."
+                ) from None
 
         return self._apply(convert)
 

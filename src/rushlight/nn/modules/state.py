@@ -290,6 +290,13 @@ class ModuleState(MemberRegistry):
                 if assign:
                     setattr(self, name, _as_member_like(value, given))
                 else:
+                    if value.is_meta and not given.is_meta:
+                        warnings.warn(
+                            f"for {key}: copying into a parameter on the meta device does nothing; "
+                            "pass `assign=True` to take the tensors of the state dictionary "
+                            "themselves",
+                            stacklevel=2,
+                        )
                     value.copy_(given)
         except Exception as cause:
             errors.append(
