@@ -57,6 +57,46 @@ def walks_nearly_the_best_way(results: Results) -> bool:
     return results["mean reward"] > results["best possible reward"] - 0.05
 
 
+def notices_what_it_has_not_seen(results: Results) -> bool:
+    return results["area under the curve"] > 0.9
+
+
+def finds_better_features_than_pixels(results: Results) -> bool:
+    few = "with 30 labels"
+    return results[f"accuracy on features {few}"] > results[f"accuracy on pixels {few}"] + 0.02
+
+
+def draws_what_was_asked_for(results: Results) -> bool:
+    return results["drawings that the judge reads as what was asked for"] > 0.85
+
+
+def draws_all_around_the_ring(results: Results) -> bool:
+    near = results["distance from the ring after"] < 0.3 < results["distance from the ring before"]
+    return near and results["sectors of twelve that it draws"] >= 11
+
+
+def knows_the_next_letter(results: Results) -> bool:
+    return results["loss after training"] < 0.4 * results["loss of a guess at random"]
+
+
+def balances_the_pole(results: Results) -> bool:
+    return results["steps balanced after"] > 4 * results["steps balanced before"]
+
+
+def tells_spam(results: Results) -> bool:
+    return results["test accuracy"] > 0.93 and results["spam that is found"] > 0.9
+
+
+def transfers(results: Results) -> bool:
+    few = "accuracy on 5 to 9"
+    return results[f"{few} by transfer"] > 0.8 and results["accuracy on 0 to 4"] > 0.97
+
+
+def redraws_better_than_principal_components(results: Results) -> bool:
+    errors = [results[f"error of {way}"] for way in ("the autoencoder", "principal components")]
+    return errors[0] < errors[1] < results["error of the mean image"]
+
+
 CLAIMS: dict[str, Callable[[Results], bool]] = {
     "regression": predicts_up_to_the_noise,
     "classification": separates_the_arms,
@@ -65,7 +105,21 @@ CLAIMS: dict[str, Callable[[Results], bool]] = {
     "self_training": gains_from_its_own_labels,
     "masked_prediction": fills_in_better_than_the_mean,
     "reinforce": walks_nearly_the_best_way,
+    "anomaly_detection": notices_what_it_has_not_seen,
+    "contrastive": finds_better_features_than_pixels,
+    "diffusion": draws_what_was_asked_for,
+    "gan": draws_all_around_the_ring,
+    "next_word": knows_the_next_letter,
+    "q_learning": balances_the_pole,
+    "spam": tells_spam,
+    "transfer": transfers,
+    "principal_components": redraws_better_than_principal_components,
 }
+# Rounding grows in them until two runs have nothing in common: games of two networks, and an agent
+# whose every action changes what it learns from.  The claim must hold all the same.
+CHAOTIC = {"gan", "q_learning", "contrastive"}
+# Their curves were compared with PyTorch's once; the comparison takes longer than it tells.
+LONG = {"diffusion"}
 
 
 def test_every_example_is_tested() -> None:
@@ -79,7 +133,7 @@ def test_the_example_learns_and_agrees_with_pytorch(name: str) -> None:
     printed = output_of("-m", "rushlight", "run", script)
     results = {label: float(value) for label, value in RESULT.findall(printed)}
     assert CLAIMS[name](results), printed
-    if HAS_TORCH:
+    if HAS_TORCH and name not in CHAOTIC | LONG:
         assert_same_report(printed, output_of(script))
 
 

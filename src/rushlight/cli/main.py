@@ -19,6 +19,7 @@ COMMANDS: dict[str, str] = {
     "run": "run an unmodified PyTorch script on rushlight",
     "trace": "run a script and write a page that shows what it did",
     "torch": "put rushlight in PyTorch's place in this environment, or take it away",
+    "gallery": "list and run small programs for each kind of learning",
     "demo": "train a small network on real handwritten digits",
 }
 STOPPED = 130

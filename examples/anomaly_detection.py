@@ -1,0 +1,53 @@
+"""Anomaly detection: a network that has seen only the digits 0 to 7 notices 8 and 9.
+
+    rushlight run examples/anomaly_detection.py
+
+An autoencoder learns to redraw what is normal.  What it redraws badly is an anomaly; how well the
+error of redrawing tells the two apart is the area under the ROC curve: 0.5 is chance, 1 is perfect.
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+from torch.utils.data import DataLoader, TensorDataset
+
+from rushlight.datasets import load_digits
+
+
+def area_under_curve(normal, strange):
+    """The chance that something strange has a larger score than something normal."""
+    return (strange[:, None] > normal[None, :]).float().mean().item()
+
+
+def main():
+    torch.manual_seed(0)
+    images, labels = map(torch.from_numpy, load_digits("train"))
+    test_images, test_labels = map(torch.from_numpy, load_digits("test"))
+    known = images[labels < 8].flatten(1)
+    model = nn.Sequential(
+        nn.Linear(64, 48), nn.ReLU(), nn.Linear(48, 10), nn.ReLU(), nn.Linear(10, 48), nn.ReLU(),
+        nn.Linear(48, 64), nn.Sigmoid(),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
+    loader = DataLoader(TensorDataset(known), batch_size=64, shuffle=True)
+    for epoch in range(1, 61):
+        for (batch,) in loader:
+            loss = F.mse_loss(model(batch), batch)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        if epoch % 15 == 0:
+            print(f"epoch {epoch}: error of redrawing a batch {loss.item():.4f}")
+
+    model.eval()
+    with torch.no_grad():
+        flat = test_images.flatten(1)
+        errors = ((model(flat) - flat) ** 2).mean(dim=1)
+    normal, strange = errors[test_labels < 8], errors[test_labels >= 8]
+    print(f"mean error of normal digits: {normal.mean().item():.4f}")
+    print(f"mean error of strange digits: {strange.mean().item():.4f}")
+    print(f"area under the curve: {area_under_curve(normal, strange):.4f}")
+
+
+if __name__ == "__main__":
+    main()
