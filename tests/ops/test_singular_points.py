@@ -321,3 +321,19 @@ def test_log_softmax_and_cross_entropy_at_infinite_scores_answer_as_pytorch():
                 ),
                 ROWS,
             )
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("float32", 1e30), ("float64", 1e200)])
+def test_rows_whose_variance_overflows_are_not_zeros(dtype, size):
+    """PyTorch answers NaN; the rows beside them are what they were."""
+    row = rushlight.tensor([1.0, 2.0, 3.0, 4.0], dtype=getattr(rushlight, dtype))
+    x = rushlight.stack([row * size, row])
+    theirs = torch.from_numpy(x.numpy())
+    found = ours.layer_norm(x, (4,)), ours.group_norm(x, 1)
+    expected = (
+        torch.nn.functional.layer_norm(theirs, (4,)),
+        torch.nn.functional.group_norm(theirs, 1),
+    )
+    for mine, other in zip(found, expected):
+        assert mine[0].isnan().all() and other[0].isnan().all()
+        np.testing.assert_allclose(mine[1].numpy(), other[1].numpy(), rtol=1e-5)
