@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,15 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("RUSHLIGHT_VERIFY", "1")
 # Recording is machine code from the first flush on, as it is in any program that runs for long.
 os.environ.setdefault("RUSHLIGHT_SELFCOMPILE", "1")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _functions_are_themselves() -> Iterator[None]:
+    """Subclasses of Tensor that one file made do not have functions watched in the next."""
+    yield
+    interception = sys.modules.get("rushlight.overrides.interception")
+    if interception is not None:
+        interception.forget_classes()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

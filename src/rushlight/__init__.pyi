@@ -4,6 +4,7 @@
 import builtins
 from typing import Any
 from rushlight import accelerator as accelerator
+from rushlight import amp as amp
 from rushlight import autograd as autograd
 from rushlight import backends as backends
 from rushlight import base as base
@@ -16,6 +17,9 @@ from rushlight import engine as engine
 from rushlight import fft as fft
 from rushlight import func as func
 from rushlight import futures as futures
+from rushlight import fx as fx
+from rushlight import jit as jit
+from rushlight import library as library
 from rushlight import linalg as linalg
 from rushlight import masked as masked
 from rushlight import monitor as monitor
@@ -24,6 +28,7 @@ from rushlight import multiprocessing as multiprocessing
 from rushlight import nn as nn
 from rushlight import ops as ops
 from rushlight import optim as optim
+from rushlight import overrides as overrides
 from rushlight import primitives as primitives
 from rushlight import profiler as profiler
 from rushlight import random as random
@@ -41,6 +46,23 @@ from rushlight import version as version
 from rushlight import viz as viz
 from rushlight import vjp as vjp
 from rushlight import xpu as xpu
+from rushlight.amp.autocast_mode import autocast as autocast
+from rushlight.amp.autocast_mode import autocast_decrement_nesting as autocast_decrement_nesting
+from rushlight.amp.autocast_mode import autocast_increment_nesting as autocast_increment_nesting
+from rushlight.amp.autocast_mode import clear_autocast_cache as clear_autocast_cache
+from rushlight.amp.autocast_mode import get_autocast_cpu_dtype as get_autocast_cpu_dtype
+from rushlight.amp.autocast_mode import get_autocast_dtype as get_autocast_dtype
+from rushlight.amp.autocast_mode import get_autocast_gpu_dtype as get_autocast_gpu_dtype
+from rushlight.amp.autocast_mode import is_autocast_cache_enabled as is_autocast_cache_enabled
+from rushlight.amp.autocast_mode import is_autocast_cpu_enabled as is_autocast_cpu_enabled
+from rushlight.amp.autocast_mode import is_autocast_enabled as is_autocast_enabled
+from rushlight.amp.autocast_mode import set_autocast_cache_enabled as set_autocast_cache_enabled
+from rushlight.amp.autocast_mode import set_autocast_cpu_dtype as set_autocast_cpu_dtype
+from rushlight.amp.autocast_mode import set_autocast_cpu_enabled as set_autocast_cpu_enabled
+from rushlight.amp.autocast_mode import set_autocast_dtype as set_autocast_dtype
+from rushlight.amp.autocast_mode import set_autocast_enabled as set_autocast_enabled
+from rushlight.amp.autocast_mode import set_autocast_gpu_dtype as set_autocast_gpu_dtype
+from rushlight.amp.grad_scaler import GradScaler as GradScaler
 from rushlight.base.device import device as device
 from rushlight.base.device import get_default_device as get_default_device
 from rushlight.base.device import set_default_device as set_default_device
@@ -74,6 +96,7 @@ from rushlight.base.formats import sparse_csr as sparse_csr
 from rushlight.base.formats import strided as strided
 from rushlight.base.limits import finfo as finfo
 from rushlight.base.limits import iinfo as iinfo
+from rushlight.library import Tag as Tag
 from rushlight.ops.activation import celu as celu
 from rushlight.ops.activation import celu_ as celu_
 from rushlight.ops.activation import hardshrink as hardshrink

@@ -7,12 +7,14 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.cpu import amp
 from rushlight.tensor.flush import synchronize as compute_pending
 
 __all__ = [
     "Event",
     "Stream",
     "StreamContext",
+    "amp",
     "current_device",
     "current_stream",
     "device_count",

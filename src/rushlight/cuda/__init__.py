@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.cuda import (
+    amp,
     graphs,
     jiterator,
     memory,
@@ -286,6 +287,7 @@ __all__ = [
     "MemPool",
     "Stream",
     "StreamContext",
+    "amp",
     "caching_allocator_alloc",
     "caching_allocator_delete",
     "caching_allocator_disabled",

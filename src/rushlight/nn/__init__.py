@@ -1,6 +1,6 @@
 """Neural networks: parameters, modules, functions, initialization.  Level 12."""
 
-from rushlight.nn import functional, init, modules, parallel, parameter, utils
+from rushlight.nn import attention, functional, init, modules, parallel, parameter, utils
 from rushlight.nn.modules import *  # noqa: F403 - the families list their own names
 from rushlight.nn.modules import __all__ as _module_names
 from rushlight.nn.parallel import DataParallel
@@ -17,6 +17,7 @@ __all__ = [
     "Parameter",
     "UninitializedBuffer",
     "UninitializedParameter",
+    "attention",
     "functional",
     "init",
     "modules",

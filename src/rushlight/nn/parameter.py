@@ -13,6 +13,7 @@ from rushlight.ops.creation import empty
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.storage import alias_without_grad
 from rushlight.tensor.tensor import Tensor, become
+from rushlight.tensor.torch_function import disabled_torch_function
 
 UNINITIALIZED = (
     "Can't access the shape of an uninitialized parameter or buffer. This error usually happens in "
@@ -33,7 +34,28 @@ def _alias(cls: type, data: Tensor | None, requires_grad: bool) -> Tensor:
     return made
 
 
-class Parameter(Tensor):
+def _marked(data: Any, requires_grad: bool) -> Any:
+    """A tensor of a subclass stays one; it says by a mark that it is a parameter."""
+    made = data.detach().requires_grad_(requires_grad)
+    if type(made) is not type(data):
+        raise RuntimeError(
+            f"Parameter: detach() of {type(data).__name__} gave a {type(made).__name__}; let it"
+            " return an instance of the same class"
+        )
+    made._is_param = True
+    return made
+
+
+class _ParameterMeta(type(Tensor)):  # type: ignore[misc]
+    """Makes an instance of another subclass of Tensor a parameter if it is marked as one."""
+
+    def __instancecheck__(cls, value: Any) -> bool:
+        if type.__instancecheck__(cls, value):
+            return True
+        return cls is Parameter and isinstance(value, Tensor) and hasattr(value, "_is_param")
+
+
+class Parameter(Tensor, metaclass=_ParameterMeta):
     """A tensor that is trained: a leaf that requires a gradient unless told otherwise.
 
     Shares the memory of `data`.  Modules register it when it is assigned to an attribute.
@@ -43,7 +65,13 @@ class Parameter(Tensor):
 
     _prints_as_tensor = True
 
+    __torch_function__ = disabled_torch_function
+
     def __new__(cls, data: Tensor | None = None, requires_grad: bool = True) -> Any:
+        kind = type(data)
+        if data is not None and kind is not Tensor and not issubclass(kind, (Parameter, Buffer)):
+            if issubclass(kind, Tensor) and cls is Parameter:
+                return _marked(data, requires_grad)
         return _alias(cls, data, requires_grad)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -63,6 +91,8 @@ class Buffer(Tensor):
     """A tensor that is state but is not trained; saved with the module if `persistent`."""
 
     __slots__ = ()
+
+    __torch_function__ = disabled_torch_function
 
     persistent: bool
 

@@ -3,6 +3,9 @@
 One section a file; importing this package attaches all methods and operators to Tensor.
 """
 
+from importlib.util import find_spec
+from typing import Any
+
 from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     access,
     activation,
@@ -24,6 +27,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     einsum,
     embedding,
     extremum,
+    foreach,
     fractional_pool,
     gamma_numbers,
     grid,
@@ -49,6 +53,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     ranges,
     rearranging,
     reduction,
+    registry,
     resampling,
     scan,
     scatter,
@@ -59,3 +64,11 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     splitting,
     statistics,
 )
+from rushlight.ops.registry import load_library  # noqa: F401 - `torch.ops.load_library`
+
+
+def __getattr__(name: str) -> Any:
+    """`torch.ops.<namespace>`: the operators that programs register."""
+    if name.startswith("__") or find_spec(f"{__name__}.{name}") is not None:
+        raise AttributeError(name)  # one of this folder's files, which `import` then finds
+    return registry.namespace(name)

@@ -16,8 +16,15 @@ from rushlight.ops.spelling import PUBLIC, attach_method
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import read_array, tensor_on_buffer
 from rushlight.tensor.pickling import storage_array, tensor_on_storage
-from rushlight.tensor.storage import Storage, current_edge, storage_of, write
+from rushlight.tensor.storage import (
+    Storage,
+    alias_without_grad,
+    current_edge,
+    storage_of,
+    write,
+)
 from rushlight.tensor.tensor import Tensor, become, strides_of, tensor_from_numpy
+from rushlight.tensor.torch_function import converted  # noqa: F401 - attaches Tensor's own rule
 
 
 def frombuffer(
@@ -277,3 +284,14 @@ def is_shared(self) -> bool:
     """Whether other processes can see the memory.  Source: torch.Tensor.is_shared."""
     loaded = sys.modules.get(_SHARED_MEMORY)
     return loaded is not None and loaded.is_shared(self)
+
+
+def _make_subclass(cls: type, data: Tensor, require_grad: bool = False, **ignored: Any) -> Any:
+    """An instance of a subclass of Tensor on the memory of `data`, without its history."""
+    made: Any = object.__new__(cls)
+    become(made, alias_without_grad(data))
+    require_gradient(made, require_grad)
+    return made
+
+
+Tensor._make_subclass = staticmethod(_make_subclass)  # type: ignore[attr-defined]

@@ -12,6 +12,7 @@ import platform
 import sys
 import threading
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.config import config
@@ -48,6 +49,9 @@ class _Progress:
 
 
 _progress = _Progress()
+
+# Called between flushes, now and then, while recording is Python because somebody watches it.
+WHILE_SUSPENDED: list[Callable[[], None]] = []
 
 
 def _is_tried() -> bool:
@@ -91,6 +95,13 @@ def resume() -> None:
             _progress.installer.resume()
 
 
+def resume_soon() -> None:
+    """The same for whoever is called from `WHILE_SUSPENDED`, which holds the lock."""
+    _progress.suspended -= 1
+    if _progress.suspended == 0 and _progress.installer is not None:
+        _progress.installer.resume()
+
+
 def _look() -> None:
     """Called between two flushes, every so often."""
     if not _progress.lock.acquire(blocking=False):
@@ -109,6 +120,8 @@ def _install_some() -> int:
         _progress.began = now
     at_once = config.selfcompile == _AT_ONCE
     if _progress.suspended:
+        for told in WHILE_SUSPENDED:
+            told()
         return 1 if at_once else _SOON
     elapsed = now - _progress.began
     if not at_once and (elapsed < _SOONEST_SECONDS or _progress.spent > _SHARE * elapsed):

@@ -18,6 +18,7 @@ from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
 from rushlight.tape.meta import meta_node
 from rushlight.tape.node import NO_ADDRESS, Node
 from rushlight.tape.tape import leaf_node
+from rushlight.tensor.known_classes import FIRST_INSTANCE, KNOWN_CLASSES
 
 
 class Size(tuple):
@@ -183,8 +184,14 @@ def wrap(node: Node) -> Tensor:
     return tensor
 
 
+KNOWN_CLASSES.add(Tensor)
+
+
 def become(tensor: Tensor, source: Tensor) -> None:
     """Make `tensor` (made by __new__ of a subclass) another handle to `source`'s data."""
+    if type(tensor) not in KNOWN_CLASSES:
+        for told in FIRST_INSTANCE:
+            told(type(tensor))
     tensor._node = source._node
     tensor._storage = source._storage
     # A recorded tensor has no stamp before it has a storage.

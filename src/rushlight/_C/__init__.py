@@ -1,0 +1,83 @@
+"""The names of PyTorch's `torch._C` that programs use; there is no C++ library behind them.
+
+What else is asked for is absent, as an attribute and for `hasattr`.  Level 12.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from rushlight._C import _nn
+from rushlight.base.device import device
+from rushlight.base.dtypes import DType as dtype
+from rushlight.ops.generator import Generator, default_generator
+from rushlight.tensor.grad_mode import is_grad_enabled
+from rushlight.tensor.tensor import Size, Tensor
+from rushlight.tensor.torch_function import (
+    DisableTorchFunction,
+    DisableTorchFunctionSubclass,
+)
+from rushlight.tensor.torch_function import (
+    disabled_torch_function as _disabled_torch_function_impl,
+)
+from rushlight.tensor.torch_function import state as _state
+
+__all__ = [
+    "DisableTorchFunction",
+    "DisableTorchFunctionSubclass",
+    "Generator",
+    "Size",
+    "_disabled_torch_function_impl",
+    "_get_tracing_state",
+    "_is_torch_function_enabled",
+    "_log_api_usage_once",
+    "_nn",
+    "default_generator",
+    "device",
+    "dtype",
+    "is_grad_enabled",
+]
+
+TensorBase = Tensor
+_TensorBase = Tensor
+_has_cuda = False
+_has_mps = False
+
+
+def _log_api_usage_once(event: str) -> None:
+    """Report that a feature is used: nobody is told."""
+
+
+def _get_tracing_state() -> Any:
+    """What is being traced by TorchScript: nothing, Python runs as it stands."""
+    return None
+
+
+def _is_torch_function_enabled() -> bool:
+    """Whether subclasses of Tensor are asked."""
+    return _state.subclasses
+
+
+def _is_torch_function_mode_enabled() -> bool:
+    """Whether a mode is on."""
+    return bool(_state.modes)
+
+
+def _len_torch_function_stack() -> int:
+    """How many modes are on."""
+    return len(_state.modes)
+
+
+def _jit_set_profiling_mode(mode: bool) -> bool:
+    """A switch of TorchScript's interpreter; returns what it was: False."""
+    return False
+
+
+def _jit_set_profiling_executor(mode: bool) -> bool:
+    """A switch of TorchScript's interpreter; returns what it was: False."""
+    return False
+
+
+def _cuda_getDeviceCount() -> int:
+    """Number of CUDA devices: 0."""
+    return 0

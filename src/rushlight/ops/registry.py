@@ -1,0 +1,116 @@
+"""`torch.ops`: operators by namespace, those that programs registered and PyTorch's own.
+
+In: operators from `library`.  Out: `ops.<namespace>.<name>`, called as a function; `.default` and
+other overloads are the same operator.  A name that was never registered is absent.  Level 11.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from rushlight.ops.spelling import PUBLIC
+from rushlight.tensor.tensor import Tensor
+
+# Namespace -> name -> operator; `library` fills it.
+REGISTERED: dict[str, dict[str, Any]] = {}
+_BUILT_IN = ("aten", "prims")
+
+
+class OperatorPacket:
+    """One operator with its overloads: calling it calls the function behind it."""
+
+    def __init__(
+        self, qualified_name: str, call: Callable[..., Any], definition: Any = None
+    ) -> None:
+        self._qualified_op_name = qualified_name
+        self.__name__ = qualified_name.rpartition("::")[2]
+        self.__module__ = f"torch.ops.{qualified_name.partition('::')[0]}"
+        self._call = call
+        self.definition = definition
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._call(*args, **kwargs)
+
+    def overloads(self) -> list[str]:
+        """Names of the overloads."""
+        return ["default"]
+
+    def name(self) -> str:
+        """The name with its namespace: `ns::op`."""
+        return self._qualified_op_name
+
+    @property
+    def _schema(self) -> Any:
+        return getattr(self.definition, "schema", self._qualified_op_name)
+
+    @property
+    def op(self) -> Callable[..., Any]:
+        """The function behind it."""
+        return self._call
+
+    def __getattr__(self, overload: str) -> OperatorPacket:
+        if overload.startswith("__"):
+            raise AttributeError(overload)
+        return self
+
+    def __repr__(self) -> str:
+        return f"<OpOverloadPacket(op='{self._qualified_op_name.replace('::', '.')}')>"
+
+    def __hash__(self) -> int:
+        return hash(self._qualified_op_name)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, OperatorPacket):
+            return NotImplemented
+        return self._qualified_op_name == other._qualified_op_name
+
+
+class OperatorNamespace:
+    """`ops.<name>`: its operators as attributes."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.__name__ = f"torch.ops.{name}"
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        found = REGISTERED.get(self._name, {}).get(name)
+        if found is None and self._name in _BUILT_IN:
+            found = _built_in(self._name, name)
+        if found is None:
+            raise AttributeError(f"'_OpNamespace' '{self._name}' object has no attribute '{name}'")
+        return found
+
+    def __dir__(self) -> list[str]:
+        return sorted(REGISTERED.get(self._name, {}))
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(REGISTERED.get(self._name, {}))
+
+
+def _built_in(namespace: str, name: str) -> OperatorPacket | None:
+    """An operator of PyTorch's that is a public function or a method here."""
+    call: Any = PUBLIC.get(name) or vars(Tensor).get(name)
+    if not callable(call):
+        return None
+    packet = OperatorPacket(f"{namespace}::{name}", call)
+    REGISTERED.setdefault(namespace, {})[name] = packet
+    return packet
+
+
+_namespaces: dict[str, OperatorNamespace] = {}
+
+
+def namespace(name: str) -> OperatorNamespace:
+    """The namespace of this name; a new one is empty."""
+    return _namespaces.setdefault(name, OperatorNamespace(name))
+
+
+def load_library(path: str) -> None:
+    """Load a library of operators.  Raises: OSError; libraries are built for PyTorch's C++."""
+    raise OSError(
+        f"ops.load_library: {path} is built on PyTorch's C++ library, which is not here; register"
+        " the operators in Python with library.custom_op"
+    )
