@@ -152,3 +152,24 @@ def test_the_third_step_of_a_loop_of_transforms_is_known() -> None:
     params = {k: params[k] - 0.01 * slopes[k].mean(0) for k in params}
     rl.synchronize()
     assert rl.stats()["operations_missed"] == before
+
+
+@pytest.mark.parametrize(
+    ("pattern", "sizes"),
+    [
+        ("a b c -> c (a b)", {}),
+        ("a b (c d) -> (d a) b c", {"c": 2}),
+        ("... c -> c ...", {}),
+        ("a ... -> (...) a", {}),
+        ("a b c -> a 1 b c", {}),
+    ],
+)
+def test_rearrange_is_pytorchs(pattern: str, sizes: dict) -> None:
+    same(lambda t, x: t.func.rearrange(x, pattern, **sizes), numbers(2, 3, 4))
+
+
+def test_a_pattern_that_does_not_fit_is_refused() -> None:
+    x = rl.zeros(2, 3)
+    for pattern in ("a b -> a", "a b c -> a b c", "a (b c) -> a b c", "a b", "a (b -> a b"):
+        with pytest.raises(ValueError, match="rearrange"):
+            rl.func.rearrange(x, pattern)

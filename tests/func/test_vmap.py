@@ -175,3 +175,16 @@ def test_parameters_of_distributions_may_differ_by_member(draw: Any) -> None:
         return t.vmap(lambda a: draw(t, a), randomness="different")(x)
 
     same(run, np.abs(X))
+
+
+# PyTorch warns that it takes the members of matrix_exp one by one.
+@pytest.mark.filterwarnings("ignore:There is a performance drop")
+def test_questions_about_all_members_do_not_stop_a_map() -> None:
+    def run(t: Any, m: Any) -> Any:
+        def function(a: Any) -> Any:
+            square = a.T @ a
+            return t.linalg.matrix_exp(square), a.abs().quantile(a[0, :2].abs(), dim=1)
+
+        return t.vmap(function)(m)
+
+    same(run, M, rtol=1e-8)

@@ -5,6 +5,7 @@ Level: func, in the library.
 
 from rushlight.func.derivatives import grad, grad_and_value, linearize, vjp
 from rushlight.func.jacobians import hessian, jacfwd, jacrev, jvp
+from rushlight.func.rearranging import rearrange
 from rushlight.func.state import (
     debug_unwrap,
     functional_call,
@@ -25,6 +26,7 @@ __all__ = [
     "jacrev",
     "jvp",
     "linearize",
+    "rearrange",
     "replace_all_batch_norm_modules_",
     "stack_module_state",
     "vjp",

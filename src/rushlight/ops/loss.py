@@ -13,7 +13,15 @@ from rushlight.base.dtypes import bool_, int64
 from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.activation import log_softmax, logsigmoid
-from rushlight.ops.promotion import check_tensor, constant, promote, result_dtype, to_dtype, widened
+from rushlight.ops.promotion import (
+    all_members,
+    check_tensor,
+    constant,
+    promote,
+    result_dtype,
+    to_dtype,
+    widened,
+)
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
 from rushlight.primitives.indexing import gather, take
@@ -377,7 +385,7 @@ def gaussian_nll_loss(
         if var < 0:
             raise ValueError("var has negative entry/entries")
         var = mv.expand(input._scalar(var), input._node.shape)
-    elif bool((constant(var) < 0).any()):
+    elif bool((all_members(constant(var)) < 0).any()):
         raise ValueError("var has negative entry/entries")
     shape, given = input._node.shape, var._node.shape
     if given != shape:

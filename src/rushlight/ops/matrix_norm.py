@@ -22,7 +22,7 @@ from rushlight.ops.linalg import (
     svdvals,
 )
 from rushlight.ops.magnitude import vector_norm
-from rushlight.ops.promotion import check_tensor, constant, promote, to_dtype
+from rushlight.ops.promotion import all_members, check_tensor, constant, promote, to_dtype
 from rushlight.ops.random import randn
 from rushlight.ops.ranges import eye
 from rushlight.ops.reduction import amax, amin
@@ -296,7 +296,7 @@ def matrix_exp(A) -> Tensor:  # noqa: N803
     check_matrix("linalg.matrix_exp", A, square=True)
     if numel(A._node.shape) == 0:
         return A.clone()
-    size = float(amax(sum_over(e.absolute(constant(A)), -2)).item())
+    size = float(amax(sum_over(e.absolute(all_members(constant(A))), -2)).item())
     halvings = max(0, math.ceil(math.log2(size)) + 1) if size > 0 and math.isfinite(size) else 0
     x = e.mul(A, A._scalar(2.0**-halvings))
     one = identity_for(A)

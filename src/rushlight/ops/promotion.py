@@ -172,11 +172,26 @@ def as_inexact(name: str, x) -> Tensor:
 
 def constant(x: Tensor) -> Tensor:
     """The tensor's present value without history; not an alias (see `detach` for one)."""
+    transforms = current_tape().transforms
+    if transforms is not None and transforms.knowing((x,)) is not None:
+        return transforms.detached(x)
     if current_edge(x) is None:
         return x
     if x._storage is not None and x._storage.stamp != x._seen:
         refresh(x)
     return wrap(x._node)
+
+
+def all_members(x: Tensor) -> Tensor:
+    """Under vmap, the batch that `x` is a member of; else `x`.
+
+    For questions about all members at once: their largest value, or whether any is negative.
+    """
+    while True:
+        payload = getattr(x._node, "payload", None)
+        if payload is None:
+            return x
+        x = payload
 
 
 def without_derivative(name: str, result: Tensor, *operands: Tensor) -> Tensor:

@@ -248,12 +248,17 @@ def leak_slopes(input: Tensor, lower: float, upper: float, generator: Generator 
     """
     engine = engine_of("rrelu", generator)
     dtype = float64 if input.dtype is float64 else float32
-    leaking = widen(value_of(input), input.dtype) <= 0
     low, high = (float(dtype.numpy.type(bound)) for bound in (lower, upper))
-    slopes = np.ones(leaking.shape, dtype.numpy)
-    # Two roundings, unlike `uniform_`: this kernel of PyTorch's contains no fused operations.
-    slopes[leaking] = engine.doubles(int(leaking.sum())) * (high - low) + low
-    return tensor_from_numpy(slopes, dtype)
+
+    def draw(values: Tensor) -> Tensor:
+        leaking = widen(value_of(values), values.dtype) <= 0
+        slopes = np.ones(leaking.shape, dtype.numpy)
+        # Two roundings, unlike `uniform_`: this kernel of PyTorch's contains no fused operations.
+        slopes[leaking] = engine.doubles(int(leaking.sum())) * (high - low) + low
+        return tensor_from_numpy(slopes, dtype)
+
+    transforms = local.tape.transforms
+    return draw(input) if transforms is None else transforms.drawn_from(draw, input)
 
 
 # ---- discrete distributions --------------------------------------------------------------------

@@ -9,7 +9,7 @@ from rushlight.ops.arithmetic import mul, true_divide
 from rushlight.ops.complex import view_as_real
 from rushlight.ops.fourier import fft, ifft, irfft, rfft
 from rushlight.ops.padding import pad
-from rushlight.ops.promotion import check_tensor, constant
+from rushlight.ops.promotion import all_members, check_tensor, constant
 from rushlight.ops.shaping import narrow, transpose
 from rushlight.ops.spelling import spelled
 from rushlight.primitives.elementwise import make_complex
@@ -130,7 +130,7 @@ def istft(input, n_fft: int, hop_length=None, win_length=None, window=None, cent
         stop = min(start + length, total)
     signal = narrow(signal, 1, start, max(stop - start, 0))
     envelope = narrow(envelope, 1, start, max(stop - start, 0))
-    if envelope.numel() and float(constant(envelope).abs().min().item()) < 1e-11:
+    if envelope.numel() and float(all_members(constant(envelope)).abs().min().item()) < 1e-11:
         raise RuntimeError("window overlap add min: 1: the windows leave gaps between them")
     signal = true_divide(signal, envelope)
     if length is not None and length > stop - start:

@@ -15,7 +15,15 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.extremum import selected, without_axis
 from rushlight.ops.magnitude import root
 from rushlight.ops.pointwise import clamp
-from rushlight.ops.promotion import as_inexact, check_tensor, constant, refuse, to_dtype, widened
+from rushlight.ops.promotion import (
+    all_members,
+    as_inexact,
+    check_tensor,
+    constant,
+    refuse,
+    to_dtype,
+    widened,
+)
 from rushlight.ops.reduction import count_along, numpy_names
 from rushlight.ops.reduction import sum as sum_over
 from rushlight.ops.return_types import return_type
@@ -216,7 +224,7 @@ def _check_quantile(name: str, x, q, interpolation: str) -> Tensor:
         raise RuntimeError(f"{name}() q must be a scalar or 1D tensor")
     if q._node.dtype is not x._node.dtype:
         raise RuntimeError(f"{name}() q tensor must be same dtype as the input tensor")
-    if not bool(((q >= 0) & (q <= 1)).all()):
+    if not bool(((all_members(q) >= 0) & (all_members(q) <= 1)).all()):
         raise RuntimeError(f"{name}() q values must be in the range [0, 1]")
     return q
 
@@ -346,7 +354,7 @@ def _observation_weights(x: Tensor, correction, fweights, aweights):
             )
         if w._node.dtype.is_inexact and label == "fweights":
             raise RuntimeError(f"cov(): expected fweights to have integral dtype but got {w.dtype}")
-        if numel(w._node.shape) and bool((constant(w) < 0).any()):
+        if numel(w._node.shape) and bool((all_members(constant(w)) < 0).any()):
             raise RuntimeError(f"cov(): {label} cannot be negative")
     if fweights is None and aweights is None:
         return None, count, max(count - correction, 0)
