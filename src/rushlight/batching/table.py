@@ -85,16 +85,18 @@ def member_by_member(primitive: Primitive, size: int, mapped, operands, *params)
     """The results of a variadic primitive with several of them, recorded once for each member."""
     rows = []
     for index in range(size):
-        given = tuple(_member(x, index) if m else x for x, m in zip(operands, mapped))
+        given = tuple(member_of(x, index) if m else x for x, m in zip(operands, mapped))
         rows.append(primitive(given, *params))
-    found = []
-    for column in zip(*rows):
-        parts = tuple(reshape(part, (1, *part.shape)) for part in column)
-        found.append(parts[0] if size == 1 else concatenate(parts, 0))
-    return found
+    return [stacked(column) for column in zip(*rows)]
 
 
-def _member(x, index: int):
+def stacked(members):
+    """Members as a batch."""
+    parts = tuple(reshape(part, (1, *part.shape)) for part in members)
+    return parts[0] if len(parts) == 1 else concatenate(parts, 0)
+
+
+def member_of(x, index: int):
     shape = tuple(x.shape)[1:]
     offset = x._scalar(index * numel(shape), int64)
     return strided_read(x, offset, shape, contiguous_strides(shape))

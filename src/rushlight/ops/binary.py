@@ -10,11 +10,13 @@ from rushlight.base.dtypes import complex128, float64, int32, narrow
 from rushlight.ops.arithmetic import mul
 from rushlight.ops.arithmetic import sub as subtract
 from rushlight.ops.creation import arithmetic_value
+from rushlight.ops.members import read
 from rushlight.ops.promotion import (
     as_inexact,
     check_tensor,
     check_tensors,
     constant,
+    is_followed,
     is_number,
     promote,
     result_dtype,
@@ -27,7 +29,6 @@ from rushlight.ops.scan import log_add_exp
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -257,14 +258,21 @@ def frexp(input):
         raise RuntimeError(
             f"torch.frexp() only supports floating-point dtypes, got {input._node.dtype}"
         )
-    mantissa, exponent = np.frexp(arithmetic_value(input))
     dtype = input._node.dtype
-    if current_edge(input) is None:
-        first = tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype)
-    else:
-        scale = np.array(np.ldexp(1.0, -exponent.astype(np.int32)), order="C")
-        first = mul(input, tensor_from_numpy(narrow(scale, dtype), dtype))
-    second = tensor_from_numpy(np.array(exponent, dtype=np.int32, order="C"), int32)
+
+    def parts(values: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Mantissas, powers of 2 that give them, exponents."""
+        mantissa, exponent = np.frexp(arithmetic_value(values))
+        scale = np.ldexp(1.0, -exponent.astype(np.int32))
+        return (
+            tensor_from_numpy(narrow(np.array(mantissa, order="C"), dtype), dtype),
+            tensor_from_numpy(narrow(np.array(scale, order="C"), dtype), dtype),
+            tensor_from_numpy(np.array(exponent, dtype=np.int32, order="C"), int32),
+        )
+
+    first, scale, second = read(parts, constant(input))
+    if is_followed(input):
+        first = mul(input, scale)
     return return_type("frexp", "mantissa", "exponent")(first, second)
 
 

@@ -15,6 +15,7 @@ from rushlight.ops.arithmetic import add, mul, sub
 from rushlight.ops.creation import value_of
 from rushlight.ops.distances import power_norm
 from rushlight.ops.loss import reduced, reduction_of
+from rushlight.ops.members import read
 from rushlight.ops.promotion import check_tensor, promote
 from rushlight.primitives import elementwise as p
 from rushlight.primitives import movement as mv
@@ -263,22 +264,27 @@ def multilabel_margin_loss(
         )
     rows = shape[0] if len(shape) == 2 else 1
     classes = shape[-1] if shape else 1
-    labels = value_of(target).reshape(rows, classes)
-    listed = np.cumprod(labels >= 0, axis=1).astype(bool)
-    if labels.size and labels.max() >= classes:
-        position = tuple(int(i) for i in np.argwhere(labels >= classes)[0])
-        raise RuntimeError(
-            f"multilabel_margin_loss: Target {labels[position]} at position {list(position)} is "
-            f"out of bounds: the input has {classes} classes, 0 to {classes - 1}"
-        )
-    is_target = np.zeros((rows, classes), bool)
-    for row in range(rows):
-        is_target[row, labels[row][listed[row]]] = True
+
+    def pairs_of(target: Tensor) -> tuple[Tensor, Tensor]:
+        """The labels, and which pairs of a label and another class count."""
+        labels = value_of(target).reshape(rows, classes)
+        listed = np.cumprod(labels >= 0, axis=1).astype(bool)
+        if labels.size and labels.max() >= classes:
+            position = tuple(int(i) for i in np.argwhere(labels >= classes)[0])
+            raise RuntimeError(
+                f"multilabel_margin_loss: Target {labels[position]} at position {list(position)} "
+                f"is out of bounds: the input has {classes} classes, 0 to {classes - 1}"
+            )
+        is_target = np.zeros((rows, classes), bool)
+        for row in range(rows):
+            is_target[row, labels[row][listed[row]]] = True
+        index = tensor_from_numpy(np.where(listed, labels, 0).astype(np.int64), int64)
+        return index, _mask(listed[:, :, None] & ~is_target[:, None, :])
+
     x = mv.reshape(input, (rows, classes))
-    index = tensor_from_numpy(np.where(listed, labels, 0).astype(np.int64), int64)
+    index, counted = read(pairs_of, target)
     chosen = mv.reshape(gather(x, index, 1), (rows, classes, 1))
     pairs = p.relu(p.add(p.sub(mv.reshape(x, (rows, 1, classes)), chosen), x._scalar(1.0)))
-    counted = _mask(listed[:, :, None] & ~is_target[:, None, :])
     summed = reduce_sum(p.where(counted, pairs, pairs._scalar(0.0)), (1, 2), False)
     losses = p.div(summed, summed._scalar(classes))
     if reduction == "none":

@@ -13,6 +13,7 @@ from rushlight.ops.promotion import (
     as_inexact,
     check_tensor,
     constant,
+    is_followed,
     result_dtype,
     to_dtype,
     widened,
@@ -24,7 +25,6 @@ from rushlight.primitives import indexing as pi
 from rushlight.primitives.movement import expand, reshape
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 
@@ -41,7 +41,7 @@ def _distance_along_last(difference: Tensor, order: float) -> Tensor:
     cotangent, where `amax` would share it: PyTorch's cdist and pdist."""
     axis = difference.ndim - 1
     found = power_norm(difference, order, axis, False)
-    if order != math.inf or current_edge(difference) is None or difference._node.shape[axis] == 0:
+    if order != math.inf or not is_followed(difference) or difference._node.shape[axis] == 0:
         return found
     still = constant(found)
     attained = e.eq(e.absolute(constant(difference)), reshape(still, (*still._node.shape, 1)))

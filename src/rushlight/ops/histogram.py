@@ -7,6 +7,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value, value_of
+from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.return_types import return_type
 from rushlight.ops.selection import from_array, positions
@@ -101,6 +102,7 @@ def _counted(points, edges: list, weights, density: bool):
 
 
 @spelled(method=True, out=True)
+@each_member
 def histogram(input, bins, *, range=None, weight=None, density=False):
     """(hist, bin_edges): counts between edges, given or evenly spaced.  Source: torch.histogram."""
     _check_floating("histogram", input)
@@ -174,6 +176,7 @@ triu_indices = _triangle("triu_indices", np.triu_indices)
 
 
 @spelled()
+@each_member
 def unravel_index(indices, shape) -> tuple[Tensor, ...]:
     """Coordinates of flat positions; reads them (a flush).  Source: torch.unravel_index."""
     check_tensor("unravel_index", indices, "indices")

@@ -22,7 +22,14 @@ from rushlight.ops.linalg import (
     svdvals,
 )
 from rushlight.ops.magnitude import vector_norm
-from rushlight.ops.promotion import all_members, check_tensor, constant, promote, to_dtype
+from rushlight.ops.promotion import (
+    all_members,
+    check_tensor,
+    constant,
+    is_followed,
+    promote,
+    to_dtype,
+)
 from rushlight.ops.random import randn
 from rushlight.ops.ranges import eye
 from rushlight.ops.reduction import amax, amin
@@ -32,8 +39,6 @@ from rushlight.ops.spelling import PUBLIC, spelled, with_out
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import linalg as p
 from rushlight.primitives.movement import permute, reshape
-from rushlight.tape.tape import current_tape
-from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 # ---- norms ---------------------------------------------------------------------------------------
@@ -170,7 +175,7 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None) -> Tensor:  # 
     inverse = e.where(keep, e.reciprocal(safe), values._scalar(0.0))
     right = mul(right, reshape(inverse, (*inverse._node.shape[:-1], 1, inverse._node.shape[-1])))
     found = product(right, left)
-    if not current_tape().grad_enabled or current_edge(A) is None:
+    if not is_followed(A):
         return found
     left = mul(reshape(inverse, (*inverse._node.shape, 1)), left)
     followed = _inverse_of_rank(A, left, right, keep)

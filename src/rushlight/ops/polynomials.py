@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.ops.creation import arithmetic_value
-from rushlight.ops.promotion import constant, promote, refuse
+from rushlight.ops.promotion import all_members, constant, promote, refuse
 from rushlight.primitives import elementwise as e
 from rushlight.tensor.tensor import Tensor
 
@@ -33,7 +33,7 @@ def _family(name: str, first: Callable, following: Callable, what: str, *, shift
         refuse(name, x, complex_=True)
         x = constant(x)
         whole = e.trunc(constant(degree))
-        values = arithmetic_value(whole)
+        values = arithmetic_value(all_members(whole))
         usable = values[np.isfinite(values)]
         highest = int(usable.max()) if usable.size else -1
         if shifted:

@@ -182,6 +182,11 @@ def constant(x: Tensor) -> Tensor:
     return wrap(x._node)
 
 
+def is_followed(x: Tensor) -> bool:
+    """Whether derivatives by `x` may be taken: a graph leads to it, or a transform is active."""
+    return current_edge(x) is not None or current_tape().transforms is not None
+
+
 def all_members(x: Tensor) -> Tensor:
     """Under vmap, the batch that `x` is a member of; else `x`.
 

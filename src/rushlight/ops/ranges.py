@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_, dtype_argument, get_default_dtype, int64, narrow
 from rushlight.base.limits import iinfo
 from rushlight.ops.creation import made
+from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor, refuse_overflow
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as p
@@ -137,6 +138,7 @@ def _rounded_line(array: np.ndarray, dtype) -> np.ndarray:
 
 
 @spelled()
+@each_member
 def linspace(start, end, steps=None, *, out=None, dtype=None, **keywords) -> Tensor:
     """`steps` evenly spaced numbers from start to end, both included.  Source: torch.linspace."""
     start, end, steps, dtype = _line("linspace", start, end, steps, dtype, out)
@@ -161,6 +163,7 @@ def _integer_line(start: int, end: int, steps: int) -> np.ndarray:
 
 
 @spelled()
+@each_member
 def logspace(start, end, steps=None, base=10.0, *, out=None, dtype=None, **keywords) -> Tensor:
     """base ** (evenly spaced exponents from start to end).  Source: torch.logspace."""
     start, end, steps, dtype = _line("logspace", start, end, steps, dtype, out)

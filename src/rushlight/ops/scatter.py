@@ -14,7 +14,8 @@ from rushlight.ops.indexing import (
     integer_indices,
     number_as,
 )
-from rushlight.ops.promotion import check_tensor, constant, is_number
+from rushlight.ops.members import read
+from rushlight.ops.promotion import check_tensor, constant, is_followed, is_number
 from rushlight.ops.selection import index_operand, positions, trimmed
 from rushlight.ops.shaping import axis_of
 from rushlight.ops.spelling import PUBLIC, spelled
@@ -22,7 +23,6 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 _MODES = {"sum": "add", "add": "add", "prod": "multiply", "multiply": "multiply",
@@ -177,7 +177,7 @@ def _reduced_into(input: Tensor, src: Tensor, reduce: str, include_self: bool, c
     """Shared by scatter_reduce and index_reduce; `combine(x, source, mode)` writes."""
     dtype = input._node.dtype
     shape = input._node.shape
-    if current_edge(input) is not None and reduce not in ("sum", "mean"):
+    if is_followed(input) and reduce not in ("sum", "mean"):
         # The derivative reads the old values, which the in-place form is about to overwrite.
         input = p.copy(input)
     start = input
@@ -185,7 +185,7 @@ def _reduced_into(input: Tensor, src: Tensor, reduce: str, include_self: bool, c
         ones = filled(src._node.shape, True, bool_)
         touched = combine(filled(shape, False, bool_), ones, "set")
         start = e.where(touched, input._scalar(_neutral(dtype, reduce)), input)
-    if reduce in ("amax", "amin") and not include_self and current_edge(src) is not None:
+    if reduce in ("amax", "amin") and not include_self and is_followed(src):
         # PyTorch counts an old value that equals the result among those that share its cotangent.
         # Put back, it leaves the result as it is.
         best = constant(combine(start, src, _MODES[reduce]))
@@ -384,19 +384,23 @@ def masked_scatter(input, mask, source) -> Tensor:
             f"{input._node.dtype} and {source._node.dtype}"
         )
     shape = broadcast_shapes(input._node.shape, mask._node.shape)
-    chosen = np.broadcast_to(value_of(mask), shape)
-    needed = int(chosen.sum())
-    if numel(source._node.shape) < needed:
-        raise RuntimeError(
-            f"Number of elements of source < number of ones in mask: {numel(source._node.shape)} "
-            f"< {needed}"
-        )
+    count = numel(source._node.shape)
+
+    def order_of(mask: Tensor) -> Tensor:
+        chosen = np.broadcast_to(value_of(mask), shape)
+        needed = int(chosen.sum())
+        if count < needed:
+            raise RuntimeError(
+                f"Number of elements of source < number of ones in mask: {count} < {needed}"
+            )
+        # Where the mask is false any position will do; its value is not chosen.
+        return positions(np.where(chosen, np.cumsum(chosen).reshape(shape) - 1, 0))
+
     x = p.expand(input, shape) if input._node.shape != shape else input
-    # Where the mask is false any position will do; its value is not chosen.
-    order = np.where(chosen, np.cumsum(chosen).reshape(shape) - 1, 0)
-    if not needed:
+    order = read(order_of, mask)
+    if not count:
         return p.copy(x)
-    values = pi.take(p.reshape(source, (numel(source._node.shape),)), positions(order), 0)
+    values = pi.take(p.reshape(source, (count,)), order, 0)
     return e.where(mask, values, x)
 
 

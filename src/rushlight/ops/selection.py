@@ -12,6 +12,7 @@ from rushlight.base.dtypes import bool_, float32, float64, int32, int64, narrow
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel, wrap_axis
 from rushlight.ops.creation import arithmetic_value, value_of
 from rushlight.ops.indexing import from_zero
+from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor, is_number, result_dtype, to_dtype
 from rushlight.ops.shaping import axis_of, expanded
 from rushlight.ops.spelling import spelled
@@ -175,12 +176,14 @@ def nonzero(input, *, as_tuple: bool = False):
 
 
 @spelled(method=True)
+@each_member
 def argwhere(input) -> Tensor:
     """Positions of the elements that are not zero, as rows.  Source: torch.argwhere."""
     return nonzero(input)
 
 
 @spelled(method=True, out=True)
+@each_member
 def nonzero_static(input, *, size, fill_value=-1) -> Tensor:
     """`nonzero` with a fixed number of rows.  Source: torch.nonzero_static."""
     if size < 0:
@@ -267,6 +270,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 
 
 @spelled(out=True)
+@each_member
 def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tensor:
     """Whether each element is among others.  Source: torch.isin."""
     if is_number(elements) and is_number(test_elements):
@@ -281,6 +285,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tenso
 
 
 @spelled(method=True, out=True)
+@each_member
 def bincount(input, weights=None, minlength=0) -> Tensor:
     """How often each number occurs, or the sum of its weights.  Source: torch.bincount."""
     check_tensor("bincount", input)
@@ -312,6 +317,7 @@ def _histogram_range(name: str, array, low, high):
 
 
 @spelled(method=True, out=True)
+@each_member
 def histc(input, bins=100, min=0, max=0) -> Tensor:
     """Counts in bins of equal width between min and max.  Source: torch.histc."""
     check_tensor("histc", input)

@@ -14,12 +14,14 @@ from rushlight.ops.binary import interpolated
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.extremum import selected, without_axis
 from rushlight.ops.magnitude import root
+from rushlight.ops.members import read
 from rushlight.ops.pointwise import clamp
 from rushlight.ops.promotion import (
     all_members,
     as_inexact,
     check_tensor,
     constant,
+    is_followed,
     refuse,
     to_dtype,
     widened,
@@ -35,7 +37,6 @@ from rushlight.primitives.movement import expand, permute, reshape
 from rushlight.primitives.ordering import argsort
 from rushlight.primitives.reduction import reduce_max, reduce_sum
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 # ---- variance ------------------------------------------------------------------------------------
@@ -151,7 +152,7 @@ def _median(name: str, ignore_nan: bool):
                     return line.new_full((), -(2**63))
                 return line.new_full((), float("nan"))
             found = selected(line, _middle(constant(line), 0, ignore_nan), 0, False)
-            if current_edge(line) is not None:
+            if is_followed(line):
                 found = _shared(line, constant(found))
             return named(found, f"{name.capitalize()}Backward0")
         axis = wrap_axis(dim, input.ndim)
@@ -189,14 +190,17 @@ def mode(input, dim: int = -1, keepdim=False):
     x = input if input.ndim else reshape(input, (1,))
     if x._node.shape[axis] == 0:
         raise IndexError(f"mode(): Expected reduction dim {axis} to have non-zero size.")
-    array = np.moveaxis(arithmetic_value(constant(x)), axis, -1)
-    index = np.empty(array.shape[:-1], np.int64)
-    for place in np.ndindex(*index.shape):
-        values, counts = np.unique(array[place], return_counts=True)
-        wanted = values[counts.argmax()]
-        hits = np.flatnonzero(array[place] == wanted)
-        index[place] = hits[-1] if hits.size else 0
-    kept = tensor_from_numpy(np.array(np.expand_dims(index, axis), order="C"), int64)
+
+    def places(values: Tensor) -> Tensor:
+        array = np.moveaxis(arithmetic_value(values), axis, -1)
+        index = np.empty(array.shape[:-1], np.int64)
+        for place in np.ndindex(*index.shape):
+            found, counts = np.unique(array[place], return_counts=True)
+            hits = np.flatnonzero(array[place] == found[counts.argmax()])
+            index[place] = hits[-1] if hits.size else 0
+        return tensor_from_numpy(np.array(np.expand_dims(index, axis), order="C"), int64)
+
+    kept = read(places, constant(x))
     keepdim = bool(keepdim) and input.ndim > 0
     result = return_type("mode", "values", "indices")
     return result(selected(x, kept, axis, keepdim), without_axis(kept, axis, keepdim))

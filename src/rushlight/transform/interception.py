@@ -17,6 +17,7 @@ from typing import Any
 from rushlight.base.dtypes import DType
 from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.batching import rows as _batching_rows  # noqa: F401 - fills the table
+from rushlight.batching.table import member_of, stacked
 from rushlight.jvp import rows as _jvp_rows  # noqa: F401 - fills the table
 from rushlight.tape.memo import new_root
 from rushlight.tape.node import Node
@@ -216,6 +217,40 @@ class Transforms:
                 else self.drawn_from(draw, node.payload)
             )
         return level.member(found, node.mapped)
+
+    def by_member(self, function: Callable, tensors: tuple[Tensor, ...]) -> Any:
+        """What `function`, which reads its arguments, gives for each member; no derivatives.
+
+        Tuples of tensors come back as such.
+        """
+        level = self.knowing(tensors)
+        if level is None or level.randomness() is None:
+            return function(*tensors)
+        size = level.randomness()[0]  # type: ignore[index]
+        nodes: list[Any] = [x._node for x in tensors]
+        with Below(self, level):
+            rows = []
+            for index in range(size):
+                given = []
+                for x, node in zip(tensors, nodes):
+                    if not level.knows(node):
+                        given.append(x)
+                    elif node.mapped:
+                        given.append(member_of(node.payload, index))
+                    else:
+                        given.append(node.payload)
+                transforms = self.tape.transforms
+                found = (
+                    function(*given)
+                    if transforms is None
+                    else transforms.by_member(function, tuple(given))
+                )
+                rows.append(found if isinstance(found, tuple) else (found,))
+            columns = [stacked(parts) for parts in zip(*rows)]
+        members = [level.member(column, True) for column in columns]
+        if not isinstance(found, tuple):
+            return members[0]
+        return type(found)(*members) if hasattr(found, "_fields") else tuple(members)
 
     def _that_differ(self) -> list[Level]:
         """The levels for whose members random numbers differ, outermost first."""
