@@ -107,6 +107,8 @@ def test_a_hessian_is_the_formula() -> None:
         lambda t, x: t.zeros(3, 4, dtype=t.float64).scatter_reduce(0, x.argsort(0), x, "amax"),
         lambda t, x: t.nn.functional.conv1d(x[None], x[:, None, :2], groups=3),
         lambda t, x: t.fft.rfft(x).abs(),
+        lambda t, x: t.linalg.pinv(x),
+        lambda t, x: t.frexp(x).mantissa,
     ],
 )
 def test_jvp_agrees_with_differences_and_with_pytorch(function: Any) -> None:

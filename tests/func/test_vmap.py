@@ -13,6 +13,9 @@ from .matching import numbers, same, torch
 
 X, Y, M = numbers(3, 4), numbers(3, 4, seed=1), numbers(3, 4, 5, seed=2)
 
+# PyTorch warns of operations whose members it takes one by one.
+pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
+
 FUNCTIONS = {
     "elementwise": lambda t, x, y, m: (x.sin() + y * 2 + x.sum(), m * x[:, None]),
     "reductions": lambda t, x, y, m: (m.sum(0), m.mean(), m.amax(1), m.argmin(0), m.cumsum(1)),
@@ -66,6 +69,20 @@ def test_vmap_takes_and_gives_any_axis_and_any_tree() -> None:
         )
 
     same(run, numbers(4, 3), numbers(2, 5, 3))
+
+
+def test_operations_that_read_run_once_for_each_member() -> None:
+    def run(t: Any, x: Any) -> Any:
+        places = (x * 3).long().abs()
+        return t.vmap(
+            lambda a, b: (
+                t.bincount(b, minlength=4), t.histc(a, 3, -1, 1), t.frexp(a), a.mode(),
+                t.isin(b, b[:2]), t.searchsorted(a.sort().values, a),
+                t.special.hermite_polynomial_h(a, b), a.masked_scatter(b > 0, a.flip(0)),
+            )
+        )(x, places)  # fmt: skip
+
+    same(run, X)
 
 
 def test_vmaps_nest_and_chunks_change_nothing() -> None:
@@ -177,8 +194,6 @@ def test_parameters_of_distributions_may_differ_by_member(draw: Any) -> None:
     same(run, np.abs(X))
 
 
-# PyTorch warns that it takes the members of matrix_exp one by one.
-@pytest.mark.filterwarnings("ignore:There is a performance drop")
 def test_questions_about_all_members_do_not_stop_a_map() -> None:
     def run(t: Any, m: Any) -> Any:
         def function(a: Any) -> Any:

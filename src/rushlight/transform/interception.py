@@ -27,6 +27,7 @@ from rushlight.tensor.apply import apply1, apply2, apply_many
 from rushlight.tensor.graph import InputGrad
 from rushlight.tensor.storage import current_edge, refresh
 from rushlight.tensor.tensor import Tensor, wrap
+from rushlight.vjp.broadcast import filled
 
 # A position of the memo that expects no key.
 _NOWHERE = new_root()
@@ -230,23 +231,25 @@ class Transforms:
         nodes: list[Any] = [x._node for x in tensors]
         with Below(self, level):
             rows = []
-            for index in range(size):
+            # Of no members, the results of one say what shapes there are.
+            for index in range(size) if size else (None,):
                 given = []
                 for x, node in zip(tensors, nodes):
                     if not level.knows(node):
                         given.append(x)
-                    elif node.mapped:
-                        given.append(member_of(node.payload, index))
-                    else:
+                    elif not node.mapped:
                         given.append(node.payload)
+                    elif index is None:
+                        given.append(filled(x, 0, node.shape))
+                    else:
+                        given.append(member_of(node.payload, index))
                 transforms = self.tape.transforms
-                found = (
-                    function(*given)
-                    if transforms is None
-                    else transforms.by_member(function, tuple(given))
-                )
+                if transforms is None:
+                    found = function(*given)
+                else:
+                    found = transforms.by_member(function, tuple(given))
                 rows.append(found if isinstance(found, tuple) else (found,))
-            columns = [stacked(parts) for parts in zip(*rows)]
+            columns = [stacked(parts)[:size] for parts in zip(*rows)]
         members = [level.member(column, True) for column in columns]
         if not isinstance(found, tuple):
             return members[0]
