@@ -78,6 +78,7 @@ def test_operations_that_read_run_once_for_each_member() -> None:
             lambda a, b: (
                 t.bincount(b, minlength=4), t.histc(a, 3, -1, 1), t.frexp(a), a.mode(),
                 t.isin(b, b[:2]), t.searchsorted(a.sort().values, a),
+                t.bucketize(a[0], a.sort().values), t.bucketize(x, a.sort().values),
                 t.special.hermite_polynomial_h(a, b), a.masked_scatter(b > 0, a.flip(0)),
             )
         )(x, places)  # fmt: skip
