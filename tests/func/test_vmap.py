@@ -14,7 +14,10 @@ from .matching import numbers, same, torch
 X, Y, M = numbers(3, 4), numbers(3, 4, seed=1), numbers(3, 4, 5, seed=2)
 
 # PyTorch warns of operations whose members it takes one by one.
-pytestmark = pytest.mark.filterwarnings("ignore:There is a performance drop")
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:There is a performance drop"),
+    pytest.mark.filterwarnings("ignore:torch.searchsorted"),
+]
 
 FUNCTIONS = {
     "elementwise": lambda t, x, y, m: (x.sin() + y * 2 + x.sum(), m * x[:, None]),
