@@ -12,12 +12,14 @@ from rushlight import compiler as compiler
 from rushlight import cpu as cpu
 from rushlight import cuda as cuda
 from rushlight import datasets as datasets
+from rushlight import distributed as distributed
 from rushlight import distributions as distributions
 from rushlight import engine as engine
 from rushlight import fft as fft
 from rushlight import func as func
 from rushlight import futures as futures
 from rushlight import fx as fx
+from rushlight import hub as hub
 from rushlight import jit as jit
 from rushlight import library as library
 from rushlight import linalg as linalg

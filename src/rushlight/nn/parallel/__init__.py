@@ -1,5 +1,9 @@
-"""Modules on several devices; the one device there is needs no splitting.  Level 12."""
+"""Modules on several devices or in several processes; the one there is needs no splitting.
 
-from rushlight.nn.parallel.data_parallel import DataParallel
+Level 12.
+"""
 
-__all__ = ["DataParallel"]
+from rushlight.nn.parallel.data_parallel import DataParallel, data_parallel
+from rushlight.nn.parallel.distributed import DistributedDataParallel
+
+__all__ = ["DataParallel", "DistributedDataParallel", "data_parallel"]

@@ -36,3 +36,17 @@ class DataParallel(Module):
 
     def forward(self, *inputs: Any, **kwargs: Any) -> Any:
         return self.module(*inputs, **kwargs)
+
+
+def data_parallel(
+    module: Module,
+    inputs: Any,
+    device_ids: Sequence[Any] | None = None,
+    output_device: Any = None,
+    dim: int = 0,
+    module_kwargs: Any = None,
+) -> Any:
+    """The module's results for `inputs`.  Raises: RuntimeError if devices are asked for."""
+    wrapped = DataParallel(module, device_ids, output_device, dim)
+    inputs = inputs if isinstance(inputs, tuple) else (inputs,)
+    return wrapped(*inputs, **(module_kwargs or {}))

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence, Sized
 from typing import Any, Generic, TypeVar
 
 from rushlight.base.dtypes import float64, int64
+from rushlight.distributed.distributed_c10d import get_rank, get_world_size
 from rushlight.ops.creation import tensor
 from rushlight.ops.generator import Generator
 from rushlight.ops.random import multinomial, randint, randperm
@@ -179,8 +180,8 @@ class BatchSampler(Sampler[list[int]]):
 class DistributedSampler(Sampler[int]):
     """The share of one of several processes; `set_epoch` changes the order between passes.
 
-    num_replicas and rank must be given: there is no process group to ask.
-    Raises: RuntimeError when they are not; ValueError for a rank out of range.
+    num_replicas and rank are the process group's unless given.
+    Raises: ValueError for a rank out of range, or without a process group to ask.
     """
 
     def __init__(
@@ -192,10 +193,10 @@ class DistributedSampler(Sampler[int]):
         seed: int = 0,
         drop_last: bool = False,
     ) -> None:
-        if num_replicas is None or rank is None:
-            raise RuntimeError(
-                "DistributedSampler: there is no process group; give num_replicas and rank"
-            )
+        if num_replicas is None:
+            num_replicas = get_world_size()
+        if rank is None:
+            rank = get_rank()
         if rank >= num_replicas or rank < 0:
             raise ValueError(
                 f"Invalid rank {rank}, rank should be in the interval [0, {num_replicas - 1}]"
