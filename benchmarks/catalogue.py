@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from benchmarks.models import cnn_small, loader_epoch, lstm, residual
+from benchmarks.models import (
+    cnn_small,
+    gru_large,
+    loader_epoch,
+    lstm,
+    lstm_large,
+    lstm_packed,
+    residual,
+)
 from benchmarks.products import (
     matmul_1024,
     matmul_forward,
@@ -26,7 +34,8 @@ WORKLOADS: dict[str, Build] = {
     for build in (
         mlp_tiny, logistic_by_hand, mlp_784, gpt_small, gpt_medium, chain, softmax_layer_norm,
         matmul_1024, matmul_forward, matmul_input_gradient, matmul_weight_gradient,
-        mlp_inference, cnn_small, residual, lstm, loader_epoch,
+        mlp_inference, cnn_small, residual, lstm, lstm_large, gru_large, lstm_packed,
+        loader_epoch,
     )
 }  # fmt: skip
 

@@ -67,6 +67,61 @@ def lstm(torch: ModuleType, F: ModuleType) -> Job:
     return classifier(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
 
 
+def _sequences(torch: ModuleType, F: ModuleType, layer, width: int, packed: bool) -> Job:
+    """Train a recurrent layer over 64 steps of 32 sequences to tell ten classes apart."""
+    nn = torch.nn
+
+    class Reader(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = layer()
+            self.head = nn.Linear(width, 10)
+
+        def forward(self, x):
+            if packed:
+                # Half of the sequences' steps are padding.
+                lengths = [max(1, 64 * (n - i) // n) for n in (x.shape[1],) for i in range(n)]
+                x = nn.utils.rnn.pack_padded_sequence(x, lengths)
+            states = self.layer(x)[0]
+            return self.head(states.data.mean(0, keepdim=True) if packed else states[-1])
+
+    torch.manual_seed(0)
+    model = Reader()
+    x = torch.randn(64, 32, 128)
+    y = torch.randint(0, 10, (1 if packed else 32,))
+    optimizer = torch.optim.Adam(model.parameters())
+
+    def train(x, y) -> float:
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    def lower_rate() -> None:
+        for group in optimizer.param_groups:
+            group["lr"] *= 0.5
+
+    short_x, short_y = x[:, :20].clone(), y[:20].clone()
+    return Job(lambda: train(x, y), lambda: train(short_x, short_y), lower_rate)
+
+
+def lstm_large(torch: ModuleType, F: ModuleType) -> Job:
+    """LSTM 128-256 over 64 steps, batch 32, Adam"""
+    return _sequences(torch, F, lambda: torch.nn.LSTM(128, 256), 256, False)
+
+
+def gru_large(torch: ModuleType, F: ModuleType) -> Job:
+    """GRU 128-256 over 64 steps, batch 32, Adam"""
+    return _sequences(torch, F, lambda: torch.nn.GRU(128, 256), 256, False)
+
+
+def lstm_packed(torch: ModuleType, F: ModuleType) -> Job:
+    """LSTM 128-256 of two layers and directions, 32 packed sequences of up to 64 steps, Adam"""
+    layer = lambda: torch.nn.LSTM(128, 256, num_layers=2, bidirectional=True)  # noqa: E731
+    return _sequences(torch, F, layer, 512, True)
+
+
 def loader_epoch(torch: ModuleType, F: ModuleType) -> Job:
     """an epoch of a DataLoader: 1000 rows in batches of 64, MLP 64-64-10, Adam"""
     nn, data = torch.nn, torch.utils.data

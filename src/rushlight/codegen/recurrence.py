@@ -40,13 +40,15 @@ FORWARD_BUFFERS = ("gates", "h0", "c0", "weight", "bias_input", "bias", "project
 BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection", "sizes",
                     "output", "kept", "gates", "products", "before", "projected", "h", "c",
                     "states", "hidden")  # fmt: skip
-# steps, batch, rows, units (H), outputs (O), block: sequences of an iteration; backwards: whether
-# rows are walked from the last step to the first; keeps: whether `kept` has all rows, or only one
-# for each sequence.
-PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "backwards", "keeps")
+# steps, batch, rows, units (H), outputs (O); block: sequences of an iteration, of which there are
+# `blocks`; backwards: whether rows are walked from the last step to the first; keeps: whether
+# `kept` has all rows, or only one for each sequence.
+PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "blocks", "backwards", "keeps")
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 # Rows of the smaller cores; each costs some 5 ms to compile.
 _FEW_ROWS = (4, 2, 1)
+# Steps of a search among the sequences of a batch.
+_HALVINGS = 32
 
 
 @dataclass(frozen=True)
@@ -139,8 +141,8 @@ class _Walk(Driver):
         """Blocks of sequences; in each, all steps."""
         b, p = self.b, self.params
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
-        self.first = b.mul(loop.counter, p["block"])
-        self.last = self.minimum(b.add(self.first, p["block"]), p["batch"])
+        self.first = self.boundary(loop.counter)
+        self.last = self.boundary(b.add(loop.counter, self.count(1)))
         self.begin()
         forwards = b.compare("eq", p["backwards"], self.count(0))
         zero = self.count(0)
@@ -162,6 +164,25 @@ class _Walk(Driver):
         self.end()
         b.end_loop(loop)
         return b.function(self.spec.name, KERNEL_ARGUMENTS)
+
+    def boundary(self, block: Value) -> Value:
+        """The first sequence of a block: all have as many sequences or, packed, as many rows."""
+        b, p = self.b, self.params
+        if not self.form.packed:
+            return self.minimum(b.mul(block, p["block"]), p["batch"])
+        wanted = b.binary("udiv", b.mul(block, p["rows"]), p["blocks"])
+        zero, one = self.count(0), self.count(1)
+        search = b.begin_loop(zero, self.count(_HALVINGS), 1, [zero, p["batch"]])
+        low, high = search.values
+        middle = b.binary("lshr", b.add(low, high), one)
+        times = b.begin_loop(zero, p["steps"], 1, [zero])
+        rows = b.add(times.values[0], self.minimum(self.size_of(times.counter), middle))
+        (rows,) = b.end_loop(times, [rows])
+        few = b.binary("and", b.compare("slt", rows, wanted), b.compare("slt", low, high))
+        low, high = b.end_loop(
+            search, [b.select(few, b.add(middle, one), low), b.select(few, high, middle)]
+        )
+        return b.select(b.compare("eq", block, p["blocks"]), p["batch"], high)
 
     def size_of(self, time: Value) -> Value:
         """Sequences of one step."""

@@ -66,12 +66,12 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
     nothing = buffers["weight"]
     names = BACKWARD_BUFFERS if item.gradient else FORWARD_BUFFERS
     block = _block(item)
+    extent = -(-item.batch // block)
     numbers = {
         "steps": item.steps, "batch": item.batch, "rows": item.rows, "units": units,
-        "outputs": outputs, "block": block, "backwards": int(form.reverse is not item.gradient),
-        "keeps": int(item.keeps),
+        "outputs": outputs, "block": block, "blocks": extent,
+        "backwards": int(form.reverse is not item.gradient), "keeps": int(item.keeps),
     }  # fmt: skip
-    extent = -(-item.batch // block)
     work = item.rows * form.gates * units * outputs
     steps.append(
         NativeStep(

@@ -7,8 +7,9 @@ at each time the sequences that are still running are the first ones of the batc
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from itertools import accumulate
 from typing import Any, NamedTuple
+
+import numpy as np
 
 from rushlight.base import dtypes
 from rushlight.ops.alike import empty_like
@@ -135,18 +136,27 @@ def pack_padded_sequence(
     the input, or are not sorted although `enforce_sorted` says so.
     """
     sizes = lengths.tolist() if isinstance(lengths, Tensor) else [int(size) for size in lengths]
-    if batch_first:
-        input = input.transpose(0, 1)
-    _checked_lengths(sizes, input.size(0), input.size(1), enforce_sorted)
+    batch, steps = (0, 1) if batch_first else (1, 0)
+    _checked_lengths(sizes, input.size(steps), input.size(batch), enforce_sorted)
     order = None
+    places = np.arange(len(sizes))
     if not enforce_sorted:
-        places = sorted(range(len(sizes)), key=lambda i: -sizes[i])
-        order = tensor(places, dtype=dtypes.int64, device=input.device)
-        input = input.index_select(1, order)
-        sizes = [sizes[place] for place in places]
-    running = [sum(size > time for size in sizes) for time in range(sizes[0])]
-    data = cat([input[time, :count] for time, count in enumerate(running)], 0)
-    return PackedSequence(data, tensor(running, dtype=dtypes.int64), order, None)
+        places = np.argsort(-np.array(sizes, np.int64), kind="stable")
+        order = tensor(places, device=input.device)
+    longest = np.array(sizes, np.int64)[places]
+    running = _running(longest)
+    # Row of the input, whose first two axes are one, for each row of the packed data.
+    times, sequences = np.nonzero(np.arange(len(running))[:, None] < longest)
+    time_step, step = (1, input.size(1)) if batch_first else (input.size(1), 1)
+    rows = tensor(times * time_step + places[sequences] * step, device=input.device)
+    data = input.flatten(0, 1).index_select(0, rows)
+    return PackedSequence(data, tensor(running), order, None)
+
+
+def _running(longest: np.ndarray) -> np.ndarray:
+    """How many of the sequences, the longest first, are running at each time."""
+    runs: np.ndarray = np.arange(longest[0])[:, None] < longest
+    return runs.sum(1, dtype=np.int64)
 
 
 def pad_packed_sequence(
@@ -160,7 +170,7 @@ def pad_packed_sequence(
     Shapes: (T, B, *), with `batch_first` (B, T, *).  Raises: ValueError if `total_length` is less
     than the longest length.
     """
-    running = sequence.batch_sizes.tolist()
+    running = np.array(sequence.batch_sizes.tolist(), np.int64)
     steps = len(running)
     if total_length is not None:
         if total_length < steps:
@@ -168,25 +178,20 @@ def pad_packed_sequence(
                 "Expected total_length to be at least the length of the longest sequence in input, "
                 f"but got total_length={total_length} and max sequence length being {steps}"
             )
-        running += [0] * (total_length - steps)
-    batch = running[0]
-    starts = [0, *accumulate(running)]
+        running = np.pad(running, (0, total_length - steps))
+    batch = int(running[0])
     # Row of the packed data for each (time, sequence); any row where the sequence has ended.
-    rows = [
-        starts[time] + i if i < count else 0
-        for time, count in enumerate(running)
-        for i in range(batch)
-    ]
-    ended = [i >= count for count in running for i in range(batch)]
+    runs = np.arange(batch) < running[:, None]
+    rows = np.where(runs, (np.cumsum(running) - running)[:, None] + np.arange(batch), 0)
     data = sequence.data
-    padded = data.index_select(0, tensor(rows, dtype=dtypes.int64, device=data.device))
-    if any(ended):
-        mask = tensor(ended, device=data.device).reshape(-1, *[1] * (data.dim() - 1))
+    padded = data.index_select(0, tensor(rows.reshape(-1), device=data.device))
+    if not runs.all():
+        mask = tensor(~runs, device=data.device).reshape(-1, *[1] * (data.dim() - 1))
         padded = padded.masked_fill(mask, padding_value)
     padded = padded.reshape(len(running), batch, *data.shape[1:])  # (T, B, *)
     if batch_first:
         padded = padded.transpose(0, 1)
-    lengths = tensor([sum(i < count for count in running) for i in range(batch)])
+    lengths = tensor(runs.sum(0, dtype=np.int64))
     order = sequence.unsorted_indices
     if order is not None:
         padded = padded.index_select(0 if batch_first else 1, order)
