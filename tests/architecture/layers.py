@@ -80,6 +80,7 @@ LIBRARY: tuple[str, ...] = (
     "hub",
     "utils",
     "datasets",
+    "sklearn",
     "viz",
 )
 MAXIMUM_LINES = 600

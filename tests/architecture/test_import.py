@@ -103,7 +103,11 @@ functions, methods = set(PUBLIC), set(dir(rushlight.Tensor))
 import importlib, pkgutil
 for module in pkgutil.walk_packages(rushlight.__path__, "rushlight."):
     if not module.name.startswith("rushlight.cli") and module.name != "rushlight.__main__":
-        importlib.import_module(module.name)
+        try:
+            importlib.import_module(module.name)
+        except ModuleNotFoundError as error:
+            if "pip install 'rushlight[" not in str(error):  # an extra that is not installed
+                raise
 print(sorted(set(PUBLIC) - functions), sorted(set(dir(rushlight.Tensor)) - methods))
 print([name for name in PUBLIC if name not in vars(rushlight)])
 """

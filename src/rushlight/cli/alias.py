@@ -33,7 +33,7 @@ BUILT_ON_TORCH = frozenset({"torchvision", "torchaudio", "torchtext", "torchgen"
 # Folders of rushlight that are no modules of PyTorch's; `torch.tensor` is a function there.
 INTERNAL = frozenset(
     "base tape rng primitives reference vjp simplify schedule loopnest lowering codegen runtime"
-    " engine selfcompile tensor ops settings viz cli datasets".split()
+    " engine selfcompile tensor ops settings viz cli datasets sklearn".split()
 )
 
 
