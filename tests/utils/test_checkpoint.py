@@ -105,3 +105,13 @@ def test_values_inside_are_not_kept_after_the_forward_pass():
     plain = alive(layers(x))
     kept = alive(checkpoint_sequential(layers, 4, x, use_reentrant=False))
     assert kept < plain / 2
+
+
+def test_values_saved_on_the_cpu_are_where_they_were():
+    x = rushlight.ones(2, requires_grad=True)
+    with rushlight.autograd.graph.save_on_cpu():
+        y = (x * x).sum()
+    y.backward()
+    assert x.grad.tolist() == [2.0, 2.0]
+    with pytest.raises(RuntimeError, match="accelerator"):
+        rushlight.autograd.graph.save_on_cpu(pin_memory=True)
