@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_, int64
 from rushlight.ops.creation import filled, value_of
 from rushlight.ops.loss import reduced
+from rushlight.ops.members import read
 from rushlight.ops.promotion import check_tensor, constant, widened
 from rushlight.ops.spelling import PUBLIC
 from rushlight.primitives import elementwise as e
@@ -77,19 +78,26 @@ def _shifted(alpha: Tensor, by: int, unreachable: Tensor) -> Tensor:
     return p.concatenate([edge, kept], 1)
 
 
-def _losses(
-    scores: Tensor, labels: np.ndarray, steps: np.ndarray, lengths: np.ndarray, blank: int
-) -> Tensor:
-    """Minus the log-probability of each target.  Shapes: (T, N, C) -> (N,)."""
-    times, batch, _ = scores.shape
-    places = 2 * labels.shape[1] + 1
-    extended = np.full((batch, places), blank, np.int64)  # blanks around every label
+def _alignment(labels: np.ndarray, blank: int) -> tuple[Tensor, Tensor]:
+    """The labels with blanks around each, and where the blank before one may be skipped.
+
+    Shapes: (N, S) -> (N, 2 S + 1), both.
+    """
+    extended = np.full((len(labels), 2 * labels.shape[1] + 1), blank, np.int64)
     extended[:, 1::2] = labels
-    may_skip = np.zeros((batch, places), bool)
+    may_skip = np.zeros(extended.shape, bool)
     may_skip[:, 2:] = (extended[:, 2:] != blank) & (extended[:, 2:] != extended[:, :-2])
-    index = tensor_from_numpy(np.broadcast_to(extended, (times, *extended.shape)).copy(), int64)
+    return tensor_from_numpy(extended, int64), tensor_from_numpy(may_skip, bool_)
+
+
+def _losses(
+    scores: Tensor, extended: Tensor, skips: Tensor, steps: np.ndarray, lengths: np.ndarray
+) -> Tensor:
+    """Minus the log-probability of each target; see `_alignment`.  Shapes: (T, N, C) -> (N,)."""
+    times, batch, _ = scores.shape
+    places = extended.shape[1]
+    index = p.expand(p.reshape(extended, (1, batch, places)), (times, batch, places))
     emitted = gather(scores, index, 2)  # (T, N, L)
-    skips = tensor_from_numpy(may_skip, bool_)
     running = np.arange(times)[:, None] < steps[None, :]
     unreachable = filled((batch, places), LOG_ZERO, scores.dtype)
     start = np.full((batch, places), LOG_ZERO, scores.dtype.numpy)
@@ -166,11 +174,15 @@ def ctc_loss(
         )
     if not batched and targets.ndim != 1:
         raise RuntimeError(f"ctc_loss: unbatched targets must be 1D, got {list(targets.shape)}")
-    labels = _label_rows(targets, lengths, batch)
-    if labels.size and not 0 <= labels.min() <= labels.max() < classes:
-        raise RuntimeError(f"ctc_loss: labels must be in [0, {classes})")
+
+    def alignment_of(targets: Tensor) -> tuple[Tensor, Tensor]:
+        labels = _label_rows(targets, lengths, batch)
+        if labels.size and not 0 <= labels.min() <= labels.max() < classes:
+            raise RuntimeError(f"ctc_loss: labels must be in [0, {classes})")
+        return _alignment(labels, blank)
+
     wide = widened(scores)
-    losses = _losses(wide, labels, steps, lengths, blank)
+    losses = _losses(wide, *read(alignment_of, targets), steps, lengths)
     losses = e.add(losses, _normalization_term(wide, steps))
     impossible = e.gt(losses, losses._scalar(-LOG_ZERO / 2))
     instead = _like(losses, 0.0 if zero_infinity else float("inf"))
