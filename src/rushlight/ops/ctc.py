@@ -182,7 +182,8 @@ def ctc_loss(
         return _alignment(labels, blank)
 
     wide = widened(scores)
-    losses = _losses(wide, *read(alignment_of, targets), steps, lengths)
+    extended, skips = read(alignment_of, targets)
+    losses = _losses(wide, extended, skips, steps, lengths)
     losses = e.add(losses, _normalization_term(wide, steps))
     impossible = e.gt(losses, losses._scalar(-LOG_ZERO / 2))
     instead = _like(losses, 0.0 if zero_infinity else float("inf"))
