@@ -155,6 +155,7 @@ _LAZY_MODULES = (
     "special",
     "testing",
     "utils",
+    "vision",
     "viz",
     "xpu",
 )

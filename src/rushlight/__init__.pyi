@@ -45,6 +45,7 @@ from rushlight import tape as tape
 from rushlight import testing as testing
 from rushlight import utils as utils
 from rushlight import version as version
+from rushlight import vision as vision
 from rushlight import viz as viz
 from rushlight import vjp as vjp
 from rushlight import xpu as xpu

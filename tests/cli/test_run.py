@@ -153,7 +153,7 @@ def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path: Path) -> None:
     [
         ("import torch.distributed", "ModuleNotFoundError", "torch.distributed"),
         ("import torch.engine", "ModuleNotFoundError", "torch.engine"),
-        ("import torchvision", "ModuleNotFoundError", "torchvision"),
+        ("import torchaudio", "ModuleNotFoundError", "torchaudio"),
         ("from torch import no_such_name", "ImportError", "torch.no_such_name"),
         ("import torch; torch.no_such_name", "AttributeError", "torch.no_such_name"),
         ("import torch; torch.nn.NoSuch", "AttributeError", "torch.nn.NoSuch"),

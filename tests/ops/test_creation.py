@@ -14,6 +14,10 @@ CASES = {
     "arange step 0": lambda t: t.arange(0, 1, 0),
     "arange wrong sign": lambda t: t.arange(0, 5, -1),
     "linspace": lambda t: (t.linspace(0, 1, 5), t.linspace(3, -3, 4), t.linspace(1, 2, 1)),
+    "linspace whose step is rounded": lambda t: (
+        t.linspace(0, 0.9, 31),
+        t.linspace(-0.3, 7.7, 333),
+    ),
     "linspace of integers": lambda t: t.linspace(0, 7, 50, dtype=t.int64),
     "logspace": lambda t: t.logspace(0, 2, 3, base=2.0),
     "eye": lambda t: (t.eye(2), t.eye(2, 3, dtype=t.int64), t.eye(0)),

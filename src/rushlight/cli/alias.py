@@ -1,8 +1,9 @@
-"""Make `torch` mean rushlight, in this process only.
+"""Make `torch` mean rushlight, and `torchvision` rushlight.vision, in this process only.
 
-In: nothing.  Out: an import finder that resolves `torch` and `torch.*` to rushlight's modules, the
-same module objects under a second name.  What rushlight lacks raises ModuleNotFoundError with a
-sentence that says so, also when PyTorch is installed: the two are never mixed.  Level 14.
+In: nothing.  Out: an import finder that resolves `torch`, `torchvision` and what is below them to
+rushlight's modules, the same module objects under a second name.  What rushlight lacks raises
+ModuleNotFoundError with a sentence that says so, also when PyTorch is installed: the two are never
+mixed.  Level 14.
 """
 
 from __future__ import annotations
@@ -25,15 +26,16 @@ from rushlight.torch_version import INTERFACE
 OWN_VERSION = rushlight.__version__
 ALIAS = "torch"
 TARGET = "rushlight"
+TARGETS = {ALIAS: TARGET, "torchvision": "rushlight.vision"}
 # A folder whose only content is a package named `torch` that installs the finder.  Child processes
 # that multiprocessing starts afresh get the parent's sys.path before they import anything.
 SHIM_FOLDER = Path(__file__).with_name("shim")
 # Built on PyTorch's C++ library: loading them beside rushlight could only fail further down.
-BUILT_ON_TORCH = frozenset({"torchvision", "torchaudio", "torchtext", "torchgen", "functorch"})
+BUILT_ON_TORCH = frozenset({"torchaudio", "torchtext", "torchgen", "functorch"})
 # Folders of rushlight that are no modules of PyTorch's; `torch.tensor` is a function there.
 INTERNAL = frozenset(
     "base tape rng primitives reference vjp simplify schedule loopnest lowering codegen runtime"
-    " engine selfcompile tensor ops settings viz cli datasets sklearn".split()
+    " engine selfcompile tensor ops settings viz cli datasets sklearn vision".split()
 )
 
 
@@ -92,7 +94,7 @@ class AliasFinder(importlib.abc.MetaPathFinder):
                 " rushlight does not provide it yet",
                 name=fullname,
             )
-        if parts[0] != ALIAS:
+        if parts[0] not in TARGETS:
             return None
         module = _rushlight_module(fullname, parts[1:])
         spec = importlib.machinery.ModuleSpec(
@@ -112,13 +114,14 @@ class AliasFinder(importlib.abc.MetaPathFinder):
 
 
 def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:
-    own_name = ".".join([TARGET, *parts])
+    alias = fullname.partition(".")[0]
+    own_name = ".".join([TARGETS[alias], *parts])
     missing = ModuleNotFoundError(
         f"No module named {fullname!r}: rushlight does not have it yet"
         " (torch is rushlight in this process)",
         name=fullname,
     )
-    if parts and parts[0] in INTERNAL:
+    if alias == ALIAS and parts and parts[0] in INTERNAL:
         raise missing
     try:
         return importlib.import_module(own_name)

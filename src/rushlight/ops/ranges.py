@@ -6,7 +6,14 @@ import math
 
 import numpy as np
 
-from rushlight.base.dtypes import bool_, dtype_argument, get_default_dtype, int64, narrow
+from rushlight.base.dtypes import (
+    bool_,
+    dtype_argument,
+    float32,
+    get_default_dtype,
+    int64,
+    narrow,
+)
 from rushlight.base.limits import iinfo
 from rushlight.ops.creation import made
 from rushlight.ops.members import each_member
@@ -109,6 +116,20 @@ def _spaced(start, end, steps: int) -> np.ndarray:
     return np.where(index < steps // 2, start + step * index, end - step * (steps - 1 - index))
 
 
+def _spaced_float32(start, end, steps: int) -> np.ndarray:
+    """As PyTorch: bounds and step are rounded, each product and sum is rounded once together."""
+    start, end = np.float32(start), np.float32(end)
+    if steps == 1:
+        return np.asarray([start])
+    step = np.float64((end - start) / np.float32(steps - 1))
+    index = np.arange(steps)
+    return np.where(
+        index < steps // 2,
+        np.float64(start) + step * index,
+        np.float64(end) - step * (steps - 1 - index),
+    )
+
+
 def _line(operation: str, start, end, steps, dtype, out) -> tuple:
     for bound in (start, end):
         if isinstance(bound, Tensor) and bound._node.shape:
@@ -145,7 +166,8 @@ def linspace(start, end, steps=None, *, out=None, dtype=None, **keywords) -> Ten
     if dtype.is_inexact:
         refuse_overflow(start, dtype)
         refuse_overflow(end, dtype)
-        array = _spaced(start, end, steps)
+        spaced = _spaced_float32 if dtype is float32 else _spaced
+        array = spaced(start, end, steps)
     else:
         array = _integer_line(_whole(start, dtype), _whole(end, dtype), steps)
     return made("linspace", _rounded_line(array, dtype), dtype, out=out, **keywords)

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.dtypes import int64, narrow
+from rushlight.base.dtypes import int32, int64, narrow, uint8
 from rushlight.ops.average_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from rushlight.ops.promotion import check_tensor
 from rushlight.primitives import elementwise as e
@@ -32,6 +32,8 @@ def _gathered(x: Tensor, axis: int, table: np.ndarray) -> Tensor:
 def _weighted(x: Tensor, axis: int, tables, weights) -> Tensor:
     """The sum over k of x at tables[k] times weights[k], along an axis."""
     dtype = x._node.dtype
+    if dtype is uint8:
+        return _weighted_bytes(x, axis, tables, weights)
     after = (1,) * (len(x._node.shape) - axis - 1)
     total: Any = None
     for table, weight in zip(tables, weights):
@@ -40,6 +42,27 @@ def _weighted(x: Tensor, axis: int, tables, weights) -> Tensor:
         part = e.mul(_gathered(x, axis, table), factor)
         total = part if total is None else e.add(total, part)
     return total
+
+
+def _weighted_bytes(x: Tensor, axis: int, tables, weights) -> Tensor:
+    """As `_weighted`, in integers: weights of up to 15 bits, each axis rounded to bytes.
+
+    Source: the integer kernels of torch.nn.functional.interpolate, which follow Pillow's.
+    """
+    greatest = max(float(weight.max()) for weight in weights)
+    bits = 0
+    while bits < 22 and int(0.5 + greatest * (1 << (bits + 1))) < 1 << 15:
+        bits += 1
+    after = (1,) * (len(x._node.shape) - axis - 1)
+    wide = e.cast(x, int32)
+    total = x._scalar(1 << (bits - 1), int32)
+    for table, weight in zip(tables, weights):
+        scaled = weight * (1 << bits)
+        whole = np.trunc(scaled + np.where(scaled < 0, -0.5, 0.5)).astype(np.int32)
+        factor = tensor_from_numpy(np.array(whole.reshape((-1, *after)), order="C"), int32)
+        total = e.add(total, e.mul(_gathered(wide, axis, table), factor))
+    shifted = e.shift_right(total, x._scalar(bits, int32))
+    return e.cast(e.minimum(e.maximum(shifted, x._scalar(0, int32)), x._scalar(255, int32)), uint8)
 
 
 def _source_positions(size: int, outputs: int, scale, align_corners: bool) -> np.ndarray:
@@ -210,7 +233,10 @@ def interpolate(
         return _AREA[rank](input, output)
     dtype = input._node.dtype
     found = input
-    if not dtype.is_floating_point and not (dtype.name == "uint8" and mode.startswith("nearest")):
+    # Bytes have integer kernels in the modes of images.
+    if not dtype.is_floating_point and not (
+        dtype is uint8 and (mode.startswith("nearest") or rank == 2)
+    ):
         raise NotImplementedError(f'"interpolate_{mode}" not implemented for {dtype}')
     # The last axis first, as PyTorch's separable kernels do.
     for axis in range(rank + 1, 1, -1):
