@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import rushlight as rl
 from rushlight import Tensor
+from rushlight.distributions.pathwise import _sample_dirichlet
 
 
 def uniform(low: float, high: float) -> float:
@@ -26,4 +27,4 @@ def chance() -> float:
 
 def dirichlet(concentrations: list[list[float]]) -> Tensor:
     """Shares that sum to 1 in each row, by the library's Dirichlet sampler."""
-    return rl._sample_dirichlet(rl.tensor(concentrations, dtype=rl.float32))
+    return _sample_dirichlet(rl.tensor(concentrations, dtype=rl.float32))

@@ -1,0 +1,1 @@
+"""Datasets.  Level 14."""
