@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from rushlight.base.dtypes import bool_
-from rushlight.ops.activation import softmax
+from rushlight.base.limits import finfo
 from rushlight.ops.creation import filled
 from rushlight.ops.dropout import dropout
 from rushlight.ops.joining import cat, repeat_interleave
@@ -101,12 +101,10 @@ def _attention(query, key, value, attn_mask, causal, factor: float, dropout_p: f
     query, key, value = widened(query), widened(key), widened(value)
     scores = matmul(e.mul(query, query._scalar(factor)), key, False, True)  # (..., L, S)
     if causal is not None:
-        # Every row sees at least the first position, so plain softmax is safe.
         scores = e.where(causal, scores, scores._scalar(float("-inf")))
     if attn_mask is not None:
-        weights = _safe_softmax(e.add(scores, _as_bias(attn_mask, scores)))
-    else:
-        weights = softmax(scores, -1)
+        scores = e.add(scores, _as_bias(attn_mask, scores))
+    weights = _safe_softmax(scores)
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
     found = to_dtype(matmul(weights, value, False, False), dtype)
@@ -118,13 +116,13 @@ def _safe_softmax(scores: Tensor) -> Tensor:
     last = len(scores._node.shape) - 1
     if scores._node.shape[last] == 0:
         return scores
-    # As softmax, but nothing is taken from such a row and nothing divided by its sum of 0: selects
-    # for each row, none for each element.
+    # As softmax, but no infinity is taken from such a row, and 1 added to its sum of 0: constants
+    # of each row, which backward does not see.
     top = reduce_max(constant(scores), (last,), True)
-    top = e.where(e.eq(top, top._scalar(float("-inf"))), top._scalar(0.0), top)
-    weights = e.exp(e.sub(scores, top))
-    total = reduce_sum(weights, (last,), True)
-    total = e.where(e.eq(total, total._scalar(0.0)), total._scalar(1.0), total)
+    lowest = top._scalar(finfo(top._node.dtype).min)
+    weights = e.exp(e.sub(scores, e.maximum(top, lowest)))
+    empty = e.cast(e.lt(top, lowest), weights._node.dtype)
+    total = e.add(reduce_sum(weights, (last,), True), empty)
     return named(e.div(weights, total), "SoftmaxBackward0")
 
 
@@ -317,10 +315,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, mask, dropout_p: float):
     """(out, weights) of attention over (B * H, L, E / H)."""
     factor = 1 / math.sqrt(q._node.shape[-1])
     scores = matmul(e.mul(q, q._scalar(factor)), k, False, True)
-    if mask is None:
-        weights = softmax(scores, -1)
-    else:
-        weights = _safe_softmax(e.add(scores, mask))
+    weights = _safe_softmax(scores if mask is None else e.add(scores, mask))
     if dropout_p > 0.0:
         weights = dropout(weights, dropout_p, True)
     return matmul(weights, v, False, False), weights

@@ -29,8 +29,8 @@ def _standardised_rows(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     """(x - mean) / sqrt(var + eps) over the last axes; NaN, as in PyTorch, where the variance
     overflows, which would give zeros.
 
-    Scaling such a row first gives it its values, but one more maximum and product for every
-    element took 30 % of the time of the kernel; this takes one operation for each row.
+    Scaling such a row first would give it its values, at the price of one more maximum and product
+    for every element; this takes one operation for each row.
     """
     centered, _, var = _moments(x, axes)
     known = constant(var)
