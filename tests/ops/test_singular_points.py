@@ -323,6 +323,90 @@ def test_log_softmax_and_cross_entropy_at_infinite_scores_answer_as_pytorch():
             )
 
 
+def test_extrema_that_are_nan_give_the_nan_elements_the_cotangent():
+    scattered = np.array([[1, NAN, 3], [NAN, NAN, 1], [1.0, 2, 3]])
+    for name in ("max", "min", "median", "nanmedian"):
+        agree(lambda lib, functional, x, name=name: getattr(lib, name)(x) * 6, scattered)
+        agree(lambda lib, functional, x, name=name: getattr(lib, name)(x, 1)[0], scattered)
+    x = rushlight.tensor(scattered, requires_grad=True)
+    rushlight.amax(x, 1).sum().backward()  # NaN everywhere in PyTorch
+    assert x.grad.tolist() == [[0, 1, 0], [0.5, 0.5, 0], [0, 0, 1]]
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_a_query_that_scores_every_key_minus_infinity_attends_to_nothing(causal):
+    query, value = np.array([[[[1.0, 1.0]]]]), np.array([[[[3.0, 4.0], [5.0, 6.0]]]])
+    key = np.array([[[[-INF, 1.0], [-INF, 2.0]]]])
+    agree(
+        lambda lib, functional, q, k, v: functional.scaled_dot_product_attention(
+            q, k, v, is_causal=causal
+        ),
+        query,
+        key,
+        value,
+    )
+
+
+def test_what_a_strided_write_replaces_has_no_gradient():
+    """PyTorch gives it to the replaced elements, and none to the others."""
+    x = rushlight.zeros(3, 3, requires_grad=True)
+    source = rushlight.ones(2, 2, requires_grad=True)
+    written = rushlight.as_strided_scatter(x, source, (2, 2), (1, 2))
+    (written * rushlight.arange(1.0, 10.0).reshape(3, 3)).sum().backward()
+    assert x.grad.flatten().tolist() == [0, 0, 0, 0, 5, 6, 7, 8, 9]
+    assert source.grad.tolist() == [[1, 3], [2, 4]]
+
+
+# ---- special functions ---------------------------------------------------------------------------
+
+SPREAD = np.array(
+    [-INF, -1e30, -1000, -100, -89, -30, -9.5, -1, -0.0, 0.0, 1e-30, 0.5, 1, 2, 3, 9.5, 30, 89,
+     100, 1000, 1e10, 1e30, INF]
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [(name, dtype) for name in ("i0", "i1", "erfcx", "entr") for dtype in ("float32", "float64")],
+)
+def test_special_functions_answer_as_pytorch_where_they_overflow(name, dtype):
+    x = SPREAD
+    if name == "erfcx":  # far out PyTorch's slope is the difference of two equal terms
+        x = x[x < 3]
+    if name == "entr":  # at infinity x / x
+        x = x[x < INF]
+    agree(lambda lib, functional, x: getattr(lib.special, name)(x), x, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("order", [0, 1])
+@pytest.mark.parametrize("scaled", ["", "scaled_"])
+def test_bessels_k_answers_as_pytorch_to_infinity(scaled, order, dtype):
+    name = f"{scaled}modified_bessel_k{order}"
+    found, expected = (
+        getattr(lib.special, name)(lib.tensor(SPREAD, dtype=getattr(lib, dtype))).numpy()
+        for lib in (rushlight, torch)
+    )
+    np.testing.assert_allclose(found, expected, rtol=1e-6 if dtype == "float32" else 1e-13)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_ndtri_reaches_the_smallest_probabilities(dtype):
+    x = np.array([0, 1e-44, 1e-40, 1e-30, 1e-20, 1e-14, 1e-10, 1e-8, 1e-3, 0.13, 0.14, 0.5, 0.9, 1])
+    if dtype == "float64":
+        x = np.append(x, [5e-324, 1e-300, 1e-100])
+    agree(lambda lib, functional, x: lib.special.ndtri(x), x, dtype=dtype)
+
+
+def test_ndtri_has_a_second_derivative_in_the_tail():
+    x = rushlight.tensor([1e-12, 1e-40], dtype=rushlight.float64, requires_grad=True)
+    found = rushlight.special.ndtri(x)
+    (slope,) = rushlight.autograd.grad(found.sum(), x, create_graph=True)
+    (bend,) = rushlight.autograd.grad(slope.sum(), x)
+    # Of the inverse of a function with density phi: 1 / phi and found / phi squared.
+    np.testing.assert_allclose(bend.numpy(), (found * slope * slope).detach().numpy(), rtol=1e-10)
+
+
 @pytest.mark.parametrize(("dtype", "size"), [("float32", 1e30), ("float64", 1e200)])
 def test_rows_whose_variance_overflows_are_not_zeros(dtype, size):
     """PyTorch answers NaN; the rows beside them are what they were."""

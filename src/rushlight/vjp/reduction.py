@@ -5,7 +5,7 @@ from __future__ import annotations
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, reduced_shape
 from rushlight.primitives import reduction as p
-from rushlight.primitives.elementwise import add, cast, div, eq, mul
+from rushlight.primitives.elementwise import add, bitwise_or, cast, div, eq, mul, ne
 from rushlight.primitives.movement import concatenate, expand, reshape, strided_read
 from rushlight.vjp.broadcast import conjugate, filled
 from rushlight.vjp.contraction import input_pads
@@ -25,8 +25,8 @@ def _sum_vjp(g, out, x, axes, keepdim):
 
 
 def _extremum_vjp(g, out, x, axes, keepdim):
-    """Elements equal to the extremum share the cotangent."""
-    hit = cast(eq(x, _spread(out, x, axes)), x.dtype)
+    """Elements equal to the extremum share the cotangent: NaN is the extremum where it occurs."""
+    hit = cast(bitwise_or(eq(x, _spread(out, x, axes)), ne(x, x)), x.dtype)
     count = p.reduce_sum(hit, axes, True)
     return mul(div(hit, count), _spread(g, x, axes))
 
