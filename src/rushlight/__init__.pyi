@@ -41,6 +41,7 @@ from rushlight import serialization as serialization
 from rushlight import settings as settings
 from rushlight import signal as signal
 from rushlight import special as special
+from rushlight import storage as storage
 from rushlight import tape as tape
 from rushlight import testing as testing
 from rushlight import utils as utils
@@ -255,6 +256,9 @@ from rushlight.ops.histogram import histogramdd as histogramdd
 from rushlight.ops.histogram import tril_indices as tril_indices
 from rushlight.ops.histogram import triu_indices as triu_indices
 from rushlight.ops.histogram import unravel_index as unravel_index
+from rushlight.ops.householder import geqrf as geqrf
+from rushlight.ops.householder import orgqr as orgqr
+from rushlight.ops.householder import ormqr as ormqr
 from rushlight.ops.joining import block_diag as block_diag
 from rushlight.ops.joining import cartesian_prod as cartesian_prod
 from rushlight.ops.joining import cat as cat
@@ -296,6 +300,8 @@ from rushlight.ops.matmul import outer as outer
 from rushlight.ops.matmul import vdot as vdot
 from rushlight.ops.matrix_norm import pca_lowrank as pca_lowrank
 from rushlight.ops.matrix_norm import svd_lowrank as svd_lowrank
+from rushlight.ops.memory import TypedStorage as TypedStorage
+from rushlight.ops.memory import UntypedStorage as UntypedStorage
 from rushlight.ops.memory import frombuffer as frombuffer
 from rushlight.ops.norm import native_batch_norm as native_batch_norm
 from rushlight.ops.norm import native_group_norm as native_group_norm
@@ -528,6 +534,19 @@ from rushlight.settings import set_num_threads as set_num_threads
 from rushlight.settings import set_warn_always as set_warn_always
 from rushlight.settings import typename as typename
 from rushlight.settings import use_deterministic_algorithms as use_deterministic_algorithms
+from rushlight.storage import BFloat16Storage as BFloat16Storage
+from rushlight.storage import BoolStorage as BoolStorage
+from rushlight.storage import ByteStorage as ByteStorage
+from rushlight.storage import CharStorage as CharStorage
+from rushlight.storage import ComplexDoubleStorage as ComplexDoubleStorage
+from rushlight.storage import ComplexFloatStorage as ComplexFloatStorage
+from rushlight.storage import DoubleStorage as DoubleStorage
+from rushlight.storage import FloatStorage as FloatStorage
+from rushlight.storage import FloatStorage as Storage
+from rushlight.storage import HalfStorage as HalfStorage
+from rushlight.storage import IntStorage as IntStorage
+from rushlight.storage import LongStorage as LongStorage
+from rushlight.storage import ShortStorage as ShortStorage
 from rushlight.tensor.flush import synchronize as synchronize
 from rushlight.tensor.grad_mode import enable_grad as enable_grad
 from rushlight.tensor.grad_mode import inference_mode as inference_mode

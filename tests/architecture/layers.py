@@ -59,6 +59,7 @@ LIBRARY: tuple[str, ...] = (
     "__config__",
     "__future__",
     "settings",
+    "storage",
     "compiler",
     "mps",
     "xpu",

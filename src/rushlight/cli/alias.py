@@ -89,6 +89,8 @@ class AliasFinder(importlib.abc.MetaPathFinder):
     ) -> importlib.machinery.ModuleSpec | None:
         parts = fullname.split(".")
         if parts[0] in BUILT_ON_TORCH:
+            if not _is_installed(parts[0]):
+                return None  # absent as anything else, also to who only asks with `find_spec`
             raise ModuleNotFoundError(
                 f"No module named {fullname!r}: it is built on PyTorch's own library and"
                 " rushlight does not provide it yet",
@@ -111,6 +113,10 @@ class AliasFinder(importlib.abc.MetaPathFinder):
         """Answers `importlib.metadata` for `torch`, before any that is installed."""
         if context is not None and context.name == ALIAS:
             yield StandIn()
+
+
+def _is_installed(name: str) -> bool:
+    return importlib.machinery.PathFinder.find_spec(name) is not None
 
 
 def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:

@@ -148,6 +148,10 @@ def _without_the_runner(frames: TracebackType | None) -> TracebackType | None:
 
 def _missing_name(error: BaseException) -> str | None:
     """`torch.foo`, when the error is that a module or class of rushlight has no `foo`."""
+    if isinstance(error, ModuleNotFoundError) and error.name is not None:
+        # Python's own words: the package is not installed, and installing PyTorch's would not do.
+        if error.name.split(".")[0] in alias.BUILT_ON_TORCH and "rushlight" not in str(error):
+            return error.name
     if isinstance(error, ImportError):
         match = CANNOT_IMPORT.match(str(error))
         return f"{_as_torch(match[2])}.{match[1]}" if match else None

@@ -32,6 +32,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     gamma_numbers,
     grid,
     histogram,
+    householder,
     indexing,
     interop,
     joining,

@@ -3,6 +3,10 @@
 What comes in is not trusted: by default no code of a file runs.  Level: serialization (12).
 """
 
+from collections.abc import Callable
+from typing import Any
+
+from rushlight.base.device import device
 from rushlight.serialization.inspecting import get_unsafe_globals_in_checkpoint
 from rushlight.serialization.loading import load
 from rushlight.serialization.names import (
@@ -13,7 +17,13 @@ from rushlight.serialization.names import (
 )
 from rushlight.serialization.saving import save
 
+# What `load` takes as `map_location`, for annotations.
+MAP_LOCATION = Callable[[Any, str], Any] | device | str | dict[str, str] | None
+DEFAULT_PROTOCOL = 2
+
 __all__ = [
+    "DEFAULT_PROTOCOL",
+    "MAP_LOCATION",
     "add_safe_globals",
     "clear_safe_globals",
     "get_safe_globals",

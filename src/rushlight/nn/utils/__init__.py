@@ -1,6 +1,6 @@
 """Functions around parameters and sequences.  Level 12."""
 
-from rushlight.nn.utils import parametrizations, parametrize, rnn, stateless
+from rushlight.nn.utils import parametrizations, parametrize, prune, rnn, stateless
 from rushlight.nn.utils.clip_grad import (
     clip_grad_norm,
     clip_grad_norm_,
@@ -31,6 +31,7 @@ __all__ = [
     "parameters_to_vector",
     "parametrizations",
     "parametrize",
+    "prune",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

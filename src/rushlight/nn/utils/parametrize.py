@@ -44,7 +44,10 @@ class ParametrizationList(ModuleList):
     def __init__(self, modules: Sequence[Module], original: Tensor, unsafe: bool = False) -> None:
         super().__init__(modules)
         self.unsafe = unsafe
-        start = self._inverted(original)
+        try:
+            start = self._inverted(original)
+        except NotImplementedError:  # no inverse: the original itself is where it starts
+            start = original
         self.is_tensor = isinstance(start, Tensor)
         starts = [start] if self.is_tensor else list(start)
         self.ntensors = len(starts)
