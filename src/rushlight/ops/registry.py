@@ -15,6 +15,20 @@ from rushlight.tensor.tensor import Tensor
 # Namespace -> name -> operator; `library` fills it.
 REGISTERED: dict[str, dict[str, Any]] = {}
 _BUILT_IN = ("aten", "prims")
+# Steps of PyTorch's own below its functions.  Programs name them in tables of rules for classes
+# with `__torch_dispatch__`; here nothing is made of them, so calling one is refused.
+INTERNAL = frozenset(
+    "_to_copy _unsafe_view _reshape_alias _softmax _log_softmax _softmax_backward_data"
+    " _log_softmax_backward_data native_layer_norm native_layer_norm_backward native_batch_norm"
+    " native_batch_norm_backward native_group_norm native_dropout convolution_backward slice"
+    " is_pinned _pin_memory lift_fresh alias expand_as_backward embedding_dense_backward"
+    " threshold_backward gelu_backward silu_backward sigmoid_backward tanh_backward"
+    " _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
+    " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention _scaled_mm"
+    " _has_compatible_shallow_copy_type _local_scalar_dense _foreach_norm _fused_adam_"
+    " _fused_adamw_ _fused_sgd_ nll_loss_forward nll_loss_backward max_pool2d_with_indices"
+    " upsample_nearest2d upsample_bilinear2d sym_size sym_stride sym_numel".split()
+)
 
 
 class OperatorPacket:
@@ -93,11 +107,22 @@ class OperatorNamespace:
 def _built_in(namespace: str, name: str) -> OperatorPacket | None:
     """An operator of PyTorch's that is a public function or a method here."""
     call: Any = PUBLIC.get(name) or vars(Tensor).get(name)
+    if call is None and name in INTERNAL:
+        call = _refusal(f"{namespace}::{name}")
     if not callable(call):
         return None
     packet = OperatorPacket(f"{namespace}::{name}", call)
     REGISTERED.setdefault(namespace, {})[name] = packet
     return packet
+
+
+def _refusal(name: str) -> Callable[..., Any]:
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        raise NotImplementedError(
+            f"{name} is a step inside of PyTorch's own library; call the public function instead"
+        )
+
+    return refuse
 
 
 _namespaces: dict[str, OperatorNamespace] = {}
