@@ -151,7 +151,7 @@ def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "kind", "name"),
     [
-        ("import torch.distributed", "ModuleNotFoundError", "torch.distributed"),
+        ("import torch.onnx", "ModuleNotFoundError", "torch.onnx"),
         ("import torch.engine", "ModuleNotFoundError", "torch.engine"),
         ("import torchaudio", "ModuleNotFoundError", "torchaudio"),
         ("from torch import no_such_name", "ImportError", "torch.no_such_name"),
