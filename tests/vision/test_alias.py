@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+import rushlight
+from rushlight.vision.transforms import functional as F
+
 PROGRAM = """
 import torch, torchvision
 import torchvision.transforms.functional as F
@@ -49,3 +52,15 @@ def test_parts_are_imported_when_first_named(name: str) -> None:
         f"assert 'rushlight.vision.{name}' not in sys.modules\nv.{name}"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_normalize_of_one_image_is_the_formula_and_gradients_flow() -> None:
+    image = rushlight.arange(24.0).reshape(2, 3, 4)
+    made = F.normalize(image, [1.0, 2.0], [4.0, 0.5])
+    assert made.tolist() == ((image - rushlight.tensor([1.0, 2.0])[:, None, None])
+        / rushlight.tensor([4.0, 0.5])[:, None, None]).tolist()  # fmt: skip
+    image.requires_grad_()
+    F.normalize(image, [1.0, 2.0], [4.0, 0.5]).sum().backward()
+    assert image.grad[:, 0, 0].tolist() == [0.25, 2.0]
+    with pytest.raises(ValueError, match="division by zero"):
+        F.normalize(image, [0.0, 0.0], [0.0, 1.0])

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 import rushlight as rl
 import rushlight.nn.functional as F
 from rushlight import Tensor
@@ -526,14 +528,20 @@ def normalize(tensor: Tensor, mean: Any, std: Any, inplace: bool = False) -> Ten
             f" {tensor.size()}"
         )
     dtype = tensor.dtype
-    mean = rl.as_tensor(mean, dtype=dtype)
-    std = rl.as_tensor(std, dtype=dtype)
-    if (std == 0).any():
+    mean, std = (v.tolist() if isinstance(v, Tensor) else v for v in (mean, std))
+    kind = np.float64 if dtype == rl.float64 else np.float32
+    means, deviations = np.asarray(mean, dtype=kind), np.asarray(std, dtype=kind)
+    if (deviations == 0).any():
         raise ValueError(
             f"std evaluated to zero after conversion to {dtype}, leading to division by zero."
         )
-    mean = mean.view(-1, 1, 1) if mean.ndim == 1 else mean
-    std = std.view(-1, 1, 1) if std.ndim == 1 else std
+    means = means.reshape(-1, 1, 1) if means.ndim == 1 else means
+    deviations = deviations.reshape(-1, 1, 1) if deviations.ndim == 1 else deviations
+    if dtype in _FLOATS and not inplace and not tensor.requires_grad:
+        # One image of a data loader: NumPy takes less time than recording two operations.
+        plain = np.subtract(tensor.numpy(), means)
+        return rl.from_numpy(np.divide(plain, deviations, out=plain))
+    mean, std = rl.from_numpy(means).to(dtype), rl.from_numpy(deviations).to(dtype)
     return tensor.sub_(mean).div_(std) if inplace else (tensor - mean) / std
 
 
