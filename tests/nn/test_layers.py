@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+import rushlight
+
 torch = pytest.importorskip("torch")
 
 from tests.nn.matching import (  # noqa: E402
@@ -197,3 +199,11 @@ def test_dropout_draws_the_mask_of_torch(name: str) -> None:
     torch.manual_seed(5)
     assert_same_run(ours, theirs, uniform(*shape))
     assert_same_run(ours.eval(), theirs.eval(), uniform(*shape))
+
+
+@pytest.mark.parametrize("size", [2, 5])
+def test_the_gradient_of_a_response_norm_across_maps_is_that_of_its_result(size: int) -> None:
+    """PyTorch's is not: central differences of its own result tell."""
+    layer = rushlight.nn.CrossMapLRN2d(size, alpha=0.9, k=1.0)
+    x = rushlight.tensor(uniform(1, 6, 2, 2, grad=False).numpy(), requires_grad=True)
+    assert rushlight.autograd.gradcheck(layer, (x,))
