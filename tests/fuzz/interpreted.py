@@ -21,7 +21,7 @@ from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.words import Words
 from rushlight.codegen.math import FUNCTIONS
-from rushlight.engine import compiled
+from rushlight.engine import compiled, template
 from rushlight.engine.compiled import CompiledPlan, NativeRun
 from rushlight.engine.kernels import kernel_library
 from rushlight.loopnest import scalar
@@ -212,9 +212,11 @@ def judged_plans() -> Iterator[list[str]]:
     rules = dict(scalar.RULES)
     scalar.RULES.update({name: by_machine(name) for name in FUNCTIONS})
     compiled.CompiledPlan = JudgedPlan  # type: ignore[misc]
+    made, template._template_of = template._template_of, lambda plan, nodes, family: None
     JudgedPlan.faults.clear()
     try:
         yield JudgedPlan.faults
     finally:
         compiled.CompiledPlan = CompiledPlan  # type: ignore[misc]
+        template._template_of = made
         scalar.RULES.update(rules)

@@ -39,12 +39,12 @@ def avx2() -> Iterator[None]:
 @contextlib.contextmanager
 def full_code() -> Iterator[None]:
     """Small kernels get the code that is fastest over many elements, not what compiles quickly."""
-    few = steps._FEW_ELEMENTS
-    steps._FEW_ELEMENTS = -1
+    few = steps.FEW_ELEMENTS
+    steps.FEW_ELEMENTS = -1
     try:
         yield
     finally:
-        steps._FEW_ELEMENTS = few
+        steps.FEW_ELEMENTS = few
 
 
 MACHINES: dict[str, Callable[[], contextlib.AbstractContextManager[None]]] = {

@@ -90,9 +90,36 @@ def test_a_live_intermediate_makes_another_plan_with_the_right_value():
 
 def test_the_memo_is_bounded(monkeypatch):
     monkeypatch.setattr(config, "memo_steps", 50)
-    for size in range(1, 120):
-        assert (rl.ones(size) * 2.0).sum().item() == 2.0 * size
+    for axes in range(1, 60):
+        x = rl.ones((2,) + (1,) * axes)
+        assert (x * 2.0).sum().item() == 4.0
     assert memo.steps <= 60
+    assert stats.memo_evictions > 0
+
+
+def test_sizes_that_never_come_again_are_not_kept():
+    for size in range(2, 120):
+        assert (rl.ones(size) * 2.0).sum().item() == 2.0 * size
+    assert memo.steps < 30
+
+
+def test_sizes_that_come_again_are_found_in_the_memo():
+    def program(size):
+        return (rl.ones(size) * 2.0).sum().item()
+
+    for size in (2, 3, 3):
+        program(size)
+    missed = stats.operations_missed
+    assert program(3) == 6.0
+    assert stats.operations_missed == missed
+
+
+def test_sizes_that_came_again_are_forgotten_when_others_do(monkeypatch):
+    monkeypatch.setattr(config, "memo_steps", 400)
+    for size in range(2, 200):
+        for _ in range(3):
+            assert (rl.ones(size) * 2.0).sum().item() == 2.0 * size
+    assert memo.steps < 120
     assert stats.memo_evictions > 0
 
 

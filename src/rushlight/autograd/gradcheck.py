@@ -7,7 +7,6 @@ Level: autograd (12).
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -27,32 +26,29 @@ class GradcheckError(RuntimeError):
     """A gradient that `gradcheck` found to be wrong.  Source: torch.autograd.gradcheck."""
 
 
-def values_of(tensor: Tensor) -> np.ndarray:
+def _values(tensor: Tensor) -> np.ndarray:
     """A copy of the elements in a type of double precision, as a flat array."""
     array = widen(read_array(tensor), tensor.dtype)
     wide = np.complex128 if tensor.dtype.is_complex else np.float64
     return np.array(array, dtype=wide, order="C").reshape(-1)
 
 
-def tensor_of(values: np.ndarray, shape: Sequence[int], dtype: DType) -> Tensor:
-    """A tensor of a shape and dtype with these elements."""
+def _tensor(values: np.ndarray, shape: Sequence[int], dtype: DType) -> Tensor:
     return tensor_from_numpy(np.array(narrow(values.reshape(tuple(shape)), dtype)), dtype)
 
 
-def directions(dtype: DType) -> tuple:
-    """The real directions in which one element can move."""
+def _directions(dtype: DType) -> tuple:
     return (1.0, 1.0j) if dtype.is_complex else (1.0,)
 
 
-def real_columns(values: np.ndarray) -> np.ndarray:
+def _real_columns(values: np.ndarray) -> np.ndarray:
     """Real and imaginary parts side by side."""
     if np.iscomplexobj(values):
         return np.stack([values.real, values.imag], axis=-1).reshape(-1)
     return values
 
 
-def outputs_of(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
-    """The outputs that may have derivatives."""
+def _outputs(func: Callable[..., Any], inputs: Sequence[Any]) -> list[Tensor]:
     result = func(*inputs)
     results = result if isinstance(result, (tuple, list)) else (result,)
     return [r for r in results if isinstance(r, Tensor) and r.dtype.is_inexact]
@@ -66,19 +62,19 @@ def numerical_jacobian(
     Rows are the input's elements (real and imaginary direction), columns the output's parts.
     """
     target = inputs[position]
-    center = values_of(target)
+    center = _values(target)
     rows: list[list[np.ndarray]] = []
     for element in range(center.size):
-        for direction in directions(target.dtype):
+        for direction in _directions(target.dtype):
             sides = []
             for sign in (1, -1):
                 moved = center.copy()
                 moved[element] += sign * eps * direction
                 arguments = list(inputs)
-                arguments[position] = tensor_of(moved, target.shape, target.dtype)
+                arguments[position] = _tensor(moved, target.shape, target.dtype)
                 with no_grad():
-                    outputs = outputs_of(func, arguments)
-                sides.append([real_columns(values_of(output)) for output in outputs])
+                    outputs = _outputs(func, arguments)
+                sides.append([_real_columns(_values(output)) for output in outputs])
             rows.append([(up - down) / (2 * eps) for up, down in zip(*sides)])
     if not rows:
         return []
@@ -90,21 +86,21 @@ def analytical_jacobian(output: Tensor, target: Tensor) -> np.ndarray:
     columns = []
     size = int(np.prod(tuple(output.shape), dtype=int))
     for element in range(size):
-        for direction in directions(output.dtype):
+        for direction in _directions(output.dtype):
             seed = np.zeros(size, np.complex128 if output.dtype.is_complex else np.float64)
             seed[element] = direction
-            cotangent = tensor_of(seed, output.shape, output.dtype)
+            cotangent = _tensor(seed, output.shape, output.dtype)
             (found,) = grad([output], [target], [cotangent], retain_graph=True, allow_unused=True)
             if found is None:
-                found = tensor_of(np.zeros(values_of(target).size), target.shape, target.dtype)
+                found = _tensor(np.zeros(_values(target).size), target.shape, target.dtype)
             if found.shape != target.shape:
                 raise GradcheckError(
                     f"gradcheck: a gradient has shape {list(found.shape)}, its input "
                     f"{list(target.shape)}"
                 )
-            columns.append(real_columns(values_of(found)))
+            columns.append(_real_columns(_values(found)))
     if not columns:
-        return np.zeros((real_columns(values_of(target)).size, 0))
+        return np.zeros((_real_columns(_values(target)).size, 0))
     return np.stack(columns, axis=1)
 
 
@@ -150,28 +146,17 @@ def gradcheck(
 
     Every input that requires gradients is checked; double precision is needed for the default
     tolerances.  `fast_mode` is accepted and the full check is done.
-    check_forward_ad, check_batched_grad, check_batched_forward_grad: check dual numbers too, and
-    that batches of derivatives, by vmap, equal single ones.
-    Raises: GradcheckError unless `raise_exception` is False; ValueError without inputs to check.
-    Source: torch.autograd.gradcheck.
+    Raises: GradcheckError unless `raise_exception` is False; ValueError without inputs to check;
+    NotImplementedError for forward-mode.  Source: torch.autograd.gradcheck.
     """
+    if check_forward_ad or check_batched_forward_grad:
+        raise NotImplementedError("gradcheck: forward-mode derivatives are not available")
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     positions = _check_inputs(inputs)
     try:
-        if check_backward_ad:
-            _check_all(func, inputs, positions, eps, atol, rtol, nondet_tol, check_grad_dtypes)
-        if check_backward_ad and check_undefined_grad:
+        _check_all(func, inputs, positions, eps, atol, rtol, nondet_tol, check_grad_dtypes)
+        if check_undefined_grad:
             _check_undefined(func, inputs, positions)
-        if check_forward_ad or check_batched_grad or check_batched_forward_grad:
-            # Loaded where needed: it brings the tables of all transforms.
-            checks = importlib.import_module("rushlight.autograd.forward_check")
-            for position in positions if check_forward_ad else ():
-                numerical = numerical_jacobian(func, inputs, position, eps)
-                checks.check_forward(func, inputs, position, numerical, atol, rtol)
-            if check_batched_grad:
-                checks.check_batched_backward(func, inputs, positions, atol, rtol)
-            if check_batched_forward_grad:
-                checks.check_batched_forward(func, inputs, positions, atol, rtol)
     except GradcheckError:
         if raise_exception:
             raise
@@ -189,7 +174,7 @@ def _check_all(
     nondet_tol: float,
     check_grad_dtypes: bool,
 ) -> None:
-    outputs = outputs_of(func, inputs)
+    outputs = _outputs(func, inputs)
     for position in positions:
         target = inputs[position]
         numerical = numerical_jacobian(func, inputs, position, eps)
@@ -212,20 +197,19 @@ def _check_all(
                     f"gradient matches numerical gradient. The tolerance for nondeterminism was "
                     f"{nondet_tol}."
                 )
-            if numerical and not close(analytical, numerical[number], atol, rtol):
+            if numerical and not _close(analytical, numerical[number], atol, rtol):
                 raise GradcheckError(
                     f"Jacobian mismatch for output {number} with respect to input {position},\n"
                     f"numerical:{numerical[number]}\nanalytical:{analytical}\n"
                 )
 
 
-def close(x: np.ndarray, y: np.ndarray, atol: float, rtol: float) -> bool:
-    """Whether two matrices agree; NaN equals NaN."""
+def _close(x: np.ndarray, y: np.ndarray, atol: float, rtol: float) -> bool:
     return x.shape == y.shape and bool(np.allclose(x, y, rtol=rtol, atol=atol, equal_nan=True))
 
 
 def _check_dtype(output: Tensor, target: Tensor) -> None:
-    ones = tensor_of(np.ones(values_of(output).size), output.shape, output.dtype)
+    ones = _tensor(np.ones(_values(output).size), output.shape, output.dtype)
     (found,) = grad([output], [target], [ones], retain_graph=True, allow_unused=True)
     if found is not None and found.dtype is not target.dtype:
         raise GradcheckError(
@@ -235,12 +219,12 @@ def _check_dtype(output: Tensor, target: Tensor) -> None:
 
 def _check_undefined(func: Callable[..., Any], inputs: tuple, positions: list[int]) -> None:
     """With several outputs, each alone must give gradients: the others' cotangents are absent."""
-    outputs = [o for o in outputs_of(func, inputs) if current_edge(o) is not None]
+    outputs = [o for o in _outputs(func, inputs) if current_edge(o) is not None]
     if len(outputs) < 2:
         return
     targets = [inputs[i] for i in positions]
     for output in outputs:
-        ones = tensor_of(np.ones(values_of(output).size), output.shape, output.dtype)
+        ones = _tensor(np.ones(_values(output).size), output.shape, output.dtype)
         try:
             grad([output], targets, [ones], retain_graph=True, allow_unused=True)
         except Exception as error:
@@ -274,9 +258,11 @@ def gradgradcheck(
     grad_outputs: cotangents to use; random ones unless given.
     Raises: as `gradcheck`.  Source: torch.autograd.gradgradcheck.
     """
+    if check_fwd_over_rev:
+        raise NotImplementedError("gradgradcheck: forward-mode derivatives are not available")
     inputs = tuple(inputs) if isinstance(inputs, (tuple, list)) else (inputs,)
     positions = _check_inputs(inputs)
-    outputs = [o for o in outputs_of(func, inputs) if current_edge(o) is not None]
+    outputs = [o for o in _outputs(func, inputs) if current_edge(o) is not None]
     if grad_outputs is None:
         cotangents = [_random_like(output, seed) for seed, output in enumerate(outputs)]
     elif isinstance(grad_outputs, (tuple, list)):
@@ -288,7 +274,7 @@ def gradgradcheck(
         xs, vs = arguments[: len(inputs)], arguments[len(inputs) :]
         xs = tuple(_tracked(x, i in positions) for i, x in enumerate(xs))
         found = grad(
-            [o for o in outputs_of(func, xs) if current_edge(o) is not None],
+            [o for o in _outputs(func, xs) if current_edge(o) is not None],
             [xs[i] for i in positions],
             list(vs),
             create_graph=True,
@@ -306,9 +292,6 @@ def gradgradcheck(
         nondet_tol=nondet_tol,
         check_undefined_grad=check_undefined_grad,
         check_grad_dtypes=check_grad_dtypes,
-        check_batched_grad=check_batched_grad,
-        check_forward_ad=check_fwd_over_rev,
-        check_backward_ad=check_rev_over_rev,
     )
 
 
@@ -326,6 +309,6 @@ def _random_like(output: Tensor, seed: int) -> Tensor:
     values = generator.standard_normal(tuple(output.shape))
     if output.dtype.is_complex:
         values = values + 1j * generator.standard_normal(tuple(output.shape))
-    cotangent = tensor_of(np.asarray(values), output.shape, output.dtype)
+    cotangent = _tensor(np.asarray(values), output.shape, output.dtype)
     require_gradient(cotangent, True)
     return cotangent

@@ -12,6 +12,7 @@ _COUNTERS = (
     "flushes",
     "plans_made",
     "plans_replayed",
+    "plans_resized",
     "operations_executed",
     "operations_dropped",
     "bytes_materialised",
@@ -35,6 +36,7 @@ class Stats:
     blocks_replayed: losses, backwards and updates put on a tape as a whole.
     flushes: tapes executed, by reason in `flush_reasons`.
     plans_made, plans_replayed: flushes that met a new, or a known, live set.
+    plans_resized: known programs met with sizes they never had, which a template served.
     operations_executed, operations_dropped: operations run, or skipped because nothing needed them.
     bytes_materialised: bytes of the values that flushes kept.
     kernels_compiled: kernels made by the compiler (found neither in memory nor on disk).
@@ -56,6 +58,7 @@ class Stats:
     flushes: int
     plans_made: int
     plans_replayed: int
+    plans_resized: int
     operations_executed: int
     operations_dropped: int
     bytes_materialised: int

@@ -92,9 +92,15 @@ class BufferPool:
     SMALLEST = 1 << 18
     # Free blocks of one size that are kept for later.
     MOST_FREE = 2
+    # Sizes are rounded up so far, that programs whose sizes vary find blocks too.
+    STEPS_OF_DOUBLING = 8
+    # Blocks of a size that was not asked for among so many are given back.
+    LONGEST_UNUSED = 1 << 11
 
     def __init__(self) -> None:
         self._blocks: dict[int, list[np.ndarray]] = {}
+        self._asked: dict[int, int] = {}
+        self._count = 0
         self._lock = lock_known_to_forks("memory")
 
     def array(self, shape, dtype) -> np.ndarray:
@@ -106,6 +112,14 @@ class BufferPool:
             return self._take(size)[:size].view(dtype).reshape(shape)
 
     def _take(self, size: int) -> np.ndarray:
+        step = (1 << (size - 1).bit_length()) // (2 * self.STEPS_OF_DOUBLING)
+        size = -(-size // step) * step
+        self._count += 1
+        self._asked[size] = self._count
+        if self._count % self.LONGEST_UNUSED == 0:
+            for other, asked in list(self._asked.items()):
+                if self._count - asked > self.LONGEST_UNUSED:
+                    self._give_back(other)
         blocks = self._blocks.setdefault(size, [])
         free = [place for place, count in enumerate(owners(blocks)) if count == 0]
         for surplus in reversed(free[self.MOST_FREE :]):
@@ -140,9 +154,17 @@ class BufferPool:
     def trim(self) -> None:
         """Give every free block back to the system."""
         with self._lock:
-            for size, blocks in list(self._blocks.items()):
-                counts = owners(blocks)
-                self._blocks[size] = [block for block, count in zip(blocks, counts) if count > 0]
+            for size in list(self._blocks):
+                self._give_back(size)
+
+    def _give_back(self, size: int) -> None:
+        blocks = self._blocks.get(size, [])
+        busy = [block for block, count in zip(blocks, owners(blocks)) if count > 0]
+        if busy:
+            self._blocks[size] = busy
+        else:
+            self._blocks.pop(size, None)
+            self._asked.pop(size, None)
 
 
 ARENA = Arena()

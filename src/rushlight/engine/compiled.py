@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
@@ -62,26 +63,10 @@ class CompiledPlan:
         known = stats.kernels_compiled, stats.kernels_from_disk
         self.plan = plan
         self.reasons: dict[int, str] = {}
-        program, self.rewrites = simplified(program_of(plan, nodes))
-        program = without_packing(program, can_lower)
-        self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
-        self.constants: dict[int, np.ndarray] = {}
-        self.split: set[int] = set()
-        self.checks = Checks()
-        sequence, safe_from = self._sequence(program)
-        uses = [self._buffers_of(item) for item in sequence]
-        self.flags = np.zeros(self.checks.count, bool)
-        if self.checks.slot is not None:
-            self.constants[self.checks.slot] = self.flags
-        lifetimes = Lifetimes(uses)
+        sequence, safe_from, program = self._scheduled(program_of(plan, nodes))
+        lifetimes, over = self._joined(sequence, safe_from, program)
         written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
-        over = Successors(self.schedule, lifetimes, written - set(self.constants), safe_from)
-        self.takeovers = Takeovers(over.of_leaves) if over.of_leaves else None
-        if self.takeovers is not None:
-            sequence.append(self.takeovers.last_step(program, self.constants))
         self.parts = self._parts(sequence, safe_from, program)
-        self.addresses = Words(np.zeros(max(program.values, default=-1) + 1, np.int64))
-        self.base = -1
         self._place(program, written, lifetimes, over.in_arena)
         native_outputs = {output.slot for output in self.outputs}
         # Values that reference rules leave behind, and leaves that stay what they are.
@@ -95,6 +80,32 @@ class CompiledPlan:
             tell(PLAN, "compile", started, self)
         if config.debug >= 1:
             self._report(*known, clock() - started)
+
+    def _scheduled(self, program) -> tuple[list, int, Any]:
+        """What `_sequence` gives for a program, and the program as it was scheduled."""
+        program, self.rewrites = simplified(program)
+        program = without_packing(program, can_lower)
+        self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
+        self.constants: dict[int, np.ndarray] = {}
+        self.split: set[int] = set()
+        self.checks = Checks()
+        return (*self._sequence(program), program)
+
+    def _joined(self, sequence: list, safe_from: int, program) -> tuple[Lifetimes, Successors]:
+        """Lifetimes of buffers, and what is written over what; ends the sequence where needed."""
+        uses = [self._buffers_of(item) for item in sequence]
+        self.flags = np.zeros(self.checks.count, bool)
+        if self.checks.slot is not None:
+            self.constants[self.checks.slot] = self.flags
+        lifetimes = Lifetimes(uses)
+        written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
+        over = Successors(self.schedule, lifetimes, written - set(self.constants), safe_from)
+        self.takeovers = Takeovers(over.of_leaves) if over.of_leaves else None
+        if self.takeovers is not None:
+            sequence.append(self.takeovers.last_step(program, self.constants))
+        self.addresses = Words(np.zeros(max(program.values, default=-1) + 1, np.int64))
+        self.base = -1
+        return lifetimes, over
 
     def _report(self, compiled: int, from_disk: int, seconds: float) -> None:
         """One line: how much became machine code, and what did not.

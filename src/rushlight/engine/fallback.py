@@ -28,7 +28,7 @@ def compiler() -> ModuleType | None:
     is shown by the worker pool, which is machine code too.
     """
     try:
-        loaded = importlib.import_module("rushlight.engine.compiled")
+        loaded = importlib.import_module("rushlight.engine.template")
         importlib.import_module("rushlight.runtime.threads").pool.start()
     except Exception as error:
         reason = f"the compiler does not work here ({_in_one_line(error)})"
@@ -68,7 +68,7 @@ def is_compiled(plan: Plan, nodes: list) -> bool:
 
 def _compile(loaded: ModuleType, plan: Plan, nodes: list) -> None:
     try:
-        plan.compiled = loaded.CompiledPlan(plan, nodes)
+        plan.compiled = loaded.compiled_plan(plan, nodes)
     except Exception as error:
         plan.refusal = f"cannot be compiled ({_in_one_line(error)})"
         _warn(f"a program {plan.refusal}; it is computed by NumPy, which is slow")

@@ -12,6 +12,7 @@ from rushlight.base.dtypes import widen
 from rushlight.base.hot import hot
 from rushlight.base.observe import KERNEL, tell, watchers
 from rushlight.base.references import first_unshared
+from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_float, put_integer
 from rushlight.engine.arena import POOL
@@ -110,6 +111,13 @@ class Output:
         self._spares: list[np.ndarray] = []
         self._addresses: list[int] = []
         self._keeps = dtype.itemsize * int(np.prod(shape, dtype=np.int64)) <= self.LARGEST_SPARE
+
+    def reshape(self, shape: tuple[int, ...]) -> None:
+        """Give arrays of another shape from now on."""
+        if shape != self.shape:
+            self.shape = shape
+            self._spares, self._addresses = [], []
+            self._keeps = self.dtype.itemsize * numel(shape) <= self.LARGEST_SPARE
 
     @hot
     def array(self) -> tuple[np.ndarray, int]:

@@ -31,9 +31,13 @@ class Plan:
     """instructions: operations in recorded order; live: slots that keep their values.
 
     leaves: for each live slot its specification as a leaf.  live_bytes: of all live values.
+    family: plans of the same form, of which this one has these `sizes` (`engine/family.py`).
     """
 
-    __slots__ = ("instructions", "live", "leaves", "live_bytes", "dropped", "compiled", "refusal")
+    __slots__ = (
+        "instructions", "live", "leaves", "live_bytes", "dropped", "compiled", "refusal", "family",
+        "sizes",
+    )  # fmt: skip
 
     def __init__(self, instructions, live, leaves, dropped: int) -> None:
         self.instructions = instructions
@@ -43,6 +47,8 @@ class Plan:
         self.dropped = dropped
         self.compiled: Any = None  # what another executor made of this plan
         self.refusal: str | None = None  # why it made nothing
+        self.family: Any = None
+        self.sizes: Any = None
 
 
 def is_operation(node) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,6 +37,7 @@ from rushlight.engine.kernels import is_loaded, library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
+from rushlight.runtime.jit import Library
 from rushlight.runtime.threads import get_num_threads
 from rushlight.tape.program import Program
 
@@ -51,21 +54,56 @@ _ROW_TILES = 48
 _FEW_MULTIPLICATIONS = 1 << 13
 
 
+class ProductCall(NamedTuple):
+    """One call of machine code: what of a NativeStep depends on the product's sizes."""
+
+    library: Library
+    function: str
+    words: list[int]
+    extent: int
+    grain: int
+
+
+class ProductCalls(NamedTuple):
+    """The calls of one product, and how many elements of workspace they need, 0 for none."""
+
+    calls: list[ProductCall]
+    workspace: int
+
+
+@functools.cache
+def _spec_named(dtype: str, mode: str, rows: int, edge: str, copies_a: bool) -> GemmSpec:
+    """The code for such products."""
+    name = f"gemm_{dtype}_{mode}_{rows}_{edge}" + "_t" * copies_a
+    return GemmSpec(name, dtype, mode, rows, edge, copies_a)
+
+
+@functools.cache
+def _serving_every_shape(dtype: str) -> GemmSpec:
+    spec = GemmSpec("", dtype, B_ANY, GATHER_ROWS)
+    return replace(spec, name=f"gemm_{dtype}_{B_ANY}_{spec.core_rows}_{spec.edge}")
+
+
+@functools.cache
+def _identity(spec: GemmSpec) -> str:
+    return repr(spec)
+
+
 def _spec_of(product: Product, target: Target) -> GemmSpec:
     """The fastest code for the sizes; where that had to be compiled, what serves nearly as well."""
     best = _spec_for(product, product.m, target)
-    if is_loaded(repr(best)):
+    if is_loaded(_identity(best)):
         return best
-    work = len(product.offsets) * product.m * product.n * product.k
+    work = product.batches * product.m * product.n * product.k
     if work <= _FEW_MULTIPLICATIONS:
-        return _named(GemmSpec("", product.dtype, B_ANY, GATHER_ROWS))
+        return _serving_every_shape(product.dtype)
     # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
     for rows in (DIRECT_ROWS, DIRECT_ROWS + 1, ALIASED_ROWS):
         longer = _spec_for(product, rows, target)
-        if 1 < product.m <= rows and is_loaded(repr(longer)):
+        if 1 < product.m <= rows and is_loaded(_identity(longer)):
             return longer
     longer = _spec_for(replace(product, k=COPIED_STEPS), product.m, target)
-    return longer if product.k < COPIED_STEPS and is_loaded(repr(longer)) else best
+    return longer if product.k < COPIED_STEPS and is_loaded(_identity(longer)) else best
 
 
 def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
@@ -75,72 +113,44 @@ def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
     rows = choose_core_rows(m, target)
     edge = choose_edge(product.n, dtype, rows, mode, target)
     copies = choose_copies_a(m, product.n, product.k, *product.a_strides, mode)
-    return _named(GemmSpec("", dtype, mode, rows, edge, copies))
+    return _spec_named(dtype, mode, rows, edge, copies)
 
 
-def _named(spec: GemmSpec) -> GemmSpec:
-    name = f"gemm_{spec.dtype}_{spec.b_mode}_{spec.core_rows}_{spec.edge}" + "_t" * spec.copies_a
-    return replace(spec, name=name)
-
-
-def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
-    """The steps of one product; its table of batch offsets is added to `constants`."""
+def product_calls(product: Product) -> ProductCalls:
+    """What computes a product of these sizes."""
     if product.is_vector:
-        return [_row_step(product, program, constants)]
+        return ProductCalls([_row_call(product)], 0)
     target = host_target()
-    m, n, k = product.m, product.n, product.k
+    m, n, k, batches = product.m, product.n, product.k, product.batches
     spec = _spec_of(product, target)
-    mode = spec.b_mode
-    library = library_of_text(repr(spec), function_names(spec), lambda: gemm_text(spec, target))
-    batches = len(product.offsets)
+    library = library_of_text(
+        _identity(spec), function_names(spec), lambda: gemm_text(spec, target)
+    )
     # Few rows are bound by reading B.
     work = batches * max(m, _ROWS_OF_READING) * n * k
     threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
-    offsets = _offsets_of(product, program, constants)
-    workspace = program.new_value((blocks.workspace + 1,), dtype_by_name(product.dtype))
-    buffers = [product.a, product.b, product.c, offsets, workspace.slot]
     words = [
         m, n, k, *product.a_strides, *product.b_strides, n,
         blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n,
     ]  # fmt: skip
-    arguments: list[tuple[int, int | None, bool]] = [(word, None, False) for word in words]
-    written = {product.c, workspace.slot}
-    steps = []
-    if mode in PACKED:
-        steps.append(
-            NativeStep(
-                library,
-                spec.name + "_pack",
-                buffers,
-                {workspace.slot},
-                arguments,
-                batches * blocks.panels,
-                max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64)),
-                (batches, m, n, k),
-            )
-        )
+    calls = []
+    if spec.b_mode in PACKED:
+        grain = max(_PACK_GRAIN, _SMALLEST_SHARE // (k * 64))
+        name = spec.name + "_pack"
+        calls.append(ProductCall(library, name, words, batches * blocks.panels, grain))
     tiles = batches * blocks.tiles_m * blocks.tiles_n
     grain = max(1, _SMALLEST_SHARE * tiles // work)
-    sizes = (batches, m, n, k)
-    steps.append(NativeStep(library, spec.name, buffers, written, arguments, tiles, grain, sizes))
-    return steps
+    calls.append(ProductCall(library, spec.name, words, tiles, grain))
+    return ProductCalls(calls, blocks.workspace + 1)
 
 
-def _offsets_of(product: Product, program: Program, constants: dict) -> int:
-    """The slot of the table of batch offsets."""
-    offsets = program.new_value((3 * len(product.offsets),), int64)
-    constants[offsets.slot] = np.array(product.offsets, np.int64).reshape(-1)
-    return offsets.slot
-
-
-def _row_step(product: Product, program: Program, constants: dict) -> NativeStep:
-    """The step of a product that is one row, or one column, which is the row of its transpose."""
+def _row_call(product: Product) -> ProductCall:
+    """Of a product that is one row, or one column, which is the row of its transpose."""
     target = host_target()
-    sizes = (len(product.offsets), product.m, product.n, product.k)
     if product.m != 1:
         product = product.transposed()
-    n, k, batches = product.n, product.k, len(product.offsets)
+    n, k, batches = product.n, product.k, product.batches
     reading = ALONG_K if product.b_strides[0] == 1 else ALONG_ROWS
     name = f"row_product_{product.stored or product.dtype}_{reading}"
     spec = RowProductSpec(name, product.dtype, reading, product.stored)
@@ -149,15 +159,53 @@ def _row_step(product: Product, program: Program, constants: dict) -> NativeStep
     tile = choose_row_tile(n, min(_ROW_TILES, work // _SMALLEST_SHARE) // batches, spec, target)
     tiles = -(-n // tile)
     words = [n, k, *product.b_strides, tile, tiles]
-    buffers = [product.a, product.b, product.c, _offsets_of(product, program, constants)]
     extent = batches * tiles
-    return NativeStep(
-        library,
-        spec.name,
-        buffers,
-        {product.c},
-        [(word, None, False) for word in words],
-        extent,
-        max(1, _SMALLEST_SHARE * extent // work),
-        sizes,
-    )
+    grain = max(1, _SMALLEST_SHARE * extent // work)
+    return ProductCall(library, spec.name, words, extent, grain)
+
+
+def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
+    """The steps of one product; its table of batch offsets is added to `constants`."""
+    made = product_calls(product)
+    table = program.new_value((3 * product.batches,), int64)
+    constants[table.slot] = offsets_of(product)
+    workspace = None
+    if made.workspace:
+        workspace = program.new_value((made.workspace,), dtype_by_name(product.dtype)).slot
+    return steps_of_calls(product, made.calls, table.slot, workspace)
+
+
+def steps_of_calls(
+    product: Product, calls: list[ProductCall], table: int, workspace: int | None
+) -> list[NativeStep]:
+    """The steps of calls; table, workspace: slots of the batch offsets and of packed panels."""
+    first, second = product.a, product.b
+    if product.is_vector and product.m != 1:
+        first, second = second, first
+    buffers = [first, second, product.c, table]
+    if workspace is not None:
+        buffers.append(workspace)
+    sizes = (product.batches, product.m, product.n, product.k)
+    steps = []
+    for call in calls:
+        written = set(buffers[4:])
+        if call is calls[-1]:
+            written.add(product.c)
+        words: list = [(word, None, False) for word in call.words]
+        step = NativeStep(
+            call.library, call.function, buffers, written, words, call.extent, call.grain, sizes
+        )
+        steps.append(step)
+    return steps
+
+
+def offsets_of(product: Product) -> np.ndarray:
+    """Where A, B and C of each batch begin: three words for each, of rows or columns too."""
+    offsets = np.zeros((*product.batch, 3), np.int64)
+    for axis, (size, steps) in enumerate(zip(product.batch, product.batch_steps)):
+        along = np.multiply.outer(np.arange(size), np.array(steps, np.int64))
+        offsets += along.reshape((size, *(1,) * (len(product.batch) - axis - 1), 3))
+    table = offsets.reshape(-1, 3)
+    if product.is_vector and product.m != 1:
+        table = table[:, [1, 0, 2]]
+    return np.ascontiguousarray(table).reshape(-1)

@@ -18,6 +18,7 @@ from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.engine.fallback import is_available, is_compiled
+from rushlight.engine.family import MOST_FAMILIES, Family, sizes_of
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
@@ -93,25 +94,71 @@ def _plan_for(nodes: Segment, step: Step) -> Plan:
     if found is not None:
         stats.plans_replayed += 1
         return found
+    families = step.form.families
+    # Blocks of other sizes stand for one another.
+    form_signature: tuple = (counts, *[run.origin or run for run in nodes.runs])
+    family = families.get(form_signature)
+    if family is not None:
+        plan = family.plan(nodes, sizes_of(nodes))
+        _remember(step, signature, plan)
+        return plan
+    before_blocks = counts
     if nodes.runs:
         nodes.expand()
         counts = pending_counts(nodes)
-    live = _live(nodes, counts)
+    family = families.get((counts,))
+    live = _live(nodes, counts) if family is None else family.live
     # The same operations may have been recorded one by one before: that plan serves as well.
     plan = step.plans.get(("live", *live))
     if plan is None:
-        stats.plans_made += 1
-        slots = {id(node): slot for slot, node in enumerate(nodes)}
-        plan = make_plan(nodes, slots, live)
+        plan = _plan_of_form(nodes, step, counts, live, family)
+        if 255 not in counts and 255 not in before_blocks:
+            families[form_signature] = plan.family
         if step.plans:
             before = next(reversed(step.plans.values()))
             live_changes.append((before.live, plan.live, [node.step for node in nodes]))
     else:
         stats.plans_replayed += 1
+    _remember(step, signature, plan)
+    step.plans[("live", *live)] = plan
+    return plan
+
+
+def _remember(step: Step, signature: tuple, plan: Plan) -> None:
     if len(step.plans) >= MOST_PLANS:
         step.plans.clear()
-    step.plans[signature] = step.plans[("live", *live)] = plan
-    return plan
+    step.plans[signature] = plan
+
+
+def _plan_of_form(
+    nodes: Segment, step: Step, counts: bytes, live: list[bool], family: Family | None
+) -> Plan:
+    """A plan for sizes that were not planned yet; its family knows the recordings of other sizes.
+
+    family: the one known by these counts, if any.
+    """
+    families = step.form.families
+    if family is None:
+        # Which values were there already is part of what is planned.
+        key = (bytes([node.value is None for node in nodes]), *live)
+        family = families.get(key)
+        if family is None:
+            stats.plans_made += 1
+            slots = {id(node): slot for slot, node in enumerate(nodes)}
+            plan = make_plan(nodes, slots, live)
+            family = Family(live, plan)
+            plan.family = family
+            plan.sizes = sizes_of(nodes)
+            if len(families) >= MOST_FAMILIES:
+                families.clear()
+            families[key] = family
+        else:
+            plan = family.plan(nodes, sizes_of(nodes))
+        # At its limit, a count says nothing of what is alive.
+        if 255 not in counts:
+            families[(counts,)] = family
+        return plan
+    return family.plan(nodes, sizes_of(nodes))
 
 
 def _live(nodes: list, counts: bytes) -> list[bool]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rushlight.base.dtypes import dtype_by_name
+from rushlight.base.symbolic import largest, smallest
 from rushlight.codegen.recurrence import (
     BACKWARD_BUFFERS,
     FORWARD_BUFFERS,
@@ -81,7 +82,7 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
             set(item.written) | own,
             [(numbers[name], None, False) for name in PARAMS],
             extent,
-            max(1, _SMALLEST_SHARE * extent // max(1, work)),
+            largest([1, _SMALLEST_SHARE * extent // largest([1, work])]),
             (1, item.rows, form.gates * units, outputs),
         )
     )
@@ -101,8 +102,8 @@ def _spec(item: Recurrence) -> RecurrenceSpec:
 def _block(item: Recurrence) -> int:
     """Sequences of an iteration: for every thread one block, or several even ones."""
     work = item.rows * item.form.gates * item.units * item.outputs
-    threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
-    blocks = max(threads, -(-item.batch // _MOST_SEQUENCES))
+    threads = smallest([get_num_threads(), largest([1, work // _SMALLEST_SHARE])])
+    blocks = largest([threads, -(-item.batch // _MOST_SEQUENCES)])
     blocks = -(-blocks // threads) * threads
     return -(-item.batch // blocks)
 
@@ -116,5 +117,5 @@ def _pack_step(
     library = library_of_text(name, [name], lambda: pack_text(name, item.dtype, along_k, target))
     arguments: list[tuple[int, int | None, bool]] = [(word, None, False) for word in words]
     k = words[0]
-    grain = max(1, _SMALLEST_SHARE // (k * 64))
+    grain = largest([1, _SMALLEST_SHARE // (k * 64)])
     return NativeStep(library, name, list(places), {places[1]}, arguments, panels, grain)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+from rushlight.base.symbolic import Sym, largest
 from rushlight.engine.kernels import kernel_library
+from rushlight.loopnest.ir import Kernel
 from rushlight.lowering.group import Nest
 from rushlight.runtime.jit import Library
 
 # Up to so many elements, the fastest code saves half a microsecond a run over brief code at most,
 # and takes milliseconds longer to compile.
-_FEW_ELEMENTS = 2048
+FEW_ELEMENTS = 2048
 # Elements that one thread takes at least of a kernel's parallel loop.
 _SMALLEST_SHARE = 1 << 15
+
+
+class Brief(NamedTuple):
+    """A kernel that is brief code as long as it has few elements."""
+
+    kernel: Kernel
+    elements: Sym
 
 
 @dataclass
@@ -27,6 +36,7 @@ class NativeStep:
     sizes: of a matrix product (batches, m, n, k).
     group, part: the group of the schedule it is of, and which of that group's steps.
     facts: what reports say of it, once one asked (`describe.KernelFacts`).
+    brief: how to get faster code where its sizes vary and this is brief code, else None.
     """
 
     library: Library
@@ -40,6 +50,7 @@ class NativeStep:
     group: int = -1
     part: int = 0
     facts: Any = None
+    brief: Brief | None = None
 
 
 def step_of_nest(nest: Nest) -> NativeStep:
@@ -48,7 +59,12 @@ def step_of_nest(nest: Nest) -> NativeStep:
     for param, word in zip(nest.kernel.params, nest.words):
         floating = param.dtype in ("float32", "float64")
         words.append((word.value or 0, word.slot, floating))
-    grain = max(1, _SMALLEST_SHARE // max(nest.row_elements, 1))
-    brief = nest.extent * nest.row_elements <= _FEW_ELEMENTS
+    grain = largest([1, _SMALLEST_SHARE // largest([nest.row_elements, 1])])
+    elements: Any = nest.extent * nest.row_elements
+    varies = elements.__class__ is Sym
+    brief = (elements.value if varies else elements) <= FEW_ELEMENTS
     library, name = kernel_library(nest.kernel, brief)
-    return NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)
+    step = NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)
+    if brief and varies:
+        step.brief = Brief(nest.kernel, elements)
+    return step

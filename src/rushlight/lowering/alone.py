@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from rushlight.base.dtypes import bool_, float32
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.symbolic import smallest
 from rushlight.loopnest.ir import (
     PARALLEL,
     SERIAL,
@@ -237,7 +238,7 @@ class Maker(Arguments):
         extent = pieces if split else rows
         if split or rows > 1:
             statements = (Loop("r", self.extent(extent), PARALLEL, statements),)
-        work = numel(tuple(ordered)) * min(inner, piece if split else inner)
+        work = numel(tuple(ordered)) * (smallest([inner, piece]) if split else inner)
         self.finish(statements, extent, work)
 
     def _decoded(self, r: Expr, sizes: Sequence[int]) -> list[Expr]:

@@ -7,7 +7,9 @@ change the structure), so that kernels of one structure are compiled once.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
+from rushlight.base.symbolic import Sym
 from rushlight.loopnest.ir import Const, Expr, Param
 from rushlight.lowering.scalars import HALF, as_dtype
 from rushlight.tape.program import Value
@@ -17,7 +19,7 @@ from rushlight.tape.program import Value
 class Word:
     """One parameter of a launch: a number of the plan, or the scalar leaf at `slot`."""
 
-    value: int | None
+    value: Any
     slot: int | None
 
 
@@ -39,15 +41,15 @@ class Arguments:
 
     def size(self, number: int) -> Expr:
         """A size, stride or start as an expression."""
-        if number in (0, 1):
-            return Const(int(number), "int64")
-        return self.extent(number)
+        if number == 0:
+            return Const(0, "int64")
+        return Const(1, "int64") if number == 1 else self.extent(number)
 
     def extent(self, number: int) -> Param:
         """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
         param = Param(f"n{len(self.params)}")
         self.params.append(param)
-        self.words.append(Word(int(number), None))
+        self.words.append(Word(number if number.__class__ is Sym else int(number), None))
         return param
 
     def buffer(self, slot: int) -> str:

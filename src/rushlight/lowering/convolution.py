@@ -162,17 +162,10 @@ class _Lowering:
         assert steps is not None
         m, k = self.outputs, self.channels
         n = numel(tuple(a.output for a in self.axes))
-        offsets = tuple(
-            (
-                group * m * k,
-                image * self.x.strides[0] + group * k * steps[0],
-                (image * self.groups + group) * m * n,
-            )
-            for image in range(self.batch)
-            for group in range(self.groups)
-        )
+        batch = (self.batch, self.groups)
+        along = ((0, self.x.strides[0], self.groups * m * n), (m * k, k * steps[0], m * n))
         slots = (self.w.slot, self.x.slot, self.target.slot)
-        self.items.append(Product(self.dtype.name, *slots, m, n, k, (k, 1), steps, offsets))
+        self.items.append(Product(self.dtype.name, *slots, m, n, k, (k, 1), steps, batch, along))
 
     def _phase(self, phase: tuple[int, ...], sizes: tuple[int, ...]) -> None:
         """The outputs at `phase` + a multiple of the periods."""

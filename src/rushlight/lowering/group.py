@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
+from rushlight.base.symbolic import largest
 from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
@@ -475,8 +476,8 @@ class NestBuilder(ExpressionBuilder):
         width = self.size(self.group.columns) if self.scratch else ZERO
         scratch = tuple(Scratch(name, dtype, width) for name, dtype in self.scratch)
         kernel = Kernel("kernel", buffers, tuple(self.params), body, scratch)
-        total = max((self.program.values[s].numel for s in slots), default=1)
-        share = max(1, total // max(extent, 1))
+        total = largest([1, *[self.program.values[s].numel for s in slots]])
+        share = largest([1, total // largest([extent, 1])])
         return Nest(kernel, slots, set(self.written), self.words, extent, share)
 
     def _access(self, slot: int, last: int) -> str:

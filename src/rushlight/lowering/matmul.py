@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import itertools
 from dataclasses import dataclass
 
-from rushlight.base.shapes import contiguous_strides
+from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.schedule.views import StridedOperand, strided_operand
 from rushlight.tape.program import Program, Value
 
 
 @dataclass(frozen=True)
 class Product:
-    """C[i] = A[i] @ B[i] for each batch i; strides and offsets in elements.
+    """C[i] = A[i] @ B[i] for each batch i; strides and steps in elements.
 
+    batch: sizes of the batch's axes; batch_steps: along each, how far A, B and C go on.
     stored: the dtype of the matrix that a vector is multiplied by, if it is not `dtype`.
     """
 
@@ -26,8 +26,14 @@ class Product:
     k: int
     a_strides: tuple[int, int]
     b_strides: tuple[int, int]
-    offsets: tuple[tuple[int, int, int], ...]
+    batch: tuple[int, ...] = ()
+    batch_steps: tuple[tuple[int, int, int], ...] = ()
     stored: str = ""
+
+    @property
+    def batches(self) -> int:
+        """How many products there are."""
+        return numel(self.batch)
 
     @property
     def is_vector(self) -> bool:
@@ -36,10 +42,10 @@ class Product:
 
     def transposed(self) -> Product:
         """The same product of one row or column, seen as C' = B' @ A'."""
-        offsets = tuple((b, a, c) for a, b, c in self.offsets)
+        steps = tuple((b, a, c) for a, b, c in self.batch_steps)
         return Product(
             self.dtype, self.b, self.a, self.c, self.n, self.m, self.k,
-            self.b_strides[::-1], self.a_strides[::-1], offsets, self.stored,
+            self.b_strides[::-1], self.a_strides[::-1], self.batch, steps, self.stored,
         )  # fmt: skip
 
 
@@ -94,12 +100,11 @@ def product_of(
     m, n = value.shape[-2:]
     k = x.shape[-2] if transpose_x else x.shape[-1]
     batch = tuple(value.shape[:-2])
-    offsets = tuple(
-        zip(_batch_offsets(batch, x), _batch_offsets(batch, y), itertools.count(0, m * n))
-    )
+    whole = contiguous_strides((*batch, m, n))[: len(batch)]
+    steps = tuple(zip(_batch_steps(batch, x), _batch_steps(batch, y), whole))
     return Product(
         target.dtype.name, x.slot, y.slot, target.slot, m, n, k,
-        _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), offsets, stored,
+        _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), batch, steps, stored,
     )  # fmt: skip
 
 
@@ -114,12 +119,8 @@ def _matrix_strides(operand: StridedOperand, transposed: bool) -> tuple[int, int
     return (column, row) if transposed else (row, column)
 
 
-def _batch_offsets(batch, operand: StridedOperand) -> list[int]:
+def _batch_steps(batch, operand: StridedOperand) -> tuple[int, ...]:
     lead = len(batch) - (len(operand.shape) - 2)
-    steps = (0,) * lead + tuple(
+    return (0,) * lead + tuple(
         0 if n == 1 else s for n, s in zip(operand.shape[:-2], operand.strides[:-2])
     )
-    return [
-        sum(i * s for i, s in zip(index, steps))
-        for index in itertools.product(*(range(n) for n in batch))
-    ]

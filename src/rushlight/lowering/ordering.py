@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.base.shapes import numel
+from rushlight.base.symbolic import largest, smallest
 from rushlight.loopnest.ir import Accumulator, Cast, Const, Expr, Reduce, Stmt, Var, call
 from rushlight.lowering.alone import Maker, split_at
 from rushlight.lowering.position import ZERO
@@ -51,10 +52,10 @@ def _argsort(maker: Maker, value: Value) -> None:
         _rank(maker, value, x, (outer, size, inner), descending)
         return
     rows = outer * inner
-    groups = min(rows, _GROUPS)
+    groups = smallest([rows, _GROUPS])
     pieces = 1
     if rows <= _GROUPS:
-        pieces = min(_PIECES, max(1, size // _PIECE))
+        pieces = smallest([_PIECES, largest([1, size // _PIECE])])
     items: list = maker.nests
     items.append(
         Sort(x.dtype.name, descending, x.slot, value.slot, rows, groups, size, inner, pieces)

@@ -73,6 +73,7 @@ class FlatOptimizer(Optimizer):
         tape = local.tape
         enabled = tape.grad_enabled
         tape.grad_enabled = differentiable
+        tape.training = True
         try:
             for group in self.param_groups:
                 replay = self._replays.get(id(group))

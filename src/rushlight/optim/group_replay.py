@@ -21,6 +21,7 @@ from rushlight.optim.outline import NeedsTensors, Outline
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR, LeafSpec
 from rushlight.tape.node import SEGMENT_RANGE, Node
+from rushlight.tape.resized import note_block, resized_block, shapes_of
 from rushlight.tape.tape import local
 from rushlight.tensor.flush import assign_nodes
 from rushlight.tensor.storage import refresh, storage_of
@@ -127,6 +128,8 @@ class GroupReplay:
         blocks = tape.step.blocks
         block = None if blocks is None else blocks.get(key)
         if block is None:
+            block = self._resized(key, grads, tape)
+        if block is None:
             return self._record(optimizer, group, grads, operands, outline, key)
         update = block.results
         fresh = zip(update.numbers, self._number_nodes(outline.numbers))
@@ -139,6 +142,24 @@ class GroupReplay:
         if block.end.cut is not None:
             tape.flush(block.end.cut)
         return True
+
+    def _resized(self, key: tuple, grads: list[Tensor], tape) -> Block | None:
+        """The block of an update after a recording of other sizes."""
+        position = tape.step
+        block = resized_block(key, position, self._sizes(grads))
+        if block is None:
+            return None
+        update = block.results
+        outputs = tuple([(slot, block.step_at(slot)) for slot, _ in update.outputs])
+        block.results = Update(outputs, update.numbers)
+        if tape.keeps_blocks(len(block.operands)):
+            if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
+                position.blocks = {}
+            position.blocks[key] = block
+        return block
+
+    def _sizes(self, grads: list[Tensor]) -> tuple[int, ...]:
+        return shapes_of([t._node for t in (*self.params, *grads, *self.shaped)])
 
     def bring_leaves(self, grads: list[Tensor]) -> None:
         """Put the operands that are leaves on the tape in the order of a replay.
@@ -224,6 +245,7 @@ class GroupReplay:
         tape = local.tape
         position = tape.step
         start, base = len(tape.nodes), tape.base
+        sizes = self._sizes(grads)
         for leaf in operands.leaves:
             tape.leaf(leaf)
         members = [Member(*member) for member in zip(self.params, grads, self.states)]
@@ -244,6 +266,7 @@ class GroupReplay:
         if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
             position.blocks = {}
         position.blocks[key] = block
+        note_block(key, position, block, sizes, update.numbers)
         return True
 
     def _update_of(self, block: Block, changed, outline: Outline, tape) -> Update | None:

@@ -19,6 +19,9 @@ from rushlight.base.words import Words, gather
 from rushlight.runtime.pool_text import STEP_WORDS
 from rushlight.runtime.threads import WorkerPool, pool
 
+# Where in the row of a call its function, its extent and its grain stand.
+FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD = 0, 3, 4
+
 
 @dataclass(frozen=True)
 class KernelCall:
@@ -47,12 +50,12 @@ class NativePlan:
     """Kernel calls in order, ready to run on any addresses and words.
 
     words: where the parameter words always come from, in the order of the calls, instead of an
-    array given at each run.
+    array given at each run.  rows: of each call what machine code reads of it, at *_WORD.
     """
 
     __slots__ = (
         "calls", "_workers", "_buffer_count", "_word_count", "_buffer_slots", "_word_slots",
-        "_pointers", "_resident", "_words", "_steps", "_steps_address",
+        "_pointers", "_resident", "_words", "rows", "_steps_address",
     )  # fmt: skip
 
     def __init__(
@@ -71,10 +74,10 @@ class NativePlan:
         self._pointers = Words(np.zeros(max(1, len(buffers)), np.int64))
         self._resident = words is not None
         self._words = Words(np.zeros(max(1, len(word_slots)), np.int64)) if words is None else words
-        self._steps = np.zeros((max(1, len(calls)), STEP_WORDS), np.int64)
-        self._steps_address = self._steps.ctypes.data
+        self.rows = np.zeros((max(1, len(calls)), STEP_WORDS), np.int64)
+        self._steps_address = self.rows.ctypes.data
         pointer, word = self._pointers.address, self._words.address
-        for row, call in zip(self._steps, self.calls):
+        for row, call in zip(self.rows, self.calls):
             row[:] = call.function, pointer, word, call.extent, call.grain
             pointer += 8 * len(call.buffers)
             word += 8 * len(call.words)

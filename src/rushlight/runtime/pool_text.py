@@ -267,9 +267,15 @@ body:
 done:
   ret void
 }}
+
+define void @no_step(ptr %buffers, ptr %params, i64 %begin, i64 %end) nounwind {{
+  ret void
+}}
 """
 
-FUNCTIONS = ("worker", "stop_workers", "parallel_for", "run_steps")
+# The last one is a kernel that does nothing, for a plan's step that is not needed this time.
+NO_STEP = "no_step"
+FUNCTIONS = ("worker", "stop_workers", "parallel_for", "run_steps", NO_STEP)
 
 
 def pool_text(triple: str) -> str:

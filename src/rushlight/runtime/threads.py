@@ -98,6 +98,12 @@ class WorkerPool:
                 self._grow()
             return self.state_address
 
+    def code(self) -> Library:
+        """The pool's machine code."""
+        self.start()
+        assert self._code is not None
+        return self._code
+
     def _make_state(self) -> None:
         if self._code is None:
             text = pool_text.pool_text(host_target().triple)

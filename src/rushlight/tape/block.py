@@ -151,7 +151,10 @@ class Block:
     values it hands out.
     """
 
-    __slots__ = ("start", "steps", "operands", "template", "constants", "leaves", "end", "results")
+    __slots__ = (
+        "start", "steps", "operands", "template", "constants", "leaves", "end", "results", "origin",
+        "sizes",
+    )  # fmt: skip
 
     def __init__(self, start: int, nodes: list, operands: tuple, leaves: tuple, end) -> None:
         self.start = start
@@ -169,6 +172,12 @@ class Block:
         self.leaves = leaves
         self.end = end
         self.results: Any = None
+        self.origin: Any = None
+        self.sizes: tuple[int, ...] | None = None
+
+    def own_step(self, step):
+        """What takes the place of a step that `results` names."""
+        return step
 
     @hot
     def put_on(

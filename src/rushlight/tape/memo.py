@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections import deque
+from collections import OrderedDict, deque
 from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ from rushlight.base.device import CPU, META
 from rushlight.base.hot import hot, running_function
 from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
+from rushlight.tape.form import Form, Forms, without_sizes
 from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -65,14 +66,18 @@ class Step:
     cut: reason to flush right after this operation, or None.
     leaf_bytes: of the leaves of the segment so far.
     saves: for each mask of operands that need a gradient, which values backward reads.
+    operands: what has the shape, dtype and device of each operand: its step, or a leaf's
+        specification.
     plans: live set at a flush that ended here -> plan.
     blocks: what may be replayed from here on, by the caller's key (`tape/block.py`); None: nothing.
+    seen: keys that were recorded next once, and not kept: sizes that may never come again.
+    form: of the recording so far; sizes: those that this operation adds (`tape/form.py`).
     """
 
     __slots__ = (
         "key", "primitive", "params", "shape", "dtype", "device", "operands", "outputs",
         "vjp", "saves", "cut", "next", "children", "plans", "uses", "parent", "first", "depth",
-        "leaf_bytes", "line", "blocks",
+        "leaf_bytes", "line", "blocks", "form", "sizes", "seen",
     )  # fmt: skip
 
     def __init__(self, key, parent: Step | None, primitive, params, shape, dtype, device) -> None:
@@ -82,7 +87,7 @@ class Step:
         self.shape = shape
         self.dtype = dtype
         self.device = device
-        self.operands: tuple[Operand, ...] = ()
+        self.operands: tuple[Any, ...] = ()
         self.outputs: tuple[Step, ...] = ()
         self.vjp: Any = None
         self.saves: Any = None
@@ -97,8 +102,12 @@ class Step:
         self.leaf_bytes = 0
         self.line: Line | None = None
         self.blocks: dict[Any, Any] | None = None
+        self.form: Form = forms.root
+        self.sizes: tuple[int, ...] = ()
+        self.seen: dict[Any, None] | None = None
 
 
+forms = Forms()
 NO_STEP = Step.__new__(Step)
 NO_STEP.key = None
 
@@ -110,22 +119,95 @@ def new_root() -> Step:
     return root
 
 
+# How a tape goes on where the memo does not know it.
+UNDECIDED, PASSING, GROWING = 0, 1, 2
+# Keys seen once that a step remembers.
+_MOST_SEEN = 64
+
+
+def comes_again(parent: Step, key) -> bool:
+    """Whether a key that leaves the known path was seen here before; remembers it if not."""
+    seen = parent.seen
+    if seen is None:
+        seen = parent.seen = {}
+    if key in seen:
+        del seen[key]
+        return True
+    if len(seen) >= _MOST_SEEN:
+        del seen[next(iter(seen))]
+    seen[key] = None
+    return False
+
+
+def note_departure(parent: Step, step: Step) -> None:
+    """Keep for reports that a recording left the known path."""
+    if parent.children or parent.plans:
+        departures.append((parent.next, step))
+
+
+class Branch:
+    """A recording of sizes that came again: where it leaves another, and how many steps it has."""
+
+    __slots__ = ("parent", "step", "steps")
+
+    def __init__(self, parent: Step, step: Step) -> None:
+        self.parent = parent
+        self.step = step
+        self.steps = 0
+
+
+# Of the steps that the memo may keep, the share of those that differ from others in sizes only.
+_BRANCH_SHARE = 8
+
+
 class Memo:
     """The trie shared by all threads, with its size bound.
 
     crowded: what its plans hold has become too much, says `engine/`.
+    branches: recordings of known forms, by their first step, the longest unused first;
+    branched: how many steps they have.
     """
 
-    __slots__ = ("root", "steps", "crowded")
+    __slots__ = ("root", "steps", "crowded", "branches", "branched")
 
     def __init__(self) -> None:
         self.root = new_root()
         self.steps = 0
         self.crowded = False
+        self.branches: OrderedDict[Step, Branch] = OrderedDict()
+        self.branched = 0
+
+    def branch(self, parent: Step, step: Step) -> Branch:
+        """Begin a recording that differs from another in sizes only; it is forgotten again when it
+        was not used for long."""
+        made = self.branches[step] = Branch(parent, step)
+        return made
+
+    def used(self, step: Step) -> None:
+        """A step was taken that was not the one taken last."""
+        if step in self.branches:
+            self.branches.move_to_end(step)
+
+    def grow(self, branch: Branch, steps: int) -> None:
+        """A branch has so many steps more."""
+        branch.steps += steps
+        self.branched += steps
+
+    def _prune(self) -> None:
+        """Forget the branches longest unused, until the rest is few enough."""
+        while self.branched > config.memo_steps // _BRANCH_SHARE and self.branches:
+            _, branch = self.branches.popitem(last=False)
+            parent, step = branch.parent, branch.step
+            if parent.children.get(step.key) is step:
+                del parent.children[step.key]
+            if parent.next is step:
+                parent.next = NO_STEP
+            self.branched -= branch.steps
+            self.steps -= branch.steps
+            stats.memo_evictions += branch.steps
 
     def add(self, parent: Step, step: Step) -> None:
-        if parent.children or parent.plans:
-            departures.append((parent.next, step))
+        note_departure(parent, step)
         parent.children[step.key] = step
         parent.next = step
         self.steps += 1
@@ -133,13 +215,18 @@ class Memo:
     @hot
     def trim(self) -> None:
         """Forget everything once the bound is passed; called between segments only."""
-        if self.crowded or self.steps > config.memo_steps:
+        if self.branched > config.memo_steps // _BRANCH_SHARE:
+            self._prune()
+        if self.crowded or self.steps > config.memo_steps or forms.count > config.memo_steps:
             self.clear()
 
     def clear(self) -> None:
         """Forget every recording; tapes in progress keep the steps they stand on."""
         stats.memo_evictions += self.steps
         departures.clear()
+        self.branches.clear()
+        self.branched = 0
+        forms.clear()
         self.root = new_root()
         self.steps = 0
         self.crowded = False
@@ -155,7 +242,9 @@ memo = Memo()
 class LeafSpec:
     """Everything a memo key says about a leaf; interned, so keys compare by identity."""
 
-    __slots__ = ("primitive", "params", "shape", "dtype", "device", "key", "line")
+    __slots__ = (
+        "primitive", "params", "shape", "dtype", "device", "key", "line", "sizes", "form_key",
+    )  # fmt: skip
 
     def __init__(self, kind: LeafKind, shape, dtype, device) -> None:
         self.primitive = kind
@@ -165,19 +254,30 @@ class LeafSpec:
         self.device = device
         self.key = (self,)
         self.line = None
+        sizes: list[int] = []
+        self.form_key = (kind, without_sizes(shape, sizes), dtype, device)
+        self.sizes = tuple(sizes)
 
 
+# Those used since the last time that there were too many, and those used before.
 _LEAF_SPECS: dict[Any, LeafSpec] = {}
+_older_specs: dict[Any, LeafSpec] = {}
+_MOST_SPECS = 1 << 13
 
 
 def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
     """The one specification of such leaves."""
+    global _older_specs
     identity: Any = (kind, shape, dtype) if device is CPU else (kind, shape, dtype, device)
     found = _LEAF_SPECS.get(identity)
     if found is None:
-        if len(_LEAF_SPECS) > config.memo_steps:
+        found = _older_specs.get(identity)
+        if found is None:
+            found = LeafSpec(kind, shape, dtype, device)
+        if len(_LEAF_SPECS) >= _MOST_SPECS:
+            _older_specs = dict(_LEAF_SPECS)
             _LEAF_SPECS.clear()
-        found = _LEAF_SPECS[identity] = LeafSpec(kind, shape, dtype, device)
+        _LEAF_SPECS[identity] = found
     return found
 
 
@@ -193,11 +293,23 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     else:
         shape, dtype = inferred
         step = Step(key, parent, primitive, params, shape, dtype, device)
-    step.operands = tuple(Operand(n.shape, n.dtype, n.device) for n in inputs)
-    step.vjp = primitive.vjp
-    if step.vjp is not None:
-        step.saves = step.vjp.saves_by_mask(len(inputs))
-    step.line = user_line()
+    model = None
+    if key is None:  # it is on no tape: somebody asks what would be recorded
+        step.operands = tuple([Operand(n.shape, n.dtype, n.device) for n in inputs])
+    else:
+        _note_form(parent, step)
+        # How an operand was recorded says its shape, dtype and device, and holds no value.
+        step.operands = tuple([n.step for n in inputs])
+        model = step.form.model
+        if model is None:
+            step.form.model = step
+    if model is None:
+        step.vjp = primitive.vjp
+        if step.vjp is not None:
+            step.saves = step.vjp.saves_by_mask(len(inputs))
+        step.line = user_line()
+    else:
+        step.vjp, step.saves, step.line = model.vjp, model.saves, model.line
     step.depth = parent.depth + 1 + len(step.outputs)
     step.leaf_bytes = parent.leaf_bytes
     step.first = parent.first or step
@@ -205,9 +317,42 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     return step
 
 
+def _note_form(parent: Step, step: Step) -> None:
+    """Say what an operation is apart from its sizes, and which sizes those are."""
+    primitive = step.primitive
+    sizes: list[int] = []
+    params = step.params
+    if primitive.sized:
+        params = tuple(
+            [
+                without_sizes((p,), sizes) if place in primitive.sized else p
+                for place, p in enumerate(params)
+            ]
+        )
+    shape = tuple([n if n < 2 else None for n in step.shape])
+    sizes += [n for n in step.shape if n > 1]
+    outputs: tuple = ()
+    if step.outputs:
+        outputs = tuple([(_note_output(output), output.dtype) for output in step.outputs])
+    name = (primitive, *step.key[1:-1], params, shape, step.dtype, step.device, outputs)
+    step.form = forms.after(parent.form, name)
+    step.sizes = tuple(sizes)
+
+
+def _note_output(step: Step) -> tuple:
+    sizes: list[int] = []
+    shape = without_sizes(step.shape, sizes)
+    step.sizes = tuple(sizes)
+    return shape
+
+
 def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
     """The step of a leaf's first use."""
     step = Step(spec.key, parent, spec.primitive, (), spec.shape, spec.dtype, spec.device)
+    step.form = forms.after(parent.form, spec.form_key)
+    step.sizes = spec.sizes
+    if step.form.model is None:
+        step.form.model = step
     step.depth = parent.depth + 1
     # A pending tape keeps its leaves alive.  Results take no memory before the flush, and then only
     # while they are read.
@@ -260,6 +405,29 @@ def meets_its_beginning(parent: Step, primitive, inputs, params, armed: bool) ->
         and all(o.shape == n.shape and o.dtype is n.dtype for o, n in zip(first.operands, inputs))
         and first.line == user_line()
     )
+
+
+# Operations from which on a loop that grows is a program for each round.
+LONG_ROUND = 64
+
+
+def has_grown(mark: Step, primitive, inputs, params) -> bool:
+    """Whether an operation about to be recorded is an earlier one on larger operands: same line,
+    same form.  A sequence that grows by one is a program for each length, all of one form."""
+    if mark.primitive is not primitive or len(mark.operands) != len(inputs):
+        return False
+    grown = False
+    for before, now in zip(mark.operands, inputs):
+        if before.dtype is not now.dtype or len(before.shape) != len(now.shape):
+            return False
+        if before.shape != now.shape:
+            grown = True
+            if any(n < m for m, n in zip(before.shape, now.shape)):
+                return False
+    for place, parameter in enumerate(params):
+        if place not in primitive.sized and mark.params[place] != parameter:
+            return False
+    return grown and mark.line == user_line()
 
 
 def last_operation(step: Step | None) -> Step | None:

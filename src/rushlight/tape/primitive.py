@@ -17,6 +17,9 @@ from rushlight.base.hot import hot
 VARIADIC = -1
 KINDS = ("source", "elementwise", "reduction", "movement", "contraction", "indexing", "opaque")
 
+# Names of parameters that are shapes, sizes or strides; the rest say what is done.
+SIZE_PARAMETERS = ("shape", "shapes", "size", "sizes", "strides")
+
 _REGISTRY: dict[str, Primitive] = {}
 
 
@@ -35,7 +38,7 @@ class Primitive:
 
     __slots__ = (
         "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
-        "vjp", "jvp", "batching", "reference", "lowering", "_direct",
+        "vjp", "jvp", "batching", "reference", "lowering", "sized", "_direct",
     )  # fmt: skip
 
     def __init__(
@@ -61,6 +64,8 @@ class Primitive:
         self.params = params
         self.result = result
         self.multiple = multiple
+        # Parameters that are sizes or strides, by place: a recording of other sizes has others.
+        self.sized = tuple([place for place, p in enumerate(params) if p in SIZE_PARAMETERS])
         # Operands, where there are one or two and one result: their way is the hot path.
         self._direct = arity if arity in (1, 2) and not multiple else 0
         camel = "".join(part.capitalize() for part in name.split("_"))

@@ -23,14 +23,22 @@ from rushlight.tape.block import Segment
 from rushlight.tape.memo import (
     BUFFER,
     BYTE_BUDGET,
+    GROWING,
+    LONG_ROUND,
     NO_STEP,
+    PASSING,
+    UNDECIDED,
+    Branch,
     Step,
+    comes_again,
+    has_grown,
     last_operation,
     leaf_spec,
     make_leaf_step,
     make_step,
     meets_its_beginning,
     memo,
+    note_departure,
 )
 from rushlight.tape.meta import NO_DATA, settle
 from rushlight.tape.meta import use as meta
@@ -73,14 +81,20 @@ class Tape:
     armed: whether a backward or a parameter update happened in this segment.
     undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
         fails.
+    growth: whether what this segment records anew goes into the memo; see `_keep`.
+    branch: what it grows, if only sizes are new.
+    training: whether a backward or an update began in this segment.
+    mark: the operation whose coming again with other sizes ends the segment, where no gradient is
+        followed: the first one, or if that is no part of a loop, one that came later.
     in_block: whether what is recorded now may become a block, which must not contain others.
     transforms: while function transforms are active, and the tape an `InterceptingTape`, what is
         asked for each operation (`transform/interception.py`); else None.
     """
 
     __slots__ = (
-        "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block",
-        "transforms",
+        "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block", "growth",
+        "transforms", "branch", "mark",
+        "training",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
@@ -100,6 +114,10 @@ class Tape:
         base = next(_segments) * SEGMENT_RANGE
         nodes = Segment(base)
         self.step: Step = memo.root
+        self.growth = UNDECIDED
+        self.branch: Branch | None = None
+        self.mark: Step | None = None
+        self.training = False
         self.armed = False
         self.undo: list[Any] = []
         self.base = base
@@ -119,9 +137,10 @@ class Tape:
             step = self.step.children.get(key, NO_STEP)
             if step is NO_STEP:
                 step = make_leaf_step(self.step, spec)
-                memo.add(self.step, step)
+                self._keep(self.step, step)
             else:
                 self.step.next = step
+                memo.used(step)
         self.step = step
         slot = len(self.nodes)
         self.nodes.append(node)
@@ -139,6 +158,7 @@ class Tape:
         known = parent.children.get(key)
         if known is not None:
             parent.next = known
+            memo.used(known)
             stats.memo_branches += 1
             return known
         reason = None
@@ -146,6 +166,9 @@ class Tape:
             reason = "loop"
         elif begins:
             reason = "state"
+        elif parent.depth >= LONG_ROUND and self.mark is not None and not self._trains():
+            if has_grown(self.mark, primitive, inputs, params):
+                reason = "growing loop"
         if reason is not None:
             before = last_operation(parent)
             if before is not None:
@@ -156,8 +179,46 @@ class Tape:
         stats.operations_missed += 1
         if config.debug >= 1:
             _print_miss(parent, step)
-        memo.add(parent, step)
+        self._keep(parent, step)
+        mark = self.mark
+        # The first operation may stand before the loop.
+        if not self.in_block:
+            if mark is None or (mark is step.first and step.depth >= 2 * LONG_ROUND):
+                self.mark = step
         return step
+
+    def _trains(self) -> bool:
+        """Whether what is recorded is, or may become, part of a training step."""
+        return self.grad_enabled or self.training or self.in_block
+
+    def keeps_blocks(self, steps: int) -> bool:
+        """Whether a resized block of so many steps is kept at its position."""
+        if self.growth != GROWING:
+            return False
+        if self.branch is not None:
+            memo.grow(self.branch, steps)
+        return True
+
+    def _keep(self, parent: Step, step: Step) -> None:
+        """Put a new step in the memo, unless only its sizes are new: those may never come again.
+
+        The second time that they leave the known path at the same place, they are kept.
+        """
+        growth = self.growth
+        if growth == UNDECIDED:
+            model = step.form.model
+            known = model is not None and model is not step
+            passing = known and not comes_again(parent, step.key)
+            growth = self.growth = PASSING if passing else GROWING
+            self.branch = None
+            if passing:
+                note_departure(parent, step)
+            elif known:
+                self.branch = memo.branch(parent, step)
+        if growth == GROWING:
+            memo.add(parent, step)
+            if self.branch is not None:
+                memo.grow(self.branch, 1)
 
     # ---- flushing ----------------------------------------------------------------------------
 

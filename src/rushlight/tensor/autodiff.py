@@ -155,6 +155,7 @@ def run_backward(
         needed = _leading_to(order, set(wanted))
     pending: dict[int, dict[int, Tensor]] = {}
     tape.grad_enabled = create_graph
+    tape.training = True
     try:
         for edge, cotangent in roots:
             _deposit(pending, edge, cotangent)
@@ -492,7 +493,7 @@ def _backward_from_scalar(tensor: Tensor, retain_graph: bool) -> bool:
     call = backward_call(tape, current_edge(tensor), tensor)
     if call is None:
         return False
-    block = call.known()
+    block = call.known(tape)
     if block is not None:
         call.replay(block, tape, retain_graph)
         if block.end.cut is not None:

@@ -12,8 +12,11 @@ from typing import Any
 
 from rushlight.base.hot import hot
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
+from rushlight.tape.memo import Step
 from rushlight.tape.node import HOLE, SEGMENT_RANGE
+from rushlight.tape.resized import Resized, block_sizes, note_block, resized_block
 from rushlight.tensor.graph import RELEASED, AccumulateGrad, BlockGrad, GradNode, OutputOf
+from rushlight.tensor.pieces import Cut
 from rushlight.tensor.storage import refresh, write
 from rushlight.tensor.tensor import Tensor, wrap
 
@@ -26,10 +29,12 @@ class BackwardCall:
     """One backward whose graph has a key.
 
     nodes: the graph's nodes, the root first.  key: see the module docstring.
+    form_key, sizes: what the key says apart from sizes, and all sizes that the graph refers to;
+        set where the key is not known.
     start, base, position: where the tape stood before anything was recorded.
     """
 
-    __slots__ = ("nodes", "key", "start", "base", "position")
+    __slots__ = ("nodes", "key", "start", "base", "position", "form_key", "sizes")
 
     @hot
     def __init__(self, nodes: list, key: tuple, tape) -> None:
@@ -40,10 +45,61 @@ class BackwardCall:
         self.position = tape.step
 
     @hot
-    def known(self) -> Block | None:
-        """The block of this backward, if it was recorded here before."""
+    def known(self, tape) -> Block | None:
+        """The block of this backward, if it was recorded here before, for these sizes or others."""
         blocks = self.position.blocks
-        return None if blocks is None else blocks.get(self.key)
+        found = None if blocks is None else blocks.get(self.key)
+        if found is None:
+            self.form_key = self._without_sizes()
+            self.sizes = self._sizes()
+            found = self._resized(tape)
+        return found
+
+    def _resized(self, tape) -> Block | None:
+        block = resized_block(self.form_key, self.position, self.sizes)
+        if block is None:
+            return None
+        results = [(slot, block.step_at(slot)) for slot, _ in block.results]
+        block.results = tuple(results)
+        if tape.keeps_blocks(len(block.operands)):
+            self._keep(block)
+        return block
+
+    def _keep(self, block: Block) -> None:
+        if self.position.blocks is None or len(self.position.blocks) >= MOST_BLOCKS:
+            self.position.blocks = {}
+        self.position.blocks[self.key] = block
+
+    def _without_sizes(self) -> tuple:
+        parts: list[Any] = [len(self.key[0])]
+        for part in self.key[1:]:
+            kind = part.__class__
+            if kind is Step or kind is Cut:
+                part = part.form
+            elif kind is Block or kind is Resized:
+                part = part.origin or part
+            parts.append(part)
+        return tuple(parts)
+
+    def _sizes(self) -> tuple[int, ...]:
+        sizes: list[int] = list(self.key[0])
+        for node in self.nodes:
+            kind = node.__class__
+            if kind is AccumulateGrad:
+                tensor = node.tensor()
+                sizes += () if tensor is None else tensor._node.shape
+                continue
+            if kind is BlockGrad:
+                sizes += block_sizes(node.block)
+            else:
+                step = node.step
+                sizes += step.sizes
+                for operand in step.operands:
+                    sizes += operand.shape
+            for kept in node.saved or ():
+                if kept is not None:
+                    sizes += kept.shape
+        return tuple(sizes)
 
     @hot
     def replay(self, block: Block, tape, retain_graph: bool) -> None:
@@ -62,7 +118,7 @@ class BackwardCall:
                     node.release()
                 elif node.__class__ is GradNode and node.saved is not None:
                     node.saved = RELEASED
-        tape.armed = True
+        tape.armed = tape.training = True
 
     @hot
     def _live_leaves(self) -> list:
@@ -89,9 +145,8 @@ class BackwardCall:
                 return
             results.append((slot, node.step))
         block.results = tuple(results)
-        if self.position.blocks is None or len(self.position.blocks) >= MOST_BLOCKS:
-            self.position.blocks = {}
-        self.position.blocks[self.key] = block
+        self._keep(block)
+        note_block(self.form_key, self.position, block, self.sizes)
 
 
 @hot

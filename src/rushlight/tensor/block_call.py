@@ -20,6 +20,7 @@ from rushlight.base.hot import hot
 from rushlight.tape.block import MOST_BLOCKS, Block, block_since
 from rushlight.tape.memo import SCALAR
 from rushlight.tape.node import SEGMENT_RANGE
+from rushlight.tape.resized import note_block, resized_block, shapes_of
 from rushlight.tape.tape import local
 from rushlight.tensor.graph import BlockGrad, GradNode, GradTemplate
 from rushlight.tensor.storage import refresh
@@ -77,6 +78,15 @@ def replayed(function: _Function) -> _Function:
             if block is NOT_A_BLOCK:
                 return function(*args, **kwargs)
             return _replay(block, operands, tape)
+        sizes = shapes_of([operand._node for operand in operands])
+        resized = resized_block(name, position, sizes)
+        if resized is not None:
+            block = resized
+            results = block.results
+            block.results = results._replace(step=resized.step_at(results.slot))
+            if tape.keeps_blocks(len(block.operands)):
+                blocks[name] = block
+            return _replay(block, operands, tape)
         start, base = len(tape.nodes), tape.base
         tape.in_block = True
         try:
@@ -85,7 +95,10 @@ def replayed(function: _Function) -> _Function:
             tape.in_block = False
         if len(blocks) >= MOST_BLOCKS:
             blocks.clear()
-        blocks[name] = _block_of(tape, start, base, operands, result) or NOT_A_BLOCK
+        block = _block_of(tape, start, base, operands, result)
+        blocks[name] = block or NOT_A_BLOCK
+        if block is not None:
+            note_block(name, position, block, sizes)
         return result
 
     return call  # type: ignore[return-value]

@@ -178,7 +178,8 @@ class BlockGrad(GraphNode):
         if self.inner is not None:
             return self.inner
         released = self.saved is RELEASED
-        results = self.block.results
+        block = self.block
+        results = block.results
         segment = self.segment
         if segment is not None:
             segment.expand()
@@ -188,7 +189,7 @@ class BlockGrad(GraphNode):
         made: list[GradNode] = []
         for template in results.graph:
             node = GradNode()
-            node.step = template.step
+            node.step = block.own_step(template.step)
             node.edges = tuple(
                 [
                     None if e is None else made[e] if e >= 0 else self.edges[~e]

@@ -14,6 +14,7 @@ from rushlight.base.device import CPU
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides
 from rushlight.primitives.movement import concatenate, expand, reshape, strided_add
+from rushlight.tape.form import without_sizes
 from rushlight.tape.memo import Operand
 from rushlight.tensor.graph import GradNode, OutputOf
 from rushlight.tensor.tensor import Tensor, scalar_tensor
@@ -30,13 +31,14 @@ class _Multiple:
     grad_name = "SplitBackward0"
 
 
-class _Cut:
+class Cut:
     """What a node of the graph knows of its operation, in place of a memo step.
 
-    params: (axis, sizes).  One for all equal cuts, since backward's key compares them by identity.
+    params: (axis, sizes).  form, sizes: as of a memo step.  One for all equal cuts, since
+    backward's key compares them by identity.
     """
 
-    __slots__ = ("operands", "outputs", "params")
+    __slots__ = ("operands", "outputs", "params", "form", "sizes")
 
     primitive = _Multiple
     line = None
@@ -45,13 +47,24 @@ class _Cut:
         self.operands = (Operand(shape, dtype, CPU),)
         self.outputs = sizes
         self.params = (axis, sizes)
+        listed: list[int] = []
+        self.form = _cut_form(
+            without_sizes(shape, listed), dtype, axis, without_sizes(sizes, listed)
+        )
+        self.sizes = tuple(listed)
 
     @property
     def vjp(self) -> Vjp:
         return _ROW
 
 
-_cut = functools.lru_cache(_MOST_CUTS)(_Cut)
+@functools.cache
+def _cut_form(*facts) -> object:
+    """The one object that stands for cuts that differ in sizes only."""
+    return object()
+
+
+_cut = functools.lru_cache(_MOST_CUTS)(Cut)
 
 
 def follow_pieces(pieces: list[Tensor], edge, shape, axis: int, sizes, label: str) -> None:

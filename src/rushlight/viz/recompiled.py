@@ -14,6 +14,7 @@ from typing import Any
 
 from rushlight.base.stats import stats
 from rushlight.engine.describe import facts_of, loop_nest_text
+from rushlight.engine.family import misfits
 from rushlight.engine.kernels import COMPILED
 from rushlight.engine.realize import live_changes
 from rushlight.engine.steps import NativeStep
@@ -26,9 +27,10 @@ class Recompilation:
     """One departure.
 
     part: which part of the key differed: `operation`, `operand 1 of add`, `parameter axes of
-    reduce_sum`, `shape`, `dtype`, `length` (the tape ended here before), `kept values`, or, of a
-    kernel that was compiled although one of the same operations was there, `loop nest` or
-    `machine code`.
+    reduce_sum`, `shape`, `dtype`, `sizes` (of a known program, where what they have in common
+    changed, so that its plan does not serve them), `length` (the tape ended here before), `kept
+    values`, or, of a kernel that was compiled although one of the same operations was there,
+    `loop nest` or `machine code`.
     before, now: that part, then and now.  line: where the program recorded it.
     """
 
@@ -67,6 +69,7 @@ def why_recompiled() -> Recompilations:
     found = [_of_departure(expected, made) for expected, made in departures]
     for before, now, steps in live_changes:
         found.append(_of_live_set(before, now, steps))
+    found += [Recompilation("sizes", before, now, None) for before, now in misfits]
     return Recompilations([*found, *_of_kernels()])
 
 

@@ -1,0 +1,137 @@
+"""Products of a template: which core, tiles and panels serve the sizes at hand.
+
+In: products with Syms for sizes, and the numbers of an instance.  Out: what to write into the rows
+and words of the plan's calls.  Level 9.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from rushlight.base.dtypes import dtype_by_name
+from rushlight.base.symbolic import Sym
+from rushlight.engine.products import ProductCall, offsets_of, product_calls
+from rushlight.engine.steps import NativeStep
+from rushlight.lowering.matmul import Product
+from rushlight.runtime.launch import EXTENT_WORD, FUNCTION_WORD, GRAIN_WORD
+from rushlight.runtime.pool_text import NO_STEP
+from rushlight.runtime.threads import pool
+
+
+class Numbers:
+    """The numbers a template wants, each once.  wanted: Syms, by place."""
+
+    def __init__(self) -> None:
+        self.wanted: list[Sym] = []
+        self._places: dict[Any, int] = {}
+
+    def place(self, sym: Sym) -> int:
+        """Where the number is found."""
+        key = (sym.coefficient, sym.factors)
+        found = self._places.get(key)
+        if found is None:
+            found = self._places[key] = len(self.wanted)
+            self.wanted.append(sym)
+        return found
+
+
+class VaryingProduct:
+    """How to ask for a product's sizes: `product` with Syms, its native steps, its table's slot."""
+
+    __slots__ = ("product", "steps", "table", "run", "rows", "sizes", "offset", "key", "calls")
+
+    def __init__(self, product: Product, steps: list[NativeStep], table: int) -> None:
+        self.product = product
+        self.steps = steps
+        self.table = table
+        self.key: Any = None
+        self.calls: Any = None
+        self.sizes: Any = None
+        self.run: Any = None
+        self.rows: list[int] = []
+        self.offset: list[int] = []
+
+
+class Chosen:
+    """How a product of certain sizes is computed.
+
+    calls: words, and what stands in the row of a call.  offsets: the table, if it is a batch's.
+    workspace: bytes.  libraries: what holds the code.
+    """
+
+    __slots__ = ("calls", "offsets", "workspace", "libraries")
+
+    def __init__(self, pattern: Product, sizes: tuple[int, ...], count: int) -> None:
+        product = with_product_sizes(pattern, sizes)
+        made = product_calls(product)
+        calls = made.calls
+        if len(calls) < count:
+            calls = [no_call(calls[0].words), *calls]
+        self.calls = [
+            (
+                np.array(call.words, np.int64),
+                np.array([call.library[call.function], call.extent, call.grain], np.int64),
+            )
+            for call in calls
+        ]
+        self.libraries = [call.library for call in calls]
+        self.offsets = offsets_of(product) if product.batch else None
+        self.workspace = made.workspace * dtype_by_name(product.dtype).itemsize
+
+
+CALL_WORDS = np.array([FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD])
+# By dtypes, number of calls, threads and sizes: equal layers share them, and so do other steps.
+_chosen: dict[tuple, Chosen] = {}
+_MOST_CHOSEN = 1 << 11
+
+
+def chosen(product: Product, sizes: tuple[int, ...], count: int, threads: int) -> Chosen:
+    """How a product of these sizes is computed, in so many calls."""
+    name = (product.dtype, product.stored, count, threads, sizes)
+    found = _chosen.get(name)
+    if found is None:
+        found = Chosen(product, sizes, count)
+        if len(_chosen) >= _MOST_CHOSEN:
+            _chosen.clear()
+        _chosen[name] = found
+    return found
+
+
+def flat_sizes(product: Product) -> list:
+    """All sizes of a product: Syms and ints."""
+    return [
+        product.m, product.n, product.k, *product.a_strides, *product.b_strides, *product.batch,
+        *[step for steps in product.batch_steps for step in steps],
+    ]  # fmt: skip
+
+
+def with_product_sizes(product: Product, sizes: Sequence[int]) -> Product:
+    """A product of other sizes, listed as by `flat_sizes`."""
+    m, n, k, a_row, a_column, b_row, b_column, *rest = sizes
+    axes = len(product.batch)
+    steps = zip(*[iter(rest[axes:])] * 3)
+    return Product(
+        product.dtype, product.a, product.b, product.c, m, n, k, (a_row, a_column),
+        (b_row, b_column), tuple(rest[:axes]), tuple(steps), product.stored,
+    )  # fmt: skip
+
+
+def places_of(product: Product, wanted: Numbers, constants: list[int]) -> list[int]:
+    """For each of a product's sizes the place of its number, or ~ of its place among constants."""
+    places = []
+    for size in flat_sizes(product):
+        if size.__class__ is Sym:
+            places.append(wanted.place(size))
+        else:
+            if size not in constants:
+                constants.append(size)
+            places.append(~constants.index(size))
+    return places
+
+
+def no_call(words: list[int]) -> ProductCall:
+    """A call that does nothing, with as many words: stands for packing that is not needed."""
+    return ProductCall(pool.code(), NO_STEP, words, 1, 1)

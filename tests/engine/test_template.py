@@ -1,0 +1,217 @@
+"""Programs of known structure and new sizes: no plan, no compile, and the bits of exact plans."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+import rushlight as rl
+import rushlight.nn.functional as F
+from rushlight import nn
+from rushlight.base.config import config
+from rushlight.base.stats import stats
+from rushlight.tape.memo import memo
+from rushlight.tape.tape import current_tape
+
+
+@pytest.fixture(autouse=True)
+def compiled_and_empty(monkeypatch):
+    monkeypatch.setattr(config, "executor", "compiled")
+    forget()
+    yield
+    forget()
+
+
+def forget() -> None:
+    rl.synchronize()
+    memo.clear()
+    current_tape().drop()
+
+
+# ---- random programs -----------------------------------------------------------------------------
+
+_WIDTH = 6
+
+
+def _merge(x):
+    return x.reshape(-1, x.shape[-1]).view(x.shape)
+
+
+def _window(x):
+    return x[:, 1:] if x.shape[1] > 2 else x
+
+
+def _turned(x):
+    return x.transpose(0, 1).contiguous().transpose(0, 1)
+
+
+_OPERATIONS = (
+    lambda x, w: x.exp() * 0.1,
+    lambda x, w: x * x - x,
+    lambda x, w: x.softmax(-1),
+    lambda x, w: x.softmax(1),
+    lambda x, w: F.layer_norm(x, (_WIDTH,)),
+    lambda x, w: F.gelu(x @ w),
+    lambda x, w: x @ w.T + x,
+    lambda x, w: x + x.mean(1, keepdim=True),
+    lambda x, w: x - x.amax((0, 2), keepdim=True),
+    lambda x, w: _merge(x),
+    lambda x, w: _window(x),
+    lambda x, w: _turned(x) * 0.5,
+    lambda x, w: rl.cat([x, x * 2.0], 1),
+    lambda x, w: rl.cat([x[:1], x], 0),
+    lambda x, w: (x @ x.transpose(1, 2)).tanh() @ x,
+    lambda x, w: x.cumsum(1) * 0.1,
+    lambda x, w: x.flip(2),
+    lambda x, w: rl.where(x > 0, x, x.mean()),
+    lambda x, w: x + rl.arange(x.shape[1]).view(1, -1, 1).float() * 0.01,
+)
+
+
+def _program(seed: int):
+    """A function of (batch, length) to bytes: what a random program and its gradients give."""
+    draw = random.Random(seed)
+    chosen = [draw.choice(_OPERATIONS) for _ in range(draw.randint(2, 6))]
+    trains = draw.random() < 0.6
+
+    def run(batch: int, length: int) -> list[bytes]:
+        numbers = np.random.default_rng(batch * 100 + length)
+        x = rl.tensor(numbers.standard_normal((batch, length, _WIDTH)).astype(np.float32))
+        w = rl.tensor(numbers.standard_normal((_WIDTH, _WIDTH)).astype(np.float32) * 0.3)
+        x.requires_grad_(trains)
+        w.requires_grad_(trains)
+        y = x
+        for operation in chosen:
+            y = operation(y, w)
+        results = [y, y.sum(-1), y.mean()]
+        if trains:
+            results[-1].backward()
+            results += [g for g in (x.grad, w.grad) if g is not None]
+        return [r.detach().numpy().tobytes() for r in results]
+
+    return run
+
+
+def _sizes(seed: int) -> list[tuple[int, int]]:
+    draw = random.Random(seed)
+    drawn = [(draw.randint(1, 9), draw.randint(2, 40)) for _ in range(7)]
+    # Sizes that are equal to one another, and to the width.
+    return [*drawn, (5, 5), (6, 7), (7, 6), (2, 1500)]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_new_sizes_give_the_bits_of_plans_made_for_them(seed):
+    run, sizes = _program(seed), _sizes(seed)
+    resized = stats.plans_resized
+    found = [run(*each) for each in sizes]
+    assert stats.plans_resized > resized
+    for each, results in zip(sizes, found):
+        forget()
+        assert run(*each) == results, f"program {seed} at {each}"
+
+
+def test_rows_so_long_that_they_are_reduced_in_pieces_are_told_apart():
+    def program(size: int) -> bytes:
+        x = rl.arange(2 * size).view(2, size).float() * 1e-3
+        return rl.cat([x.sin().sum(1), x.cos().sum().view(1)]).numpy().tobytes()
+
+    sizes = (10, 300, 70_000, 2000, 90_000, 40_000, 65_536, 65_535, 32_768)
+    found = [program(size) for size in sizes]
+    for size, result in zip(sizes, found):
+        forget()
+        assert program(size) == result
+
+
+# ---- training ------------------------------------------------------------------------------------
+
+
+class _Reader(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(11, 8)
+        self.norm = nn.LayerNorm(8)
+        self.attend = nn.Linear(8, 24)
+        self.head = nn.Linear(8, 11)
+
+    def forward(self, tokens):
+        x = self.embedding(tokens)
+        q, k, v = self.attend(self.norm(x)).split(8, dim=2)
+        x = x + F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        return self.head(F.relu(x))
+
+
+def _losses(sizes, between) -> list[float]:
+    rl.manual_seed(3)
+    model = _Reader()
+    optimizer = rl.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for batch, length in sizes:
+        between()
+        tokens = rl.randint(0, 11, (batch, length))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(tokens).view(-1, 11), tokens.view(-1))
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_training_on_new_sizes_gives_the_losses_of_exact_plans():
+    draw = random.Random(1)
+    sizes = [(draw.randint(2, 9), draw.randint(2, 30)) for _ in range(24)]
+    assert _losses(sizes, lambda: None) == _losses(sizes, forget)
+
+
+def test_training_on_new_sizes_makes_no_plan_and_compiles_nothing():
+    draw = random.Random(2)
+    sizes = [(draw.randint(2, 9), draw.randint(2, 30)) for _ in range(40)]
+    counts = []
+
+    def count() -> None:
+        counts.append((stats.plans_made, stats.operations_missed))
+
+    _losses(sizes, count)
+    made = [plans for plans, _ in counts]
+    assert made[-1] == made[20]
+    # Losses, backward and update are put on the tape as a whole.
+    assert counts[-1][1] - counts[-2][1] < 30
+
+
+def test_a_sequence_that_grows_makes_a_few_plans_for_all_lengths():
+    model = _Reader().eval()
+    with rl.no_grad():
+        tokens = rl.zeros(1, 1, dtype=rl.int64)
+        made = []
+        for _ in range(24):
+            tokens = rl.cat([tokens, model(tokens)[:, -1:].argmax(-1)], 1)
+            tokens.tolist()
+            made.append(stats.plans_made)
+    assert made[-1] == made[6]
+
+
+def test_an_index_out_of_bounds_is_still_named_at_new_sizes():
+    table = rl.randn(5, 3)
+
+    def program(size, last):
+        index = rl.tensor([1] * size + [last])
+        return (table[index] * 2.0).sum().item()
+
+    for size in (3, 4, 5, 6):
+        program(size, 2)
+    with pytest.raises(IndexError):
+        program(9, 7)
+    assert isinstance(program(10, 2), float)
+
+
+def test_which_equality_broke_is_told():
+    def program(rows, columns):
+        return (rl.ones(rows, 4) @ rl.ones(4, columns)).sum().item()
+
+    for size in (3, 5, 8):
+        program(size, size)
+    program(9, 12)
+    found = [r for r in rl.why_recompiled() if r.part == "sizes"]
+    assert found[-1].before == "two sizes were always equal"
+    assert found[-1].now in ("they are 9 and 12", "they are 12 and 9")
