@@ -43,7 +43,9 @@ def test_installed_it_is_found_by_pip_and_python_and_removed_it_is_gone(tmp_path
     done = call("-m", "rushlight", "torch", "install")
     assert (done.returncode, done.stderr) == (0, "")
     program = (
-        "import importlib.metadata, torch.nn as nn, torch;"
+        "import importlib.metadata, torch.nn as nn, torchvision, torch;"
+        "assert importlib.metadata.version('torchvision') == '0.29.1+rushlight';"
+        "assert torchvision.__name__ == 'rushlight.vision';"
         "print(torch.__name__, importlib.metadata.version('torch'), torch.__version__ >= (2, 1),"
         "nn.Linear(2, 3)(torch.ones(1, 2)).shape)"
     )

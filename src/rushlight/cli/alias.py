@@ -27,6 +27,8 @@ OWN_VERSION = rushlight.__version__
 ALIAS = "torch"
 TARGET = "rushlight"
 TARGETS = {ALIAS: TARGET, "torchvision": "rushlight.vision"}
+# The versions whose interfaces these are, as `importlib.metadata` and pip see them.
+VERSIONS = {ALIAS: str(INTERFACE), "torchvision": "0.29.1+rushlight"}
 # A folder whose only content is a package named `torch` that installs the finder.  Child processes
 # that multiprocessing starts afresh get the parent's sys.path before they import anything.
 SHIM_FOLDER = Path(__file__).with_name("shim")
@@ -34,17 +36,20 @@ SHIM_FOLDER = Path(__file__).with_name("shim")
 BUILT_ON_TORCH = frozenset({"torchaudio", "torchtext", "torchgen", "functorch"})
 # Folders of rushlight that are no modules of PyTorch's; `torch.tensor` is a function there.
 INTERNAL = frozenset(
-    "base tape rng primitives reference vjp simplify schedule loopnest lowering codegen runtime"
-    " engine selfcompile tensor ops settings viz cli datasets sklearn vision".split()
+    "base tape rng primitives reference vjp jvp batching simplify schedule loopnest lowering"
+    " codegen runtime engine selfcompile tensor ops settings viz cli datasets sklearn vision".split()
 )
 
 
 class StandIn(importlib.metadata.Distribution):
-    """What `importlib.metadata` says of `torch` where rushlight is in its place."""
+    """What `importlib.metadata` says of a distribution where rushlight is in its place."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
 
     def read_text(self, filename: str) -> str | None:
         """The named file of the distribution's information."""
-        return metadata_text(ALIAS) if filename == "METADATA" else None
+        return metadata_text(self._name) if filename == "METADATA" else None
 
     def locate_file(self, path: str | os.PathLike[str]) -> Path:
         """Where a file of the distribution lies."""
@@ -56,7 +61,7 @@ def metadata_text(name: str) -> str:
     return (
         "Metadata-Version: 2.1\n"
         f"Name: {name}\n"
-        f"Version: {INTERFACE}\n"
+        f"Version: {VERSIONS[name]}\n"
         f"Summary: rushlight {OWN_VERSION} in the place of PyTorch\n"
         "License: Apache-2.0\n"
     )
@@ -110,9 +115,9 @@ class AliasFinder(importlib.abc.MetaPathFinder):
     def find_distributions(
         self, context: importlib.metadata.DistributionFinder.Context | None = None
     ) -> Iterator[StandIn]:
-        """Answers `importlib.metadata` for `torch`, before any that is installed."""
-        if context is not None and context.name == ALIAS:
-            yield StandIn()
+        """Answers `importlib.metadata` for `torch` and `torchvision`, before what is installed."""
+        if context is not None and context.name in VERSIONS:
+            yield StandIn(context.name)
 
 
 def _is_installed(name: str) -> bool:

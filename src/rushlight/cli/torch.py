@@ -1,9 +1,9 @@
 """`rushlight torch`: rushlight in PyTorch's place, for a whole environment.
 
-In: `install`, `remove` or `status`.  Out: a package `torch` with its metadata in the environment's
-site-packages, so that plain `python train.py`, notebooks and `pip install lightning` find it;
-without it again; or a line that says what is there.  An environment that has PyTorch is left
-alone.  Level 14.
+In: `install`, `remove` or `status`.  Out: packages `torch` and `torchvision` with their metadata in
+the environment's site-packages, so that plain `python train.py`, notebooks and
+`pip install lightning` find them; without them again; or a line that says what is there.  An
+environment that has either of PyTorch's own is left alone.  Level 14.
 """
 
 from __future__ import annotations
@@ -18,28 +18,32 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from rushlight.cli.alias import ALIAS, metadata_text
+from rushlight.cli.alias import ALIAS, TARGETS, VERSIONS, metadata_text
 from rushlight.torch_version import INTERFACE
 
 ACTIONS = ("install", "remove", "status")
 # The first line of the package tells whose it is.
 MARK = '"""rushlight in the place of PyTorch; `rushlight torch remove` takes it away."""\n'
-PACKAGE = f"""{MARK}
+
+
+def package_text(name: str) -> str:
+    """The `__init__.py` that stands for a package."""
+    return f'''{MARK}
+import importlib
 import sys
 
 try:
-    import rushlight
+    from rushlight.cli import alias
 except ModuleNotFoundError as error:
     raise ModuleNotFoundError(
-        "this torch is rushlight's, and rushlight is not installed in this environment: "
-        "install rushlight, or remove what stands for torch with `pip uninstall torch`",
-        name="torch",
+        "this {name} is rushlight's, and rushlight is not installed in this environment: "
+        "install rushlight, or remove what stands for it with `pip uninstall {name}`",
+        name="{name}",
     ) from error
-from rushlight.cli import alias
 
 alias.install()
-sys.modules["torch"] = rushlight
-"""
+sys.modules["{name}"] = importlib.import_module("{TARGETS[name]}")
+'''
 
 
 class Refused(Exception):
@@ -100,15 +104,21 @@ def install(place: Path, outside_environment: bool = False) -> str:
         )
     again = is_ours(place / ALIAS)
     remove(place)
-    package, information = _names()
     place.mkdir(parents=True, exist_ok=True)
-    files = {f"{package}/__init__.py": PACKAGE} | {
-        f"{information}/{name}": text
-        for name, text in (
-            ("METADATA", metadata_text(ALIAS)),
+    for name in VERSIONS:
+        _install_one(place, name)
+    return f"torch is {'still' if again else 'now'} rushlight ({INTERFACE}) in {place}"
+
+
+def _install_one(place: Path, name: str) -> None:
+    package, information = _folders(name)
+    files = {f"{package}/__init__.py": package_text(name)} | {
+        f"{information}/{file}": text
+        for file, text in (
+            ("METADATA", metadata_text(name)),
             ("WHEEL", "Wheel-Version: 1.0\nGenerator: rushlight\nTag: py3-none-any\n"),
             ("INSTALLER", "rushlight\n"),
-            ("top_level.txt", f"{ALIAS}\n"),
+            ("top_level.txt", f"{name}\n"),
         )
     }
     files[f"{information}/RECORD"] = _record(files, f"{information}/RECORD")
@@ -117,12 +127,11 @@ def install(place: Path, outside_environment: bool = False) -> str:
         partial = place / f"~{folder}.partial"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir()
-        for name, text in files.items():
-            if name.startswith(f"{folder}/"):
-                (partial / name.partition("/")[2]).write_text(text, encoding="utf-8")
+        for file, text in files.items():
+            if file.startswith(f"{folder}/"):
+                (partial / file.partition("/")[2]).write_text(text, encoding="utf-8")
     for folder in (package, information):
         os.replace(place / f"~{folder}.partial", place / folder)
-    return f"torch is {'still' if again else 'now'} rushlight ({INTERFACE}) in {place}"
 
 
 def remove(place: Path) -> str:
@@ -131,10 +140,11 @@ def remove(place: Path) -> str:
     if theirs is not None:
         raise Refused(f"torch is PyTorch {theirs} here, which is not rushlight's to remove")
     there = is_ours(place / ALIAS)
-    for folder in (*_names(), *(f"~{name}.partial" for name in _names())):
-        shutil.rmtree(place / folder, ignore_errors=True)
-    for information in _informations(place):
-        shutil.rmtree(information)
+    for name in VERSIONS:
+        for folder in (*_folders(name), *(f"~{folder}.partial" for folder in _folders(name))):
+            shutil.rmtree(place / folder, ignore_errors=True)
+        for information in place.glob(f"{name}-*+rushlight*.dist-info"):  # of other versions
+            shutil.rmtree(information)
     return "removed: torch is no longer rushlight" if there else "there was nothing to remove"
 
 
@@ -148,23 +158,22 @@ def is_ours(package: Path) -> bool:
 
 
 def pytorch_version(place: Path) -> str | None:
-    """The version of a `torch` in `place` that is not rushlight's; None if there is none."""
-    for distribution in importlib.metadata.distributions(name=ALIAS, path=[str(place)]):
-        if "+rushlight" not in distribution.version:
-            return distribution.version
-    package = place / ALIAS
-    if package.exists() and not is_ours(package):
-        return "of an unknown version"
+    """The version of a `torch` or `torchvision` in `place` that is not rushlight's, if any."""
+    for name in VERSIONS:
+        for distribution in importlib.metadata.distributions(name=name, path=[str(place)]):
+            if "+rushlight" not in distribution.version:
+                return (
+                    distribution.version if name == ALIAS else f"'s {name} {distribution.version}"
+                )
+        package = place / name
+        if package.exists() and not is_ours(package):
+            return "of an unknown version"
     return None
 
 
-def _names() -> tuple[str, str]:
-    return ALIAS, f"{ALIAS}-{INTERFACE}.dist-info"
-
-
-def _informations(place: Path) -> list[Path]:
-    """Metadata of this and of other versions of rushlight."""
-    return list(place.glob(f"{ALIAS}-*+rushlight*.dist-info"))
+def _folders(name: str) -> tuple[str, str]:
+    """Its package and its metadata."""
+    return name, f"{name}-{VERSIONS[name]}.dist-info"
 
 
 def _is_environment() -> bool:
