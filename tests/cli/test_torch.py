@@ -67,7 +67,7 @@ def test_pytorch_is_left_alone(place: Path) -> None:
     for change in (in_place.install, in_place.remove):
         with pytest.raises(in_place.Refused, match=r"PyTorch 2\.0"):
             change(place)
-    assert in_place.status(place).startswith("torch is PyTorch 2.0")
+    assert in_place.status(place).startswith("PyTorch 2.0 is here")
     assert (place / "torch" / "__init__.py").read_text() == "__version__ = '2.0'\n"
 
 

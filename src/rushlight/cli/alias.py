@@ -37,7 +37,8 @@ BUILT_ON_TORCH = frozenset({"torchaudio", "torchtext", "torchgen", "functorch"})
 # Folders of rushlight that are no modules of PyTorch's; `torch.tensor` is a function there.
 INTERNAL = frozenset(
     "base tape rng primitives reference vjp jvp batching simplify schedule loopnest lowering"
-    " codegen runtime engine selfcompile tensor ops settings viz cli datasets sklearn vision".split()
+    " codegen runtime engine selfcompile tensor ops settings viz cli datasets sklearn"
+    " vision".split()
 )
 
 

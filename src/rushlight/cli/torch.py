@@ -82,7 +82,7 @@ def status(place: Path) -> str:
         return f"torch is rushlight ({INTERFACE}) in {place}"
     theirs = pytorch_version(place)
     if theirs is not None:
-        return f"torch is PyTorch {theirs}; rushlight is in its place under `rushlight run` only"
+        return f"{theirs} is here; rushlight is in its place under `rushlight run` only"
     return "torch is not there; `rushlight torch install` puts rushlight in its place"
 
 
@@ -94,8 +94,7 @@ def install(place: Path, outside_environment: bool = False) -> str:
     theirs = pytorch_version(place)
     if theirs is not None:
         raise Refused(
-            f"PyTorch {theirs} is installed here and stays; use another environment, or"
-            " `pip uninstall torch` first"
+            f"{theirs} is installed here and stays; use another environment, or uninstall it first"
         )
     if not outside_environment and not _is_environment():
         raise Refused(
@@ -138,7 +137,7 @@ def remove(place: Path) -> str:
     """Take away what `install` put there; what is not ours stays."""
     theirs = pytorch_version(place)
     if theirs is not None:
-        raise Refused(f"torch is PyTorch {theirs} here, which is not rushlight's to remove")
+        raise Refused(f"{theirs} is here, which is not rushlight's to remove")
     there = is_ours(place / ALIAS)
     for name in VERSIONS:
         for folder in (*_folders(name), *(f"~{folder}.partial" for folder in _folders(name))):
@@ -158,16 +157,15 @@ def is_ours(package: Path) -> bool:
 
 
 def pytorch_version(place: Path) -> str | None:
-    """The version of a `torch` or `torchvision` in `place` that is not rushlight's, if any."""
+    """What there is of PyTorch's own in `place`, with its version; None if there is nothing."""
     for name in VERSIONS:
+        known = "PyTorch" if name == ALIAS else name
         for distribution in importlib.metadata.distributions(name=name, path=[str(place)]):
             if "+rushlight" not in distribution.version:
-                return (
-                    distribution.version if name == ALIAS else f"'s {name} {distribution.version}"
-                )
+                return f"{known} {distribution.version}"
         package = place / name
         if package.exists() and not is_ours(package):
-            return "of an unknown version"
+            return f"{known} of an unknown version"
     return None
 
 
