@@ -41,13 +41,13 @@ def get_image_num_channels(img: Any) -> int:
 def hflip(img: Any) -> Any:
     """Left and right exchanged."""
     _check(img)
-    return img.transpose(Image.FLIP_LEFT_RIGHT)
+    return img.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
 def vflip(img: Any) -> Any:
     """Top and bottom exchanged."""
     _check(img)
-    return img.transpose(Image.FLIP_TOP_BOTTOM)
+    return img.transpose(Image.Transpose.FLIP_TOP_BOTTOM)
 
 
 def adjust_brightness(img: Any, brightness_factor: float) -> Any:
@@ -197,7 +197,7 @@ def affine(img: Any, matrix: Sequence[float], interpolation: int = 0, fill: Any 
     """Each pixel from where `matrix` (2 x 3, row by row) says."""
     _check(img)
     options = parse_fill(fill, img)
-    return img.transform(img.size, Image.AFFINE, matrix, interpolation, **options)
+    return img.transform(img.size, Image.Transform.AFFINE, matrix, interpolation, **options)
 
 
 def rotate(
@@ -216,7 +216,9 @@ def perspective(
     """Each pixel from where the eight coefficients say."""
     _check(img)
     options = parse_fill(fill, img)
-    return img.transform(img.size, Image.PERSPECTIVE, coefficients, interpolation, **options)
+    return img.transform(
+        img.size, Image.Transform.PERSPECTIVE, coefficients, interpolation, **options
+    )
 
 
 def to_grayscale(img: Any, num_output_channels: int) -> Any:
@@ -245,7 +247,7 @@ def posterize(img: Any, bits: int) -> Any:
 def solarize(img: Any, threshold: float) -> Any:
     """Invert what is at least `threshold`."""
     _check(img)
-    return ImageOps.solarize(img, threshold)
+    return ImageOps.solarize(img, threshold)  # type: ignore[arg-type]
 
 
 def autocontrast(img: Any) -> Any:
