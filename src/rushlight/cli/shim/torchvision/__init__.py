@@ -4,10 +4,10 @@ As `torch` beside it: importing it installs the alias and puts `rushlight.vision
 place.  Level 14.
 """
 
+import importlib
 import sys
 
-import rushlight.vision
 from rushlight.cli import alias
 
 alias.install()
-sys.modules["torchvision"] = rushlight.vision
+sys.modules["torchvision"] = importlib.import_module(alias.TARGETS["torchvision"])
