@@ -16,7 +16,7 @@ from rushlight.engine.report import plan_text
 from rushlight.viz.page import page
 from tests.test_primitives import ROWS, call, cases, ours
 
-DTYPES = r"(f16|f32|f64|bf16|i8|i16|i32|i64|u8|bool|c64|c128)"
+DTYPES = r"(f16|f32|f64|bf16|i8|i16|i32|i64|u8|u16|u32|u64|bool|c64|c128)"
 NAME = re.compile(rf"[a-z0-9_]+_\d+(x\d+)*_{DTYPES}(_part\d+)?|whole_plan")
 
 

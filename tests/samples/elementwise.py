@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+
 import numpy as np
 import torch
 
@@ -94,7 +96,9 @@ def _converted(x, dtype):
     target = getattr(torch, dtype.name)
     if x.is_complex() and not target.is_complex:
         x = torch.real(x)
-    return x.to(target)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "ComplexHalf support is experimental")
+        return x.to(target)
 
 
 def _every_dtype(shapes: tuple) -> list:

@@ -22,6 +22,7 @@ from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.storage import ALWAYS_STALE, Storage, current_edge, layout_for, storage_of
 from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
+from rushlight.tensor.torch_function import UNCONVERTED
 
 # PyTorch keeps sizes in 64 bits; a count beyond that cannot be a tensor.
 _LARGEST_COUNT = 2**63 - 1
@@ -184,3 +185,5 @@ for _owner, _reduce, _deepcopy in (
 ):
     setattr(_owner, "__reduce_ex__", _reduce)  # noqa: B010 - mypy knows no such assignment
     setattr(_owner, "__deepcopy__", _deepcopy)  # noqa: B010
+# What is written for an instance of a subclass holds a plain tensor, which must stay one.
+UNCONVERTED.append(_reduce_tensor)
