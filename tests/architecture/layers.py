@@ -7,6 +7,7 @@ violation, naming file, line, rule and repair.  Nothing here imports the package
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -139,20 +140,32 @@ def _import_targets(
 def imports_of(root: Path) -> list[Import]:
     """Every import of the package's own modules, in the order of the files."""
     modules = source_files(root)
+    state = tuple((path, path.stat().st_mtime_ns) for path in modules.values())
+    return list(_imports(root, state))
+
+
+@functools.cache
+def _imports(root: Path, state: tuple[tuple[Path, int], ...]) -> tuple[Import, ...]:
+    """The same for files as they are at a time: five rules ask for it."""
+    modules = source_files(root)
     found: list[Import] = []
     for importer, path in modules.items():
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-        inside: set[ast.AST] = set()
-        for function in ast.walk(tree):
-            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-                inside.update(child for child in ast.walk(function) if child is not function)
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Import | ast.ImportFrom):
-                continue
-            is_package = path.name == "__init__.py"
+        is_package = path.name == "__init__.py"
+        for node, in_function in _import_statements(ast.parse(path.read_text(encoding="utf-8"))):
             for target in _import_targets(node, importer, is_package, modules):
-                found.append(Import(importer, target, path, node.lineno, node in inside))
-    return found
+                found.append(Import(importer, target, path, node.lineno, in_function))
+    return tuple(found)
+
+
+def _import_statements(tree: ast.AST) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
+    """Each with whether it stands inside a function."""
+    waiting: list[tuple[ast.AST, bool]] = [(tree, False)]
+    for node, inside in waiting:
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            yield node, inside
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+            inside = True
+        waiting.extend((child, inside) for child in ast.iter_child_nodes(node))
 
 
 def folder_of(module: str) -> str:
