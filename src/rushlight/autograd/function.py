@@ -21,7 +21,7 @@ from rushlight.primitives.movement import expand, reshape
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tape.memo import user_line
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.autodiff import AnomalyMode, CustomNode, type_name
+from rushlight.tensor.autodiff import AnomalyMode, CustomNode, saved_tensor, type_name
 from rushlight.tensor.grad_mode import no_grad, set_grad_enabled
 from rushlight.tensor.graph import AccumulateGrad, OutputOf, target_of
 from rushlight.tensor.rebase import adopt_history
@@ -37,9 +37,9 @@ _FREED = (
 
 
 class _Saved:
-    """A tensor kept for backward, with the version it had."""
+    """A tensor kept for backward, with the version it had; or what a hook made of it."""
 
-    __slots__ = ("index", "label", "tensor", "version")
+    __slots__ = ("history", "index", "label", "packed", "tensor", "version")
 
     def __init__(self, tensor: Tensor, index: int | None, label: str) -> None:
         # An output would keep its own node alive in a circle: keep its value without history.
@@ -47,8 +47,23 @@ class _Saved:
         self.index = index
         self.version = tensor._version
         self.label = label
+        self.packed = self.history = None
+        if current_tape().transforms is not None:
+            self._pack(tensor)
+
+    def _pack(self, tensor: Tensor) -> None:
+        # Transforms are active, so that nothing more is loaded.
+        saving = importlib.import_module("rushlight.autograd.saved_tensors")
+        level = saving.innermost()
+        if level is None:
+            return
+        self.packed = saving.packed(tensor, level.pack, level.unpack)
+        self.history = current_edge(tensor)
+        self.tensor = None
 
     def unpack(self, edge: Any) -> Tensor:
+        if self.packed is not None:
+            return saved_tensor(self.packed, self.history if self.index is None else edge)
         tensor = self.tensor
         if tensor._version != self.version:
             raise RuntimeError(

@@ -7,6 +7,8 @@ deep. Level 10.
 
 from __future__ import annotations
 
+import itertools
+import threading
 import weakref
 from typing import Any
 
@@ -24,9 +26,10 @@ from rushlight.tensor.graph import (
     GraphNode,
     OutputOf,
     Overwrite,
+    PackedValue,
     target_of,
 )
-from rushlight.tensor.storage import current_edge, write
+from rushlight.tensor.storage import alias_without_grad, current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, wrap
 from rushlight.vjp.table import OUT
 
@@ -86,6 +89,27 @@ def require_gradient(tensor: Tensor, requires: bool) -> None:
         tensor._grad_fn = AccumulateGrad(tensor)
         # A view that becomes a leaf is where gradients end: it is nobody's view for autograd.
         tensor._base = None
+
+
+class CurrentWalk(threading.local):
+    """The thread's innermost backward, for hooks that ask.
+
+    number: counts backwards from 1; 0 outside of them.  order, needed: as in `run_backward`.
+    """
+
+    number = 0
+    order: list = []
+    needed: set[int] | None = None
+
+    def will_visit(self, node: GraphNode) -> bool:
+        """Whether the walk passes the node."""
+        if self.needed is not None:
+            return id(node) in self.needed
+        return any(node is other for other in self.order)
+
+
+current_walk = CurrentWalk()
+_walks = itertools.count(1)
 
 
 # ---- the walk ------------------------------------------------------------------------------------
@@ -154,6 +178,9 @@ def run_backward(
             wanted.setdefault(id(node), {})[index] = None
         needed = _leading_to(order, set(wanted))
     pending: dict[int, dict[int, Tensor]] = {}
+    walk = current_walk
+    outer = (walk.number, walk.order, walk.needed)
+    walk.number, walk.order, walk.needed = next(_walks), order, needed
     tape.grad_enabled = create_graph
     tape.training = True
     try:
@@ -170,6 +197,7 @@ def run_backward(
             _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted, needed)
     finally:
         tape.grad_enabled = enabled
+        walk.number, walk.order, walk.needed = outer
     tape.armed = True
     if inputs is None or accumulate or wanted is None:
         return []
@@ -234,16 +262,16 @@ def _apply_vjp(node: GradNode, given, needed) -> list:
             if kept is not None:
                 if position not in unchecked:
                     _check_version(kept, node)
-                operands[position] = _saved_tensor(kept, edges[position])
+                operands[position] = saved_tensor(kept, edges[position])
         results = saved[len(edges) :]
         if results[0] is not None:
             if OUT not in unchecked:
                 for kept in results:
                     _check_version(kept, node)
             if step.primitive.multiple:
-                out = [_saved_tensor(k, OutputOf(node, i)) for i, k in enumerate(results)]
+                out = [saved_tensor(k, OutputOf(node, i)) for i, k in enumerate(results)]
             else:
-                out = _saved_tensor(results[0], node)
+                out = saved_tensor(results[0], node)
     wanted = [
         edge is not None and (needed is None or id(target_of(edge)[0]) in needed) for edge in edges
     ]
@@ -264,14 +292,26 @@ def _refuse_released() -> None:
     )
 
 
-def _saved_tensor(node, edge) -> Tensor:
-    tensor = wrap(node)
+def saved_tensor(kept, edge) -> Tensor:
+    """The tensor of a saved node, or of what a hook packed, with its history."""
+    if type(kept) is PackedValue:
+        given = kept.unpack(kept.value)
+        if not isinstance(given, Tensor):
+            raise TypeError(
+                "Output of saved tensor unpack_hook expected to be a Tensor but got result of type "
+                f"{type(given)}"
+            )
+        tensor = alias_without_grad(given)
+    else:
+        tensor = wrap(kept)
     tensor._grad_fn = edge
     return tensor
 
 
 def _check_version(node, owner: GradNode) -> None:
     """Raise PyTorch's error if memory that held a saved value was written to since."""
+    if type(node) is PackedValue:
+        return  # memory that a hook manages is the hook's affair
     home = node.home
     if home is not None and home[0].version != home[1]:
         raise RuntimeError(

@@ -85,7 +85,9 @@ class GradNode(GraphNode):
     step: the memo step (primitive, parameters, operand shapes, line, VJP).
     edges: for each operand, what backward continues with, or None.
     saved: nodes of the operands and, last, of the results, None where the VJP does not read them;
-        None if it reads nothing, RELEASED after a backward that did not retain the graph.
+        None if it reads nothing, RELEASED after a backward that did not retain the graph.  Where
+        hooks pack what is saved, `PackedValue`s; such a node has an `Extra`, so that backward walks
+        the graph.
     extra: `Extra` or None.
     label: the name of the operation the user called, where it is not the primitive's; recording
         leaves the slot empty, so that it costs nothing (see `named`).
@@ -104,6 +106,19 @@ class GradNode(GraphNode):
             return self.label
         except AttributeError:
             return self.step.primitive.grad_name
+
+
+class PackedValue:
+    """Stands in `GradNode.saved` for a value that the user's hook packed.
+
+    value: what the hook gave; unpack: from that to a tensor.
+    """
+
+    __slots__ = ("value", "unpack")
+
+    def __init__(self, value: Any, unpack: Any) -> None:
+        self.value = value
+        self.unpack = unpack
 
 
 class GradTemplate(NamedTuple):

@@ -68,6 +68,9 @@ class Level:
     def released(self, tensor: Tensor, keeps: Callable[[Tensor], bool]) -> None:
         """Cut what the level knows of the tensor off from graphs that `keeps` does not want."""
 
+    def recorded(self, made: Any, operands: tuple) -> None:
+        """An operation of `operands` was recorded on the tape below this level, and gave `made`."""
+
     def randomness(self) -> tuple[int, str] | None:
         """(size, "error", "different" or "same") of a level that maps; None for others."""
         return None
@@ -159,9 +162,12 @@ class Transforms:
             return _record(primitive, operands, params)
         self.deactivate()
         try:
-            return _record(primitive, operands, params)
+            made = _record(primitive, operands, params)
         finally:
             self.activate()
+        for level in reversed(self.levels[: self.limit]):
+            level.recorded(made, operands)
+        return made
 
     def level_of(self, operands: tuple) -> Level | None:
         """The innermost level that knows one of the operands."""
