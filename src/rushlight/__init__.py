@@ -152,6 +152,7 @@ _LAZY_MODULES = (
     "profiler",
     "serialization",
     "signal",
+    "sparse",
     "special",
     "storage",
     "testing",
@@ -203,6 +204,10 @@ _LAZY_NAMES = {
     "set_autocast_dtype": "amp.autocast_mode",
     "set_autocast_enabled": "amp.autocast_mode",
     "set_autocast_gpu_dtype": "amp.autocast_mode",
+    "sparse_compressed_tensor": "sparse.construction",
+    "sparse_coo_tensor": "sparse.construction",
+    "sparse_csc_tensor": "sparse.construction",
+    "sparse_csr_tensor": "sparse.construction",
     "vmap": "func",
     "why_recompiled": "viz",
 }

@@ -40,6 +40,7 @@ from rushlight import selfcompile as selfcompile
 from rushlight import serialization as serialization
 from rushlight import settings as settings
 from rushlight import signal as signal
+from rushlight import sparse as sparse
 from rushlight import special as special
 from rushlight import storage as storage
 from rushlight import tape as tape
@@ -95,7 +96,10 @@ from rushlight.base.formats import contiguous_format as contiguous_format
 from rushlight.base.formats import layout as layout
 from rushlight.base.formats import memory_format as memory_format
 from rushlight.base.formats import preserve_format as preserve_format
+from rushlight.base.formats import sparse_bsc as sparse_bsc
+from rushlight.base.formats import sparse_bsr as sparse_bsr
 from rushlight.base.formats import sparse_coo as sparse_coo
+from rushlight.base.formats import sparse_csc as sparse_csc
 from rushlight.base.formats import sparse_csr as sparse_csr
 from rushlight.base.formats import strided as strided
 from rushlight.base.limits import finfo as finfo
@@ -534,6 +538,10 @@ from rushlight.settings import set_num_threads as set_num_threads
 from rushlight.settings import set_warn_always as set_warn_always
 from rushlight.settings import typename as typename
 from rushlight.settings import use_deterministic_algorithms as use_deterministic_algorithms
+from rushlight.sparse.construction import sparse_compressed_tensor as sparse_compressed_tensor
+from rushlight.sparse.construction import sparse_coo_tensor as sparse_coo_tensor
+from rushlight.sparse.construction import sparse_csc_tensor as sparse_csc_tensor
+from rushlight.sparse.construction import sparse_csr_tensor as sparse_csr_tensor
 from rushlight.storage import BFloat16Storage as BFloat16Storage
 from rushlight.storage import BoolStorage as BoolStorage
 from rushlight.storage import ByteStorage as ByteStorage

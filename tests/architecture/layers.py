@@ -47,6 +47,7 @@ LIBRARY: tuple[str, ...] = (
     "_C",
     "amp",
     "autograd",
+    "sparse",
     "library",
     "linalg",
     "fft",

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from rushlight.base import dtypes
 from rushlight.base.device import device
-from rushlight.base.formats import strided
+from rushlight.base.formats import sparse_csr, strided
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import load, save
 from rushlight.tensor.pickling import storage_array, tensor_on_storage, tensor_window
@@ -133,11 +133,12 @@ def test_containers_and_plain_values_arrive():
     assert isinstance(ours["size"], Size)
 
 
-def test_the_strided_layout_arrives():
+def test_layouts_arrive():
     assert sent_to_torch({"layout": strided}) == {"layout": torch.strided}
     assert sent_from_torch({"layout": torch.strided}) == {"layout": strided}
-    with pytest.raises(pickle.UnpicklingError, match="sparse_coo"):
-        sent_from_torch({"layout": torch.sparse_coo})
+    assert sent_from_torch({"layout": torch.sparse_csr}) == {"layout": sparse_csr}
+    with pytest.raises(pickle.UnpicklingError, match="sparse_bsr"):
+        sent_from_torch({"layout": torch.sparse_bsr})
 
 
 def test_parameters_and_requires_grad_arrive():

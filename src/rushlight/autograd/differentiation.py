@@ -13,6 +13,7 @@ from rushlight.primitives.movement import expand
 from rushlight.tensor import autodiff
 from rushlight.tensor.autodiff import run_backward, starting_cotangent
 from rushlight.tensor.graph import GraphNode, OutputOf, target_of
+from rushlight.tensor.sparse_tensor import SparseTensor
 from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, scalar_tensor
 
@@ -127,6 +128,10 @@ def grad(
         found = _batched(outputs, inputs, cotangents, retained, create_graph, unused_allowed)
     else:
         found = _gradients(outputs, inputs, cotangents, retained, create_graph, unused_allowed)
+    found = [
+        x.with_elements(g) if isinstance(x, SparseTensor) and type(g) is Tensor else g
+        for g, x in zip(found, inputs)
+    ]
     if materialize_grads:
         found = [_zeros(x) if g is None else g for g, x in zip(found, inputs)]
     return tuple(found)

@@ -1,6 +1,7 @@
 """Layouts and memory formats as values, under PyTorch's names.
 
-Tensors here are strided and row-major; the other names can be passed and compared.  Level 0.
+Dense tensors are strided and row-major; `sparse_bsr`, `sparse_bsc` and the memory formats can be
+passed and compared.  Level 0.
 """
 
 from __future__ import annotations
@@ -39,12 +40,19 @@ class memory_format(_Named):  # noqa: N801 - PyTorch's name
 strided = layout("strided")
 sparse_coo = layout("sparse_coo")
 sparse_csr = layout("sparse_csr")
+sparse_csc = layout("sparse_csc")
+sparse_bsr = layout("sparse_bsr")
+sparse_bsc = layout("sparse_bsc")
+SPARSE_LAYOUTS = (sparse_coo, sparse_csr, sparse_csc)
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
-_LAYOUTS = {value._name: value for value in (strided, sparse_coo, sparse_csr)}
+_LAYOUTS = {
+    value._name: value
+    for value in (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
+}
 _FORMATS = {
     value._name: value
     for value in (contiguous_format, preserve_format, channels_last, channels_last_3d)

@@ -61,6 +61,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     selection,
     shaping,
     short_time,
+    sparse_names,
     special,
     splitting,
     statistics,

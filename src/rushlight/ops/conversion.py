@@ -32,7 +32,8 @@ from rushlight.tensor.graph import named
 from rushlight.tensor.storage import check_writable, current_edge, pin
 from rushlight.tensor.tensor import Size, Tensor, meta_tensor, strides_of
 
-for _name in ("strided", "sparse_coo", "sparse_csr", "contiguous_format", "preserve_format",
+for _name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc",
+              "contiguous_format", "preserve_format",
               "channels_last", "channels_last_3d", "layout", "memory_format"):  # fmt: skip
     PUBLIC[_name] = getattr(formats, _name)
 PUBLIC["finfo"] = limits.finfo

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,7 @@ from rushlight.base.dtypes import (
     uint64,
     widen,
 )
-from rushlight.base.formats import check_layout
+from rushlight.base.formats import SPARSE_LAYOUTS, check_layout
 from rushlight.base.hot import hot
 from rushlight.ops.promotion import is_number, refuse_overflow, to_dtype
 from rushlight.ops.spelling import PUBLIC, spelled, write_out
@@ -279,6 +280,13 @@ def full(size, fill_value, *, out=None, dtype=None, **keywords) -> Tensor:
     return made("full", value, dtype, out=out, **keywords)
 
 
+def _sparse(size, dtype: DType, layout, requires_grad: bool = False, **keywords) -> Tensor:
+    """A sparse tensor without elements."""
+    # Loaded where needed: few programs have sparse tensors.
+    construction = importlib.import_module("rushlight.sparse.construction")
+    return construction.without_elements(shape_from(size), dtype, layout, requires_grad)
+
+
 def _fixed_value(name: str, value: int):
     def make(*size, out=None, dtype=None, **keywords):
         if "size" in keywords:
@@ -286,6 +294,8 @@ def _fixed_value(name: str, value: int):
         dtype = dtype_argument(dtype)
         if dtype is None:
             dtype = get_default_dtype() if out is None else out.dtype
+        if not value and keywords.get("layout") in SPARSE_LAYOUTS:
+            return _sparse(size, dtype, **keywords)
         return made(name, filled(shape_from(size), value, dtype), dtype, out=out, **keywords)
 
     make.__name__ = make.__qualname__ = name
@@ -323,6 +333,8 @@ def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor
     dtype = dtype_argument(dtype)
     if dtype is None:
         dtype = get_default_dtype() if out is None else out.dtype
+    if keywords.get("layout") in SPARSE_LAYOUTS:
+        return _sparse(size, dtype, **keywords)
     values = empty_on(keywords.get("device"), shape_from(size), dtype)
     return made("empty", values, dtype, out=out, **keywords)
 

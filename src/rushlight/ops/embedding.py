@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
+
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
+from rushlight.base.formats import sparse_coo
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import filled, value_of
 from rushlight.ops.promotion import check_tensor
@@ -13,9 +16,12 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as p
 from rushlight.primitives.reduction import reduce_max
+from rushlight.tape.tape import current_tape
+from rushlight.tensor.autodiff import CustomNode
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import alias_without_grad, write
+from rushlight.tensor.sparse_tensor import SparseTensor
+from rushlight.tensor.storage import alias_without_grad, current_edge, write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -76,8 +82,10 @@ def embedding(
     """Rows of `weight` named by integers.  Shapes: (*input, columns).
 
     padding_idx: a row that receives no gradient.  max_norm: rows used are first scaled down, in
-    place.  sparse: accepted; the gradient is the same, held densely.
-    Raises: IndexError when read, for an index out of range.
+    place.  sparse: the gradient of `weight` is a sparse tensor by coordinates, with one entry for
+    each index.
+    Raises: IndexError when read, for an index out of range; RuntimeError for scale_grad_by_freq
+    with sparse.
     Source: torch.nn.functional.embedding.
     """
     _check_indices("embedding", input)
@@ -89,6 +97,12 @@ def embedding(
         renormalize_rows(weight, input, max_norm, norm_type)
     if input._node.dtype is not int64:
         input = e.cast(input, int64)
+    if sparse and current_tape().grad_enabled and current_edge(weight) is not None:
+        if scale_grad_by_freq:
+            raise RuntimeError(
+                "embedding_backward: scale_grad_by_freq not supported with sparse gradients"
+            )
+        return _with_sparse_gradient(weight, input, row)
     found = pi.take(weight, input, 0)
     if found._grad_fn is None:
         return found
@@ -97,6 +111,28 @@ def embedding(
     if row is not None:
         found = _without_gradient_at(found, input, row)
     return named(found, "EmbeddingBackward0")
+
+
+def _with_sparse_gradient(weight: Tensor, indices: Tensor, row: int | None) -> Tensor:
+    """Rows of `weight`, whose gradient has only these rows."""
+    importlib.import_module("rushlight.sparse")  # what sparse tensors do
+    found = pi.take(alias_without_grad(weight), indices, 0)
+    shape, columns = weight._node.shape, weight._node.shape[1]
+    count = numel(indices._node.shape)
+    flat = p.reshape(alias_without_grad(indices), (count,))
+
+    def apply(given: dict[int, Tensor], retain_graph: bool) -> list[Tensor]:
+        places, elements = flat, p.reshape(given[0], (count, columns))
+        if row is not None:
+            kept = tensor_from_numpy(np.flatnonzero(value_of(flat) != row).astype(np.int64), int64)
+            places, elements = pi.take(places, kept, 0), pi.take(elements, kept, 0)
+        line = p.reshape(places, (1, places._node.shape[0]))
+        return [SparseTensor(sparse_coo, (line,), elements, shape)]
+
+    edge = current_edge(weight)
+    facts = [(found._node.shape, found._node.dtype)]
+    found._grad_fn = CustomNode("EmbeddingBackward0", (edge,), facts, apply)
+    return found
 
 
 @spelled(function=False)
@@ -170,8 +206,8 @@ def embedding_bag(
 ) -> Tensor:  # fmt: skip
     """Sums, means or maxima of embeddings over bags of indices.
 
-    Shapes: input (bags, n), or (n,) with `offsets`, which are read (a flush).  sparse: accepted;
-    the gradient is the same, held densely.
+    Shapes: input (bags, n), or (n,) with `offsets`, which are read (a flush).  sparse: as for
+    `embedding`.
     Raises: ValueError, RuntimeError.  Source: torch.nn.functional.embedding_bag.
     """
     if isinstance(weight, Tensor) and weight._node.dtype is int64 and isinstance(input, Tensor):
@@ -203,7 +239,7 @@ def embedding_bag(
         kept &= value_of(flat) != row
     places = tensor_from_numpy(np.flatnonzero(kept).astype(np.int64), int64)
     rows = embedding(
-        pi.take(flat, places, 0), weight, None, max_norm, norm_type, scale_grad_by_freq
+        pi.take(flat, places, 0), weight, None, max_norm, norm_type, scale_grad_by_freq, sparse
     )
     if per_sample_weights is not None:
         weights = p.reshape(per_sample_weights, (bags.size,))

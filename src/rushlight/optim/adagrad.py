@@ -17,6 +17,7 @@ from rushlight.optim.flat_step import (
     state_like,
     with_shared_options,
 )
+from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Adagrad"]
@@ -75,6 +76,21 @@ class Adagrad(FlatOptimizer):
         """Move the sums to memory that other processes can see."""
         for state in self.state.values():
             state["sum"].share_memory_()
+
+    def sparse_step(self, group: dict[str, Any], param: Tensor, grad: SparseTensor) -> None:
+        """Sums and rows change where the gradient has rows."""
+        if group["weight_decay"] != 0:
+            raise RuntimeError("weight_decay option is not compatible with sparse gradients")
+        state = self._state_of(group, param)
+        step = float(state["step"]) + 1
+        state["step"]._assign_value(count_tensor(step))
+        g = (-grad if group["maximize"] else grad).coalesce()
+        rate = float(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        total = state["sum"]
+        total._assign_value(FUNCTIONS["add"](total, g * g))
+        scale = total.sparse_mask(g).elements.sqrt() + group["eps"]
+        moved = g.with_elements(g.elements / scale)
+        param._assign_value(FUNCTIONS["add"](param, moved, alpha=-rate))
 
     def rule(
         self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]

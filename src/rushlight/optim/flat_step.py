@@ -26,6 +26,7 @@ from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import enable_grad
+from rushlight.tensor.sparse_tensor import SparseTensor
 from rushlight.tensor.storage import write
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
@@ -103,6 +104,9 @@ class FlatOptimizer(Optimizer):
             grad = param.grad
             if grad is None:
                 continue
+            if type(grad) is SparseTensor:
+                self.sparse_step(group, param, grad)
+                continue
             if grad.dtype is not param.dtype:
                 grad = self._matching_gradient(param, grad)
             state = self._state_of(group, param)
@@ -110,6 +114,15 @@ class FlatOptimizer(Optimizer):
             key = ((param.dtype, param.device, tuple(state)), numbers)
             buckets.setdefault(key, []).append(Member(param, grad, state))
         return buckets
+
+    def sparse_step(self, group: dict[str, Any], param: Tensor, grad: SparseTensor) -> None:
+        """One step of one parameter, whose gradient has only some of its rows.
+
+        Raises: RuntimeError, unless the subclass has a rule for it.
+        """
+        name = type(self).__name__
+        hint = ", please consider SparseAdam instead" if name == "Adam" else ""
+        raise RuntimeError(f"{name} does not support sparse gradients{hint}")
 
     def _state_of(self, group: dict[str, Any], param: Tensor) -> State:
         state = self.state.get(param)

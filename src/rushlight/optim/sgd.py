@@ -15,6 +15,7 @@ from rushlight.optim.flat_step import (
     scalar_option,
     state_like,
 )
+from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["SGD"]
@@ -77,6 +78,25 @@ class SGD(FlatOptimizer):
             if group["dampening"] == 0:
                 state["momentum_buffer"] = state_like(param)
         return state
+
+    def sparse_step(self, group: dict[str, Any], param: Tensor, grad: SparseTensor) -> None:
+        """As PyTorch: rows without a gradient keep still, and so do their momenta."""
+        g = -grad if group["maximize"] else grad
+        if group["weight_decay"] != 0:
+            raise RuntimeError(
+                "SGD: weight_decay is not compatible with sparse gradients: it would change every "
+                "row; set it to 0, or use sparse=False"
+            )
+        if group["momentum"] != 0:
+            state = self.state[param]
+            buffer = state.get("momentum_buffer")
+            if buffer is None:
+                buffer = state["momentum_buffer"] = g.clone()
+            else:
+                buffer.mul_(group["momentum"]).add_(g, alpha=1 - group["dampening"])
+            g = g + buffer * group["momentum"] if group["nesterov"] else buffer
+        rate = float(group["lr"])
+        param._assign_value(FUNCTIONS["add"](param, g, alpha=-rate))
 
     @hot
     def rule(

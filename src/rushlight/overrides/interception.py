@@ -20,7 +20,12 @@ from rushlight.ops.spelling import PUBLIC
 from rushlight.selfcompile import warmup
 from rushlight.tensor.known_classes import KNOWN_CLASSES
 from rushlight.tensor.tensor import Tensor
-from rushlight.tensor.torch_function import UNCONVERTED, disabled_torch_function, state
+from rushlight.tensor.torch_function import (
+    UNCONVERTED,
+    asks_for_good,
+    disabled_torch_function,
+    state,
+)
 
 # Namespaces beside the top one whose functions are PyTorch's.
 NAMESPACES = ("nn.functional", "linalg", "fft", "special")
@@ -314,7 +319,7 @@ def forget_classes() -> None:
             _watch.for_good = False
             leave()
     for cls in list(KNOWN_CLASSES):
-        if cls.__module__.split(".")[0] != "rushlight":
+        if asks_for_good(cls):
             KNOWN_CLASSES.discard(cls)
 
 

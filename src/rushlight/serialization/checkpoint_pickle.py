@@ -17,11 +17,12 @@ from typing import Any
 
 from rushlight.base.device import META
 from rushlight.base.dtypes import DType
-from rushlight.base.formats import layout
+from rushlight.base.formats import layout, sparse_coo
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import rebuild
 from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
 from rushlight.tensor.pickling import tensor_on_storage, tensor_window
+from rushlight.tensor.sparse_tensor import SparseTensor
 from rushlight.tensor.storage import Storage, current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
@@ -76,6 +77,11 @@ class _CheckpointPickler(pickle.Pickler):
             if obj.dtype not in rebuild.STORAGE_TYPES:
                 return rebuild.rebuild_tensor_v3, (*parts, obj.dtype)
             return rebuild.rebuild_tensor_v2, parts
+        if type(obj) is SparseTensor:
+            parts = (*obj.places, obj.elements.detach(), obj.shape)
+            if obj.form is sparse_coo:
+                parts = (*parts, obj.coalesced)
+            return rebuild.rebuild_sparse, (obj.form, parts)
         if type(obj) is Parameter:
             data = obj.detach() if obj.device is META else _bare(obj)
             parts = (data, current_edge(obj) is not None, OrderedDict())

@@ -34,6 +34,7 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
         "_rebuild_meta_tensor_no_storage",
     ),
     (rebuild.__name__, "rebuild_tensor_v3"): ("torch._utils", "_rebuild_tensor_v3"),
+    (rebuild.__name__, "rebuild_sparse"): ("torch._utils", "_rebuild_sparse_tensor"),
     (rebuild.__name__, "UntypedStorage"): ("torch.storage", "UntypedStorage"),
     (rebuild.__name__, "rebuild_parameter"): ("torch._utils", "_rebuild_parameter"),
     (rebuild.__name__, "rebuild_parameter_with_state"): (
@@ -243,6 +244,7 @@ _CONSTRUCTORS = (
     Constructor("torch._utils._rebuild_tensor_v2", rebuild.rebuild_tensor_v2),
     Constructor("torch._utils._rebuild_tensor_v3", rebuild.rebuild_tensor_v3),
     Constructor("torch._utils._rebuild_meta_tensor_no_storage", rebuild.rebuild_meta_tensor),
+    Constructor("torch._utils._rebuild_sparse_tensor", rebuild.rebuild_sparse),
     Constructor("torch._utils._rebuild_parameter", rebuild.rebuild_parameter),
     Constructor("torch._utils._rebuild_parameter_with_state", rebuild.rebuild_parameter_with_state),
     Constructor("torch._tensor._rebuild_from_type_v2", rebuild.rebuild_from_type_v2),

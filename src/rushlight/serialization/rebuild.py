@@ -8,6 +8,7 @@ Level: serialization (12).
 
 from __future__ import annotations
 
+import importlib
 import pickle
 import weakref
 from collections.abc import Callable
@@ -18,7 +19,7 @@ import numpy as np
 from rushlight.base import dtypes
 from rushlight.base.device import device
 from rushlight.base.dtypes import DType
-from rushlight.base.formats import layout, strided
+from rushlight.base.formats import layout, sparse_coo, sparse_csc, sparse_csr, strided
 from rushlight.nn.parameter import Parameter
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.pickling import (
@@ -248,10 +249,37 @@ def rebuild_device(*arguments: Any) -> device:
 
 
 def rebuild_layout(name: Any) -> layout:
-    """Only strided tensors exist here."""
-    if name != repr(strided):
-        raise pickle.UnpicklingError(f"load: layout {name!r} has no counterpart in rushlight")
-    return strided
+    """A layout by its name."""
+    for known in (strided, sparse_coo, sparse_csr, sparse_csc):
+        if name == repr(known):
+            return known
+    raise pickle.UnpicklingError(f"load: layout {name!r} has no counterpart in rushlight")
+
+
+def rebuild_sparse(form: Any, parts: Any) -> Tensor:
+    """A sparse tensor from its places, elements and size, which must fit each other."""
+    if not isinstance(form, layout) or type(parts) is not tuple or len(parts) not in (3, 4):
+        raise pickle.UnpicklingError("a sparse tensor is not described by its layout and parts")
+    places = 1 if form is sparse_coo else 2
+    tensors, rest = parts[: places + 1], parts[places + 1 :]
+    size = rest[0] if rest else None
+    if not all(type(x) is Tensor for x in tensors) or not isinstance(size, tuple):
+        raise pickle.UnpicklingError("a sparse tensor is not described by tensors and a size")
+    if not all(type(n) is int and n >= 0 for n in size):
+        raise pickle.UnpicklingError(f"a sparse tensor has a bad size: {size!r}")
+    # Loaded where needed: few programs have sparse tensors.
+    construction = importlib.import_module("rushlight.sparse.construction")
+    try:
+        if form is sparse_coo:
+            coalesced = rest[1] is True if len(rest) > 1 else None
+            return construction.sparse_coo_tensor(
+                *tensors, size, check_invariants=True, is_coalesced=coalesced
+            )
+        return construction.sparse_compressed_tensor(
+            *tensors, size, layout=form, check_invariants=True
+        )
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise pickle.UnpicklingError(f"a sparse tensor's parts do not fit: {error}") from error
 
 
 def refuse_bare_tensor(*arguments: Any) -> Tensor:

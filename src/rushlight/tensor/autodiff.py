@@ -29,6 +29,7 @@ from rushlight.tensor.graph import (
     PackedValue,
     target_of,
 )
+from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.storage import alias_without_grad, current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, wrap
 from rushlight.vjp.table import OUT
@@ -243,9 +244,17 @@ def _deposit(pending, edge, cotangent) -> None:
     if slots is None:
         pending[id(node)] = {index: cotangent}
     elif index in slots:
-        slots[index] = add(slots[index], cotangent)
+        slots[index] = _sum(slots[index], cotangent)
     else:
         slots[index] = cotangent
+
+
+def _sum(x: Tensor, y: Tensor) -> Tensor:
+    if type(x) is SparseTensor and type(y) is not SparseTensor:
+        x, y = y, x  # a dense operand comes first
+    if type(y) is SparseTensor:
+        return FUNCTIONS["add"](x, y)
+    return add(x, y)
 
 
 def _apply_vjp(node: GradNode, given, needed) -> list:
@@ -351,10 +360,15 @@ def _accumulate(node: AccumulateGrad, cotangent: Tensor, create_graph: bool) -> 
     if tensor._grad is None:
         if not create_graph:
             # A handle of its own: the same cotangent may go to several leaves.
-            cotangent = wrap(cotangent._node)
+            if type(cotangent) is SparseTensor:
+                cotangent = cotangent.with_elements(wrap(cotangent.elements._node))
+            else:
+                cotangent = wrap(cotangent._node)
         tensor._grad = cotangent
-    elif create_graph:
-        tensor._grad = add(tensor._grad, cotangent)
+    elif create_graph or type(tensor._grad) is SparseTensor:
+        tensor._grad = _sum(tensor._grad, cotangent)
+    elif type(cotangent) is SparseTensor:
+        write(tensor._grad, _sum(tensor._grad, cotangent))
     else:
         write(tensor._grad, add(tensor._grad, cotangent))
     if node.extra is not None:
@@ -437,6 +451,8 @@ def _refuse_nan(node, found) -> None:
     for position, cotangent in enumerate(found):
         if cotangent is None or not cotangent._node.dtype.is_inexact:
             continue
+        if type(cotangent) is SparseTensor:
+            cotangent = cotangent.elements
         value = materialise(cotangent._node, "anomaly check")
         if cotangent._node.dtype.name == "bfloat16":
             has_nan = bool(((value & 0x7FFF) > 0x7F80).any())

@@ -236,7 +236,8 @@ def _corners(values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _values_text(values: np.ndarray, dtype: DType, indent: int) -> str:
+def values_text(values: np.ndarray, dtype: DType, indent: int) -> str:
+    """The elements, in the notation that suits them all; bfloat16 is given widened."""
     summarize = values.size > PRINT_OPTIONS.threshold
     shown = _corners(values) if summarize else values
     if dtype.is_complex:
@@ -248,13 +249,17 @@ def _values_text(values: np.ndarray, dtype: DType, indent: int) -> str:
     return layout.array(values, indent)
 
 
-def _append_facts(text: str, facts: Sequence[str], indent: int) -> str:
-    """Add `facts` after the values, on a new line where the current one would grow too long."""
+def append_facts(text: str, facts: Sequence[str], indent: int, new_line: bool = False) -> str:
+    """Add `facts` after the values, on a new line where the current one would grow too long.
+
+    new_line: the first one stands on a new line in any case.
+    """
     # One more than the last line's length: PyTorch counts so, and its line breaks depend on it.
     column = len(text) - text.rfind("\n") + 1
     pieces = [text]
     for fact in facts:
-        if column + len(fact) + 2 > PRINT_OPTIONS.linewidth:
+        if new_line or column + len(fact) + 2 > PRINT_OPTIONS.linewidth:
+            new_line = False
             pieces.append(",\n" + " " * indent + fact)
             column = indent + len(fact)
         else:
@@ -264,7 +269,7 @@ def _append_facts(text: str, facts: Sequence[str], indent: int) -> str:
     return "".join(pieces)
 
 
-def _implied_by_values(dtype: DType, default: DType) -> bool:
+def implied_by_values(dtype: DType, default: DType) -> bool:
     """Whether the printed values alone tell `dtype`, so that it is not spelled out."""
     default_complex = complex128 if default is float64 else complex64
     return dtype in (default, default_complex, int64, bool_)
@@ -304,11 +309,11 @@ def format_tensor(
     else:
         if not PRINT_OPTIONS.edgeitems:
             facts.append(f"size={values.shape}")
-        if not _implied_by_values(dtype, default_dtype):
+        if not implied_by_values(dtype, default_dtype):
             facts.append(f"dtype={dtype}")
-        body = _values_text(widen(values, dtype), dtype, indent)
+        body = values_text(widen(values, dtype), dtype, indent)
     if grad_fn is not None:
         facts.append(f"grad_fn=<{grad_fn}>")
     elif requires_grad:
         facts.append("requires_grad=True")
-    return _append_facts(prefix + body, facts, indent)
+    return append_facts(prefix + body, facts, indent)

@@ -100,13 +100,22 @@ def converted(result: Any, cls: type, given: tuple = ()) -> Any:
 Tensor.__torch_function__ = classmethod(_default)  # type: ignore[attr-defined]
 
 
+def asks_for_good(cls: Any) -> bool:
+    """Whether functions ask a class from its first instance on.
+
+    Of our own subclasses only those do that say so: the others act like plain tensors.
+    """
+    if getattr(cls, "__torch_function__", None) is disabled_torch_function:
+        return False
+    return cls.__module__.split(".")[0] != "rushlight" or "_is_asked" in vars(cls)
+
+
 def note_class(cls: Any) -> None:
     """An instance of a class was made: from now on functions ask it, if it wants to be asked."""
     if cls in KNOWN_CLASSES:
         return
     KNOWN_CLASSES.add(cls)
-    asked = getattr(cls, "__torch_function__", None) is not disabled_torch_function
-    if asked and cls.__module__.split(".")[0] != "rushlight":
+    if asks_for_good(cls):
         importlib.import_module(INTERCEPTION).watch_for_good()
 
 
