@@ -458,9 +458,10 @@ def is_spelling(code: CodeType) -> bool:
 
 def _is_of_spellings(identity: int) -> bool:
     """Whether it is that of the dictionary of a module in `ops/`."""
+    # A copy is made in one piece; while a list of pairs is made, a finalizer may import something.
     return any(
         identity == id(vars(module))
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()
         if name.startswith(_SPELLINGS_PACKAGE)
     )
 
