@@ -35,6 +35,7 @@ from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import is_grad_enabled
+from rushlight.tensor.placing import placed
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, tensor_from_numpy
 
@@ -56,7 +57,8 @@ def _new(
     names: object = None,
 ) -> Tensor:
     """A drawn tensor of `shape` under PyTorch's keywords for new tensors."""
-    on_meta = resolve_device(device) is META
+    place = resolve_device(device)
+    on_meta = place is META
     _require_plain(operation, layout, pin_memory, names)
     if on_meta and out is None:
         return finish(meta_tensor(shape, dtype or default), requires_grad)
@@ -64,7 +66,7 @@ def _new(
         chosen = dtype or default
         draw = draw_of(chosen)
         _require_differentiable(chosen, requires_grad)
-        return finish(drawn(shape, None, chosen, draw), requires_grad)
+        return finish(placed(drawn(shape, None, chosen, draw), place), requires_grad)
     if dtype is not None and dtype is not out.dtype:
         raise RuntimeError(
             f"{operation}: dtype {scalar_name(dtype)} does not match dtype of out parameter "
@@ -213,7 +215,8 @@ def _like(
     requires_grad: bool = False,
     memory_format: object = None,
 ) -> Tensor:
-    on_meta = resolve_device(input.device if device is None else device) is META
+    place = resolve_device(input.device if device is None else device)
+    on_meta = place is META
     _require_plain(operation, layout, pin_memory, None)
     chosen = dtype or input.dtype
     if on_meta:
@@ -223,7 +226,7 @@ def _like(
         strides = preserved_strides(input)
     draw = draw_of(chosen)
     _require_differentiable(chosen, requires_grad)
-    return finish(drawn(input._node.shape, strides, chosen, draw), requires_grad)
+    return finish(placed(drawn(input._node.shape, strides, chosen, draw), place), requires_grad)
 
 
 @spelled()
