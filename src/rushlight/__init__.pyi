@@ -23,6 +23,7 @@ from rushlight import hub as hub
 from rushlight import jit as jit
 from rushlight import library as library
 from rushlight import linalg as linalg
+from rushlight import loopnest as loopnest
 from rushlight import masked as masked
 from rushlight import monitor as monitor
 from rushlight import mps as mps

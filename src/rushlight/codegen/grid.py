@@ -138,6 +138,7 @@ class GridGenerator(KernelGenerator):
         self.hands_over = bool(stored & _loaded(statements)) and self.together > 1
         self.thread = Value("", "i64")
         self.row = Value("", "i64")
+        self.turn = Value("", "i64")
 
     def grid_kernel(self, name: str) -> GridKernel:
         """The kernel.  Raises: NoKernel."""
@@ -155,7 +156,7 @@ class GridGenerator(KernelGenerator):
         groups = b.const(self.groups, "i32")
         place = b.add(b.mul(Value(PLACE, "i32"), groups), group)
         self.row = b.convert("zext", place, "i64")
-        self.stride = b.convert("zext", b.mul(Value(BLOCKS, "i32"), groups), "i64")
+        self.turn = b.convert("zext", b.mul(Value(BLOCKS, "i32"), groups), "i64")
         for k, scratch in enumerate(kernel.scratch):
             extent = self.uniform(scratch.extent)
             self.buffers[scratch.name] = b.pointer_offset(
@@ -190,7 +191,7 @@ class GridGenerator(KernelGenerator):
         was = self.in_vector
         if loop.kind == PARALLEL:
             handle = b.begin_loop(self.row, Value("%extent", "i64"), _FAR)
-            handle.step = self.stride.text  # type: ignore[assignment]
+            handle.step = self.turn.text  # type: ignore[assignment]
         elif loop.kind == VECTOR and self.together > 1:
             handle = b.begin_loop(self.thread, self.uniform(loop.extent), self.together)
             self.in_vector = True

@@ -133,6 +133,21 @@ def _driver() -> Any:
     return None
 
 
+def use_driver(chosen: Any) -> None:
+    """Take the devices of this driver from now on; None: look for one again.  For tests."""
+    with _cuda.lock:
+        current.index = 0
+        if chosen is None:
+            _cuda.backends = None
+            placing.begun = False
+        else:
+            _cuda.backends = [CudaBackend(chosen, i) for i in range(chosen.device_count())]
+            for one in _cuda.backends:
+                add_backend(one)
+    local.tape.drop()
+    memo.clear()
+
+
 def driver() -> Any:
     """The driver in use, or None."""
     found = backends()

@@ -17,11 +17,14 @@ from rushlight.base.shapes import numel
 class Memory(Protocol):
     """Bytes of one device, given back when nobody refers to them.
 
-    device: where they are; address: of the first one.
+    address: of the first one.
     """
 
-    device: Any
     address: int
+
+    @property
+    def device(self) -> Any:
+        """Where they are."""
 
     def read(self, address: int, target: np.ndarray) -> None:
         """Copy to the host; waits until what writes there is done."""
