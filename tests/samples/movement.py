@@ -8,7 +8,6 @@ import numpy as np
 import torch
 
 from rushlight.base.device import CPU
-
 from tests.samples.row import EVERY, UNARY_SHAPES, Error, Row, random_array
 
 _NUMBERS = ("float64", "float32", "int64", "complex128", "bool", "bfloat16")
