@@ -9,7 +9,7 @@ are plain loops.  The function is `void(ptr words, i32 blocks, i32 order)`: the 
 
 from __future__ import annotations
 
-from rushlight.codegen.grid import BLOCKS, DOWN, FIRST, PLACE, THREAD, GridKernel
+from rushlight.codegen.grid import BLOCKS, DOWN, FIRST, PLACE, SHARED, THREAD, GridKernel
 
 _COROUTINE_DECLARATIONS = (
     "declare token @llvm.coro.id(i32, ptr, ptr, ptr)",
@@ -29,6 +29,8 @@ _COROUTINE_DECLARATIONS = (
 def module_text(kernel: GridKernel, triple: str) -> str:
     """The LLVM module of a kernel; one whose threads meet needs LLVM's coroutine passes."""
     parts = [f'target triple = "{triple}"', *kernel.declarations]
+    if kernel.shared:
+        parts.append(f"@shared = internal global [{kernel.shared} x i8] zeroinitializer, align 64")
     if kernel.meets:
         parts += [
             *_COROUTINE_DECLARATIONS,
@@ -44,6 +46,8 @@ def module_text(kernel: GridKernel, triple: str) -> str:
 
 def _arguments(kernel: GridKernel) -> list[str]:
     lines = []
+    if kernel.shared:
+        lines.append(f"  {SHARED} = getelementptr i8, ptr @shared, i64 0")
     for place, (type_, name) in enumerate(kernel.arguments()):
         lines.append(f"  %word{place} = getelementptr i64, ptr %words, i64 {place}")
         lines.append(f"  {name} = load {type_}, ptr %word{place}, align 8")

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
 from rushlight.codegen import scalar_ops
-from rushlight.codegen.emit import Value
+from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.llvm import KernelGenerator
 from rushlight.loopnest.ir import (
     PARALLEL,
@@ -43,6 +43,7 @@ _FAR = 1 << 40
 
 # Words of the abstract machine.
 THREAD, PLACE, BLOCKS = "%grid.thread", "%grid.block", "%grid.blocks"
+SHARED = "%grid.shared"
 WARP_BARRIER, BLOCK_BARRIER, DOWN, FIRST = (
     "grid.warp_barrier", "grid.block_barrier", "grid.down", "grid.first",
 )  # fmt: skip
@@ -72,6 +73,8 @@ class GridKernel:
     each says whether it is floating; then the extent of the parallel loop.
     threads: of a block; groups: iterations of the parallel loop that a block takes at a time.
     body: lines; declarations: of the intrinsics in them; meets: whether threads wait for others.
+    shared: bytes that the threads of a block share, which begin at `%grid.shared`.
+    loops: whether threads go on with further iterations where there are more than they are.
     """
 
     name: str
@@ -83,10 +86,13 @@ class GridKernel:
     body: str
     declarations: tuple[str, ...]
     meets: bool
+    shared: int = 0
+    loops: bool = True
 
     def blocks(self, extent: int) -> int:
         """How many blocks run so many iterations."""
-        return max(1, min(-(-extent // self.groups), MOST_BLOCKS))
+        needed = max(1, -(-extent // self.groups))
+        return min(needed, MOST_BLOCKS) if self.loops else needed
 
     def arguments(self) -> list[tuple[str, str]]:
         """(type, name) of each argument."""
@@ -286,35 +292,43 @@ class GridGenerator(KernelGenerator):
     # --- between threads ---
 
     def collective(self, result: str, operation: str) -> None:
-        """A line that all threads of a group meet at, and the label of what follows."""
-        region = self.b.regions[-1]
-        label = self.b.fresh("met")
-        region.lines.append(f"  {result}{operation} then {label}")
-        region.lines.append(f"{label}:")
-        region.label = label
+        """A line that all threads of a group meet at."""
+        collective(self.b, result, operation)
         self.meets = True
 
     def shuffled(self, value: Value, operation: str, distance: int) -> Value:
         """The value of another thread of the warp."""
-        b = self.b
-        if value.type in ("i1", "i8", "i16"):
-            wide = self.shuffled(b.convert("zext", value, "i32"), operation, distance)
-            return b.convert("trunc", wide, value.type)
-        if value.type == "float":
-            bits = self.shuffled(b.convert("bitcast", value, "i32"), operation, distance)
-            return b.convert("bitcast", bits, "float")
-        if value.type == "double":
-            bits = self.shuffled(b.convert("bitcast", value, "i64"), operation, distance)
-            return b.convert("bitcast", bits, "double")
-        if value.type == "i64":
-            low = self.shuffled(b.convert("trunc", value, "i32"), operation, distance)
-            upper = b.convert("trunc", b.binary("lshr", value, b.const(32, "i64")), "i32")
-            high = b.convert("zext", self.shuffled(upper, operation, distance), "i64")
-            high = b.binary("shl", high, b.const(32, "i64"))
-            return b.binary("or", b.convert("zext", low, "i64"), high)
-        name = "%" + b.fresh("from")
-        self.collective(f"{name} = ", f"{operation} {value.text}, {distance}")
-        return Value(name, "i32", 1, b.depth)
+        self.meets = True
+        return shuffled(self.b, value, operation, distance)
+
+
+def collective(b: Emitter, result: str, operation: str) -> None:
+    """A line that threads meet at, and the label of what follows."""
+    region = b.regions[-1]
+    label = b.fresh("met")
+    region.lines.append(f"  {result}{operation} then {label}")
+    region.lines.append(f"{label}:")
+    region.label = label
+
+
+def shuffled(b: Emitter, value: Value, operation: str, distance: int) -> Value:
+    """The value of another thread of the warp; wider and narrower types by way of 32 bits."""
+    if value.type in ("i1", "i8", "i16"):
+        wide = shuffled(b, b.convert("zext", value, "i32"), operation, distance)
+        return b.convert("trunc", wide, value.type)
+    if value.type in ("float", "double"):
+        integer = {"float": "i32", "double": "i64"}[value.type]
+        bits = shuffled(b, b.convert("bitcast", value, integer), operation, distance)
+        return b.convert("bitcast", bits, value.type)
+    if value.type == "i64":
+        low = shuffled(b, b.convert("trunc", value, "i32"), operation, distance)
+        upper = b.convert("trunc", b.binary("lshr", value, b.const(32, "i64")), "i32")
+        high = b.convert("zext", shuffled(b, upper, operation, distance), "i64")
+        high = b.binary("shl", high, b.const(32, "i64"))
+        return b.binary("or", b.convert("zext", low, "i64"), high)
+    name = "%" + b.fresh("from")
+    collective(b, f"{name} = ", f"{operation} {value.text}, {distance}")
+    return Value(name, "i32", 1, b.depth)
 
 
 def _refuse_unsafe(declaration: str) -> None:

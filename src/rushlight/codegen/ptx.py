@@ -13,6 +13,7 @@ from rushlight.codegen.grid import (
     DOWN,
     FIRST,
     PLACE,
+    SHARED,
     THREAD,
     WARP_BARRIER,
     GridKernel,
@@ -52,6 +53,13 @@ def module_text(kernel: GridKernel) -> str:
         f"  {name} = call i32 @llvm.nvvm.read.ptx.sreg.{register}()"
         for name, register in _REGISTERS.items()
     )
+    shared = ""
+    if kernel.shared:
+        shared = (
+            f"@{kernel.name}.shared = internal addrspace(3) global [{kernel.shared} x i8] poison, "
+            "align 16"
+        )
+        registers += f"\n  {SHARED} = addrspacecast ptr addrspace(3) @{kernel.name}.shared to ptr"
     lines: list[str] = []
     for line in kernel.body.split("\n"):
         lines += _translated(line)
@@ -59,6 +67,7 @@ def module_text(kernel: GridKernel) -> str:
         f'target triple = "{TRIPLE}"',
         *kernel.declarations,
         *_DECLARATIONS,
+        shared,
         f"define ptx_kernel void @{kernel.name}({arguments}) {{",
         "entry:",
         registers,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import importlib
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -37,7 +38,7 @@ class CudaBackend:
         self.facts = driver.facts(index)
         self.allocator = devices.Allocator(driver, index, self.device)
         self._exhausted = devices.OutOfDeviceMemory
-        self._kernels: dict[Kernel, Any] = {}
+        self._kernels: dict[str, Any] = {}
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
         """A value with unspecified elements."""
@@ -67,17 +68,17 @@ class CudaBackend:
 
     def compile(self, kernel: Kernel) -> tuple[Any, Any]:
         """(grid kernel, loaded function) of a loop nest.  Raises: NoKernel."""
-        found = self._kernels.get(kernel)
-        if found is None:
-            grid = importlib.import_module("rushlight.codegen.grid")
-            name = f"kernel_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:24]}"
-            made = grid.grid_kernel(kernel, name)
-            found = self._kernels[kernel] = (made, self.driver.load(self.index, made))
-        return found
+        grid = importlib.import_module("rushlight.codegen.grid")
+        name = f"kernel_{hashlib.sha256(repr(kernel).encode()).hexdigest()[:24]}"
+        return self.loaded(name, lambda: grid.grid_kernel(kernel, name))
 
-    def item_steps(self, item: Any, program: Any) -> list | None:
-        """The launches of what no loop nest describes; None: there is no kernel for it."""
-        return None
+    def loaded(self, name: str, make: Callable[[], Any]) -> tuple[Any, Any]:
+        """(grid kernel, loaded function) under a name that says all about it."""
+        found = self._kernels.get(name)
+        if found is None:
+            made = make()
+            found = self._kernels[name] = (made, self.driver.load(self.index, made))
+        return found
 
     def plan(self, plan: Any, nodes: list) -> Runnable:
         """What runs a stretch of this device."""

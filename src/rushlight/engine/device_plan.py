@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import struct
 import warnings
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -19,64 +18,20 @@ from rushlight.base.errors import FlushFailed
 from rushlight.base.observe import KERNEL, PLAN, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words
-from rushlight.codegen.grid import GridKernel, NoKernel
+from rushlight.codegen.grid import NoKernel
 from rushlight.engine.arena import ArenaPlanner
+from rushlight.engine.device_products import product_launch
+from rushlight.engine.device_step import DeviceStep, HostStep
 from rushlight.engine.lowered import Lowered
 from rushlight.engine.native import NativeRun
-from rushlight.engine.steps import NativeStep
 from rushlight.engine.takeover import Lifetimes
 from rushlight.loopnest.ir import Const, Expr, Op, Param
 from rushlight.lowering.group import Nest
+from rushlight.lowering.matmul import Product
 from rushlight.reference.executor import DATA_ERRORS, compute, run_plan
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.node import Node
 from rushlight.tape.program import OPERATION, OUTPUT, program_of
-
-
-@dataclass
-class DeviceStep:
-    """One launch.
-
-    buffers: slots in the order of the pointers; written: which of them it writes.
-    words: (number, slot of a scalar leaf or None, whether it is floating).
-    scratch: elements and item size of each row of scratch, as expressions of the parameters.
-    """
-
-    kernel: GridKernel
-    function: Any
-    name: str
-    buffers: list[int]
-    written: set[int]
-    words: list[tuple[int | float, int | None, bool]]
-    extent: int
-    scratch: tuple[tuple[Expr, int], ...]
-    params: tuple[Param, ...]
-    group: int = -1
-    part: int = 0
-
-
-@dataclass
-class HostStep:
-    """A native step of the CPU over copies of what lies on the device."""
-
-    native: NativeStep
-    why: str
-    group: int = -1
-    part: int = 0
-
-    @property
-    def buffers(self) -> list[int]:
-        """Slots in the order of the pointers."""
-        return self.native.buffers
-
-    @buffers.setter
-    def buffers(self, slots: list[int]) -> None:
-        self.native.buffers = slots
-
-    @property
-    def written(self) -> set[int]:
-        """Which of them it writes."""
-        return self.native.written
 
 
 class DevicePlan(Lowered):
@@ -120,9 +75,8 @@ class DevicePlan(Lowered):
 
     def steps_of_item(self, item: Any, program: Any) -> list:
         """Launches of an item's kernels; the CPU's steps where there are none."""
-        made = self.backend.item_steps(item, program)
-        if made is not None:
-            return made
+        if isinstance(item, Product):
+            return [product_launch(item, program, self.constants, self.backend)]
         name = type(item).__name__.lower()
         return [HostStep(s, f"{name}: no kernel yet") for s in super().steps_of_item(item, program)]
 
