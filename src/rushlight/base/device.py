@@ -158,6 +158,8 @@ def no_cuda() -> AssertionError:
 
 def different_devices(first: device, second: device, operation: object = "") -> RuntimeError:
     """PyTorch's error for operands that live apart."""
+    if first.type == "cpu":
+        first, second = second, first
     where = f"{operation}: " if operation else ""
     return RuntimeError(
         f"Expected all tensors to be on the same device, but found at least two devices, {first} "

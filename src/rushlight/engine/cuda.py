@@ -37,7 +37,6 @@ class CudaBackend:
         self.device = device("cuda", index)
         self.facts = driver.facts(index)
         self.allocator = devices.Allocator(driver, index, self.device)
-        self._exhausted = devices.OutOfDeviceMemory
         self._kernels: dict[str, Any] = {}
 
     def empty(self, shape: tuple[int, ...], dtype: np.dtype) -> DeviceArray:
@@ -177,6 +176,11 @@ def backend(place: Any = None) -> CudaBackend:
             f"CUDA error: invalid device ordinal: cuda:{index} was asked for, devices: {len(found)}"
         )
     return found[index]
+
+
+def resolved(place: Any = None) -> device:
+    """The object of a device given as PyTorch's functions take it.  Raises: as `backend`."""
+    return _resolve(backend(place).device)
 
 
 def _resolve(named: device) -> device:

@@ -31,7 +31,7 @@ from rushlight.primitives.movement import expand
 from rushlight.tape.tape import materialise
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import from_numpy
-from rushlight.tensor.placing import placed
+from rushlight.tensor.placing import empty_there, placed
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, tensor_from_numpy
 
@@ -324,9 +324,12 @@ def empty_array(shape, dtype: DType) -> np.ndarray:
 
 
 def empty_on(device, shape, dtype: DType):
-    """The same, or on the meta device a tensor: shapes there may be of any size."""
-    if resolve_device(device) is META:
+    """The same, or on another device a tensor: on meta, shapes may be of any size."""
+    place = resolve_device(device)
+    if place is META:
         return meta_tensor(shape, dtype)
+    if place.type == "cuda":
+        return empty_there(place, shape, dtype)
     return empty_array(shape, dtype)
 
 

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from rushlight.base.device import device
+from rushlight.base.errors import OutOfMemoryError
 from rushlight.tape.device_array import DeviceArray
 
 
@@ -35,7 +36,7 @@ class Facts:
 
 
 class OutOfDeviceMemory(Exception):
-    """A driver has no memory left.  Nothing was lost: the request alone failed."""
+    """A driver has no memory left; the request alone failed."""
 
 
 class Driver(Protocol):
@@ -81,6 +82,24 @@ class Driver(Protocol):
     def synchronize(self, index: int) -> None:
         """Wait for all work on a device.  Raises: RuntimeError if some of it failed."""
 
+    def mark(self, index: int) -> Any:
+        """A mark behind the work asked for so far."""
+
+    def reached(self, mark: Any) -> bool:
+        """Whether the work before a mark is done."""
+
+    def wait(self, mark: Any) -> None:
+        """Wait for the work before a mark."""
+
+    def milliseconds(self, start: Any, end: Any) -> float:
+        """Time between two marks that were reached."""
+
+
+def _size(nbytes: int) -> str:
+    if nbytes >= 1 << 30:
+        return f"{nbytes / (1 << 30):.2f} GiB"
+    return f"{nbytes / (1 << 20):.2f} MiB"
+
 
 class DeviceMemory:
     """Bytes of a device; given back when nobody refers to them."""
@@ -121,7 +140,7 @@ class Allocator:
         self.limit: int | None = None
 
     def allocate(self, nbytes: int) -> DeviceMemory:
-        """New memory with unspecified content.  Raises: OutOfDeviceMemory."""
+        """New memory with unspecified content.  Raises: OutOfMemoryError, with the figures."""
         size = max(-(-nbytes // self.GRANULE) * self.GRANULE, self.GRANULE)
         try:
             if self.limit is not None and self.allocated + size > self.limit:
@@ -135,13 +154,23 @@ class Allocator:
                 address = self.driver.allocate(self.index, size)
         except OutOfDeviceMemory:
             self.out_of_memory += 1
-            raise
+            raise OutOfMemoryError(self._exhausted(size)) from None
         self.allocated += size
         self.count += 1
         self.peak = max(self.peak, self.allocated)
         self.reserved = max(self.reserved, self.allocated)
         self.reserved_peak = max(self.reserved_peak, self.reserved)
         return DeviceMemory(self, address, size)
+
+    def _exhausted(self, size: int) -> str:
+        free, total = self.driver.memory_info(self.index)
+        limit = "" if self.limit is None else f"; this process may use {_size(self.limit)}"
+        return (
+            f"CUDA out of memory. Tried to allocate {_size(size)}. GPU {self.index} has a total "
+            f"capacity of {_size(total)} of which {_size(free)} is free{limit}. Tensors hold "
+            f"{_size(self.allocated)}, {_size(self.peak)} at most so far. Nothing is lost: use a "
+            "smaller batch, or delete tensors and read the value again"
+        )
 
     def give_back(self, address: int, nbytes: int) -> None:
         """The end of some memory."""

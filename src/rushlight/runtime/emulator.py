@@ -12,6 +12,7 @@ import bisect
 import ctypes
 import hashlib
 import random
+import time
 from collections.abc import Sequence
 
 import numpy as np
@@ -179,3 +180,21 @@ class Emulator:
     def synchronize(self, index: int) -> None:
         """Everything asked for is done."""
         self._settle()
+
+    # ---- marks ---------------------------------------------------------------------------------
+
+    def mark(self, index: int) -> float:
+        """The time, since everything asked for is done at once."""
+        self._settle()
+        return time.perf_counter()
+
+    def reached(self, mark: float) -> bool:
+        """It always is."""
+        return True
+
+    def wait(self, mark: float) -> None:
+        """Nothing is waited for."""
+
+    def milliseconds(self, start: float, end: float) -> float:
+        """Time between two marks."""
+        return (end - start) * 1e3

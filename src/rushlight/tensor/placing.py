@@ -13,9 +13,9 @@ from rushlight.primitives.movement import to_device
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.node import NO_ADDRESS
-from rushlight.tape.tape import materialise
+from rushlight.tape.tape import leaf_node, materialise
 from rushlight.tensor.storage import refresh
-from rushlight.tensor.tensor import Tensor
+from rushlight.tensor.tensor import Tensor, wrap
 
 
 def placed(x: Tensor, target: device) -> Tensor:
@@ -33,6 +33,14 @@ def placed(x: Tensor, target: device) -> Tensor:
         node.step = leaf_spec(BUFFER, node.shape, node.dtype, target)
         return x
     return to_device(x, target, source)
+
+
+def empty_there(place: device, shape: tuple[int, ...], dtype: Any) -> Tensor:
+    """A new tensor of zeros in the memory of a device.  Raises: OutOfMemoryError."""
+    backend: Any = backend_of(place)
+    made = backend.empty(shape, dtype.numpy)
+    backend.clear(made)
+    return wrap(leaf_node(made, dtype))
 
 
 def beside(x: Tensor, other: Tensor) -> Tensor:
