@@ -5,15 +5,13 @@ import functools
 
 import numpy as np
 
-from rushlight.codegen.gemm import (
-    PACKED,
-    GemmSpec,
+from rushlight.codegen.gemm import PACKED, GemmSpec, function_names, gemm_text
+from rushlight.codegen.gemm_choices import (
+    choose_a_mode,
     choose_b_mode,
     choose_blocks,
     choose_core_rows,
     choose_edge,
-    function_names,
-    gemm_text,
 )
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import load_text
@@ -28,7 +26,7 @@ def library_of(spec, target):
 
 
 def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None,
-            copies=False):  # fmt: skip
+            a_mode=None):  # fmt: skip
     """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``."""
     batches = np.broadcast_shapes(a.shape[:1], b.shape[:1])[0]
     (m, k), n, size = a.shape[1:], b.shape[2], a.itemsize
@@ -37,8 +35,9 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     mode = mode or choose_b_mode(m, k, strides[2], strides[3], a.dtype.name, target)
     rows = rows or choose_core_rows(m, target)
     value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
+    a_mode = a_mode or choose_a_mode(m, n, k, *strides[:2], a.dtype.name, mode, target)
     edge = choose_edge(n, a.dtype.name, rows, mode, target)
-    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, copies, value, buffers, params)
+    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, a_mode, value, buffers, params)
     library = library_of(spec, target)
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     workspace = np.empty(blocks.workspace + 1, a.dtype)
@@ -46,7 +45,8 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     offsets = np.array([[i * s for s in steps_of] for i in range(batches)], np.int64).ravel()
     pointed = [a, b, c, offsets, workspace, *arrays]
     pointers = (ctypes.c_void_p * len(pointed))(*[x.ctypes.data for x in pointed])
-    numbers = [m, n, k, *strides, blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n]
+    tiles = [blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n, blocks.group]
+    numbers = [m, n, k, *strides, *tiles]
     tail = np.array(words, np.float64).view(np.int64)
     arguments = np.concatenate([np.array(numbers, np.int64), tail])
     common = [ctypes.addressof(pointers), arguments.ctypes.data]
@@ -63,5 +63,5 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
         return c
 
     go.kept = (pointed, pointers, arguments, table, library)
-    go.c, go.mode, go.blocks = c, mode, blocks
+    go.c, go.modes, go.blocks = c, (a_mode, mode), blocks
     return go

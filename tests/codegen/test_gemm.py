@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
-from rushlight.base.target import neon_target
-from rushlight.codegen.gemm import GemmSpec, choose_b_mode, choose_blocks, gemm_text
+from rushlight.base.target import Target, neon_target
+from rushlight.codegen.gemm import GemmSpec, gemm_text
+from rushlight.codegen.gemm_choices import choose_a_mode, choose_b_mode, choose_blocks
 from rushlight.codegen.microkernel import K_BLOCK
 from rushlight.loopnest.ir import Buffer, Load, Op, Param, Var, call
-from rushlight.runtime.jit import compile_text
+from rushlight.runtime.jit import assembly_of, compile_text
 from rushlight.runtime.threads import get_num_threads, set_num_threads
 from tests.codegen.run_gemm import HOST, prepare
 from tests.codegen.run_kernel import TARGETS
@@ -99,9 +100,41 @@ def test_copying_a_transposed_a_changes_no_bit(m, k, n, dtype):
     b = random_matrix(rng, k, n, dtype)
     expected = prepare(a, b)()
     for target in TARGETS:
-        for mode in ("direct", "rows"):
-            found = prepare(a, b, target, mode=mode, copies=True, threads=2)()
+        for mode in ("direct", "rows", "local_rows"):
+            found = prepare(a, b, target, mode=mode, a_mode="columns", threads=2)()
             assert (found == expected).all()
+
+
+def random_view(rng, rows, columns, dtype):
+    """A matrix in one of the orders and distances that a program makes."""
+    order = rng.choice(["rows", "columns", "sliced", "turned slice"])
+    more_rows, more_columns = rows + int(rng.integers(0, 9)), columns + int(rng.integers(0, 9))
+    if order in ("columns", "turned slice"):
+        more_rows, more_columns = more_columns, more_rows
+    base = rng.standard_normal((1, more_rows, more_columns)).astype(dtype)
+    if order in ("columns", "turned slice"):
+        base = base.transpose(0, 2, 1)
+    return base[:, :rows, :columns]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_is_packed_the_bits_are_the_same(seed):
+    rng = np.random.default_rng(seed)
+    m, k, n = (int(2 ** rng.uniform(1, top)) for top in (8, 10.5, 8))
+    dtype = ("float32", "float64")[seed % 2]
+    a, b = random_view(rng, m, k, dtype), random_view(rng, k, n, dtype)
+    a_modes = ["direct"] + ["lines"] * (a.strides[2] == a.itemsize)
+    a_modes += ["columns"] * (a.strides[1] == a.itemsize)
+    b_modes = ["direct", "rows", "local_rows"] if b.strides[2] == b.itemsize else []
+    b_modes += ["columns", "local_columns", "lines"] if b.strides[1] == b.itemsize else []
+    expected = prepare(a, b)()
+    tolerance = 1e-3 if dtype == "float32" else 1e-11
+    np.testing.assert_allclose(expected, a.astype(np.float64) @ b, rtol=tolerance, atol=tolerance)
+    for target in TARGETS:
+        for a_mode in a_modes:
+            mode = str(rng.choice(b_modes))
+            found = prepare(a, b, target, mode=mode, a_mode=a_mode, threads=2)()
+            assert (found == expected).all(), (m, k, n, a_mode, mode)
 
 
 def test_rows_beyond_the_output_are_untouched():
@@ -161,10 +194,70 @@ def test_b_with_no_unit_stride_is_refused():
         choose_b_mode(64, 40, 2, 80, "float32", HOST)
 
 
-@pytest.mark.parametrize("mode", ["direct", "rows", "columns", "lines", "any"])
+@pytest.mark.parametrize("mode", ["direct", "rows", "columns", "lines", "any", "local_rows"])
 def test_neon_code_compiles(mode):
     target = neon_target()
     assert len(compile_text(gemm_text(GemmSpec("gemm", "float32", mode, 8), target), target)) > 0
+
+
+def machine(name):
+    """An x86 machine by its vector unit and caches; code for it is generated, not run."""
+    wide = name == "AVX-512"
+    features = ("+avx2", "+fma", *(("+avx512f", "+avx512vl", "+avx512bw", "+avx512dq") * wide))
+    return Target(
+        "x86_64-unknown-linux-gnu", "skylake-avx512" if wide else "znver3", features,
+        64 if wide else 32, 32 if wide else 16, wide, (48 if wide else 32) << 10,
+        (2048 if wide else 512) << 10, 32 << 20, 64, 2,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["AVX-512", "AVX2"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_loop_over_packed_operands_is_multiply_adds_and_loads_alone(name, dtype):
+    target = machine(name)
+    spec = GemmSpec("gemm", dtype, "rows", 12, "none", "lines")
+    assembly = assembly_of(gemm_text(spec, target), target)
+    lines = [line.split("#")[0].split() for line in assembly.splitlines()]
+    register = "zmm" if name == "AVX-512" else "ymm"
+    loops, body = [], []
+    for words in lines:
+        if words and words[0].endswith(":"):
+            body = []
+        elif words and words[0].startswith("j"):
+            loops.append(body)
+            body = []
+        elif words:
+            body.append(words)
+    hottest = max(loops, key=lambda body: sum(w[0].startswith("vfmadd") for w in body))
+    rows, unrolled = (12 if name == "AVX-512" else 6), 4
+    count = {"vfmadd": 2 * rows, "vbroadcast": rows, "vmov": 2}
+    for prefix, each in count.items():
+        assert sum(w[0].startswith(prefix) for w in hottest) <= each * unrolled, prefix
+    assert sum(w[0].startswith("vfmadd") for w in hottest) == 2 * rows * unrolled
+    assert len(hottest) <= unrolled * (3 * rows + 2) + 4
+    assert not any("sp)" in word for words in hottest for word in words if register in words[-1])
+
+
+@pytest.mark.parametrize("name", ["AVX-512", "AVX2"])
+def test_operands_are_packed_where_they_crowd_pages_or_sets_and_are_used_again(name):
+    target = machine(name)
+
+    def modes(m, k, n, order):
+        a = (1, m) if order[0] == "t" else (k, 1)
+        b = (1, k) if order[1] == "t" else (n, 1)
+        mode = choose_b_mode(m, k, *b, "float32", target)
+        return choose_a_mode(m, n, k, *a, "float32", mode, target), mode
+
+    assert modes(1024, 1024, 1024, "nn") == ("lines", "rows")
+    assert modes(1024, 1024, 1024, "tn") == ("columns", "rows")
+    assert modes(1024, 384, 1536, "nt") == ("lines", "columns")
+    # Half a hundred rows are too few for a pass over B before.
+    assert modes(64, 784, 512, "nn")[1] == "local_rows"
+    # A small B lies in few pages and stays in the cache.
+    assert modes(12, 32, 32, "nn") == ("direct", "direct")
+    # Rows of 4 kB fall into one set of the first level: a narrow product packs them even so.
+    crowded, free = modes(1024, 1024, 256, "nn")[0], modes(1024, 1008, 128, "nn")[0]
+    assert (crowded, free) == ("lines", "direct")
 
 
 def test_small_products_stay_on_one_thread_and_large_ones_are_shared_out():

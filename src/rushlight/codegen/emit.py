@@ -338,6 +338,12 @@ class Emitter:
         )
         self.line(f"call void {symbol}({value.typed}, {pointers.typed}, i32 {align}, {mask.typed})")
 
+    def prefetch(self, pointer: Value) -> None:
+        """Asks for a line that will be read and written."""
+        symbol = "@llvm.prefetch.p0"
+        self.declarations.add(f"declare void {symbol}(ptr, i32, i32, i32)")
+        self.line(f"call void {symbol}({pointer.typed}, i32 1, i32 3, i32 1)")
+
     def alloca(self, type_: str, count: int, align: int) -> Value:
         """Stack memory, made once at the function's entry."""
         name = "%" + self.fresh("stack")

@@ -1,13 +1,11 @@
-"""Matrix products: the driver around the contraction cores, and the choice of its blocks.
+"""Matrix products: the driver around the contraction cores.
 
 C[batch] = A[batch] @ B[batch], row-major C, any strides of A and B.  Two kernels with the common
 signature: ``<name>_pack`` copies B into panels, in parallel over panels; ``<name>`` computes, in
-parallel over tiles of C.  An A whose rows run along k is read where it lies: packing it too was
-measured and gains nothing (201 against 193 GFLOP/s at 1024^3, 210 against 211 at 64x784x512).  One
-that is stored transposed, as in the gradient of a weight, is copied tile by tile to the stack: its
-steps lie pages apart, and often in few sets of the cache (52 against 80 GFLOP/s at 1024x256x2048).
-Whether something is packed changes speed only.  A product of one row or column has a kernel of its
-own (row_product.py).
+parallel over tiles of C.  A tile may pack its rows of A, one block of k at a time, and panels of B,
+one at a time, to the stack: there they stay in the second-level cache, and are read in one go with
+constant strides.  Whether something is packed changes speed only; gemm_choices.py decides.  A
+product of one row or column has a kernel of its own (row_product.py).
 
 Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
 the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest
@@ -18,7 +16,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
 from rushlight.codegen.driver import Driver
 from rushlight.codegen.emit import Emitter, Value
@@ -31,10 +28,10 @@ from rushlight.codegen.microkernel import (
     GATHERED,
     K_BLOCK,
     Epilogue,
+    Packed,
     Tile,
     TileSet,
     core_function,
-    largest_rows,
     tile_set,
 )
 from rushlight.codegen.packing import Packer
@@ -42,29 +39,20 @@ from rushlight.loopnest.ir import Buffer, Expr, Param, itemsize
 
 BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
-          "tiles_m", "tiles_n")  # fmt: skip
+          "tiles_m", "tiles_n", "group")  # fmt: skip
 B_DIRECT, B_LINES, B_ROWS, B_COLUMNS = "direct", "lines", "rows", "columns"
 B_ANY = "any"
+# As rows and columns, but by each tile for itself, panel by panel, to its stack.
+B_LOCAL_ROWS, B_LOCAL_COLUMNS = "local_rows", "local_columns"
+LOCAL = (B_LOCAL_ROWS, B_LOCAL_COLUMNS)
+A_DIRECT, A_LINES, A_COLUMNS = "direct", "lines", "columns"
 EDGE_NONE, EDGE_NARROW, EDGE_ANY = "none", "narrow", "any"
 PACKED = (B_ROWS, B_COLUMNS)
-# Up to here B is read in place: copying it costs more than its larger stride does.
-DIRECT_ROWS = 96
-# Work of one tile worth another thread's attention: about a microsecond of a wide vector unit.
-TILE_FLOPS = 1 << 18
-# Elements to pack worth another thread's attention, likewise.
-PACK_ELEMENTS = 1 << 14
 # Up to here a B that runs along k is transposed in registers, again for each core's rows.
 LINE_ROWS = 8
 GATHER_ROWS = 4
-# Rows of a copied tile of A, a multiple of every core's rows and of every vector's lanes; and from
-# how many steps of k and columns of C on the copy pays.
-COPIED_ROWS = 48
-COPIED_STEPS = 256
-COPIED_COLUMNS = 128
-# Rows of B that lie a multiple of so many bytes apart fall into few sets of the first-level cache;
-# from so many rows of C on, copying them costs less.
-ALIASING_BYTES = 1 << 9
-ALIASED_ROWS = 256
+# What a tile packs of A lies on the stack, and some systems give a thread 512 kB.
+A_STACK_BYTES = 192 << 10
 _LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
@@ -73,13 +61,13 @@ class GemmSpec:
     """What the code of one GEMM depends on; sizes and strides are run-time arguments.
 
     ``b_mode``: direct and lines are read in place, the first with unit column stride, the second
-    with unit row stride; rows and columns are packed, with those strides in the same order.  Any
-    gathers B where it lies: slow, but one small module for all products, so that small products of
-    many shapes need no other.
+    with unit row stride; rows and columns are packed, with those strides in the same order, by a
+    kernel before or by each tile for itself (local).  Any gathers B where it lies: slow, but one
+    small module for all products, so that small products of many shapes need no other.
     ``core_rows`` is the number of rows of the largest core: few rows leave registers for columns.
     ``edge``: none if n is a multiple of the core's columns, narrow if n fits one vector, else any;
     cores that are not needed are not compiled.
-    ``copies_a``: whether A, whose columns are contiguous, is copied tile by tile.
+    ``a_mode``: direct is read in place; lines, which run along k, and columns are packed.
     """
 
     name: str
@@ -87,10 +75,22 @@ class GemmSpec:
     b_mode: str
     core_rows: int
     edge: str = EDGE_ANY
-    copies_a: bool = False
+    a_mode: str = A_DIRECT
     epilogue: Expr | None = None
     epilogue_buffers: tuple[Buffer, ...] = ()
     epilogue_params: tuple[Param, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Block:
+    """One block of k of one tile: where A, B and C begin, its first row, its cores' counts."""
+
+    batch: Value
+    bases: list[Value]
+    i0: Value
+    slivers: list[Value]
+    k0: Value
+    steps: Value
 
 
 class _Driver(Driver):
@@ -115,11 +115,16 @@ class _Driver(Driver):
         padded = b.add(self.params["n"], self.count(columns - 1))
         return b.binary("udiv", padded, self.count(columns))
 
-    def panel_pointer(self, batch: Value, panel: Value) -> Value:
+    def block_pointer(self, batch: Value, column: Value, k0: Value, steps: Value) -> Value:
+        """Where the steps from k0 of the panel that begins at a column are packed.
+
+        Panels of one block of k lie beside each other, so that they are read in one go.
+        """
         b = self.b
-        length = b.mul(self.params["k"], self.count(self.tiles.columns))
-        number = b.add(b.mul(batch, self.panels()), panel)
-        return self.at(self.buffers["workspace"], b.mul(number, length))
+        padded = b.mul(self.panels(), self.count(self.tiles.columns))
+        start = b.mul(b.mul(batch, padded), self.params["k"])
+        start = b.add(start, b.add(b.mul(k0, padded), b.mul(column, steps)))
+        return self.at(self.buffers["workspace"], start)
 
     # --- packing B ---
 
@@ -133,28 +138,37 @@ class _Driver(Driver):
         source = self.at(
             self.buffers["b"], self.batch_offset(batch, 1), b.mul(column, p["b_column"])
         )
-        packer = Packer(b, self.type, self.tiles.lanes)
-        by_rows = self.spec.b_mode == B_ROWS
-        emit = packer.copy_panel if by_rows else packer.transpose_panel
-        emit(
-            source,
-            p["b_row"] if by_rows else p["b_column"],
-            self.minimum(self.count(columns), b.sub(p["n"], column)),
-            p["k"],
-            self.panel_pointer(batch, panel),
-            self.count(columns),
-            self.tiles.vectors,
+        blocks = b.begin_loop(self.count(0), p["k"], K_BLOCK)
+        k0 = blocks.counter
+        steps = self.minimum(b.sub(p["k"], k0), self.count(K_BLOCK))
+        target = self.block_pointer(batch, column, k0, steps)
+        self.pack_panel(
+            self.at(source, b.mul(k0, p["b_row"])), b.sub(p["n"], column), steps, target
         )
+        b.end_loop(blocks)
         b.end_loop(loop)
         return b.function(self.spec.name + "_pack", KERNEL_ARGUMENTS)
+
+    def pack_panel(self, source: Value, left: Value, steps: Value, target: Value) -> None:
+        """One panel of B, for one block of k."""
+        p, columns = self.params, self.count(self.tiles.columns)
+        packer = Packer(self.b, self.type, self.tiles.lanes)
+        by_rows = self.spec.b_mode in (B_ROWS, B_LOCAL_ROWS)
+        emit = packer.copy_panel if by_rows else packer.transpose_panel
+        line = p["b_row"] if by_rows else p["b_column"]
+        width = self.minimum(columns, left)
+        emit(source, line, width, steps, target, columns, self.tiles.vectors)
 
     # --- computing ---
 
     def compute(self) -> str:
         b, p = self.b, self.params
-        copied = None
-        if self.spec.copies_a:
-            copied = b.alloca(self.type, COPIED_ROWS * K_BLOCK, 64)
+        spec = self.spec
+        if spec.a_mode != A_DIRECT:
+            held = packed_rows(self.tiles, self.size) * K_BLOCK + self.tiles.lanes
+            self.a_panels = b.alloca(self.type, held, 64)
+        if spec.b_mode in LOCAL:
+            self.b_panel = b.alloca(self.type, (K_BLOCK + 1) * self.tiles.columns, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
@@ -167,7 +181,7 @@ class _Driver(Driver):
             self.at(self.buffers[name], self.batch_offset(batch, number))
             for number, name in enumerate("abc")
         ]
-        edges = self.row_edges(i0, i1)
+        block = _Block(batch, bases, i0, self.slivers(i0, i1), self.count(0), self.count(0))
         # An empty k still has to write zeros.
         one = self.count(1)
         stop = b.select(b.compare("slt", p["k"], one), one, p["k"])
@@ -175,106 +189,149 @@ class _Driver(Driver):
         k0 = blocks.counter
         left = b.sub(p["k"], k0)
         steps = self.minimum(left, self.count(K_BLOCK))
-        source = self.at(bases[0], b.mul(k0, p["a_column"]))
-        self.a_strides = p["a_row"], p["a_column"]
-        if copied is not None:
-            source = self.copy_a(self.at(source, i0), b.sub(i1, i0), steps, copied)
-            # Rows are counted from the matrix's first.
-            source = self.at(source, b.sub(self.count(0), i0))
-            self.a_strides = self.count(1), self.count(COPIED_ROWS)
-        self.columns(batch, bases, source, edges, (j0, j1), k0, steps)
+        block = replace(block, k0=k0, steps=steps)
+        if spec.a_mode != A_DIRECT:
+            self.pack_a(block, (i0, i1))
+        self.groups(block, j0, j1)
         b.end_loop(blocks)
         b.end_loop(loop)
         return b.function(self.spec.name, KERNEL_ARGUMENTS)
 
-    def copy_a(self, source: Value, rows: Value, steps: Value, target: Value) -> Value:
-        """The rows of one tile and block of k, step after step; gives where they are now."""
-        packer = Packer(self.b, self.type, self.tiles.lanes)
-        width = self.count(COPIED_ROWS)
-        vectors = COPIED_ROWS // self.tiles.lanes
-        packer.copy_panel(
-            source, self.params["a_column"], rows, steps, target, width, vectors
+    def pack_a(self, block: _Block, rows: tuple[Value, Value]) -> None:
+        """The rows of one tile for one block of k, sliver after sliver of a core's rows each."""
+        b, p, tiles, steps = self.b, self.params, self.tiles, block.steps
+        source = self.at(block.bases[0], b.mul(block.k0, p["a_column"]))
+        packer = Packer(b, self.type, tiles.lanes)
+        by_steps = self.spec.a_mode == A_COLUMNS
+        emit = packer.copy_panel if by_steps else packer.transpose_panel
+        line = p["a_column"] if by_steps else p["a_row"]
+        loop = b.begin_loop(*rows, tiles.rows)
+        width = self.minimum(self.count(tiles.rows), b.sub(rows[1], loop.counter))
+        vectors = -(-tiles.rows // tiles.lanes)
+        emit(
+            self.at(source, b.mul(loop.counter, p["a_row"])), line, width, steps,
+            self.at(self.a_panels, b.mul(b.sub(loop.counter, rows[0]), steps)),
+            self.count(tiles.rows), vectors,
         )  # fmt: skip
-        return target
-
-    def row_edges(self, i0: Value, i1: Value) -> list[Value]:
-        """Where the rows of each core begin; the last edge is where all rows end."""
-        b = self.b
-        edges = [i0]
-        for rows in self.tiles.row_counts():
-            left = b.sub(i1, edges[-1])
-            count = b.binary("udiv", left, self.count(rows))
-            edges.append(b.add(edges[-1], b.mul(count, self.count(rows))))
-        return edges
-
-    def columns(
-        self,
-        batch: Value,
-        bases: list[Value],
-        source: Value,
-        edges: list[Value],
-        span: tuple[Value, Value],
-        k0: Value,
-        steps: Value,
-    ) -> None:
-        """The panels of B; full ones, then the one at the right edge."""
-        b, p, width = self.b, self.params, self.tiles.columns
-        loop = b.begin_loop(span[0], span[1], width)
-        column = loop.counter
-        left = b.sub(span[1], column)
-        if self.spec.b_mode not in PACKED:
-            panel = self.at(bases[1], b.mul(k0, p["b_row"]), b.mul(column, p["b_column"]))
-            between = p["b_column"] if self.spec.b_mode == B_LINES else p["b_row"]
-            b_step = b.mul(between, self.count(self.size))
-        else:
-            number = b.binary("udiv", column, self.count(width))
-            panel = self.at(self.panel_pointer(batch, number), b.mul(k0, self.count(width)))
-            b_step = self.count(width * self.size)
-        full = b.compare("sge", left, self.count(width))
-        narrow = b.compare("sle", left, self.count(self.tiles.lanes))
-        partial = b.binary("and", b.logic_not(full), b.logic_not(narrow))
-        zero, one = self.count(0), self.count(1)
-        shapes = _shapes(self.spec, self.tiles)
-        for shape in shapes:
-            if len(shapes) == 1:
-                self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
-                break
-            condition = full
-            if shape.masked:
-                condition = narrow if shape.vectors == 1 else partial
-            branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
-            self.rows(shape, bases, source, edges, (panel, b_step), (column, left), k0, steps)
-            b.end_loop(branch)
         b.end_loop(loop)
 
-    def rows(
-        self,
-        shape: Tile,
-        bases: list[Value],
-        source: Value,
-        edges: list[Value],
-        panel: tuple[Value, Value],
-        columns: tuple[Value, Value],
-        k0: Value,
-        steps: Value,
-    ) -> None:
+    def a_pointer(self, block: _Block, row: Value) -> Value:
+        """Where a core begins to read A."""
+        b, p, rows = self.b, self.params, self.count(self.tiles.rows)
+        if self.spec.a_mode == A_DIRECT:
+            steps_before, rows_before = b.mul(block.k0, p["a_column"]), b.mul(row, p["a_row"])
+            return self.at(block.bases[0], steps_before, rows_before)
+        distance = b.sub(row, block.i0)
+        within = b.binary("urem", distance, rows)
+        return self.at(self.a_panels, b.mul(b.sub(distance, within), block.steps), within)
+
+    def b_pointer(self, block: _Block, column: Value) -> Value:
+        """Where a core begins to read B."""
         b, p = self.b, self.params
+        if self.spec.b_mode in PACKED:
+            return self.block_pointer(block.batch, column, block.k0, block.steps)
+        if self.spec.b_mode in LOCAL:
+            return self.b_panel
+        return self.at(block.bases[1], b.mul(block.k0, p["b_row"]), b.mul(column, p["b_column"]))
+
+    def b_step(self) -> Value:
+        """Elements of B between two steps of k; of lines, between two columns."""
+        if self.spec.b_mode in PACKED + LOCAL:
+            return self.count(self.tiles.columns)
+        return self.params["b_column" if self.spec.b_mode == B_LINES else "b_row"]
+
+    def slivers(self, i0: Value, i1: Value) -> list[Value]:
+        """How many cores of each number of rows cover the rows of a tile."""
+        b = self.b
+        left, counts = b.sub(i1, i0), []
+        for rows in self.tiles.row_counts():
+            counts.append(b.binary("udiv", left, self.count(rows)))
+            left = b.binary("urem", left, self.count(rows))
+        return counts
+
+    def groups(self, block: _Block, start: Value, stop: Value) -> None:
+        """Groups of panels of B that stay at hand while the rows of the tile pass by.
+
+        In a group, a core's rows meet all panels in turn: they stay in the first-level cache, and
+        C is written along its rows.
+        """
+        b, p, width = self.b, self.params, self.count(self.tiles.columns)
+        group = width if self.spec.b_mode in LOCAL else p["group"]
+        count = b.binary("udiv", b.add(b.sub(stop, start), b.sub(group, self.count(1))), group)
+        loop = b.begin_loop(self.count(0), count, 1)
+        first = b.add(start, b.mul(loop.counter, group))
+        end = self.minimum(b.add(first, group), stop)
+        if self.spec.b_mode in LOCAL:
+            source = self.at(
+                block.bases[1], b.mul(block.k0, p["b_row"]), b.mul(first, p["b_column"])
+            )
+            self.pack_panel(source, b.sub(end, first), block.steps, self.b_panel)
+        self.rows(block, first, end)
+        b.end_loop(loop)
+
+    def rows(self, block: _Block, first: Value, end: Value) -> None:
+        """The rows of the tile times the panels between two columns.
+
+        There is one call, of a core that is chosen as it runs: a call for each core would make
+        most of the module's code, and of the time to compile it.
+        """
+        b, p, width = self.b, self.params, self.tiles.columns
         size = self.count(self.size)
-        first = b.compare("eq", k0, self.count(0))
-        last = b.compare("sge", b.add(k0, self.count(K_BLOCK)), p["k"])
-        for segment, rows in enumerate(self.tiles.row_counts()):
-            loop = b.begin_loop(edges[segment], edges[segment + 1], rows)
-            row = loop.counter
-            a = self.at(source, b.mul(row, self.a_strides[0]))
-            a_row, a_step = (b.mul(stride, size) for stride in self.a_strides)
-            c = self.at(bases[2], b.mul(row, p["c_row"]), columns[0])
-            extra = [Value("%buffers", "ptr"), Value("%params", "ptr")]
-            arguments = [a, a_row, a_step, *panel, c, b.mul(p["c_row"], size), steps, columns[1],
-                         first, last, *extra, row, columns[0]]  # fmt: skip
-            typed = [f"{t} {v.text}" for t, v in zip(ARGUMENT_TYPES, arguments)]
-            name = Tile(rows, shape.vectors, shape.masked).name
-            b.line(f"call void @{self.spec.name}_{name}({', '.join(typed)})")
-            b.end_loop(loop)
+        begins = b.compare("eq", block.k0, self.count(0))
+        ends = b.compare("sge", b.add(block.k0, self.count(K_BLOCK)), p["k"])
+        total = block.slivers[0]
+        for count in block.slivers[1:]:
+            total = b.add(total, count)
+        loop = b.begin_loop(self.count(0), total, 1)
+        row, cores = self.sliver(block, loop.counter)
+        panels = b.begin_loop(first, end, width)
+        column = panels.counter
+        arguments = [
+            self.a_pointer(block, row), b.mul(p["a_row"], size), b.mul(p["a_column"], size),
+            self.b_pointer(block, column), b.mul(self.b_step(), size),
+            self.at(block.bases[2], b.mul(row, p["c_row"]), column), b.mul(p["c_row"], size),
+            block.steps, b.sub(end, column), begins, ends,
+            Value("%buffers", "ptr"), Value("%params", "ptr"), row, column,
+        ]  # fmt: skip
+        typed = [f"{t} {v.text}" for t, v in zip(ARGUMENT_TYPES, arguments)]
+        core = self.core_of_columns(cores, b.sub(end, column))
+        b.line(f"call void {core.text}({', '.join(typed)})")
+        b.end_loop(panels)
+        b.end_loop(loop)
+
+    def sliver(self, block: _Block, number: Value) -> tuple[Value, list[Value]]:
+        """The first row of a sliver, and the cores of so many rows, one for each shape."""
+        b, shapes = self.b, _shapes(self.spec, self.tiles)
+        row, start = block.i0, block.i0
+        before = self.count(0)
+        cores: list[Value] = []
+        for rows, count in zip(self.tiles.row_counts(), block.slivers):
+            here = b.sub(number, before)
+            reached = b.compare("sge", here, self.count(0))
+            row = b.select(reached, b.add(start, b.mul(here, self.count(rows))), row)
+            names = [Tile(rows, s.vectors, s.masked).name for s in shapes]
+            found = [Value(f"@{self.spec.name}_{name}", "ptr") for name in names]
+            cores = [b.select(reached, x, y) for x, y in zip(found, cores)] if cores else found
+            start = b.add(start, b.mul(count, self.count(rows)))
+            before = b.add(before, count)
+        return row, cores
+
+    def core_of_columns(self, cores: list[Value], left: Value) -> Value:
+        """Of the cores of each shape the one for a panel with so many columns left."""
+        b = self.b
+        if len(cores) == 1:
+            return cores[0]
+        full, narrow, *partial = cores
+        core = narrow
+        if partial:
+            is_narrow = b.compare("sle", left, self.count(self.tiles.lanes))
+            core = b.select(is_narrow, narrow, partial[0])
+        return b.select(b.compare("sge", left, self.count(self.tiles.columns)), full, core)
+
+
+def packed_rows(tiles: TileSet, element_bytes: int) -> int:
+    """Rows of A that a tile packs at most."""
+    return A_STACK_BYTES // (K_BLOCK * element_bytes) // tiles.rows * tiles.rows
 
 
 def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
@@ -293,7 +350,7 @@ def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
     return epilogue
 
 
-def _tiles(spec: GemmSpec, target: Target) -> TileSet:
+def tiles_of(spec: GemmSpec, target: Target) -> TileSet:
     tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
     if spec.b_mode == B_ANY:
         return TileSet(GATHER_ROWS, 1, tiles.lanes)
@@ -317,17 +374,21 @@ def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
 
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
-    tiles = _tiles(spec, target)
+    tiles = tiles_of(spec, target)
     type_ = _LLVM_TYPES[spec.dtype]
     functions, declarations = [], set()
     reading = {B_LINES: ALONG_K, B_ANY: GATHERED}.get(spec.b_mode, ALONG_ROWS)
+    packed = Packed(
+        tiles.rows if spec.a_mode != A_DIRECT else None,
+        tiles.columns if spec.b_mode in PACKED + LOCAL else None,
+    )
     for rows in tiles.row_counts():
         for shape in _shapes(spec, tiles):
             tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
                 tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
-                reading=reading,
+                reading=reading, packed=packed,
             )  # fmt: skip
             functions.append(text)
             declarations |= needed
@@ -345,115 +406,3 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
 def function_names(spec: GemmSpec) -> list[str]:
     """The kernels of a GEMM's module."""
     return [spec.name, spec.name + "_pack"] if spec.b_mode in PACKED else [spec.name]
-
-
-# --- choices -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class GemmBlocks:
-    """Tiles of C handed out to workers, and the workspace of the packed B in elements."""
-
-    tile_m: int
-    tile_n: int
-    tiles_m: int
-    tiles_n: int
-    panels: int
-    workspace: int
-    grain: int = 1  # least tiles, and least panels to pack, worth handing to another thread
-    pack_grain: int = 1
-
-
-def choose_core_rows(m: int, target: Target) -> int:
-    """Rows of the largest core for a product of m rows."""
-    largest = largest_rows(target)
-    for rows in (1, 2, 4, 8):
-        if m <= rows < largest:
-            return rows
-    return largest
-
-
-def choose_edge(n: int, dtype: str, core_rows: int, b_mode: str, target: Target) -> str:
-    """Which right edges n can meet; a column tile is always a multiple of the core's columns."""
-    tiles = _tiles(GemmSpec("", dtype, b_mode, core_rows), target)
-    if n % tiles.columns == 0:
-        return EDGE_NONE
-    return EDGE_NARROW if n <= tiles.lanes else EDGE_ANY
-
-
-def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target: Target) -> str:
-    """How to read B of the given strides; direct where its panel is used too rarely to copy it.
-
-    Raises: InternalError if neither stride is one; the caller copies such a matrix first.
-    """
-    if b_column == 1 or k * m == 0:
-        panel = k * tile_set(target, itemsize(dtype)).columns * itemsize(dtype)
-        # A panel that stays in the second-level cache is read in place as fast as packed.
-        aliased = b_row * itemsize(dtype) % ALIASING_BYTES == 0 and m >= ALIASED_ROWS
-        rarely = m <= DIRECT_ROWS or (panel <= target.l2_bytes // 4 and not aliased)
-        return B_DIRECT if rarely else B_ROWS
-    if b_row == 1:
-        return B_LINES if m <= LINE_ROWS else B_COLUMNS
-    raise InternalError(f"gemm: B has strides {b_row} and {b_column}, and neither is 1")
-
-
-def choose_copies_a(m: int, n: int, k: int, a_row: int, a_column: int, b_mode: str) -> bool:
-    """Whether to copy A: its columns are contiguous, and it is read often enough."""
-    often = m > GATHER_ROWS and n >= COPIED_COLUMNS and k >= COPIED_STEPS
-    return a_row == 1 < a_column and often and b_mode != B_ANY
-
-
-def choose_blocks(
-    m: int, n: int, k: int, batches: int, spec: GemmSpec, target: Target, threads: int
-) -> GemmBlocks:
-    """Tiles of C, cut until every thread has about four, so that a slow core is evened out.
-
-    The rows of A that a tile reads again for each panel of B fill at most half of the
-    second-level cache.
-    """
-    size = itemsize(spec.dtype)
-    tiles = _tiles(spec, target)
-    limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
-    if spec.copies_a:
-        limit = COPIED_ROWS
-    tile_m = _even_tile(m, limit, tiles.rows)
-    tile_n = _even_tile(n, n, tiles.columns)
-    work = 2 * batches * m * n * k
-    wanted = 1
-    if threads > 1:
-        wanted = min(4 * threads, work // TILE_FLOPS)
-    while batches * _ceil(m, tile_m) * _ceil(n, tile_n) < wanted:
-        wide = tile_n > 2 * tiles.columns
-        if tile_m > 4 * tiles.rows and (tile_m >= tile_n // 2 or not wide):
-            tile_m = _even_tile(m, tile_m // 2, tiles.rows)
-        elif wide:
-            tile_n = _even_tile(n, tile_n // 2, tiles.columns)
-        elif tile_m > tiles.rows:
-            tile_m = _even_tile(m, tile_m // 2, tiles.rows)
-        elif tile_n > tiles.columns:
-            tile_n = _even_tile(n, tile_n // 2, tiles.columns)
-        else:
-            break
-    if m == 0 or n == 0 or batches == 0:  # nothing to hand out
-        return GemmBlocks(tile_m, tile_n, 0, 0, 0, 0)
-    panels = _ceil(n, tiles.columns)
-    workspace = 0
-    if spec.b_mode in PACKED:
-        workspace = batches * panels * k * tiles.columns + tiles.columns
-    tiles_m, tiles_n = _ceil(m, tile_m), _ceil(n, tile_n)
-    # Below two tiles' worth of work everything stays on the calling thread.
-    grain = max(1, batches * tiles_m * tiles_n * TILE_FLOPS // max(1, work))
-    pack_grain = _ceil(PACK_ELEMENTS, max(1, k) * tiles.columns)
-    return GemmBlocks(
-        tile_m, tile_n, tiles_m, tiles_n, panels, workspace, grain, pack_grain
-    )  # fmt: skip
-
-
-def _ceil(x: int, y: int) -> int:
-    return max(1, -(-x // y))
-
-
-def _even_tile(extent: int, limit: int, unit: int) -> int:
-    """The extent cut into equal pieces of at most ``limit``, rounded up to whole units."""
-    pieces = _ceil(extent, max(limit, unit))
-    return _ceil(_ceil(extent, pieces), unit) * unit

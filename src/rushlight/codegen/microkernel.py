@@ -38,6 +38,11 @@ ALONG_ROWS, ALONG_K, GATHERED = "along rows", "along k", "gathered"
 # The parameter word that holds the distance between columns of B.
 _COLUMN_STRIDE_WORD = 6
 
+# Steps of k between two tests for the end, where strides are known: the addresses of all are then
+# constants away from two pointers.
+_UNROLLED = 4
+_FETCHED_LINE = 64
+
 # emitter, lanes of the tile's row, row, first column, mask -> what to store
 Epilogue = Callable[[Emitter, list[Value], Value, Value, "list[Value] | None"], list[Value]]
 
@@ -53,6 +58,22 @@ class Tile:
     @property
     def name(self) -> str:
         return f"core_{self.rows}x{self.vectors}{'m' if self.masked else ''}"
+
+
+@dataclass(frozen=True)
+class Packed:
+    """Strides that packed operands have, in elements; None where they come at run time.
+
+    rows: of a packed A, whose steps of k are so far apart; columns: of a packed B, likewise.
+    """
+
+    rows: int | None = None
+    columns: int | None = None
+
+    @property
+    def whole(self) -> bool:
+        """Whether both operands are packed."""
+        return self.rows is not None and self.columns is not None
 
 
 @dataclass(frozen=True)
@@ -102,14 +123,25 @@ def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
 
 
 class _Core:
-    def __init__(self, tile: Tile, lanes: int, type_: str, target: Target) -> None:
+    def __init__(self, tile: Tile, lanes: int, type_: str, target: Target, packed: Packed) -> None:
         self.b = Emitter(target)
-        self.tile, self.lanes, self.type = tile, lanes, type_
+        self.tile, self.lanes, self.type, self.packed = tile, lanes, type_, packed
         self.size = 4 if type_ == "float" else 8
         self.masks = self.column_masks()
 
     def argument(self, name: str, type_: str) -> Value:
         return Value("%" + name, type_)
+
+    def stride(self, name: str) -> Value:
+        """The bytes between two elements: a constant where the operand is packed."""
+        known = {
+            "a_row": None if self.packed.rows is None else 1,
+            "a_step": self.packed.rows,
+            "b_step": self.packed.columns,
+        }[name]
+        if known is None:
+            return self.argument(name, "i64")
+        return self.b.const(known * self.size, "i64")
 
     def column_masks(self) -> list[Value] | None:
         """Lanes of each column vector that exist; None for a full tile."""
@@ -127,20 +159,20 @@ class _Core:
             masks.append(b.compare("slt", lanes, b.splat(left, self.lanes)))
         return masks
 
-    def load_row(self, pointer: Value, align: int) -> list[Value]:
+    def load_row(self, pointer: Value, align: int, masks: list[Value] | None) -> list[Value]:
         b = self.b
         row = []
         for v in range(self.tile.vectors):
             at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), self.type)
-            if self.masks is None:
+            if masks is None:
                 row.append(b.load(at, self.type, self.lanes, align))
             else:
-                row.append(b.masked_load(at, self.type, self.masks[v], align))
+                row.append(b.masked_load(at, self.type, masks[v], align))
         return row
 
     def load_columns(self, pointer: Value) -> list[Value]:
-        """One row of B's panel."""
-        return self.load_row(pointer, self.size)
+        """One row of B's panel; a packed one is filled up."""
+        return self.load_row(pointer, self.size, None if self.packed.columns else self.masks)
 
     def store_row(self, values: Sequence[Value], pointer: Value) -> None:
         b = self.b
@@ -151,37 +183,64 @@ class _Core:
             else:
                 b.masked_store(value, at, self.masks[v], self.size)
 
+    def fetch_result(self) -> None:
+        """Asks for the lines of C, which are needed when the loop over k ends."""
+        b, tile = self.b, self.tile
+        pointer = self.argument("c", "ptr")
+        for _ in range(tile.rows):
+            for byte in range(0, tile.vectors * self.lanes * self.size, _FETCHED_LINE):
+                b.prefetch(_byte_offset(b, pointer, b.const(byte, "i64")))
+            pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
+
     def products(self) -> list[Value]:
         """The loop over k; accumulators row by row."""
         b, tile = self.b, self.tile
-        row_stride = self.argument("a_row", "i64")
-        group_stride = b.mul(row_stride, b.const(_ROWS_A_POINTER_SERVES, "i64"))
-        double_stride = b.add(row_stride, row_stride)
         pointers = [self.argument("a", "ptr")]
-        while len(pointers) * _ROWS_A_POINTER_SERVES < tile.rows:
-            pointers.append(_byte_offset(b, pointers[-1], group_stride))
+        if self.packed.rows is None:
+            group = b.mul(self.stride("a_row"), b.const(_ROWS_A_POINTER_SERVES, "i64"))
+            while len(pointers) * _ROWS_A_POINTER_SERVES < tile.rows:
+                pointers.append(_byte_offset(b, pointers[-1], group))
         pointers.append(self.argument("b", "ptr"))
-        zero = b.const(0.0, self.type, self.lanes)
-        accumulators = [zero] * (tile.rows * tile.vectors)
-        loop = b.begin_loop(
-            b.const(0, "i64"), self.argument("steps", "i64"), 1, [*accumulators, *pointers]
-        )
-        held = loop.values[: len(accumulators)]
-        *groups, b_pointer = loop.values[len(accumulators) :]
+        sums = [b.const(0.0, self.type, self.lanes)] * (tile.rows * tile.vectors)
+        steps, start = self.argument("steps", "i64"), b.const(0, "i64")
+        carried = [*sums, *pointers]
+        if self.packed.whole and not tile.masked and tile.rows == self.packed.rows:
+            main = b.binary("and", steps, b.const(-_UNROLLED, "i64"))
+            carried = self.steps_of_k((start, main), _UNROLLED, carried)
+            start = main
+        return self.steps_of_k((start, steps), 1, carried)[: len(sums)]
+
+    def steps_of_k(
+        self, span: tuple[Value, Value], at_once: int, carried: list[Value]
+    ) -> list[Value]:
+        """A loop over steps of k; carried: accumulators, pointers into A, the one into B."""
+        b, tile = self.b, self.tile
+        count = tile.rows * tile.vectors
+        loop = b.begin_loop(*span, at_once, carried)
+        sums, pointers = loop.values[:count], loop.values[count:]
+        moves = [*[self.stride("a_step")] * (len(pointers) - 1), self.stride("b_step")]
+        for _ in range(at_once):
+            sums = self.step_of_k(pointers[:-1], pointers[-1], sums)
+            pointers = [_byte_offset(b, p, move) for p, move in zip(pointers, moves)]
+        return b.end_loop(loop, [*sums, *pointers])
+
+    def step_of_k(self, groups: list[Value], b_pointer: Value, held: list[Value]) -> list[Value]:
+        b, tile = self.b, self.tile
         columns = self.load_columns(b_pointer)
+        row_stride = self.stride("a_row")
+        offsets = [b.const(0, "i64"), row_stride, b.add(row_stride, row_stride)]
         updated = []
         for i in range(tile.rows):
-            pointer = groups[i // _ROWS_A_POINTER_SERVES]
-            within = i % _ROWS_A_POINTER_SERVES
-            if within:
-                pointer = _byte_offset(b, pointer, row_stride if within == 1 else double_stride)
+            if self.packed.rows is not None:
+                pointer = _byte_offset(b, groups[0], b.const(i * self.size, "i64"))
+            else:
+                pointer = groups[i // _ROWS_A_POINTER_SERVES]
+                if i % _ROWS_A_POINTER_SERVES:
+                    pointer = _byte_offset(b, pointer, offsets[i % _ROWS_A_POINTER_SERVES])
             broadcast = b.splat(b.load(pointer, self.type, 1, self.size), self.lanes)
             for v in range(tile.vectors):
                 updated.append(b.fma(broadcast, columns[v], held[i * tile.vectors + v]))
-        a_step, b_step = self.argument("a_step", "i64"), self.argument("b_step", "i64")
-        moved = [_byte_offset(b, group, a_step) for group in groups]
-        moved.append(_byte_offset(b, b_pointer, b_step))
-        return b.end_loop(loop, [*updated, *moved])[: len(accumulators)]
+        return updated
 
     def finish(self, sums: list[Value], epilogue: Epilogue | None) -> None:
         """Adds what earlier blocks of k left in C, applies the epilogue, stores."""
@@ -192,7 +251,7 @@ class _Core:
         for i in range(tile.rows):
             sum_row = sums[i * tile.vectors : (i + 1) * tile.vectors]
             # The memory of C is ours even before it is written: what is read then is dropped.
-            old = self.load_row(pointer, self.size)
+            old = self.load_row(pointer, self.size, self.masks)
             total = [b.select(first, s, b.add(o, s)) for o, s in zip(old, sum_row)]
             rows.append((pointer, total))
             pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
@@ -263,7 +322,7 @@ class _LineCore(_Core):
                 else:
                     lines.append(b.masked_load(pointer, self.type, mask, self.size))
             columns.append(transpose(b, lines))
-        a_step, a_row = self.argument("a_step", "i64"), self.argument("a_row", "i64")
+        a_step, a_row = self.stride("a_step"), self.stride("a_row")
         pointer = _byte_offset(b, self.argument("a", "ptr"), b.mul(at, a_step))
         for step in range(lanes):
             counts = None
@@ -314,8 +373,10 @@ def core_function(
     epilogue: Epilogue | None = None,
     name: str | None = None,
     reading: str = ALONG_ROWS,
+    packed: Packed = Packed(),
 ) -> tuple[str, set[str]]:
     """One core as an internal function, and the declarations it needs."""
-    core = _CORES[reading](tile, lanes, type_, target)
+    core = _CORES[reading](tile, lanes, type_, target, packed)
+    core.fetch_result()
     core.finish(core.products(), epilogue)
     return core.b.function(name or tile.name, ARGUMENTS, "internal"), core.b.declarations

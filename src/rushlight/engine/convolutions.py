@@ -19,7 +19,7 @@ from rushlight.codegen.convolution import (
     needed_edges,
     needed_rows,
 )
-from rushlight.codegen.gemm import choose_core_rows
+from rushlight.codegen.gemm_choices import choose_core_rows
 from rushlight.engine.kernels import library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.convolution import TRANSPOSED, Windows

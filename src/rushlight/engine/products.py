@@ -11,21 +11,22 @@ import numpy as np
 from rushlight.base.dtypes import dtype_by_name, int64
 from rushlight.base.target import Target
 from rushlight.codegen.gemm import (
-    ALIASED_ROWS,
     B_ANY,
-    COPIED_STEPS,
-    DIRECT_ROWS,
     GATHER_ROWS,
     PACKED,
     GemmSpec,
-    choose_b_mode,
-    choose_blocks,
-    choose_copies_a,
-    choose_core_rows,
-    choose_edge,
     function_names,
     gemm_text,
 )
+from rushlight.codegen.gemm_choices import (
+    choose_a_mode,
+    choose_b_mode,
+    choose_blocks,
+    choose_core_rows,
+    choose_edge,
+    most_rows_of_modes,
+)
+from rushlight.codegen.microkernel import K_BLOCK
 from rushlight.codegen.row_product import (
     ALONG_K,
     ALONG_ROWS,
@@ -72,10 +73,10 @@ class ProductCalls(NamedTuple):
 
 
 @functools.cache
-def _spec_named(dtype: str, mode: str, rows: int, edge: str, copies_a: bool) -> GemmSpec:
+def _spec_named(dtype: str, mode: str, rows: int, edge: str, a_mode: str) -> GemmSpec:
     """The code for such products."""
-    name = f"gemm_{dtype}_{mode}_{rows}_{edge}" + "_t" * copies_a
-    return GemmSpec(name, dtype, mode, rows, edge, copies_a)
+    name = f"gemm_{dtype}_{a_mode}_{mode}_{rows}_{edge}"
+    return GemmSpec(name, dtype, mode, rows, edge, a_mode)
 
 
 @functools.cache
@@ -98,22 +99,22 @@ def _spec_of(product: Product, target: Target) -> GemmSpec:
     if work <= _FEW_MULTIPLICATIONS:
         return _serving_every_shape(product.dtype)
     # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
-    for rows in (DIRECT_ROWS, DIRECT_ROWS + 1, ALIASED_ROWS):
-        longer = _spec_for(product, rows, target)
-        if 1 < product.m <= rows and is_loaded(_identity(longer)):
-            return longer
-    longer = _spec_for(replace(product, k=COPIED_STEPS), product.m, target)
-    return longer if product.k < COPIED_STEPS and is_loaded(_identity(longer)) else best
+    for rows in most_rows_of_modes(product.dtype, target):
+        for k in (product.k, K_BLOCK):
+            longer = _spec_for(replace(product, k=k), rows, target)
+            if 1 < product.m <= rows and product.k <= k and is_loaded(_identity(longer)):
+                return longer
+    return best
 
 
 def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
     """The fastest code for such a product of m rows."""
-    dtype = product.dtype
-    mode = choose_b_mode(m, product.k, *product.b_strides, dtype, target)
+    dtype, n, k = product.dtype, product.n, product.k
+    mode = choose_b_mode(m, k, *product.b_strides, dtype, target)
     rows = choose_core_rows(m, target)
-    edge = choose_edge(product.n, dtype, rows, mode, target)
-    copies = choose_copies_a(m, product.n, product.k, *product.a_strides, mode)
-    return _spec_named(dtype, mode, rows, edge, copies)
+    edge = choose_edge(n, dtype, rows, mode, target)
+    a_mode = choose_a_mode(m, n, k, *product.a_strides, dtype, mode, target)
+    return _spec_named(dtype, mode, rows, edge, a_mode)
 
 
 def product_calls(product: Product) -> ProductCalls:
@@ -132,7 +133,7 @@ def product_calls(product: Product) -> ProductCalls:
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     words = [
         m, n, k, *product.a_strides, *product.b_strides, n,
-        blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n,
+        blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n, blocks.group,
     ]  # fmt: skip
     calls = []
     if spec.b_mode in PACKED:
