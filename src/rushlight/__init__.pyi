@@ -23,7 +23,6 @@ from rushlight import hub as hub
 from rushlight import jit as jit
 from rushlight import library as library
 from rushlight import linalg as linalg
-from rushlight import loopnest as loopnest
 from rushlight import masked as masked
 from rushlight import monitor as monitor
 from rushlight import mps as mps
@@ -44,7 +43,6 @@ from rushlight import signal as signal
 from rushlight import sparse as sparse
 from rushlight import special as special
 from rushlight import storage as storage
-from rushlight import streams as streams
 from rushlight import tape as tape
 from rushlight import testing as testing
 from rushlight import utils as utils
@@ -92,7 +90,6 @@ from rushlight.base.dtypes import uint16 as uint16
 from rushlight.base.dtypes import uint32 as uint32
 from rushlight.base.dtypes import uint64 as uint64
 from rushlight.base.dtypes import uint8 as uint8
-from rushlight.base.errors import OutOfMemoryError as OutOfMemoryError
 from rushlight.base.formats import channels_last as channels_last
 from rushlight.base.formats import channels_last_3d as channels_last_3d
 from rushlight.base.formats import contiguous_format as contiguous_format
@@ -518,6 +515,9 @@ from rushlight.random import set_rng_state as set_rng_state
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
 from rushlight.settings import AcceleratorError as AcceleratorError
+from rushlight.settings import Event as Event
+from rushlight.settings import OutOfMemoryError as OutOfMemoryError
+from rushlight.settings import Stream as Stream
 from rushlight.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from rushlight.settings import compile as compile
 from rushlight.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
@@ -555,8 +555,6 @@ from rushlight.storage import HalfStorage as HalfStorage
 from rushlight.storage import IntStorage as IntStorage
 from rushlight.storage import LongStorage as LongStorage
 from rushlight.storage import ShortStorage as ShortStorage
-from rushlight.streams import Event as Event
-from rushlight.streams import Stream as Stream
 from rushlight.tensor.flush import synchronize as synchronize
 from rushlight.tensor.grad_mode import enable_grad as enable_grad
 from rushlight.tensor.grad_mode import inference_mode as inference_mode

@@ -41,7 +41,6 @@ LEVELS: dict[str, int] = {
 LIBRARY_LEVEL = 12
 LIBRARY: tuple[str, ...] = (
     "random",
-    "streams",
     "transform",
     "profiler",
     "overrides",
@@ -79,8 +78,8 @@ LIBRARY: tuple[str, ...] = (
     "_dynamo",
     "_inductor",
     "fx",
-    "jit",
     "serialization",
+    "jit",
     "multiprocessing",
     "hub",
     "utils",

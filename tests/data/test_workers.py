@@ -489,9 +489,7 @@ def test_threads_can_start_and_end_workers_of_their_own():
 # ---- the end of the main process -----------------------------------------------------------------
 
 SCRIPT = """
-    import os, signal, sys, time
-    # A shell starts what runs in its background with Ctrl-C ignored, and the tests with it.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    import os, sys, time
     sys.path.insert(0, {source!r})
     from rushlight.utils import data
 

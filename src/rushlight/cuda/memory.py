@@ -1,7 +1,6 @@
-"""PyTorch's `torch.cuda.memory`: how much memory of a device is in use.
+"""PyTorch's `torch.cuda.memory`: how much device memory is in use, which is none.
 
-What tensors hold is counted by `runtime/devices.Allocator`; without a device counters are zero and
-resetting them does nothing.  Level 12.
+Counters are zero and resetting them does nothing; what asks a device raises.  Level 12.
 """
 
 from __future__ import annotations
@@ -11,51 +10,35 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
-from rushlight.cuda._absent import NeedsDevice, unsupported
-from rushlight.engine import cuda
-from rushlight.tensor.flush import synchronize as flush
+from rushlight.cuda._absent import NeedsDevice, no_device
 
-
-def _allocator(device: Any = None) -> Any:
-    """The allocator of a device; None without devices."""
-    return cuda.backend(device).allocator if cuda.backends() else None
+_BYTES_ROWS = (
+    "Allocated memory", "Active memory", "Requested memory", "GPU reserved memory",
+)  # fmt: skip
 
 
 def empty_cache() -> None:
-    """Give memory that nothing holds back to the system."""
-    for backend in cuda.backends():
-        backend.synchronize()
-        backend.allocator.trim()
+    """Give cached device memory back: there is none."""
 
 
 def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors hold on a device, what was recorded included."""
-    found = _allocator(device)
-    if found is None:
-        return 0
-    flush()
-    return found.allocated
+    """Bytes that tensors hold on a device."""
+    return 0
 
 
 def max_memory_allocated(device: Any = None) -> int:
     """Most bytes that tensors held on a device."""
-    found = _allocator(device)
-    if found is None:
-        return 0
-    flush()
-    return found.peak
+    return 0
 
 
 def memory_reserved(device: Any = None) -> int:
     """Bytes reserved on a device."""
-    found = _allocator(device)
-    return 0 if found is None else found.reserved
+    return 0
 
 
 def max_memory_reserved(device: Any = None) -> int:
     """Most bytes reserved on a device."""
-    found = _allocator(device)
-    return 0 if found is None else found.reserved_peak
+    return 0
 
 
 def memory_cached(device: Any = None) -> int:
@@ -69,35 +52,17 @@ def max_memory_cached(device: Any = None) -> int:
 
 
 def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
-    """Counters of the device's allocator; an empty dictionary without a device."""
-    found = _allocator(device)
-    stats: OrderedDict[str, Any] = OrderedDict()
-    if found is None:
-        return stats
-    stats["allocated_bytes.all.current"] = found.allocated
-    stats["allocated_bytes.all.peak"] = found.peak
-    stats["allocation.all.allocated"] = found.count
-    stats["num_alloc_retries"] = 0
-    stats["num_ooms"] = found.out_of_memory
-    stats["reserved_bytes.all.current"] = found.reserved
-    stats["reserved_bytes.all.peak"] = found.reserved_peak
-    return stats
+    """Counters of the device's allocator: an empty dictionary."""
+    return OrderedDict()
 
 
 def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
     """The same as a dictionary of dictionaries."""
-    nested: dict[str, Any] = {}
-    for name, value in memory_stats(device).items():
-        *path, last = name.split(".")
-        inner = nested
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return nested
+    return {}
 
 
 def host_memory_stats() -> OrderedDict[str, Any]:
-    """Counters of pinned memory: an empty dictionary, as none is kept."""
+    """Counters of pinned memory: an empty dictionary."""
     return OrderedDict()
 
 
@@ -108,37 +73,21 @@ def host_memory_stats_as_nested_dict() -> dict[str, Any]:
 
 def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
     """The counters as a table."""
-    found = _allocator(device)
-    if found is None:
-        head, rows = "no CUDA device, nothing allocated", [("Allocated memory", 0, 0)]
-    else:
-        head = f"device {found.device}"
-        rows = [
-            ("Allocated memory", found.allocated, found.peak),
-            ("GPU reserved memory", found.reserved, found.reserved_peak),
-        ]
-    lines = [f"PyTorch CUDA memory summary: {head}", f"{'':<24}{'now':>16}{'most':>16}"]
-    return "\n".join(lines + [f"{name:<24}{now:>14} B{most:>14} B" for name, now, most in rows])
+    lines = ["PyTorch CUDA memory summary: no CUDA device, nothing allocated"]
+    return "\n".join(lines + [f"{name:<24}{0:>12} B" for name in _BYTES_ROWS])
 
 
 def memory_snapshot(mempool_id: Any = None, include_traces: bool = True) -> list[Any]:
-    """The allocator's segments: the driver keeps them."""
+    """The allocator's segments: none."""
     return []
 
 
 def reset_peak_memory_stats(device: Any = None) -> None:
-    """Start the peaks anew."""
-    found = _allocator(device)
-    if found is not None:
-        found.peak = found.allocated
-        found.reserved_peak = found.reserved
+    """Start the peaks anew: they are zero."""
 
 
 def reset_accumulated_memory_stats(device: Any = None) -> None:
-    """Start the sums anew."""
-    found = _allocator(device)
-    if found is not None:
-        found.count = found.out_of_memory = 0
+    """Start the sums anew: they are zero."""
 
 
 def reset_peak_host_memory_stats() -> None:
@@ -150,88 +99,66 @@ def reset_accumulated_host_memory_stats() -> None:
 
 
 def reset_max_memory_allocated(device: Any = None) -> None:
-    """Start the peak anew."""
-    reset_peak_memory_stats(device)
+    """Start the peak anew: it is zero."""
 
 
 def reset_max_memory_cached(device: Any = None) -> None:
-    """Start the peak anew."""
-    reset_peak_memory_stats(device)
+    """Start the peak anew: it is zero."""
 
 
 def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Free and total memory of a device.  Raises: AssertionError without one."""
-    backend = cuda.backend(device)
-    return backend.driver.memory_info(backend.index)
+    """Free and total memory of a device.  Raises: AssertionError."""
+    no_device("mem_get_info")
 
 
 def get_per_process_memory_fraction(device: Any = None) -> float:
     """The share of the memory that this process may use.  Raises: AssertionError."""
-    backend = cuda.backend(device)
-    limit = backend.allocator.limit
-    return 1.0 if limit is None else limit / backend.facts.total_bytes
+    no_device("get_per_process_memory_fraction")
 
 
 def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
-    """Limit the memory that this process may use.
-
-    Raises: AssertionError without a device, ValueError outside of 0 to 1.
-    """
-    backend = cuda.backend(device)
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
-    total = backend.facts.total_bytes
-    backend.allocator.limit = None if fraction == 1 else int(fraction * total)
+    """Limit the memory that this process may use.  Raises: AssertionError."""
+    no_device("set_per_process_memory_fraction")
 
 
 def list_gpu_processes(device: Any = None) -> str:
-    """Processes that use a device, as text; the driver alone does not tell."""
-    return "no CUDA device" if not cuda.backends() else "not known without NVML"
+    """Processes that use a device, as text."""
+    return "no CUDA device"
 
 
 def device_memory_used(device: Any = None) -> int:
-    """Bytes in use on a device, by all programs.  Raises: AssertionError without one."""
-    free, total = mem_get_info(device)
-    return total - free
+    """Bytes in use on a device.  Raises: AssertionError."""
+    no_device("device_memory_used")
 
 
 def get_allocator_backend() -> str:
-    """The name of the device's allocator.  Raises: AssertionError without a device."""
-    cuda.backend()
-    return "cudaMallocAsync"
+    """The name of the device's allocator.  Raises: AssertionError."""
+    no_device("get_allocator_backend")
 
 
 def caching_allocator_alloc(size: int, device: Any = None, stream: Any = None) -> int:
-    """Allocate device memory.  Raises: AssertionError without a device, OutOfMemoryError."""
-    backend = cuda.backend(device)
-    block = backend.allocator.allocate(size)
-    _handed_out[block.address] = block
-    return block.address
+    """Allocate device memory.  Raises: AssertionError."""
+    no_device("caching_allocator_alloc")
 
 
 def caching_allocator_delete(mem_ptr: int) -> None:
-    """Free device memory that `caching_allocator_alloc` gave.  Raises: AssertionError, KeyError."""
-    cuda.backend()
-    del _handed_out[mem_ptr]
-
-
-# Memory that the program holds by its address.
-_handed_out: dict[int, Any] = {}
+    """Free device memory.  Raises: AssertionError."""
+    no_device("caching_allocator_delete")
 
 
 def caching_allocator_enable(value: bool = True) -> None:
-    """Choose whether freed device memory is kept: the driver's pool decides."""
+    """Choose whether freed device memory is kept: there is none."""
 
 
 @contextlib.contextmanager
 def caching_allocator_disabled() -> Iterator[None]:
-    """Context without kept device memory: the driver's pool decides."""
+    """Context without kept device memory: there is none."""
     yield
 
 
 def change_current_allocator(allocator: Any) -> None:
-    """Choose another allocator.  Raises: AssertionError, NotImplementedError."""
-    unsupported("change_current_allocator")
+    """Choose another allocator.  Raises: AssertionError."""
+    no_device("change_current_allocator")
 
 
 class CUDAPluggableAllocator(NeedsDevice):
@@ -244,6 +171,6 @@ class MemPool(NeedsDevice):
 
 @contextlib.contextmanager
 def use_mem_pool(pool: Any, device: Any = None) -> Iterator[None]:
-    """Context that allocates from a pool.  Raises: AssertionError, NotImplementedError."""
-    unsupported("use_mem_pool")
+    """Context that allocates from a pool.  Raises: AssertionError."""
+    no_device("use_mem_pool")
     yield

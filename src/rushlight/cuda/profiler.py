@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from rushlight.cuda._absent import unsupported
+from rushlight.cuda._absent import no_device
 
 __all__ = ["init", "profile", "start", "stop"]
 
 
 def init(output_file: str, flags: list[str] | None = None, output_mode: str = "key_value") -> None:
     """Set the profiler up.  Raises: AssertionError."""
-    unsupported("profiler.init")
+    no_device("profiler.init")
 
 
 def start() -> None:
     """Start profiling.  Raises: AssertionError."""
-    unsupported("profiler.start")
+    no_device("profiler.start")
 
 
 def stop() -> None:
     """Stop profiling.  Raises: AssertionError."""
-    unsupported("profiler.stop")
+    no_device("profiler.stop")
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 Everything that is recorded is compiled, so `script` and `trace` need not translate anything: what
 they return calls the Python code that it wraps, and has the names by which programs know a
-scripted module.  Level 12.
+scripted module.  `load` reads archives of TorchScript and runs their code; `save` writes traced
+modules as such.  Level 12.
 """
 
 from rushlight.futures import Future
@@ -23,6 +24,7 @@ from rushlight.jit.annotations import (
     script_method,
     unused,
 )
+from rushlight.jit.files import load, save
 from rushlight.jit.scripted import (
     CompilationUnit,
     RecursiveScriptModule,
@@ -81,11 +83,13 @@ __all__ = [
     "is_tracing",
     "isinstance",
     "last_executed_optimized_graph",
+    "load",
     "onednn_fusion_enabled",
     "optimize_for_inference",
     "optimized_execution",
     "overload",
     "run_frozen_optimizations",
+    "save",
     "script",
     "script_if_tracing",
     "script_method",

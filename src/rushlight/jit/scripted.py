@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import inspect
+import io
 import textwrap
 import types
 from collections.abc import Callable
@@ -97,6 +99,11 @@ class ScriptFunction:
         """The same for these arguments."""
         return self.graph
 
+    def save(self, f: Any, **options: Any) -> None:
+        """Write an archive; see `torch.jit.save`."""
+        # Above this module: it needs what is defined here.
+        importlib.import_module("rushlight.jit.files").save(self, f, **options)
+
     def get_debug_state(self) -> None:
         """State of an executor: there is none."""
         return None
@@ -130,6 +137,17 @@ class ScriptModule(Module):
     def original_name(self) -> str:
         """The name of the class that was scripted."""
         return type(self).__name__
+
+    def save(self, f: Any, **options: Any) -> None:
+        """Write an archive; see `torch.jit.save`."""
+        # Above this module: it needs what is defined here.
+        importlib.import_module("rushlight.jit.files").save(self, f, **options)
+
+    def save_to_buffer(self, **options: Any) -> bytes:
+        """The archive as bytes."""
+        buffer = io.BytesIO()
+        importlib.import_module("rushlight.jit.files").save(self, buffer, **options)
+        return buffer.getvalue()
 
 
 _SHARED = (
@@ -298,12 +316,19 @@ def trace(
         args = tuple(example_inputs)
     with no_grad():
         func(*args, **(example_kwarg_inputs or {}))
+    example = (args, dict(example_kwarg_inputs or {}))
     if isinstance(func, Module):
-        return TopLevelTracedModule(func)
+        return _remembering(TopLevelTracedModule(func), example)
     owner = getattr(func, "__self__", None)
     if isinstance(owner, Module) and getattr(func, "__name__", "") == "forward":
-        return TopLevelTracedModule(owner)
-    return ScriptFunction(func)
+        return _remembering(TopLevelTracedModule(owner), example)
+    return _remembering(ScriptFunction(func), example)
+
+
+def _remembering(made: Any, example: tuple) -> Any:
+    """The wrapper with the example that `save` will call it with."""
+    made.__dict__["_traced_with"] = example
+    return made
 
 
 def trace_module(mod: Module, inputs: dict[str, Any], *args: Any, **kwargs: Any) -> Any:

@@ -70,7 +70,7 @@ def _load(source: Any, map_location: Any, trust: bool, mapped: bool, options: di
     start = source.tell()
     opening = source.read(len(LEGACY_MAGIC_PICKLE))
     source.seek(start)
-    locate = _locator(map_location)
+    locate = locator(map_location)
     if not opening:
         raise EOFError("Ran out of input: the file is empty")
     if opening.startswith(_ZIP_START):
@@ -90,7 +90,7 @@ def _load(source: Any, map_location: Any, trust: bool, mapped: bool, options: di
 # ---- devices -----------------------------------------------------------------------------------
 
 
-def _locator(map_location: Any) -> Callable[[str], None]:
+def locator(map_location: Any) -> Callable[[str], None]:
     """A function that raises unless a storage with a location tag can be placed on the CPU."""
 
     def locate(tag: str) -> None:
@@ -136,20 +136,21 @@ def _load_archive(
     records = RecordReader(source)
     if "constants.pkl" in records:
         raise RuntimeError(
-            "load: the file is a TorchScript archive, which holds a compiled program; save the "
-            "model's state_dict() with torch.save and load that"
+            "load: the file is a TorchScript archive, which holds a compiled program; load it "
+            "with torch.jit.load"
         )
-    swapped = _byteorder(records) != sys.byteorder
+    swapped = byteorder(records) != sys.byteorder
     buffer = _map_file(source) if mapped else None
 
     def read(key: str, dtype: DType, count: int) -> np.ndarray:
-        return _read_storage(records, buffer, key, dtype, count, swapped)
+        return read_storage(records, buffer, key, dtype, count, swapped)
 
     table = StorageTable(read, locate)
     return unpickle(records.read("data.pkl"), table.find, trust, options)
 
 
-def _byteorder(records: RecordReader) -> str:
+def byteorder(records: RecordReader) -> str:
+    """The order of bytes in the archive's storages.  Raises: ValueError for unknown ones."""
     if "byteorder" not in records:
         return "little"
     order = records.read("byteorder").decode("ascii", "replace")
@@ -162,15 +163,17 @@ def _map_file(source: Any) -> memory_map.mmap:
     return memory_map.mmap(source.fileno(), 0, access=memory_map.ACCESS_COPY)
 
 
-def _read_storage(
+def read_storage(
     records: RecordReader,
     buffer: memory_map.mmap | None,
     key: str,
     dtype: DType,
     count: int,
     swapped: bool,
+    folder: str = "data",
 ) -> np.ndarray:
-    name = f"data/{key}"
+    """The flat array of a storage.  Raises: RuntimeError if its record has another size."""
+    name = f"{folder}/{key}"
     if records.size(name) != count * dtype.itemsize:
         raise RuntimeError(
             f"load: storage {key!r} should hold {count} elements of {dtype}, its record has "

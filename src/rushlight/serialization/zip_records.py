@@ -2,7 +2,8 @@
 
 Writing needs only `write()` of the target and is deterministic: equal records give equal bytes.
 Reading trusts nothing in the file: records must be stored uncompressed, lie inside the file, not
-overlap, and match their checksum, so that memory use is bounded by the size of the file.
+overlap, and match their checksum, so that memory use is bounded by the size of the file.  Archives
+of code may hold compressed records of a bounded size, where the caller says so.
 Record names are keys of a table and never touch the file system.  Level: serialization (12).
 """
 
@@ -21,6 +22,7 @@ import numpy as np
 ALIGNMENT = 64
 
 _CHUNK = 1 << 24  # bytes written or checked at a time
+_MOST_INFLATED = 1 << 26  # bytes of a compressed record: only code is compressed
 _MAX32 = 0xFFFFFFFF
 _MAX16 = 0xFFFF
 _UTF8_NAME = 0x800
@@ -167,6 +169,7 @@ class _Record:
     offset: int  # of the first byte of data
     size: int
     crc: int
+    packed: int | None = None  # bytes in the file, of a compressed record
 
 
 class RecordReader:
@@ -175,8 +178,9 @@ class RecordReader:
     Raises: RuntimeError if the file is damaged or breaks a rule in the module's docstring.
     """
 
-    def __init__(self, source: IO[bytes]) -> None:
+    def __init__(self, source: IO[bytes], compressed: bool = False) -> None:
         self._source = source
+        self._may_be_compressed = compressed
         self._length = source.seek(0, 2)
         self._records: dict[str, _Record] = {}
         self.folder = ""
@@ -204,11 +208,17 @@ class RecordReader:
                 raise _damaged(f"record {entry.filename!r} lies outside folder {self.folder!r}")
             if name in self._records:
                 raise _damaged(f"record {name!r} occurs twice")
-            if entry.compress_type != zipfile.ZIP_STORED or entry.compress_size != entry.file_size:
+            deflated = self._may_be_compressed and entry.compress_type == zipfile.ZIP_DEFLATED
+            if deflated and entry.file_size > _MOST_INFLATED:
+                raise _damaged(f"compressed record {name!r} claims {entry.file_size} bytes")
+            stored = entry.compress_type == zipfile.ZIP_STORED
+            if not deflated and not (stored and entry.compress_size == entry.file_size):
                 raise _damaged(f"record {name!r} is compressed, which checkpoints never are")
             if entry.flag_bits & _ENCRYPTED:
                 raise _damaged(f"record {name!r} is encrypted")
-            self._records[name] = _Record(self._data_offset(entry), entry.file_size, entry.CRC)
+            offset = self._data_offset(entry)
+            packed = entry.compress_size if deflated else None
+            self._records[name] = _Record(offset, entry.file_size, entry.CRC, packed)
         self._check_extents()
 
     def _data_offset(self, entry: zipfile.ZipInfo) -> int:
@@ -227,7 +237,8 @@ class RecordReader:
         for name, record in sorted(self._records.items(), key=lambda item: item[1].offset):
             if record.offset < end:
                 raise _damaged(f"records {previous!r} and {name!r} overlap")
-            end, previous = record.offset + record.size, name
+            taken = record.size if record.packed is None else record.packed
+            end, previous = record.offset + taken, name
         if end > self._length:
             raise _damaged(f"record {previous!r} ends after the end of the file")
 
@@ -260,6 +271,8 @@ class RecordReader:
     def read_array(self, name: str) -> np.ndarray:
         """The record as a new uint8 array, checked against its checksum."""
         record = self._find(name)
+        if record.packed is not None:
+            return self._inflated(name, record)
         array = np.empty(record.size, np.uint8)
         view = array.data
         self._source.seek(record.offset)
@@ -275,3 +288,15 @@ class RecordReader:
         if crc != record.crc:
             raise _damaged(f"record {name!r} does not match its checksum")
         return array
+
+    def _inflated(self, name: str, record: _Record) -> np.ndarray:
+        """A compressed record; it never takes more memory than the directory says."""
+        self._source.seek(record.offset)
+        inflater = zlib.decompressobj(-zlib.MAX_WBITS)
+        try:
+            data = inflater.decompress(self._source.read(record.packed or 0), record.size + 1)
+        except zlib.error as error:
+            raise _damaged(f"record {name!r} cannot be decompressed ({error})") from error
+        if len(data) != record.size or zlib.crc32(data) != record.crc:
+            raise _damaged(f"record {name!r} does not match its size or checksum")
+        return np.frombuffer(bytearray(data), np.uint8)

@@ -11,18 +11,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.device import ANYWHERE, META
+from rushlight.base.device import META
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
 from rushlight.base.references import owners
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
-from rushlight.primitives.movement import (
-    copy,
-    reshape,
-    strided_read,
-    strided_write,
-    to_device,
-)
+from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
 from rushlight.tape.meta import NO_DATA, meta_node
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
@@ -158,7 +152,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     shape = tuple(shape)
     if storage.pinned is not None and tensor._grad_fn is None:
         view = wrap(unread_node(shape, storage.dtype))
-        view._seen = ALWAYS_STALE  # pinned memory is the CPU's
+        view._seen = ALWAYS_STALE
     else:
         view = read(tensor)
         node = view._node
@@ -176,7 +170,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
 def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
-    view = wrap(unread_node(tuple(shape), storage.dtype, storage.value.step.device))
+    view = wrap(unread_node(tuple(shape), storage.dtype))
     view._storage = storage
     view._seen = ALWAYS_STALE
     view._layout = layout_for(storage, view._node.shape, strides, offset)
@@ -443,14 +437,6 @@ def refuse_overlap(size, strides) -> None:
         )
 
 
-def brought(tensor: Tensor, new: Tensor) -> Tensor:
-    """What is written, on the device of the target."""
-    target, source = tensor._node.step.device, new._node.step.device
-    if META in (target, source):
-        return without_data(tensor, new)
-    return new if target is ANYWHERE else to_device(new, target, source)
-
-
 def without_data(tensor: Tensor, new: Tensor) -> Tensor:
     """What is written where target or source is on the meta device: no data.
 
@@ -473,7 +459,7 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     """
     check_writable(tensor, uniform=uniform)
     if new._node.step.device is not tensor._node.step.device:
-        new = brought(tensor, new)
+        new = without_data(tensor, new)
     storage = storage_of(tensor)
     if storage.pinned is not None:
         take_back(storage)
