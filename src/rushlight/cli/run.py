@@ -3,13 +3,15 @@
 In: a script, `-m module`, `-c code` or `-` for the standard input, and the script's arguments.
 Out: whatever the script does, with `torch` resolving to rushlight in this process and in its
 workers; its exit code.  The script sees what it would see under `python`: `__main__`, `sys.argv`,
-its folder first on `sys.path`, and tracebacks without a line of this file.  Level 14.
+its folder first on `sys.path`, and tracebacks without a line of this file.  With `--watch` a page
+shows the run while it lasts, and stays as a file.  Level 14.
 """
 
 from __future__ import annotations
 
 import argparse
 import builtins
+import importlib
 import linecache
 import os
 import re
@@ -22,6 +24,7 @@ from types import ModuleType, TracebackType
 from rushlight.cli import alias
 
 INTERRUPTED = 130
+DEFAULT_PAGE = "run.html"
 # ImportError carries the name it did not find only from Python 3.12 on; its text always does.
 CANNOT_IMPORT = re.compile(r"cannot import name '(\w+)' from '((?:rushlight|torch)[\w.]*)'")
 FRAMES_OF_THE_RUNNER = frozenset({__file__, runpy.__file__, "<frozen runpy>"})
@@ -35,7 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "rushlight run SCRIPT [ARGUMENT ...]\n"
         "       rushlight run -m MODULE [ARGUMENT ...]\n"
         "       rushlight run -c CODE [ARGUMENT ...]\n"
-        "       rushlight run - [ARGUMENT ...]      (reads the script from the standard input)"
+        "       rushlight run - [ARGUMENT ...]      (reads the script from the standard input)\n"
+        "       rushlight run --watch[=FILE] [--port=PORT] SCRIPT ...      (a page shows the run;\n"
+        f"                     it is written to FILE at the end, {DEFAULT_PAGE} if none is named)"
     )
     parser.add_argument("program", nargs=argparse.REMAINDER, help="script and its arguments")
 
@@ -43,13 +48,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the program; returns the exit code that `python` would have given."""
     words: list[str] = options.program
+    words, page, port = _watching_options(words)
     if words and words[0] == "--":
         words = words[1:]
-    program = _choose_program(words)
+    program = port if isinstance(port, str) else _choose_program(words)
     if isinstance(program, str):
         print(f"rushlight run: {program}", file=sys.stderr)
         return 2
     alias.install()
+    if page is not None:
+        # A server and all of `nn`: only on request.
+        program = importlib.import_module("rushlight.cli.watching").watched(
+            program, words, page, int(port)
+        )
     try:
         program()
     except SystemExit:
@@ -57,6 +68,24 @@ def run(options: argparse.Namespace) -> int:
     except BaseException as error:
         return _report(error)
     return 0
+
+
+def _watching_options(words: list[str]) -> tuple[list[str], str | None, int | str]:
+    """(the program's words, the page's file if one is wanted, its port or what is wrong)."""
+    page: str | None = None
+    port: int | str = 0
+    words = list(words)
+    while words and words[0].partition("=")[0] in ("--watch", "--port"):
+        name, equals, value = words.pop(0).partition("=")
+        if name == "--watch":
+            page = value or DEFAULT_PAGE
+        elif not equals and words:
+            value = words.pop(0)
+        if name == "--port":
+            port = int(value) if value.isdecimal() and int(value) < 2**16 else "--port takes a port"
+    if port != 0 and page is None and not isinstance(port, str):
+        port = "--port belongs to --watch"
+    return words, page, port
 
 
 def _choose_program(words: list[str]) -> Callable[[], None] | str:
