@@ -75,6 +75,7 @@ from rushlight.random import (
     manual_seed,
     seed,
     set_rng_state,
+    thread_safe_generator,
 )
 from rushlight.settings import (
     AcceleratorError,

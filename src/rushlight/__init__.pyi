@@ -169,6 +169,10 @@ from rushlight.ops.binary import logaddexp2 as logaddexp2
 from rushlight.ops.binary import nextafter as nextafter
 from rushlight.ops.binary import rsub as rsub
 from rushlight.ops.binary import xlogy as xlogy
+from rushlight.ops.branches import cond as cond
+from rushlight.ops.branches import detach_copy as detach_copy
+from rushlight.ops.branches import view_as_complex_copy as view_as_complex_copy
+from rushlight.ops.branches import view_as_real_copy as view_as_real_copy
 from rushlight.ops.comparison import allclose as allclose
 from rushlight.ops.comparison import bitwise_not as bitwise_not
 from rushlight.ops.comparison import equal as equal
@@ -235,6 +239,7 @@ from rushlight.ops.diagonals import slice_scatter as slice_scatter
 from rushlight.ops.diagonals import trace as trace
 from rushlight.ops.distances import cdist as cdist
 from rushlight.ops.distances import cosine_similarity as cosine_similarity
+from rushlight.ops.distances import pairwise_distance as pairwise_distance
 from rushlight.ops.distances import pdist as pdist
 from rushlight.ops.einsum import einsum as einsum
 from rushlight.ops.einsum import tensordot as tensordot
@@ -255,6 +260,7 @@ from rushlight.ops.grid import affine_grid_generator as affine_grid_generator
 from rushlight.ops.grid import grid_sampler as grid_sampler
 from rushlight.ops.grid import grid_sampler as grid_sampler_2d
 from rushlight.ops.grid import grid_sampler as grid_sampler_3d
+from rushlight.ops.hashing import hash_tensor as hash_tensor
 from rushlight.ops.histogram import histogram as histogram
 from rushlight.ops.histogram import histogramdd as histogramdd
 from rushlight.ops.histogram import tril_indices as tril_indices
@@ -293,6 +299,7 @@ from rushlight.ops.matmul import addmm as addmm
 from rushlight.ops.matmul import addmv as addmv
 from rushlight.ops.matmul import addr as addr
 from rushlight.ops.matmul import baddbmm as baddbmm
+from rushlight.ops.matmul import bilinear as bilinear
 from rushlight.ops.matmul import bmm as bmm
 from rushlight.ops.matmul import chain_matmul as chain_matmul
 from rushlight.ops.matmul import dot as dot
@@ -512,6 +519,7 @@ from rushlight.random import initial_seed as initial_seed
 from rushlight.random import manual_seed as manual_seed
 from rushlight.random import seed as seed
 from rushlight.random import set_rng_state as set_rng_state
+from rushlight.random import thread_safe_generator as thread_safe_generator
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
 from rushlight.settings import AcceleratorError as AcceleratorError
@@ -634,6 +642,7 @@ def permute_copy(input: Any, *args: Any, out: Any = ..., **kwargs: Any) -> Any: 
 pi: Any
 def pinverse(input: Any, rcond: Any = ...) -> Tensor: ...
 def qr(input: Any, some: Any = ...) -> Any: ...
+def relu_(input: Any) -> Tensor: ...
 def select_copy(input: Any, *args: Any, out: Any = ..., **kwargs: Any) -> Any: ...
 short: Any
 def slice_copy(input: Any, *args: Any, out: Any = ..., **kwargs: Any) -> Any: ...

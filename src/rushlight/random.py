@@ -17,7 +17,16 @@ __all__ = [
     "manual_seed",
     "seed",
     "set_rng_state",
+    "thread_safe_generator",
 ]
+
+
+def thread_safe_generator() -> Generator | None:
+    """The generator of a loader's worker thread; None, as workers are processes.
+
+    Source: torch.random.thread_safe_generator.
+    """
+    return None
 
 
 def manual_seed(seed: int) -> Generator:

@@ -1,7 +1,7 @@
 """PyTorch's `torch.linalg`: names for the spellings of `ops`; computes nothing.  Level 12."""
 
 from rushlight.base.errors import LinAlgError  # noqa: F401 - a public name
-from rushlight.ops import linalg, magnitude
+from rushlight.ops import indefinite, linalg, magnitude
 from rushlight.ops import matmul as products
 from rushlight.ops import matrix_norm as of_matrices
 from rushlight.ops.spelling import with_out
@@ -15,6 +15,9 @@ eigvals = with_out(linalg.eigvals)
 eigvalsh = with_out(linalg.eigvalsh)
 inv = with_out(linalg.inv)
 inv_ex = with_out(linalg.inv_ex)
+ldl_factor = with_out(indefinite.ldl_factor)
+ldl_factor_ex = with_out(indefinite.ldl_factor_ex)
+ldl_solve = with_out(indefinite.ldl_solve)
 lu = with_out(linalg.lu)
 lu_factor = with_out(linalg.lu_factor)
 lu_factor_ex = with_out(linalg.lu_factor_ex)

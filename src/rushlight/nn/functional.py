@@ -167,6 +167,9 @@ from rushlight.ops.resampling import (
     upsample_nearest,
 )
 
+# PyTorch's name for its own kernel of the same.
+native_channel_shuffle = channel_shuffle
+
 __all__ = [
     "adaptive_avg_pool1d",
     "adaptive_avg_pool2d",
@@ -189,6 +192,7 @@ __all__ = [
     "celu",
     "celu_",
     "channel_shuffle",
+    "native_channel_shuffle",
     "conv1d",
     "conv2d",
     "conv3d",
