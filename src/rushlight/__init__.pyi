@@ -23,6 +23,7 @@ from rushlight import hub as hub
 from rushlight import jit as jit
 from rushlight import library as library
 from rushlight import linalg as linalg
+from rushlight import loopnest as loopnest
 from rushlight import masked as masked
 from rushlight import monitor as monitor
 from rushlight import mps as mps
@@ -43,6 +44,7 @@ from rushlight import signal as signal
 from rushlight import sparse as sparse
 from rushlight import special as special
 from rushlight import storage as storage
+from rushlight import streams as streams
 from rushlight import tape as tape
 from rushlight import testing as testing
 from rushlight import utils as utils
@@ -90,6 +92,7 @@ from rushlight.base.dtypes import uint16 as uint16
 from rushlight.base.dtypes import uint32 as uint32
 from rushlight.base.dtypes import uint64 as uint64
 from rushlight.base.dtypes import uint8 as uint8
+from rushlight.base.errors import OutOfMemoryError as OutOfMemoryError
 from rushlight.base.formats import channels_last as channels_last
 from rushlight.base.formats import channels_last_3d as channels_last_3d
 from rushlight.base.formats import contiguous_format as contiguous_format
@@ -523,9 +526,6 @@ from rushlight.random import thread_safe_generator as thread_safe_generator
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
 from rushlight.settings import AcceleratorError as AcceleratorError
-from rushlight.settings import Event as Event
-from rushlight.settings import OutOfMemoryError as OutOfMemoryError
-from rushlight.settings import Stream as Stream
 from rushlight.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
 from rushlight.settings import compile as compile
 from rushlight.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
@@ -563,6 +563,8 @@ from rushlight.storage import HalfStorage as HalfStorage
 from rushlight.storage import IntStorage as IntStorage
 from rushlight.storage import LongStorage as LongStorage
 from rushlight.storage import ShortStorage as ShortStorage
+from rushlight.streams import Event as Event
+from rushlight.streams import Stream as Stream
 from rushlight.tensor.flush import synchronize as synchronize
 from rushlight.tensor.grad_mode import enable_grad as enable_grad
 from rushlight.tensor.grad_mode import inference_mode as inference_mode

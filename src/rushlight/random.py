@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from rushlight.ops.generator import Generator, default_generator
+from rushlight.base.device import resolve_device
+from rushlight.ops.generator import Generator, default_generator, of_devices
 from rushlight.tensor.tensor import Tensor
 
 __all__ = [
@@ -34,6 +35,7 @@ def manual_seed(seed: int) -> Generator:
 
     Raises: ValueError if the seed has more than 64 bits.
     """
+    of_devices.seed_all(int(seed))
     return default_generator.manual_seed(int(seed))
 
 
@@ -67,18 +69,18 @@ def fork_rng(
 ) -> Iterator[None]:
     """Within the block draw freely; afterwards the default generator stands where it stood.
 
-    Raises: RuntimeError if `devices` names accelerators, of which there are none.
+    So do those of the CUDA devices in `devices`; None: all that were used.
     """
-    if devices is not None and len(list(devices)) > 0 and enabled:
-        raise RuntimeError(
-            f"{_caller}: {_devices_kw} must be empty, as only the CPU has random numbers here; "
-            f"leave {_devices_kw} out"
-        )
     if not enabled or device_type == "meta":
         yield
         return
-    state = default_generator.engine.state_bytes()
+    chosen = (
+        list(of_devices.generators) if devices is None else [resolve_device(d) for d in devices]
+    )
+    generators = [default_generator, *[of_devices.of(d) for d in chosen if d.type == "cuda"]]
+    states = [generator.engine.state_bytes() for generator in generators]
     try:
         yield
     finally:
-        default_generator.engine.restore(state)
+        for generator, state in zip(generators, states):
+            generator.engine.restore(state)

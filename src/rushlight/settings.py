@@ -18,8 +18,10 @@ from rushlight.base.device import (
     set_default_device,
 )
 from rushlight.base.dtypes import bfloat16, float16, float32, float64, set_default_dtype
+from rushlight.base.errors import OutOfMemoryError
 from rushlight.base.threads import thread_count, usable_cores
 from rushlight.ops.memory import TypedStorage, UntypedStorage
+from rushlight.streams import Event, Stream
 from rushlight.tensor.tensor import Tensor
 
 __all__ = [
@@ -252,23 +254,5 @@ def get_device_module(device: Any = None) -> Any:
         ) from None
 
 
-class OutOfMemoryError(RuntimeError):
-    """An accelerator's memory was not enough; nothing raises it."""
-
-
 class AcceleratorError(RuntimeError):
     """An accelerator reported an error; nothing raises it."""
-
-
-class Stream:
-    """A queue of work of an accelerator.  Raises: RuntimeError, as there is none."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("torch.Stream needs an accelerator; rushlight runs on the CPU")
-
-
-class Event:
-    """A mark in such a queue.  Raises: RuntimeError, as there is no accelerator."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("torch.Event needs an accelerator; rushlight runs on the CPU")

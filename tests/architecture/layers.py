@@ -41,6 +41,7 @@ LEVELS: dict[str, int] = {
 LIBRARY_LEVEL = 12
 LIBRARY: tuple[str, ...] = (
     "random",
+    "streams",
     "transform",
     "profiler",
     "overrides",

@@ -489,7 +489,9 @@ def test_threads_can_start_and_end_workers_of_their_own():
 # ---- the end of the main process -----------------------------------------------------------------
 
 SCRIPT = """
-    import os, sys, time
+    import os, signal, sys, time
+    # A shell starts what runs in its background with Ctrl-C ignored, and the tests with it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.path.insert(0, {source!r})
     from rushlight.utils import data
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 import torch
 
+from rushlight.base.device import CPU
 from tests.samples.row import EVERY, UNARY_SHAPES, Error, Row, random_array
 
 _NUMBERS = ("float64", "float32", "int64", "complex128", "bool", "bfloat16")
@@ -78,6 +79,9 @@ _OVERLAPPING = (*_WINDOWS, ((2, 3, 2, 2), (6, 2, 3, 1)))
 
 ROWS = (
     Row("copy", torch.clone, UNARY_SHAPES, dtypes=EVERY),
+    Row(
+        "to_device", lambda x, target, source: x.clone(), UNARY_SHAPES, ((CPU, CPU),), EVERY,
+    ),
     Row("reshape", lambda x, shape: x.reshape(shape), UNARY_SHAPES, _reshapes, _NUMBERS),
     Row("permute", lambda x, axes: x.permute(axes), UNARY_SHAPES, _permutations, _NUMBERS),
     Row(

@@ -30,10 +30,13 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                               "flush; 0: an eighth of the machine's memory"),
     "RUSHLIGHT_SELFCOMPILE": ("auto", str, "whether recording itself becomes machine code: auto "
                               "(once a program has run for a second), 1 (at once) or 0 (never)"),
+    "RUSHLIGHT_CUDA": ("auto", str, "CUDA devices: auto (cards, where their driver is there), "
+                       "emulated (one device for tests, which runs on the CPU) or off"),
     "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
 }  # fmt: skip
 
 SELFCOMPILE = ("auto", "1", "0")
+CUDA = ("auto", "emulated", "off")
 EXECUTORS = ("compiled", "reference")
 
 
@@ -43,7 +46,7 @@ class Config:
 
     __slots__ = (
         "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
-        "byte_budget", "memo_steps", "selfcompile",
+        "byte_budget", "memo_steps", "selfcompile", "cuda",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -69,6 +72,9 @@ class Config:
             raise ValueError(
                 f"RUSHLIGHT_SELFCOMPILE={self.selfcompile!r} is not one of {', '.join(SELFCOMPILE)}"
             )
+        self.cuda: str = values["RUSHLIGHT_CUDA"]
+        if self.cuda not in CUDA:
+            raise ValueError(f"RUSHLIGHT_CUDA={self.cuda!r} is not one of {', '.join(CUDA)}")
         if self.executor not in EXECUTORS:
             raise ValueError(
                 f"RUSHLIGHT_EXECUTOR={self.executor!r} is not one of {', '.join(EXECUTORS)}"

@@ -1,8 +1,11 @@
-"""Devices as values.  The CPU executes, meta infers; others can only be named.  Level 0."""
+"""Devices as values.  The CPU executes, meta infers; CUDA devices execute where a back end for
+them was installed (`install_resolver`); others can only be named.  Level 0.
+"""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
@@ -73,6 +76,32 @@ class device:  # noqa: N801 - PyTorch's name
 
 CPU = device("cpu")
 META = device("meta")
+# Of values made of numbers alone, such as a range or a filled tensor before a program names a place
+# for it: any device computes them.  It equals the CPU and is told apart by identity.
+ANYWHERE = device("cpu")
+
+
+class _Placing:
+    """Whether values live on devices of their own in this process; nothing is placed before.
+
+    Whoever sets it clears the memo: steps made before know the CPU only.
+    """
+
+    __slots__ = ("begun",)
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+placing = _Placing()
+
+# Device type -> function from a named device to the one object that stands for it.
+_resolvers: dict[str, Callable[[device], device]] = {}
+
+
+def install_resolver(type_: str, resolver: Callable[[device], device]) -> None:
+    """Say how devices of a type are found; the resolver raises PyTorch's errors."""
+    _resolvers[type_] = resolver
 
 
 class _Default(threading.local):
@@ -99,7 +128,8 @@ def get_default_device() -> device:
 def resolve_device(value) -> device:
     """The device meant by `value`, checked to be one that works here; None: the default.
 
-    Raises: AssertionError for CUDA (PyTorch's type and words), RuntimeError for the others.
+    Raises: AssertionError for CUDA without a device (PyTorch's type and words), RuntimeError for
+    the others.
     """
     if value is None:
         return _default.device
@@ -110,9 +140,28 @@ def resolve_device(value) -> device:
         return CPU
     if found.type == "meta":
         return META
+    resolver = _resolvers.get(found.type)
+    if resolver is not None:
+        return resolver(found)
     if found.type == "cuda":
-        raise AssertionError(
-            "Torch not compiled with CUDA enabled: rushlight executes on the CPU only; "
-            "use device='cpu', or test cuda.is_available() first"
-        )
+        raise no_cuda()
     raise RuntimeError(f"device: {found} cannot execute here; rushlight runs on device='cpu' only")
+
+
+def no_cuda() -> AssertionError:
+    """What using a CUDA device raises where there is none."""
+    return AssertionError(
+        "Torch not compiled with CUDA enabled: rushlight finds no CUDA device here; "
+        "use device='cpu', or test cuda.is_available() first"
+    )
+
+
+def different_devices(first: device, second: device, operation: object = "") -> RuntimeError:
+    """PyTorch's error for operands that live apart."""
+    if first.type == "cpu":
+        first, second = second, first
+    where = f"{operation}: " if operation else ""
+    return RuntimeError(
+        f"Expected all tensors to be on the same device, but found at least two devices, {first} "
+        f"and {second}! ({where}move one of them, with .to({str(first)!r}))"
+    )

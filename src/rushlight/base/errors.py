@@ -45,3 +45,7 @@ class FlushFailed:
 
 class LinAlgError(RuntimeError):
     """A matrix that an algorithm cannot take: singular, not positive definite, not converging."""
+
+
+class OutOfMemoryError(RuntimeError):
+    """A device has not enough memory left.  What was recorded stands: free some, and read again."""

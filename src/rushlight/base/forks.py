@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 # Whoever holds one of these may take those that stand after it, never one before it.
-LOCKS = ("workers", "flush", "draws", "threads", "kernels", "llvm", "memory")
+LOCKS = ("devices", "workers", "flush", "draws", "threads", "kernels", "llvm", "memory")
 
 _locks = {name: threading.RLock() for name in LOCKS}
 

@@ -23,6 +23,9 @@ _COUNTERS = (
     "kernel_launches",
     "fallbacks",
     "functions_compiled",
+    "device_copies",
+    "bytes_to_devices",
+    "host_steps",
 )
 
 
@@ -46,6 +49,8 @@ class Stats:
     fallbacks: operations of compiled plans that were computed by the reference rules, by
         operation and reason in `fallback_reasons`.
     functions_compiled: functions of this package that run as machine code (`selfcompile/`).
+    device_copies: values that went from one device to another; bytes_to_devices: copied to them.
+    host_steps: operations of devices that went through the host, also counted as fallbacks.
     memo_hits (of the snapshot): operations of flushed tapes that the memo expected.
     """
 
@@ -69,6 +74,9 @@ class Stats:
     functions_compiled: int
     kernel_launches: int
     fallbacks: int
+    device_copies: int
+    bytes_to_devices: int
+    host_steps: int
 
     def __init__(self) -> None:
         self.reset()

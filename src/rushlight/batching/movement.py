@@ -17,6 +17,10 @@ def _copy(size, mapped, operands):
     return p.copy(operands[0])
 
 
+def _sent(size, mapped, operands, target, source):
+    return p.to_device(operands[0], target, source)
+
+
 def _reshape(size, mapped, operands, shape):
     return p.reshape(operands[0], (size, *shape))
 
@@ -80,6 +84,7 @@ def _unpack(size, mapped, operands, shapes):
 
 
 define(p.copy, __name__, _copy)
+define(p.to_device, __name__, _sent)
 define(p.reshape, __name__, _reshape)
 define(p.permute, __name__, _permute)
 define(p.expand, __name__, _expand)

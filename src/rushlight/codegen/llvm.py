@@ -39,7 +39,7 @@ _ONE_FUNCTION_PARTS = {16: 1, 32: 2}
 _LATEST = (1 << 63) - 1
 
 
-class _Generator(ExpressionEmitter):
+class KernelGenerator(ExpressionEmitter):
     def __init__(self, kernel: Kernel, target: Target, brief: bool) -> None:
         super().__init__(kernel, target)
         self.brief = brief
@@ -308,7 +308,7 @@ def _spill_type(type_: str) -> str:
 
 def kernel_function(kernel: Kernel, target: Target, brief: bool) -> tuple[str, set[str]]:
     """The text of one kernel's function and the declarations it needs."""
-    generator = _Generator(kernel, target, brief)
+    generator = KernelGenerator(kernel, target, brief)
     text = generator.run()
     return text, generator.b.declarations
 

@@ -1,13 +1,15 @@
-"""PyTorch's `torch.cuda`, truthfully: rushlight has no CUDA code generator, so there is no device.
+"""PyTorch's `torch.cuda`, truthfully: of the cards that there are, of the emulated device, of none.
 
-Questions are answered (none available, none counted, nothing allocated), seeding and emptying a
-cache do nothing, and whatever needs a device raises PyTorch's AssertionError.  Level 12.
+Without a device questions are answered (none available, none counted, nothing allocated), seeding
+and emptying a cache do nothing, and whatever needs one raises PyTorch's AssertionError.  Level 12.
 """
 
 from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.device import placing, resolve_device
+from rushlight.base.errors import OutOfMemoryError
 from rushlight.cuda import (
     amp,
     graphs,
@@ -21,7 +23,7 @@ from rushlight.cuda import (
     streams,
     tunable,
 )
-from rushlight.cuda._absent import NeedsDevice, no_device
+from rushlight.cuda._absent import NeedsDevice, unsupported
 from rushlight.cuda.graphs import (
     CUDAGraph,
     graph,
@@ -87,11 +89,12 @@ from rushlight.cuda.streams import (
     set_stream,
     stream,
 )
+from rushlight.engine import cuda as engine
+from rushlight.ops.generator import of_devices
+from rushlight.tensor.flush import synchronize as flush
 
 globals().update(TYPES)
 
-# Generators of devices: none.
-default_generators: tuple[Any, ...] = ()
 has_half = True
 has_magma = False
 
@@ -119,33 +122,35 @@ class GreenContext(NeedsDevice):
 
 
 def is_available() -> bool:
-    """Whether a CUDA device can be used: no."""
-    return False
+    """Whether a CUDA device can be used."""
+    return bool(engine.backends())
 
 
 def is_initialized() -> bool:
-    """Whether CUDA was started: no."""
-    return False
+    """Whether a device was used."""
+    return placing.begun
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the current CUDA device computes with bfloat16: there is none."""
-    return False
+    """Whether the current CUDA device computes with bfloat16: all do, by way of float32."""
+    if not engine.backends():
+        return False
+    return including_emulation or engine.backend().facts.capability >= (8, 0)
 
 
 def is_tf32_supported() -> bool:
-    """Whether the current CUDA device computes with TF32: there is none."""
-    return False
+    """Whether the current CUDA device computes with TF32."""
+    return bool(engine.backends()) and engine.backend().facts.capability >= (8, 0)
 
 
 def device_count() -> int:
-    """Number of usable CUDA devices: 0, whatever this machine has (`rushlight doctor` says)."""
-    return 0
+    """Number of usable CUDA devices."""
+    return len(engine.backends())
 
 
 def get_arch_list() -> list[str]:
-    """CUDA architectures there is code for."""
-    return []
+    """CUDA architectures there is code for: PTX for the oldest runs on all later ones."""
+    return ["compute_75"] if engine.backends() else []
 
 
 def get_gencode_flags() -> str:
@@ -160,118 +165,162 @@ def check_error(res: int) -> None:
 
 
 def init() -> None:
-    """Start CUDA.  Raises: AssertionError."""
-    no_device("init")
+    """Start CUDA.  Raises: AssertionError without a device."""
+    resolve_device("cuda")
 
 
 def cudart() -> Any:
-    """The CUDA runtime.  Raises: AssertionError."""
-    no_device("cudart")
+    """The CUDA runtime.  Raises: AssertionError, NotImplementedError: the driver alone is used."""
+    unsupported("cudart")
 
 
 def current_blas_handle() -> int:
-    """The handle of cuBLAS.  Raises: AssertionError."""
-    no_device("current_blas_handle")
+    """The handle of cuBLAS.  Raises: AssertionError, NotImplementedError: it is not used."""
+    unsupported("current_blas_handle")
 
 
 def current_solver_handle() -> int:
-    """The handle of cuSOLVER.  Raises: AssertionError."""
-    no_device("current_solver_handle")
+    """The handle of cuSOLVER.  Raises: AssertionError, NotImplementedError: it is not used."""
+    unsupported("current_solver_handle")
 
 
 def current_device() -> int:
-    """Index of the current device.  Raises: AssertionError."""
-    no_device("current_device")
+    """Index of the current device.  Raises: AssertionError without one."""
+    return engine.backend().index
 
 
 def set_device(device: Any) -> None:
-    """Choose the current device.  Raises: AssertionError."""
-    no_device("set_device")
+    """Choose the current device; a negative number changes nothing.
+
+    Raises: AssertionError without devices, RuntimeError for a number there is none of.
+    """
+    if isinstance(device, int) and device < 0:
+        return
+    engine.current.index = engine.backend(device).index
 
 
 def synchronize(device: Any = None) -> None:
-    """Wait for a device.  Raises: AssertionError."""
-    no_device("synchronize")
+    """Compute what was recorded, and wait for a device.  Raises: AssertionError without one."""
+    backend = engine.backend(device)
+    flush()
+    backend.synchronize()
 
 
 def ipc_collect() -> None:
-    """Free memory that other processes gave back.  Raises: AssertionError."""
-    no_device("ipc_collect")
+    """Free memory that other processes gave back: none is shared.  Raises: AssertionError."""
+    engine.backend()
 
 
 def get_device_name(device: Any = None) -> str:
-    """Name of a device.  Raises: AssertionError."""
-    no_device("get_device_name")
+    """Name of a device.  Raises: AssertionError without one."""
+    return engine.backend(device).facts.name
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
-    """Compute capability of a device.  Raises: AssertionError."""
-    no_device("get_device_capability")
+    """Compute capability of a device.  Raises: AssertionError without one."""
+    return engine.backend(device).facts.capability
 
 
-def get_device_properties(device: Any = None) -> Any:
-    """Properties of a device.  Raises: AssertionError."""
-    no_device("get_device_properties")
+class _Properties:
+    """What a device is, under the names of PyTorch's `_CudaDeviceProperties`."""
+
+    def __init__(self, facts: Any) -> None:
+        self.name = facts.name
+        self.major, self.minor = facts.capability
+        self.total_memory = facts.total_bytes
+        self.multi_processor_count = facts.multiprocessors
+        self.max_threads_per_multi_processor = facts.threads
+        self.shared_memory_per_block_optin = facts.shared_bytes
+        self.warp_size = facts.warp
+        self.clock_rate = facts.clock_khz
+        self.is_integrated = self.is_multi_gpu_board = 0
+
+    def __repr__(self) -> str:
+        return (
+            f"_CudaDeviceProperties(name='{self.name}', major={self.major}, minor={self.minor}, "
+            f"total_memory={self.total_memory >> 20}MB, "
+            f"multi_processor_count={self.multi_processor_count})"
+        )
+
+
+def get_device_properties(device: Any = None) -> _Properties:
+    """Properties of a device.  Raises: AssertionError without one."""
+    return _Properties(engine.backend(device).facts)
 
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
-    """Whether a device reads another's memory.  Raises: AssertionError."""
-    no_device("can_device_access_peer")
+    """Whether a device reads another's memory: copies go through the host.
+
+    Raises: AssertionError without devices.
+    """
+    for one in (device, peer_device):
+        engine.backend(one)
+    return False
 
 
 def get_sync_debug_mode() -> int:
     """What happens when the program waits for a device.  Raises: AssertionError."""
-    no_device("get_sync_debug_mode")
+    unsupported("get_sync_debug_mode")
 
 
 def set_sync_debug_mode(debug_mode: int | str) -> None:
     """Choose what happens when the program waits for a device.  Raises: AssertionError."""
-    no_device("set_sync_debug_mode")
+    unsupported("set_sync_debug_mode")
 
 
 def utilization(device: Any = None) -> int:
     """Share of time a device was busy.  Raises: AssertionError."""
-    no_device("utilization")
+    unsupported("utilization")
 
 
 def memory_usage(device: Any = None) -> int:
     """Share of time a device's memory was busy.  Raises: AssertionError."""
-    no_device("memory_usage")
+    unsupported("memory_usage")
 
 
 def temperature(device: Any = None) -> int:
     """Temperature of a device.  Raises: AssertionError."""
-    no_device("temperature")
+    unsupported("temperature")
 
 
 def power_draw(device: Any = None) -> int:
     """Power a device takes.  Raises: AssertionError."""
-    no_device("power_draw")
+    unsupported("power_draw")
 
 
 def clock_rate(device: Any = None) -> int:
     """Clock rate of a device.  Raises: AssertionError."""
-    no_device("clock_rate")
+    unsupported("clock_rate")
 
 
 class device:  # noqa: N801 - PyTorch's name
-    """Context that would choose a device; without devices it changes nothing, as in PyTorch."""
+    """Context in which a device is the current one; without devices it changes nothing."""
 
     def __init__(self, device: Any) -> None:
         self.idx = device
+        self.prev_idx = -1
 
     def __enter__(self) -> None:
-        return None
+        if engine.backends() and self.idx is not None:
+            self.prev_idx = engine.current.index
+            set_device(self.idx)
 
     def __exit__(self, *_: object) -> None:
-        return None
+        if self.prev_idx >= 0:
+            engine.current.index = self.prev_idx
 
 
 class device_of(device):  # noqa: N801 - PyTorch's name
-    """Context that would choose the device of a tensor; every tensor is on the CPU."""
+    """Context in which the device of a tensor is the current one; the CPU changes nothing."""
 
     def __init__(self, obj: Any) -> None:
-        super().__init__(-1)
+        super().__init__(obj.get_device() if obj.device.type == "cuda" else -1)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "default_generators":
+        return tuple(of_devices.of(backend.device) for backend in engine.backends())
+    raise AttributeError(f"module 'torch.cuda' has no attribute {name!r}")
 
 
 __all__ = [
@@ -285,6 +334,7 @@ __all__ = [
     "ExternalStream",
     "GreenContext",
     "MemPool",
+    "OutOfMemoryError",
     "Stream",
     "StreamContext",
     "amp",

@@ -1,21 +1,28 @@
-"""What every question about a CUDA device comes to when there is none.  Level 12."""
+"""What questions about CUDA come to that nothing here answers.  Level 12."""
 
 from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from rushlight.base.device import resolve_device
+from rushlight.engine import cuda
 
 
-def no_device(operation: str) -> NoReturn:
-    """Raise what using a CUDA device raises anywhere.  Raises: AssertionError."""
-    resolve_device("cuda")
-    raise AssertionError(f"cuda.{operation} needs a CUDA device")
+def unsupported(operation: str) -> NoReturn:
+    """Raise what is raised without a device, or say that it is not done here.
+
+    Raises: AssertionError without a device, NotImplementedError with one.
+    """
+    cuda.backend()
+    raise NotImplementedError(f"torch.cuda.{operation} is not supported by rushlight")
 
 
 class NeedsDevice:
-    """Base of classes that mean nothing without a device.  Raises: RuntimeError when made."""
+    """Base of classes that are not supported.  Raises: RuntimeError when made."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         name = type(self).__name__
-        raise RuntimeError(f"torch.cuda.{name} requires CUDA support; rushlight runs on the CPU")
+        if not cuda.backends():
+            raise RuntimeError(
+                f"torch.cuda.{name} requires CUDA support; there is no CUDA device here"
+            )
+        raise RuntimeError(f"torch.cuda.{name} is not supported by rushlight")

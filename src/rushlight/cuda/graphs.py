@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.cuda._absent import NeedsDevice, no_device
+from rushlight.cuda._absent import NeedsDevice, unsupported
 
 __all__ = [
     "CUDAGraph", "graph", "graph_pool_handle", "is_current_stream_capturing",
@@ -22,7 +22,7 @@ class graph(NeedsDevice):  # noqa: N801 - PyTorch's name
 
 def graph_pool_handle() -> Any:
     """A handle for graphs that share memory.  Raises: AssertionError."""
-    no_device("graph_pool_handle")
+    unsupported("graph_pool_handle")
 
 
 def is_current_stream_capturing() -> bool:
@@ -38,4 +38,4 @@ def make_graphed_callables(
     pool: Any = None,
 ) -> Any:
     """Functions whose device work is recorded once.  Raises: AssertionError."""
-    no_device("make_graphed_callables")
+    unsupported("make_graphed_callables")

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from typing import Any, NoReturn
 
-from rushlight.cuda._absent import no_device
+from rushlight.cuda._absent import unsupported
 
 
 class _OnDevice(type):
     """Metaclass: no instance exists, and none can be made."""
 
     def __call__(cls, *args: Any, **kwargs: Any) -> NoReturn:
-        no_device(cls.__name__)
+        unsupported(cls.__name__)
 
     def __instancecheck__(cls, value: Any) -> bool:
         return False

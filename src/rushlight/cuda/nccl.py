@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.cuda._absent import no_device
+from rushlight.cuda._absent import unsupported
 
 __all__ = ["all_gather", "all_reduce", "broadcast", "reduce", "reduce_scatter"]
 
@@ -16,14 +16,14 @@ def is_available(tensors: Any) -> bool:
 
 def version() -> tuple[int, ...]:
     """The version of NCCL.  Raises: AssertionError."""
-    no_device("nccl.version")
+    unsupported("nccl.version")
 
 
 def all_reduce(
     inputs: Any, outputs: Any = None, op: int = 0, streams: Any = None, comms: Any = None
 ) -> None:
     """Raises: AssertionError."""
-    no_device("nccl.all_reduce")
+    unsupported("nccl.all_reduce")
 
 
 def reduce(
@@ -35,21 +35,21 @@ def reduce(
     comms: Any = None,
 ) -> None:
     """Raises: AssertionError."""
-    no_device("nccl.reduce")
+    unsupported("nccl.reduce")
 
 
 def broadcast(inputs: Any, root: int = 0, streams: Any = None, comms: Any = None) -> None:
     """Raises: AssertionError."""
-    no_device("nccl.broadcast")
+    unsupported("nccl.broadcast")
 
 
 def all_gather(inputs: Any, outputs: Any, streams: Any = None, comms: Any = None) -> None:
     """Raises: AssertionError."""
-    no_device("nccl.all_gather")
+    unsupported("nccl.all_gather")
 
 
 def reduce_scatter(
     inputs: Any, outputs: Any, op: int = 0, streams: Any = None, comms: Any = None
 ) -> None:
     """Raises: AssertionError."""
-    no_device("nccl.reduce_scatter")
+    unsupported("nccl.reduce_scatter")

@@ -5,24 +5,24 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from rushlight.cuda._absent import no_device
+from rushlight.cuda._absent import unsupported
 
 __all__ = ["init", "profile", "start", "stop"]
 
 
 def init(output_file: str, flags: list[str] | None = None, output_mode: str = "key_value") -> None:
     """Set the profiler up.  Raises: AssertionError."""
-    no_device("profiler.init")
+    unsupported("profiler.init")
 
 
 def start() -> None:
     """Start profiling.  Raises: AssertionError."""
-    no_device("profiler.start")
+    unsupported("profiler.start")
 
 
 def stop() -> None:
     """Stop profiling.  Raises: AssertionError."""
-    no_device("profiler.stop")
+    unsupported("profiler.stop")
 
 
 @contextlib.contextmanager

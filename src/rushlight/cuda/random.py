@@ -1,11 +1,13 @@
-"""PyTorch's `torch.cuda.random`: generators of devices, of which there are none.  Level 12."""
+"""PyTorch's `torch.cuda.random`: the generators of CUDA devices.  Level 12."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import Any
 
-from rushlight.cuda._absent import no_device
+from rushlight.engine import cuda
+from rushlight.ops.generator import Generator, of_devices
+from rushlight.tensor.tensor import Tensor
 
 __all__ = [
     "get_rng_state", "get_rng_state_all", "initial_seed", "manual_seed", "manual_seed_all",
@@ -13,14 +15,18 @@ __all__ = [
 ]  # fmt: skip
 
 
-def get_rng_state(device: Any = "cuda") -> Any:
-    """State of a device's generator.  Raises: AssertionError."""
-    no_device("get_rng_state")
+def _generator(device: Any = None) -> Generator:
+    return of_devices.of(cuda.resolved(device))
 
 
-def get_rng_state_all() -> list[Any]:
-    """States of all devices' generators: none."""
-    return []
+def get_rng_state(device: Any = "cuda") -> Tensor:
+    """State of a device's generator: seed and offset.  Raises: AssertionError without devices."""
+    return _generator(device).get_state()
+
+
+def get_rng_state_all() -> list[Tensor]:
+    """States of all devices' generators."""
+    return [get_rng_state(backend.index) for backend in cuda.backends()]
 
 
 def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
@@ -28,30 +34,40 @@ def set_rng_state(new_state: Any, device: Any = "cuda") -> None:
 
     PyTorch without CUDA keeps the call for later, too.
     """
+    if cuda.backends():
+        _generator(device).set_state(new_state)
 
 
 def set_rng_state_all(new_states: Iterable[Any]) -> None:
-    """Set the states of all devices' generators.  Raises: AssertionError for any state."""
-    for place, _ in enumerate(new_states):
-        no_device(f"set_rng_state_all, state {place}")
+    """Set the states of all devices' generators.  Raises: AssertionError for any without one."""
+    for place, state in enumerate(new_states):
+        cuda.backend(place)
+        set_rng_state(state, place)
 
 
 def manual_seed(seed: int) -> None:
     """Seed the current device's generator, if there is one."""
+    if cuda.backends():
+        _generator().manual_seed(int(seed))
 
 
 def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all devices: of none."""
+    """Seed the generators of all devices."""
+    of_devices.seed_all(int(seed))
 
 
 def seed() -> None:
     """Seed the current device's generator at random, if there is one."""
+    if cuda.backends():
+        _generator().seed()
 
 
 def seed_all() -> None:
-    """Seed the generators of all devices at random: of none."""
+    """Seed the generators of all devices at random, each with the same number."""
+    if cuda.backends():
+        of_devices.seed_all(_generator().seed())
 
 
 def initial_seed() -> int:
-    """The seed of the current device's generator.  Raises: AssertionError."""
-    no_device("initial_seed")
+    """The seed of the current device's generator.  Raises: AssertionError without devices."""
+    return _generator().initial_seed()

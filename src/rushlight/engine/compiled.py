@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sys
 import warnings
-from typing import Any
 
 import numpy as np
 
@@ -21,48 +20,35 @@ from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_integer
 from rushlight.engine.arena import ARENA, ArenaPlanner
-from rushlight.engine.items import item_steps
 from rushlight.engine.kernels import is_crowded
+from rushlight.engine.lowered import Lowered
 from rushlight.engine.native import NativeRun, Output
-from rushlight.engine.steps import NativeStep, step_of_nest
+from rushlight.engine.steps import NativeStep
 from rushlight.engine.takeover import Lifetimes, Successors, Takeovers
-from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
-from rushlight.lowering.alone import Checks, nests_alone
-from rushlight.lowering.group import Nest, build_nests, can_lower
-from rushlight.lowering.products import is_product, product_items, product_operands
-from rushlight.lowering.refusal import why_no_kernel
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
-from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
-from rushlight.schedule.packing import without_packing
-from rushlight.simplify.pipeline import simplified
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
 from rushlight.tape.program import OPERATION, OUTPUT, program_of
 
 
 @hot
-class CompiledPlan:
+class CompiledPlan(Lowered):
     """parts: NativeRun, or a value for the reference rule, in order.
 
     only: the one native run of a plan that is nothing else, else None.
     takeovers: leaves that results are written over, in the last part; None without any.
     outputs: memory of the kept values that kernels write; referred: kept slots that rules write.
-    rewrites: what simplifying the program did.
-    split: operations with several results whose kernels wrote each where it lies.
-    reasons: slot of a value for the reference rule -> its operation and why it has no kernel.
     """
 
     __slots__ = (
-        "parts", "rewrites", "reasons", "arena_bytes", "fixed", "outputs", "referred", "read",
-        "only", "takeovers", "schedule", "plan", "shapes", "constants", "checks", "flags", "split",
-        "addresses", "base", "__weakref__",
+        "parts", "arena_bytes", "fixed", "outputs", "referred", "read", "only", "takeovers", "plan",
+        "shapes", "flags", "addresses", "base", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
         known = stats.kernels_compiled, stats.kernels_from_disk
         self.plan = plan
-        self.reasons: dict[int, str] = {}
         sequence, safe_from, program = self._scheduled(program_of(plan, nodes))
         lifetimes, over = self._joined(sequence, safe_from, program)
         written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
@@ -80,16 +66,6 @@ class CompiledPlan:
             tell(PLAN, "compile", started, self)
         if config.debug >= 1:
             self._report(*known, clock() - started)
-
-    def _scheduled(self, program) -> tuple[list, int, Any]:
-        """What `_sequence` gives for a program, and the program as it was scheduled."""
-        program, self.rewrites = simplified(program)
-        program = without_packing(program, can_lower)
-        self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
-        self.constants: dict[int, np.ndarray] = {}
-        self.split: set[int] = set()
-        self.checks = Checks()
-        return (*self._sequence(program), program)
 
     def _joined(self, sequence: list, safe_from: int, program) -> tuple[Lifetimes, Successors]:
         """Lifetimes of buffers, and what is written over what; ends the sequence where needed."""
@@ -120,60 +96,6 @@ class CompiledPlan:
             f"by reference rules: {missed}",
             file=sys.stderr,
         )
-
-    def _steps_of(self, group, position: int, program) -> list[NativeStep] | None:
-        """The native steps of a group; None if the reference rule is to be called."""
-        if group.kind == OPAQUE:
-            (member,) = group.members.values()
-            items = nests_alone(member.value, program, self.checks)
-            return None if items is None else self._steps_of_items(items, program)
-        if group.kind == PRODUCT:
-            (member,) = group.members.values()
-            items = product_items(member.value, program, self.checks)
-            return self._steps_of_items(items, program)
-        return [step_of_nest(nest) for nest in build_nests(self.schedule, position)]
-
-    def _steps_of_items(self, items: list, program) -> list[NativeStep]:
-        steps: list[NativeStep] = []
-        for item in items:
-            if isinstance(item, Nest):
-                steps.append(step_of_nest(item))
-            else:
-                steps += item_steps(item, program, self.constants)
-        return steps
-
-    def _sequence(self, program) -> tuple[list, int]:
-        """Native steps and values for reference rules, in order; and the first of them from which
-        on nothing can fail."""
-        sequence: list = []
-        safe_from = 0
-        for position, group in enumerate(self.schedule.groups):
-            checks = self.checks.count
-            member = next(iter(group.members.values()))
-            if member.value.source == OUTPUT and member.value.inputs[0] in self.split:
-                continue
-            steps = self._steps_of(group, position, program)
-            if steps is None:
-                (slot,) = group.members
-                value = program.values[slot]
-                if value.source == OPERATION:
-                    self.reasons[slot] = f"{value.primitive}: {why_no_kernel(value, program)}"
-                sequence.append(value)
-            else:
-                if member.value.outputs:
-                    self.split.add(member.value.slot)
-                for part, step in enumerate(steps):
-                    step.group, step.part = position, part
-                    step.buffers = [self.schedule.memory(s) for s in step.buffers]
-                sequence += steps
-            if steps is None or self.checks.count > checks:
-                safe_from = len(sequence)
-        return sequence, safe_from
-
-    def _buffers_of(self, item) -> list[int]:
-        if isinstance(item, NativeStep):
-            return item.buffers
-        return [item.slot, *[self.schedule.memory(s) for s in item.inputs]]
 
     def _parts(self, sequence: list, safe_from: int, program) -> list:
         """The sequence with consecutive native steps joined, but not across what is safe."""

@@ -56,13 +56,14 @@ class Family:
         leaves = tuple(
             [
                 leaf if nodes[slot].shape == leaf.shape
-                else leaf_spec(BUFFER, nodes[slot].shape, leaf.dtype)
+                else leaf_spec(BUFFER, nodes[slot].shape, leaf.dtype, leaf.device)
                 for slot, leaf in zip(model.live, model.leaves)
             ]
         )  # fmt: skip
         plan = Plan(model.instructions, model.live, leaves, model.dropped)
         plan.family = self
         plan.sizes = sizes
+        plan.placed = model.placed
         if not watchers and config.executor == "compiled":
             plan.compiled = self.instance(plan)
             if plan.compiled is not None:

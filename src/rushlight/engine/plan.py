@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
+from rushlight.base.device import ANYWHERE, CPU, placing
 from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
-from rushlight.tape.memo import BUFFER, leaf_spec
+from rushlight.tape.memo import BUFFER, LeafSpec, leaf_spec
 from rushlight.tape.primitive import Primitive
 
 
@@ -32,11 +33,12 @@ class Plan:
 
     leaves: for each live slot its specification as a leaf.  live_bytes: of all live values.
     family: plans of the same form, of which this one has these `sizes` (`engine/family.py`).
+    placed: whether some value lives elsewhere than on the CPU (`engine/placement.py`).
     """
 
     __slots__ = (
         "instructions", "live", "leaves", "live_bytes", "dropped", "compiled", "refusal", "family",
-        "sizes",
+        "sizes", "placed",
     )  # fmt: skip
 
     def __init__(self, instructions, live, leaves, dropped: int) -> None:
@@ -49,6 +51,7 @@ class Plan:
         self.refusal: str | None = None  # why it made nothing
         self.family: Any = None
         self.sizes: Any = None
+        self.placed = False
 
 
 def is_operation(node) -> bool:
@@ -87,5 +90,22 @@ def make_plan(nodes, slots: dict[int, int], live: list[bool]) -> Plan:
     for instruction, ended in zip(instructions, ending):
         instruction.last_uses = tuple(ended)
     slots_kept = tuple(slot for slot, kept in enumerate(live) if kept)
-    leaves = tuple(leaf_spec(BUFFER, nodes[s].shape, nodes[s].dtype) for s in slots_kept)
-    return Plan(tuple(instructions), slots_kept, leaves, dropped)
+    leaves = tuple(leaf_of(nodes[s]) for s in slots_kept)
+    plan = Plan(tuple(instructions), slots_kept, leaves, dropped)
+    plan.placed = placing.begun and is_placed(nodes)
+    return plan
+
+
+def leaf_of(node) -> LeafSpec:
+    """The specification of a recorded value once it is materialised."""
+    place = node.step.device
+    return leaf_spec(BUFFER, node.shape, node.dtype, CPU if place is ANYWHERE else place)
+
+
+def is_placed(nodes) -> bool:
+    """Whether some value of a tape lives elsewhere than on the CPU, or comes from there."""
+    return any(_is_elsewhere(node.step) for node in nodes if node.step is not None)
+
+
+def _is_elsewhere(step) -> bool:
+    return step.device.type == "cuda" or getattr(step.primitive, "target", None) is not None

@@ -17,6 +17,7 @@ from rushlight.base.hot import hot
 from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
+from rushlight.engine import cuda  # noqa: F401 - says how CUDA devices are found
 from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.family import MOST_FAMILIES, Family, sizes_of
 from rushlight.engine.plan import Plan, make_plan
@@ -72,7 +73,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
 
 @hot
 def _run(plan: Plan, nodes: list) -> BaseException | None:
-    if config.executor == "reference":
+    if config.executor == "reference" and not plan.placed:
         return run_plan(plan, nodes)
     if plan.compiled is None and not is_compiled(plan, nodes):
         return run_plan(plan, nodes)

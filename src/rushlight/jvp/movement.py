@@ -5,7 +5,16 @@ from __future__ import annotations
 from rushlight.jvp.table import linear
 from rushlight.primitives import movement as p
 
-for _primitive in (p.copy, p.reshape, p.permute, p.expand, p.concatenate, p.pack, p.unpack):
+for _primitive in (
+    p.copy,
+    p.to_device,
+    p.reshape,
+    p.permute,
+    p.expand,
+    p.concatenate,
+    p.pack,
+    p.unpack,
+):
     linear(_primitive, __name__)
 linear(p.strided_read, __name__, 0)
 linear(p.strided_write, __name__, 0, 1)

@@ -123,6 +123,7 @@ def _empty_window(value: Value, operands: list[Value]) -> bool:
 
 for _primitive in (p.copy, p.reshape, p.permute, p.expand, p.strided_read):
     define(_primitive, __name__, STRUCTURAL)
+define(p.to_device, __name__, Opaque("it copies between devices"))
 define(p.concatenate, __name__, Alone(_concatenate))
 define(p.pack, __name__, Alone(_pack))
 define(p.strided_write, __name__, Alone(_strided_write, _unlike_window))

@@ -29,6 +29,7 @@ from rushlight.tape.meta import NO_DATA
 from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.graph import named
+from rushlight.tensor.placing import device_array, placed
 from rushlight.tensor.storage import check_writable, current_edge, pin
 from rushlight.tensor.tensor import Size, Tensor, meta_tensor, strides_of
 
@@ -73,15 +74,19 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
         copy = rest[1]
     if dtype is not None and not isinstance(dtype, DType):
         raise TypeError(f"to(): argument 'dtype' must be torch.dtype, not {type(dtype).__name__}")
-    if device is not None and resolve_device(device) is not self.device:
-        return _moved(self, resolve_device(device), dtype or self._node.dtype)
+    if device is not None:
+        place = resolve_device(device)
+        if place is not self._node.step.device:
+            return _moved(self, place, dtype or self._node.dtype)
     return converted(self, dtype, copy)
 
 
 def _moved(x: Tensor, device, dtype: DType) -> Tensor:
-    """The tensor on another device: only meta is one, and nothing comes back from it."""
+    """The tensor on another device; nothing comes back from meta."""
     if device is not META:
-        raise NotImplementedError(NO_DATA.cause.args[0])
+        if x.device is META:
+            raise NotImplementedError(NO_DATA.cause.args[0])
+        return converted(placed(x, device), dtype, False)
     empty = meta_tensor(x._node.shape, x._node.dtype)
     if current_edge(x) is not None and is_grad_enabled():
         empty = add(empty, x)  # gradients flow back, as through any copy
@@ -113,7 +118,8 @@ _TYPE_STRINGS = {type_name(d): d for d in ALL_DTYPES}
 def type_(self, dtype=None, non_blocking=False):
     """The type's name without argument; else this tensor converted.  Source: torch.Tensor.type."""
     if dtype is None:
-        return type_name(self._node.dtype)
+        name = type_name(self._node.dtype)
+        return name.replace("torch.", "torch.cuda.") if self.device.type == "cuda" else name
     if isinstance(dtype, str):
         dtype = _TYPE_STRINGS.get(dtype) or dtype_by_name(dtype.removeprefix("torch."))
     return converted(self, dtype_argument(dtype), False)
@@ -128,15 +134,20 @@ def type_as(self, other) -> Tensor:
 
 @attach_method("cpu")
 def cpu(self, memory_format=None) -> Tensor:
-    """This tensor in the CPU's memory: itself."""
-    return self if self.device is CPU else _moved(self, CPU, self._node.dtype)
+    """This tensor in the CPU's memory; itself if it is there."""
+    return self if self._node.step.device is CPU else _moved(self, CPU, self._node.dtype)
 
 
 @attach_method("cuda")
 def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
-    """Raises PyTorch's AssertionError, since no CUDA device is supported."""
-    resolve_device("cuda")
-    return self
+    """This tensor on a CUDA device, the current one unless told otherwise.
+
+    Raises: AssertionError without such devices, as PyTorch without CUDA.
+    """
+    place = resolve_device("cuda" if device is None else device)
+    if place.type != "cuda":
+        raise RuntimeError(f"Invalid device, must be cuda device: {place}")
+    return self if place is self._node.step.device else _moved(self, place, self._node.dtype)
 
 
 @attach_method("is_pinned")
@@ -152,7 +163,7 @@ def pin_memory(self, device=None) -> Tensor:
 
 
 def _get_is_cpu(self) -> bool:
-    return self.device is CPU
+    return self.device.type == "cpu"
 
 
 def _get_false(self) -> bool:
@@ -163,13 +174,18 @@ def _get_layout(self):
     return formats.strided
 
 
+def _get_is_cuda(self) -> bool:
+    return self.device.type == "cuda"
+
+
 def _get_is_meta(self) -> bool:
     return self.device is META
 
 
 Tensor.is_cpu = property(_get_is_cpu)
 Tensor.is_meta = property(_get_is_meta)
-for _name in ("is_cuda", "is_sparse", "is_quantized", "is_mps", "is_mkldnn", "is_nested",
+Tensor.is_cuda = property(_get_is_cuda)
+for _name in ("is_sparse", "is_quantized", "is_mps", "is_mkldnn", "is_nested",
               "is_xpu", "is_xla", "is_sparse_csr"):  # fmt: skip
     setattr(Tensor, _name, property(_get_false))
 Tensor.layout = property(_get_layout)
@@ -301,13 +317,15 @@ def element_size(self) -> int:
 
 @attach_method("get_device")
 def get_device(self) -> int:
-    """-1: the CPU has no index."""
-    return -1
+    """The number of the device that holds the data; -1 for the CPU."""
+    return -1 if self.device.index is None else self.device.index
 
 
 @attach_method("data_ptr")
 def data_ptr(self) -> int:
     """Address of the first element.  Hands the memory out for good: an address holds nothing."""
+    if self.device.type == "cuda":
+        return device_array(self).address if count(self._node.shape) else 0
     array = pin(self)
     self._storage.lent = False
     return array.ctypes.data if count(self._node.shape) else 0

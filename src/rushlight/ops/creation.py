@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import META, resolve_device
+from rushlight.base.device import META, placing, resolve_device
 from rushlight.base.dtypes import (
     DType,
     bool_,
@@ -31,6 +31,7 @@ from rushlight.primitives.movement import expand
 from rushlight.tape.tape import materialise
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import from_numpy
+from rushlight.tensor.placing import empty_there, placed
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, tensor_from_numpy
 
@@ -80,7 +81,10 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
     Dtypes: inferred as PyTorch does unless given.  Raises: ValueError for ragged sequences,
     TypeError for what cannot be an element.  Source: torch.tensor.
     """
-    on_meta = resolve_device(device) is META
+    place = resolve_device(device)
+    if device is None and isinstance(data, Tensor):
+        place = data.device
+    on_meta = place is META
     dtype = dtype_argument(dtype)
     if on_meta and isinstance(data, Tensor):
         return finish(meta_tensor(data._node.shape, dtype or data._node.dtype), requires_grad)
@@ -95,7 +99,8 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
             refuse_overflow(array.min().item(), chosen)
     if on_meta:
         return finish(meta_tensor(array.shape, chosen), requires_grad)
-    return finish(tensor_from_numpy(converted(array, inferred, chosen), chosen), requires_grad)
+    made = tensor_from_numpy(converted(array, inferred, chosen), chosen)
+    return finish(placed(made, place), requires_grad)
 
 
 def converted(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
@@ -246,7 +251,8 @@ def made(
 
     Raises: NotImplementedError for layouts and names we lack, PyTorch's errors for devices.
     """
-    on_meta = resolve_device(device) is META
+    place = resolve_device(device)
+    on_meta = place is META
     check_layout(operation, layout)
     if names is not None:
         raise NotImplementedError(f"{operation}: named tensors are not supported; leave names out")
@@ -261,6 +267,8 @@ def made(
         result = tensor_from_numpy(result, dtype)
     if out is not None:
         return write_out(out, result)
+    if placing.begun and not on_meta:
+        result = placed(result, place)
     return finish(result, requires_grad)
 
 
@@ -316,9 +324,12 @@ def empty_array(shape, dtype: DType) -> np.ndarray:
 
 
 def empty_on(device, shape, dtype: DType):
-    """The same, or on the meta device a tensor: shapes there may be of any size."""
-    if resolve_device(device) is META:
+    """The same, or on another device a tensor: on meta, shapes may be of any size."""
+    place = resolve_device(device)
+    if place is META:
         return meta_tensor(shape, dtype)
+    if place.type == "cuda":
+        return empty_there(place, shape, dtype)
     return empty_array(shape, dtype)
 
 
@@ -361,7 +372,11 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
     if resolve_device(device) is META and not (isinstance(data, Tensor) and device is None):
         return tensor(data, dtype=dtype, device=META)
     if isinstance(data, Tensor):
+        if device is not None and placing.begun:
+            data = placed(data, resolve_device(device))
         return to_dtype(data, dtype or data._node.dtype)
+    if resolve_device(device).type == "cuda":
+        return tensor(data, dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.isnative:
         shareable = all(step >= 0 and step % data.itemsize == 0 for step in data.strides)
         if shareable and dtype in (None, dtype_of_numpy(data.dtype)):
@@ -375,11 +390,10 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
 
     Raises: ValueError if copy=False cannot be granted.  Source: torch.asarray.
     """
-    resolve_device(device)
     if copy:
-        made_tensor = tensor(obj, dtype=dtype)
+        made_tensor = tensor(obj, dtype=dtype, device=device)
     else:
-        made_tensor = as_tensor(obj, dtype)
+        made_tensor = as_tensor(obj, dtype, device)
         shared = made_tensor is obj or isinstance(obj, np.ndarray)
         if copy is False and not shared:
             raise ValueError("can't alias arbitrary sequence into a tensor; leave copy out")

@@ -13,8 +13,9 @@ import warnings
 
 import numpy as np
 
+from rushlight.base.device import device
 from rushlight.base.dtypes import DType, int64
-from rushlight.ops.generator import default_generator
+from rushlight.ops.generator import engine_of
 from rushlight.ops.random_fill import drawn, preserved_strides, scalar_name
 from rushlight.ops.spelling import PUBLIC
 from rushlight.primitives.indexing import take
@@ -34,14 +35,14 @@ def dropout_mask(input: Tensor, p: float) -> Tensor:
     """0 with probability `p`, else 1 / (1 - p), of `input`'s shape and dtype."""
     values = _scaled(input.dtype, p)
     if local.tape.transforms is not None:
-        return _chosen(values, _kept(input._node.shape, p), input.dtype)
-    flips = _flips(input._node.shape, p)
+        return _chosen(values, _kept(input._node.shape, p, input.device), input.dtype)
+    flips = _flips(input._node.shape, p, input.device)
     return _selected(values, flips, input._node.shape, preserved_strides(input), input.dtype)
 
 
-def _flips(shape: tuple[int, ...], p: float) -> np.ndarray:
+def _flips(shape: tuple[int, ...], p: float, place: device) -> np.ndarray:
     """1 where an element is kept, as indices, in drawing order."""
-    kept = discrete.dropout_mask(default_generator.engine, math.prod(shape), 1.0 - p)
+    kept = discrete.dropout_mask(engine_of("dropout", None, place), math.prod(shape), 1.0 - p)
     return kept.view(np.uint8)
 
 
@@ -55,11 +56,11 @@ def _selected(
     return drawn(shape, strides, dtype, lambda *_: dropped_and_kept.take(flips))
 
 
-def _kept(shape: tuple[int, ...], p: float) -> Tensor:
+def _kept(shape: tuple[int, ...], p: float, place: device) -> Tensor:
     """`_flips` as a tensor, which under vmap may differ by member."""
 
     def draw(count: int, *_: object) -> np.ndarray:
-        return _flips((count,), p).astype(np.int64)
+        return _flips((count,), p, place).astype(np.int64)
 
     return drawn(shape, None, int64, draw)
 
@@ -130,14 +131,14 @@ def _drop(
     if channels:
         shape, strides = _channel_shape(input, batched), None
     if local.tape.transforms is not None:
-        kept = _kept(shape, p)
+        kept = _kept(shape, p, input.device)
         if not alpha:
             noise = _chosen(scaled, kept, dtype)
             return input.mul_(noise) if inplace else input.mul(noise)
         factor, shift = (_chosen(v, kept, dtype) for v in _selu_scale_and_shift(dtype, p))
         result = input.mul_(factor) if inplace else input.mul(factor)
         return result.add_(shift)
-    flips = _flips(shape, p)
+    flips = _flips(shape, p, input.device)
     if not alpha:
         noise = _selected(scaled, flips, shape, strides, dtype)
         return input.mul_(noise) if inplace else input.mul(noise)

@@ -10,26 +10,32 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import CPU, device
+from rushlight.base.device import CPU, device, resolve_device
 from rushlight.base.dtypes import uint8
+from rushlight.engine.backends import backend_of
 from rushlight.ops.creation import value_of
 from rushlight.rng.mt19937 import MersenneTwister
+from rushlight.rng.philox import Philox
+from rushlight.tensor.placing import placed
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
 class Generator:
-    """A pseudo-random stream of its own.  Source: torch.Generator; the numbers are PyTorch's."""
+    """A pseudo-random stream of its own.  Source: torch.Generator; the numbers are PyTorch's.
 
-    __slots__ = ("__weakref__", "engine")
+    That of a CUDA device is Philox, with a seed and an offset; see `rng/philox.py`.
+    """
+
+    __slots__ = ("__weakref__", "_device", "engine")
 
     def __init__(self, device: Any = None) -> None:
-        resolve_cpu("Generator", device)
-        self.engine = MersenneTwister()
+        self._device = CPU if device is None else resolve_device(device)
+        self.engine: Any = _engine_for("Generator", self._device)
 
     @property
     def device(self) -> device:
-        """Where the numbers are made: always the CPU."""
-        return CPU
+        """Whose numbers they are."""
+        return self._device
 
     def manual_seed(self, seed: int) -> Generator:
         """Start the stream of `seed`, an int of 64 bits.  Returns the generator itself.
@@ -50,8 +56,9 @@ class Generator:
         return self.engine.reseed_from_system()
 
     def get_state(self) -> Tensor:
-        """The state as a uint8 tensor of 5056 bytes, in PyTorch's layout."""
-        return tensor_from_numpy(self.engine.state_bytes(), uint8)
+        """The state as a uint8 tensor of the CPU, in PyTorch's layout: 5056 bytes, or seed and
+        offset for a CUDA device."""
+        return placed(tensor_from_numpy(self.engine.state_bytes(), uint8), CPU)
 
     def set_state(self, new_state: Tensor) -> None:
         """Continue from a state that `get_state` returned, here or in PyTorch.
@@ -66,17 +73,23 @@ class Generator:
 
     def clone_state(self) -> Generator:
         """A second generator that continues from the same point."""
-        clone = Generator()
+        clone = Generator(self._device)
         clone.engine = self.engine.copy()
         return clone
 
     def get_offset(self) -> int:
-        """Raises: RuntimeError always; only counter-based generators have an offset."""
-        raise RuntimeError("CPU Generator does not use offset")
+        """How far the stream of a CUDA device has gone.  Raises: RuntimeError for the CPU's."""
+        if not isinstance(self.engine, Philox):
+            raise RuntimeError("CPU Generator does not use offset")
+        return self.engine.offset
 
     def set_offset(self, offset: int) -> None:
-        """Raises: RuntimeError always; only counter-based generators have an offset."""
-        raise RuntimeError("CPU Generator does not use offset")
+        """Go on from an offset, a multiple of 4.  Raises: RuntimeError for the CPU's."""
+        if not isinstance(self.engine, Philox):
+            raise RuntimeError("CPU Generator does not use offset")
+        if offset % 4:
+            raise RuntimeError("offset must be a multiple of 4")
+        self.engine.offset = int(offset)
 
     def graphsafe_get_state(self) -> Generator:
         """Raises: NotImplementedError always; a CPU stream has no shared state."""
@@ -87,26 +100,28 @@ class Generator:
         raise NotImplementedError("graphsafe_set_state is not supported in this Generator")
 
     def __reduce__(self) -> tuple:
-        return _restored, (self.engine.state_bytes().tobytes(),)
+        return _restored, (self.engine.state_bytes().tobytes(), str(self._device))
 
     def __repr__(self) -> str:
         return f"<torch.Generator object at {id(self):#x}>"
 
 
-def _restored(state: bytes) -> Generator:
-    generator = Generator()
+def _restored(state: bytes, place: str = "cpu") -> Generator:
+    generator = Generator(place)
     generator.engine.restore(np.frombuffer(state, np.uint8))
     return generator
 
 
-def resolve_cpu(operation: str, place: Any) -> None:
-    """Check that `place` means the CPU.  Raises: RuntimeError otherwise."""
-    if place is None or device(place).type == "cpu":
-        return
-    raise RuntimeError(
-        f"{operation}: cannot get a generator for device {place}, as random numbers are made on "
-        "the CPU; use device='cpu'"
-    )
+def _engine_for(operation: str, place: device) -> Any:
+    """A new engine for a device.  Raises: RuntimeError for one without numbers of its own."""
+    if place.type == "cuda":
+        facts: Any = backend_of(place).facts
+        return Philox(facts.multiprocessors, facts.threads)
+    if place.type != "cpu":
+        raise RuntimeError(
+            f"{operation}: cannot get a generator for device {place}; use device='cpu' or 'cuda'"
+        )
+    return MersenneTwister()
 
 
 def _seeded_from_system() -> Generator:
@@ -119,13 +134,50 @@ def _seeded_from_system() -> Generator:
 default_generator = _seeded_from_system()
 
 
-def engine_of(operation: str, generator: Generator | None) -> MersenneTwister:
-    """The engine to draw from.  Raises: TypeError if `generator` is something else."""
+class _OfDevices:
+    """The default generators of CUDA devices, made at first use; seed: what to start them with."""
+
+    def __init__(self) -> None:
+        self.generators: dict[device, Generator] = {}
+        self.seed: int | None = None
+
+    def of(self, place: device) -> Generator:
+        """The one of a device."""
+        found = self.generators.get(place)
+        if found is None:
+            found = self.generators[place] = Generator(place)
+            if self.seed is not None:
+                found.manual_seed(self.seed)
+            else:
+                found.seed()
+        return found
+
+    def seed_all(self, seed: int) -> None:
+        """Start the stream of a seed on all of them, those to come included."""
+        self.seed = seed
+        for generator in self.generators.values():
+            generator.manual_seed(seed)
+
+
+of_devices = _OfDevices()
+
+
+def engine_of(operation: str, generator: Generator | None, place: Any = None) -> Any:
+    """The engine to draw from, for a result on a device (None: the default one).
+
+    Raises: TypeError if `generator` is something else, RuntimeError if it is another device's.
+    """
+    where = resolve_device(place)
     if generator is None:
-        return default_generator.engine
+        return of_devices.of(where).engine if where.type == "cuda" else default_generator.engine
     if not isinstance(generator, Generator):
         raise TypeError(
             f"{operation}(): argument 'generator' must be torch.Generator, "
             f"not {type(generator).__name__}"
+        )
+    if place is not None and where.type in ("cpu", "cuda") and generator.device.type != where.type:
+        raise RuntimeError(
+            f"Expected a '{where.type}' device type for generator but found "
+            f"'{generator.device.type}'"
         )
     return generator.engine

@@ -35,6 +35,7 @@ from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import is_grad_enabled
+from rushlight.tensor.placing import placed
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, tensor_from_numpy
 
@@ -56,7 +57,8 @@ def _new(
     names: object = None,
 ) -> Tensor:
     """A drawn tensor of `shape` under PyTorch's keywords for new tensors."""
-    on_meta = resolve_device(device) is META
+    place = resolve_device(device)
+    on_meta = place is META
     _require_plain(operation, layout, pin_memory, names)
     if on_meta and out is None:
         return finish(meta_tensor(shape, dtype or default), requires_grad)
@@ -64,7 +66,7 @@ def _new(
         chosen = dtype or default
         draw = draw_of(chosen)
         _require_differentiable(chosen, requires_grad)
-        return finish(drawn(shape, None, chosen, draw), requires_grad)
+        return finish(placed(drawn(shape, None, chosen, draw), place), requires_grad)
     if dtype is not None and dtype is not out.dtype:
         raise RuntimeError(
             f"{operation}: dtype {scalar_name(dtype)} does not match dtype of out parameter "
@@ -113,7 +115,7 @@ def rand(*size: Any, generator: Generator | None = None, **keywords: Any) -> Ten
     Keywords: size, out, dtype, layout, device, requires_grad, pin_memory.
     Dtypes: floating or complex; the default dtype unless given.  Source: torch.rand.
     """
-    engine = engine_of("rand", generator)
+    engine = engine_of("rand", generator, keywords.get("device"))
     shape = _sizes("rand", size, keywords)
     default = get_default_dtype()
     return _new("rand", shape, lambda d: uniform_draw(engine, d, 0.0, 1.0), default, **keywords)
@@ -126,7 +128,7 @@ def randn(*size: Any, generator: Generator | None = None, **keywords: Any) -> Te
     Keywords: size, out, dtype, layout, device, requires_grad, pin_memory.
     Dtypes: floating or complex; the default dtype unless given.  Source: torch.randn.
     """
-    engine = engine_of("randn", generator)
+    engine = engine_of("randn", generator, keywords.get("device"))
     shape = _sizes("randn", size, keywords)
     default = get_default_dtype()
     return _new("randn", shape, lambda d: normal_draw(engine, d, 0.0, 1.0), default, **keywords)
@@ -140,7 +142,7 @@ def randint(*bounds: Any, generator: Generator | None = None, **keywords: Any) -
     Raises: RuntimeError if the interval is empty or does not fit the dtype.
     Source: torch.randint.
     """
-    engine = engine_of("randint", generator)
+    engine = engine_of("randint", generator, keywords.get("device"))
     low, high, size = _integer_arguments("randint", bounds, keywords, ("low", "high", "size"))
     shape = shape_from((size,) if isinstance(size, (tuple, list)) else (tuple(size),))
     return _new("randint", shape, lambda d: integer_draw(engine, d, low, high), int64, **keywords)
@@ -172,7 +174,7 @@ def randperm(n: int, *, generator: Generator | None = None, **keywords: Any) -> 
     Raises: RuntimeError if `n` is negative or the dtype cannot hold n-1.
     Source: torch.randperm.
     """
-    engine = engine_of("randperm", generator)
+    engine = engine_of("randperm", generator, keywords.get("device"))
     n = int(n)
     if n < 0:
         raise RuntimeError(f"randperm: Trying to create tensor with negative dimension {n}: [{n}]")
@@ -213,7 +215,8 @@ def _like(
     requires_grad: bool = False,
     memory_format: object = None,
 ) -> Tensor:
-    on_meta = resolve_device(input.device if device is None else device) is META
+    place = resolve_device(input.device if device is None else device)
+    on_meta = place is META
     _require_plain(operation, layout, pin_memory, None)
     chosen = dtype or input.dtype
     if on_meta:
@@ -223,7 +226,7 @@ def _like(
         strides = preserved_strides(input)
     draw = draw_of(chosen)
     _require_differentiable(chosen, requires_grad)
-    return finish(drawn(input._node.shape, strides, chosen, draw), requires_grad)
+    return finish(placed(drawn(input._node.shape, strides, chosen, draw), place), requires_grad)
 
 
 @spelled()
@@ -233,7 +236,7 @@ def rand_like(input: Tensor, *, generator: Generator | None = None, **keywords: 
     Keywords: dtype, layout, device, pin_memory, requires_grad, memory_format.
     Source: torch.rand_like.
     """
-    engine = engine_of("rand_like", generator)
+    engine = engine_of("rand_like", generator, keywords.get("device") or input.device)
     return _like("rand_like", input, lambda d: uniform_draw(engine, d, 0.0, 1.0), **keywords)
 
 
@@ -244,7 +247,7 @@ def randn_like(input: Tensor, *, generator: Generator | None = None, **keywords:
     Keywords: dtype, layout, device, pin_memory, requires_grad, memory_format.
     Source: torch.randn_like.
     """
-    engine = engine_of("randn_like", generator)
+    engine = engine_of("randn_like", generator, keywords.get("device") or input.device)
     return _like("randn_like", input, lambda d: normal_draw(engine, d, 0.0, 1.0), **keywords)
 
 
@@ -257,7 +260,7 @@ def randint_like(
     Keywords: low, high, dtype, layout, device, pin_memory, requires_grad, memory_format.
     Source: torch.randint_like.
     """
-    engine = engine_of("randint_like", generator)
+    engine = engine_of("randint_like", generator, keywords.get("device") or input.device)
     low, high = _integer_arguments("randint_like", bounds, keywords, ("low", "high"))
     return _like("randint_like", input, lambda d: integer_draw(engine, d, low, high), **keywords)
 
@@ -344,7 +347,7 @@ def bernoulli(
     Dtypes: `input`'s.  Raises: RuntimeError if a probability is outside [0, 1].
     Source: torch.bernoulli.
     """
-    engine = engine_of("bernoulli", generator)
+    engine = engine_of("bernoulli", generator, input.device)
     if p is None:
         return _with_zero_gradient(flips_for(input, engine), input)
     draw = bernoulli_draw(engine, input.dtype, float(p))
@@ -366,7 +369,7 @@ def multinomial(
     Shapes: (n,) -> (num_samples,), (rows, n) -> (rows, num_samples).
     Raises: RuntimeError if weights or number of samples are unfit.  Source: torch.multinomial.
     """
-    engine = engine_of("multinomial", generator)
+    engine = engine_of("multinomial", generator, input.device)
     if input.dim() not in (1, 2):
         raise RuntimeError(
             f"multinomial: prob_dist must be 1 or 2 dim, got a tensor of {input.dim()} dimensions"
@@ -409,7 +412,7 @@ def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     Dtypes: `input`'s, floating.  Raises: RuntimeError if a rate is negative.
     Source: torch.poisson.
     """
-    engine = engine_of("poisson", generator)
+    engine = engine_of("poisson", generator, input.device)
     if not input.dtype.is_floating_point:
         raise unsupported("poisson_cpu", input.dtype)
 

@@ -175,7 +175,7 @@ def uniform_(
 
     Source: torch.Tensor.uniform_.
     """
-    engine = engine_of("uniform_", generator)
+    engine = engine_of("uniform_", generator, self.device)
     low = named.pop("from", low)  # a reserved word cannot be a parameter
     if named:
         raise TypeError(f"uniform_() got unexpected keyword arguments {sorted(named)}")
@@ -187,14 +187,14 @@ def normal_(
     self: Tensor, mean: float = 0.0, std: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fill with normal numbers.  Source: torch.Tensor.normal_."""
-    engine = engine_of("normal_", generator)
+    engine = engine_of("normal_", generator, self.device)
     return _fill(self, normal_draw(engine, self.dtype, float(mean), float(std)))
 
 
 @attach_method("exponential_")
 def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | None = None) -> Tensor:
     """Fill with exponential numbers of rate `lambd`.  Source: torch.Tensor.exponential_."""
-    engine = engine_of("exponential_", generator)
+    engine = engine_of("exponential_", generator, self.device)
     _require_floating("Exponential", self.dtype)
     if not lambd > 0.0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
@@ -206,7 +206,7 @@ def cauchy_(
     self: Tensor, median: float = 0.0, sigma: float = 1.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fill with Cauchy numbers.  Source: torch.Tensor.cauchy_."""
-    engine = engine_of("cauchy_", generator)
+    engine = engine_of("cauchy_", generator, self.device)
     if not sigma > 0.0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
     _require_floating("Cauchy", self.dtype)
@@ -221,7 +221,7 @@ def log_normal_(
     self: Tensor, mean: float = 1.0, std: float = 2.0, *, generator: Generator | None = None
 ) -> Tensor:
     """Fill with exp of normal numbers of `mean` and `std`.  Source: torch.Tensor.log_normal_."""
-    engine = engine_of("log_normal_", generator)
+    engine = engine_of("log_normal_", generator, self.device)
     if not std > 0.0:
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
     if not self.dtype.is_floating_point:
@@ -246,7 +246,7 @@ def leak_slopes(input: Tensor, lower: float, upper: float, generator: Generator 
     Only the elements that need a slope take numbers from the stream.
     Source: torch.nn.functional.rrelu in training.
     """
-    engine = engine_of("rrelu", generator)
+    engine = engine_of("rrelu", generator, input.device)
     dtype = float64 if input.dtype is float64 else float32
     low, high = (float(dtype.numpy.type(bound)) for bound in (lower, upper))
 
@@ -267,7 +267,7 @@ def leak_slopes(input: Tensor, lower: float, upper: float, generator: Generator 
 @attach_method("geometric_")
 def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) -> Tensor:
     """Fill with numbers of trials up to the first success.  Source: torch.Tensor.geometric_."""
-    engine = engine_of("geometric_", generator)
+    engine = engine_of("geometric_", generator, self.device)
     if not 0.0 < p < 1.0:
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     if self.dtype.is_complex or self.dtype.name == "bool":
@@ -283,7 +283,7 @@ def bernoulli_(
 
     Source: torch.Tensor.bernoulli_.
     """
-    engine = engine_of("bernoulli_", generator)
+    engine = engine_of("bernoulli_", generator, self.device)
     if isinstance(p, Tensor) and p.dim() > 0:
         return _fill(self, _flips_for_each(engine, self._node.shape, strides_of(self), p))
     chance = float(p)
@@ -348,7 +348,7 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
     """Fill with integers: `random_()` over all that the dtype holds exactly, `random_(to)` from 0,
     `random_(from, to)`; the upper end is excluded.  Source: torch.Tensor.random_.
     """
-    engine = engine_of("random_", generator)
+    engine = engine_of("random_", generator, self.device)
     low, high = _random_bounds(bounds, named)
     dtype = self.dtype
     if dtype.is_complex:

@@ -16,6 +16,10 @@ def _same(x):
     return x.shape, x.dtype
 
 
+def _sent(x, target, source):
+    return x.shape, x.dtype
+
+
 def _reshaped(x, shape):
     return shape, x.dtype
 
@@ -75,6 +79,12 @@ strided_add = _movement(
     "strided_add", 2, _accumulated, ("size", "strides", "shape"), grad_name="AsStridedBackward"
 )
 concatenate = _movement("concatenate", VARIADIC, _concatenated, ("axis",), grad_name="Cat")
+# The same elements on the device `target`; `source` is the one they come from.  Where a plan is cut
+# into devices, this is where.
+to_device = Primitive(
+    "to_device", "movement", "opaque", 1, _sent, ("target", "source"),
+    grad_name="ToCopy", target=0,
+)  # fmt: skip
 # All elements of all operands, one after the other; and the inverse.
 pack = _movement("pack", VARIADIC, _packed)
 unpack = _movement("unpack", 1, _unpacked, ("shapes",), multiple=True)

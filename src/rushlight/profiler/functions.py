@@ -126,7 +126,7 @@ def _modules() -> list[ModuleType]:
     """Those of rushlight, and the program's own."""
     return [
         module
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()
         if name == "__main__" or name.split(".")[0] == "rushlight"
     ]
 

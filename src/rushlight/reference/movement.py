@@ -13,6 +13,10 @@ def _copy(x):
     return x.copy()
 
 
+def _sent(x, target, source):
+    return x.copy()
+
+
 def _permute(x, axes):
     return np.transpose(x, axes)
 
@@ -112,6 +116,7 @@ def _unpack(x, shapes):
 
 
 define(p.copy, __name__, _copy)
+define(p.to_device, __name__, _sent)
 define(p.reshape, __name__, np.reshape)
 define(p.permute, __name__, _permute)
 define(p.expand, __name__, np.broadcast_to)

@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import libm
+from rushlight.rng.philox import Philox
 
 #: From this range on an integer takes two words, so that the remainder's bias stays below 2**-4
 #: of a percent (PyTorch 2.13; older releases switched at 2**32).
@@ -26,11 +27,15 @@ _FLOAT_DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 _LONG_PERMUTATION = (2**32 - 1) // 20
 
 
-def integers(generator: MersenneTwister, count: int, dtype: str, low: int, high: int) -> np.ndarray:
+def integers(
+    generator: MersenneTwister | Philox, count: int, dtype: str, low: int, high: int
+) -> np.ndarray:
     """`count` integers in [low, high) as `dtype`.  Source: at::random_(from, to) on CPU."""
     if dtype in _FLOAT_DIGITS:
         low = _low_moved_inwards(low, dtype)
         high = _high_moved_inwards(high, dtype)
+    if isinstance(generator, Philox):
+        return generator.integers(count, dtype, low, high)
     span = high - low
     if span >= 1 << 64:
         values = generator.long_words(count).view(np.int64)  # every pattern; nothing to add
@@ -174,8 +179,10 @@ def bernoulli(generator: MersenneTwister, count: int, dtype: str, probability: f
     return coins_as(dropout_mask(generator, count, probability), dtype)
 
 
-def dropout_mask(generator: MersenneTwister, count: int, probability: float) -> np.ndarray:
+def dropout_mask(generator: MersenneTwister | Philox, count: int, probability: float) -> np.ndarray:
     """The same flips as `bernoulli`, as a bool array."""
+    if isinstance(generator, Philox):
+        return generator.coins(count, probability)
     if machine.is_worth(count):
         flips = np.empty(count, np.bool_)
         return machine.run("coins", generator.words(2 * count), flips, count, probability)

@@ -100,6 +100,19 @@ def assembly_of(text: str, target: Target) -> str:
         return _target_machine(target).emit_assembly(module)
 
 
+def without_coroutines(text: str, target: Target) -> str:
+    """The text of a module whose coroutines LLVM's passes have taken apart."""
+    with _llvm_lock, _parse(text) as module:
+        machine = _target_machine(target)
+        module.data_layout = str(machine.target_data)
+        options = llvm.create_pipeline_tuning_options(speed_level=1)
+        options.loop_vectorization = False
+        options.slp_vectorization = False
+        builder = llvm.create_pass_builder(machine, options)
+        builder.getModulePassManager().run(module, builder)
+        return str(module)
+
+
 _loaded: weakref.WeakSet[Library] = weakref.WeakSet()
 
 

@@ -303,7 +303,7 @@ class References:
         kind = function_kind()
         self._places = {}
         classes: dict[type, None] = {}
-        for name, module in list(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             if module is None or not (name == "rushlight" or name.startswith("rushlight.")):
                 continue
             for key, value in list(vars(module).items()):

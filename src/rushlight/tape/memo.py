@@ -15,11 +15,12 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from rushlight.base.config import config
-from rushlight.base.device import CPU, META
+from rushlight.base.device import CPU, META, placing
 from rushlight.base.hot import hot, running_function
 from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
 from rushlight.tape.form import Form, Forms, without_sizes
+from rushlight.tape.placing import device_of_result
 from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -284,7 +285,10 @@ def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
 def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     """Infer and check one operation that the trie does not hold yet.  Raises: the user's errors."""
     inferred = primitive.result(*inputs, *params)
-    device = META if any(n.device is META for n in inputs) else CPU
+    if placing.begun:
+        device = device_of_result(primitive, inputs, params)
+    else:
+        device = META if any(n.device is META for n in inputs) else CPU
     if primitive.multiple:
         step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
         step.outputs = tuple(
@@ -458,9 +462,10 @@ def is_spelling(code: CodeType) -> bool:
 
 def _is_of_spellings(identity: int) -> bool:
     """Whether it is that of the dictionary of a module in `ops/`."""
+    # A copy is made in one piece; while a list of pairs is made, a finalizer may import something.
     return any(
         identity == id(vars(module))
-        for name, module in list(sys.modules.items())
+        for name, module in sys.modules.copy().items()
         if name.startswith(_SPELLINGS_PACKAGE)
     )
 

@@ -34,11 +34,13 @@ class Primitive:
     result: function of the operand nodes and the parameters to (shape, dtype), or, for a primitive
         with several outputs, to a list of such pairs; it raises the user's errors.
     grad_name: what autograd calls its node, as PyTorch does (`AddBackward0`).
+    target: place of the parameter that names the device of the result; None: that of the operands.
     """
 
     __slots__ = (
         "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
         "vjp", "jvp", "batching", "reference", "lowering", "sized", "_direct",
+        "target",
     )  # fmt: skip
 
     def __init__(
@@ -52,6 +54,7 @@ class Primitive:
         *,
         multiple: bool = False,
         grad_name: str | None = None,
+        target: int | None = None,
     ) -> None:
         if name in _REGISTRY:
             raise ValueError(f"primitive {name} is defined twice")
@@ -64,6 +67,7 @@ class Primitive:
         self.params = params
         self.result = result
         self.multiple = multiple
+        self.target = target
         # Parameters that are sizes or strides, by place: a recording of other sizes has others.
         self.sized = tuple([place for place, p in enumerate(params) if p in SIZE_PARAMETERS])
         # Operands, where there are one or two and one result: their way is the hot path.

@@ -14,12 +14,14 @@ from collections import Counter
 from typing import Any
 
 from rushlight.base.config import config
+from rushlight.base.device import CPU
 from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.hot import hot, warmup
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.tape.block import Segment
+from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.memo import (
     BUFFER,
     BYTE_BUDGET,
@@ -318,6 +320,8 @@ def materialise(node: Node, reason: str = "read") -> Any:
             raise InternalError(f"{node} has no value after its flush")
     if type(value) is FlushFailed:
         raise value.cause
+    if type(value) is DeviceArray:
+        return value.to_host()
     return value
 
 
@@ -369,10 +373,10 @@ def pending_ancestors(node: Node) -> list[Node]:
     return order
 
 
-def unread_node(shape, dtype) -> Node:
+def unread_node(shape, dtype, place=CPU) -> Node:
     """A node that stands for memory not read yet: it has a shape and a dtype, and no value."""
     node = Node()
-    node.step = leaf_spec(BUFFER, shape, dtype)
+    node.step = leaf_spec(BUFFER, shape, dtype, place)
     node.inputs = ()
     node.address = NO_ADDRESS
     node.shape = shape
@@ -385,7 +389,8 @@ def unread_node(shape, dtype) -> Node:
 def leaf_node(array, dtype, kind=BUFFER) -> Node:
     """A materialised node around an array in storage form that nobody else writes to."""
     node = unread_node(array.shape, dtype)
-    node.step = leaf_spec(kind, array.shape, dtype)
+    place = array.device if type(array) is DeviceArray else CPU
+    node.step = leaf_spec(kind, array.shape, dtype, place)
     node.value = array
     return node
 

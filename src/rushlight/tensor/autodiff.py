@@ -13,7 +13,7 @@ import weakref
 from typing import Any
 
 from rushlight.base.config import config
-from rushlight.base.device import META
+from rushlight.base.device import META, placing
 from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
@@ -29,6 +29,7 @@ from rushlight.tensor.graph import (
     PackedValue,
     target_of,
 )
+from rushlight.tensor.placing import beside
 from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.storage import alias_without_grad, current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, wrap
@@ -357,6 +358,8 @@ def _accumulate(node: AccumulateGrad, cotangent: Tensor, create_graph: bool) -> 
     tensor = node.tensor()
     if tensor is None:
         return
+    if placing.begun:
+        cotangent = beside(cotangent, tensor)
     if tensor._grad is None:
         if not create_graph:
             # A handle of its own: the same cotangent may go to several leaves.

@@ -12,17 +12,26 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import META
+from rushlight.base.device import CPU, META
 from rushlight.base.dtypes import BITS, DType, dtype_of_numpy, get_default_dtype, widen
 from rushlight.tape.tape import leaf_node, materialise
 from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
 from rushlight.tensor.pickling import tensor_on_storage
+from rushlight.tensor.placing import placed
 from rushlight.tensor.printing import format_tensor
-from rushlight.tensor.storage import Storage, current_edge, pin, pinned_window, refresh
+from rushlight.tensor.storage import (
+    Storage,
+    alias_without_grad,
+    current_edge,
+    pin,
+    pinned_window,
+    refresh,
+)
 from rushlight.tensor.tensor import Tensor
 
 _DLPACK_CPU = (1, 0)  # device type kDLCPU, index 0
+_DLPACK_CUDA = 2
 
 
 def read_array(tensor: Tensor) -> np.ndarray:
@@ -55,6 +64,13 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
             "can't convert meta device type tensor to numpy: it has no data; give it memory with "
             "torch.empty_like(tensor, device='cpu') and fill that"
         )
+    if self.device.type == "cuda":
+        if not force:
+            raise TypeError(
+                f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
+                "copy the tensor to host memory first."
+            )
+        return placed(alias_without_grad(self), CPU).numpy()
     if self._node.dtype in BITS:
         kind = type_name(self._node.dtype).removeprefix("torch.").removesuffix("Tensor")
         raise TypeError(f"Got unsupported ScalarType {kind}")
@@ -161,6 +177,10 @@ def dlpack(self: Tensor, **options: Any) -> Any:
     """
     if current_edge(self) is not None:
         raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
+    if self.device.type == "cuda":
+        raise BufferError(
+            f"__dlpack__: memory of {self.device} is not exported yet; copy it with .cpu() first"
+        )
     if self._node.dtype in BITS:
         raise BufferError(
             f"__dlpack__: {self._node.dtype.name} memory cannot be exported: NumPy writes the "
@@ -170,7 +190,9 @@ def dlpack(self: Tensor, **options: Any) -> Any:
 
 
 def dlpack_device(self: Tensor) -> tuple[int, int]:
-    """(device type, index) of the memory: the CPU."""
+    """(device type, index) of the memory."""
+    if self.device.type == "cuda":
+        return (_DLPACK_CUDA, self.device.index)
     return _DLPACK_CPU
 
 
@@ -254,7 +276,7 @@ def tensor_repr(self: Tensor, *, tensor_contents: str | None = None) -> str:
         None if on_meta else read_array(self),
         self._node.dtype,
         shape=self._node.shape,
-        device="meta" if on_meta else None,
+        device=None if self.device.type == "cpu" else str(self.device),
         prefix=prefix,
         default_dtype=get_default_dtype(),
         requires_grad=current_edge(self) is not None,

@@ -20,6 +20,7 @@ from rushlight.base.shapes import numel
 from rushlight.tape.meta import meta_node
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.placing import value_there
 from rushlight.tensor.storage import ALWAYS_STALE, Storage, current_edge, layout_for, storage_of
 from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
 from rushlight.tensor.torch_function import UNCONVERTED
@@ -71,7 +72,7 @@ def tensor_on_storage(
         node.home = (storage.writes, storage.version)
         seen = storage.stamp
     else:
-        node = unread_node(shape, storage.dtype)
+        node = unread_node(shape, storage.dtype, storage.value.step.device)
         seen = ALWAYS_STALE
     tensor = wrap(node)
     tensor._storage = storage
@@ -144,7 +145,12 @@ def _reduce_tensor(tensor: Tensor, protocol: Any) -> tuple:
 
 
 def _deepcopy_storage(storage: Storage, memo: dict) -> Storage:
-    copied = storage_from_array(np.array(storage_array(storage)), storage.dtype)
+    if storage.value.step.device.type == "cuda":
+        # What lies on a device is never written over while somebody else refers to it.
+        content = value_there(storage.value).reshape(-1)
+        copied = Storage(leaf_node(content, storage.dtype), storage.dtype, storage.size)
+    else:
+        copied = storage_from_array(np.array(storage_array(storage)), storage.dtype)
     memo[id(storage)] = copied
     return copied
 

@@ -11,12 +11,18 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.device import META
+from rushlight.base.device import ANYWHERE, META
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
 from rushlight.base.references import owners
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
-from rushlight.primitives.movement import copy, reshape, strided_read, strided_write
+from rushlight.primitives.movement import (
+    copy,
+    reshape,
+    strided_read,
+    strided_write,
+    to_device,
+)
 from rushlight.tape.meta import NO_DATA, meta_node
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
@@ -152,7 +158,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
     shape = tuple(shape)
     if storage.pinned is not None and tensor._grad_fn is None:
         view = wrap(unread_node(shape, storage.dtype))
-        view._seen = ALWAYS_STALE
+        view._seen = ALWAYS_STALE  # pinned memory is the CPU's
     else:
         view = read(tensor)
         node = view._node
@@ -170,7 +176,7 @@ def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
 def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
-    view = wrap(unread_node(tuple(shape), storage.dtype))
+    view = wrap(unread_node(tuple(shape), storage.dtype, storage.value.step.device))
     view._storage = storage
     view._seen = ALWAYS_STALE
     view._layout = layout_for(storage, view._node.shape, strides, offset)
@@ -437,6 +443,14 @@ def refuse_overlap(size, strides) -> None:
         )
 
 
+def brought(tensor: Tensor, new: Tensor) -> Tensor:
+    """What is written, on the device of the target."""
+    target, source = tensor._node.step.device, new._node.step.device
+    if META in (target, source):
+        return without_data(tensor, new)
+    return new if target is ANYWHERE else to_device(new, target, source)
+
+
 def without_data(tensor: Tensor, new: Tensor) -> Tensor:
     """What is written where target or source is on the meta device: no data.
 
@@ -459,7 +473,7 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
     """
     check_writable(tensor, uniform=uniform)
     if new._node.step.device is not tensor._node.step.device:
-        new = without_data(tensor, new)
+        new = brought(tensor, new)
     storage = storage_of(tensor)
     if storage.pinned is not None:
         take_back(storage)

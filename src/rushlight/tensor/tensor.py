@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import ANYWHERE, placing
 from rushlight.base.dtypes import ALL_DTYPES, DType, float32, float64, int64, narrow
 from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.shapes import contiguous_strides
@@ -145,7 +146,7 @@ HOT_SUBCLASSES.append((Tensor, "rushlight.nn.parameter", "Parameter"))
 _new = object.__new__
 _new_node = Node.__new__
 _LOWEST_SAFE, _HIGHEST_SAFE = -3e38, 3e38
-_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype) for dtype in ALL_DTYPES}
+_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype, ANYWHERE) for dtype in ALL_DTYPES}
 
 
 # The numbers of a program are few, and making one of NumPy's takes longer than all the rest.
@@ -240,8 +241,14 @@ def scalar_tensor(value, dtype: DType) -> Tensor:
 
 
 def tensor_from_numpy(array, dtype: DType) -> Tensor:
-    """A tensor around a row-major array in storage form that nobody else writes to."""
-    return wrap(leaf_node(array, dtype, BUFFER))
+    """A tensor around a row-major array in storage form that nobody else writes to.
+
+    It goes with operands of any device until a program is told where it lives (`placing.placed`).
+    """
+    node = leaf_node(array, dtype, BUFFER)
+    if placing.begun:
+        node.step = leaf_spec(BUFFER, array.shape, dtype, ANYWHERE)
+    return wrap(node)
 
 
 @hot

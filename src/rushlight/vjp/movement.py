@@ -9,6 +9,10 @@ from rushlight.vjp.broadcast import filled, sum_to
 from rushlight.vjp.table import define, define_for_all, wrt
 
 
+def _sent_vjp(g, out, x, target, source):
+    return p.to_device(g, source, target)
+
+
 def _permute_vjp(g, out, x, axes):
     inverse = [0] * len(axes)
     for position, axis in enumerate(axes):
@@ -58,6 +62,7 @@ def _unpack_vjp(wanted, g, out, operands, shapes):
 
 
 define(p.copy, __name__, wrt(lambda g, out, x: g))
+define(p.to_device, __name__, wrt(_sent_vjp))
 define(p.reshape, __name__, wrt(lambda g, out, x, shape: p.reshape(g, tuple(x.shape))))
 define(p.permute, __name__, wrt(_permute_vjp))
 define(p.expand, __name__, wrt(lambda g, out, x, shape: sum_to(g, x)))

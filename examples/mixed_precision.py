@@ -1,0 +1,58 @@
+"""Mixed precision: products in 16 bits, sums and weights in 32, with two lines more.
+
+    rushlight run examples/mixed_precision.py
+
+`torch.autocast` runs matrix products and convolutions in bfloat16 and leaves to float32 what needs
+it; `GradScaler` keeps small gradients of float16 from vanishing (with bfloat16, which has the range
+of float32, it may be left out; it is here to show where it goes).
+"""
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
+from rushlight.datasets import load_digits
+
+
+def train(images, labels, dtype, epochs=6):
+    torch.manual_seed(0)
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3, padding=1), nn.BatchNorm2d(16), nn.ReLU(),
+        nn.Conv2d(16, 32, 3, stride=2, padding=1), nn.BatchNorm2d(32), nn.ReLU(),
+        nn.Flatten(), nn.Linear(32 * 16, 10),
+    )  # fmt: skip
+    optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
+    narrow = dtype is not torch.float32
+    scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, enabled=narrow)
+    for epoch in range(1, epochs + 1):
+        for rows in torch.randperm(len(images)).split(64):
+            optimizer.zero_grad()
+            with torch.autocast("cpu", dtype=torch.bfloat16, enabled=narrow):
+                scores = model(images[rows])
+                loss = F.cross_entropy(scores, labels[rows])
+            scaler.scale(loss).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        if epoch % 2 == 0:
+            print(f"epoch {epoch}: loss {loss.item():.3f}, scores in {scores.dtype}")
+    return model.eval()
+
+
+@torch.no_grad()
+def accuracy(model, images, labels, narrow):
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=narrow):
+        return (model(images).argmax(dim=1) == labels).float().mean().item()
+
+
+def main():
+    images, labels = map(torch.from_numpy, load_digits("train"))
+    tests = list(map(torch.from_numpy, load_digits("test")))
+    wide = train(images, labels, torch.float32)
+    narrow = train(images, labels, torch.bfloat16)
+    assert all(p.dtype is torch.float32 for p in narrow.parameters())
+    print(f"accuracy in single precision: {accuracy(wide, *tests, False):.4f}")
+    print(f"accuracy in mixed precision: {accuracy(narrow, *tests, True):.4f}")
+
+
+if __name__ == "__main__":
+    main()
