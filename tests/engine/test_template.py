@@ -179,6 +179,47 @@ def test_training_on_new_sizes_makes_no_plan_and_compiles_nothing():
     assert counts[-1][1] - counts[-2][1] < 30
 
 
+def test_products_of_new_sizes_compile_nothing():
+    weight = rl.randn(64, 96)
+
+    def program(batch: int, length: int):
+        x = rl.ones(batch, length, 64)
+        y = x @ weight  # rows of every number
+        scores = y @ y.transpose(1, 2)  # and columns too
+        return (scores.softmax(-1) @ y).sum(-1).tolist()
+
+    for sizes in ((4, 10), (3, 33), (5, 20), (2, 100)):
+        program(*sizes)
+    compiled, made = stats.kernels_compiled, stats.plans_made
+    for sizes in ((2, 3), (7, 7), (9, 16), (3, 64), (4, 130), (2, 257), (20, 31)):
+        program(*sizes)
+    assert (stats.kernels_compiled, stats.plans_made) == (compiled, made)
+
+
+def _recorded(length: int) -> list[tuple]:
+    """What the steps of a program say."""
+    x = rl.ones(2, length, 6)
+    y = (x.transpose(1, 2).reshape(2, -1) + 1.0).view(2, 6, length)[:, :, 1:] * rl.ones(2, 1, 1)
+    nodes = current_tape().nodes
+    nodes.expand()
+    steps = [node.step for node in nodes if hasattr(node.step, "operands")]
+    said = [
+        (s.primitive, s.params, s.shape, s.dtype, s.sizes, [o.shape for o in s.operands])
+        for s in steps
+    ]
+    del y
+    current_tape().drop()
+    return said
+
+
+def test_steps_of_known_form_say_what_steps_say_that_are_recorded_at_first():
+    lengths = (5, 3, 2, 9, 5, 1, 4)
+    found = [_recorded(length) for length in lengths]
+    for length, said in zip(lengths, found):
+        forget()
+        assert _recorded(length) == said
+
+
 def test_a_sequence_that_grows_makes_a_few_plans_for_all_lengths():
     model = _Reader().eval()
     with rl.no_grad():

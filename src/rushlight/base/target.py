@@ -29,6 +29,10 @@ class Target:
     line_bytes: int
     cores: int
 
+    def __hash__(self) -> int:
+        # What is chosen for a machine is looked up by it: the long fields need not be read.
+        return hash((self.triple, self.cpu, self.vector_bytes))
+
     @property
     def architecture(self) -> str:
         """The first part of the triple, as ``x86_64`` or ``aarch64``."""

@@ -14,6 +14,7 @@ expression of ``acc``, ``row`` and ``column``; its loads index by them.  Level 7
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
@@ -351,10 +352,17 @@ def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
 
 
 def tiles_of(spec: GemmSpec, target: Target) -> TileSet:
-    tiles = tile_set(target, itemsize(spec.dtype), spec.core_rows)
-    if spec.b_mode == B_ANY:
+    """The cores of a GEMM."""
+    return tiles_named(spec.dtype, spec.b_mode, spec.core_rows, target)
+
+
+@functools.cache
+def tiles_named(dtype: str, b_mode: str, core_rows: int, target: Target) -> TileSet:
+    """The same for what they depend on."""
+    tiles = tile_set(target, itemsize(dtype), core_rows)
+    if b_mode == B_ANY:
         return TileSet(GATHER_ROWS, 1, tiles.lanes)
-    if spec.b_mode != B_LINES:
+    if b_mode != B_LINES:
         return tiles
     # One vector of columns: a transposed block of them fills half of 32 registers.
     return TileSet(min(tiles.rows, LINE_ROWS), 1, tiles.lanes)

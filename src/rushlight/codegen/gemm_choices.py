@@ -33,6 +33,7 @@ from rushlight.codegen.gemm import (
     PACKED,
     GemmSpec,
     packed_rows,
+    tiles_named,
     tiles_of,
 )
 from rushlight.codegen.microkernel import K_BLOCK, largest_rows, tile_set
@@ -87,7 +88,7 @@ def choose_core_rows(m: int, target: Target) -> int:
 
 def choose_edge(n: int, dtype: str, core_rows: int, b_mode: str, target: Target) -> str:
     """Which right edges n can meet; a column tile is always a multiple of the core's columns."""
-    tiles = tiles_of(GemmSpec("", dtype, b_mode, core_rows), target)
+    tiles = tiles_named(dtype, b_mode, core_rows, target)
     if n % tiles.columns == 0:
         return EDGE_NONE
     return EDGE_NARROW if n <= tiles.lanes else EDGE_ANY
@@ -156,7 +157,7 @@ def choose_a_mode(
 ) -> str:
     """Whether to pack A, tile by tile, and how."""
     size = itemsize(dtype)
-    tiles = tiles_of(GemmSpec("", dtype, b_mode, choose_core_rows(m, target)), target)
+    tiles = tiles_named(dtype, b_mode, choose_core_rows(m, target), target)
     uses = -(-n // tiles.columns)
     if b_mode in (B_ANY, B_LINES) or uses < A_USES_CROWDED or 1 not in (a_row, a_column):
         return A_DIRECT

@@ -11,6 +11,7 @@ starting from zero; block results are added in ascending order.  Level 7.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -104,6 +105,7 @@ def largest_rows(target: Target) -> int:
     return 8 if target.vector_bytes == 16 else 12
 
 
+@functools.cache
 def tile_set(target: Target, element_bytes: int, rows: int | None = None) -> TileSet:
     """Cores of at most ``rows`` rows; with fewer rows the accumulators go to more columns."""
     lanes = target.lanes(element_bytes)

@@ -16,6 +16,7 @@ from rushlight.base.errors import InternalError
 from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.hot import hot
 from rushlight.base.references import owners
+from rushlight.base.shapes import numel
 
 ALIGNMENT = 64
 
@@ -78,7 +79,7 @@ class Arena:
         """The array at an address inside the block."""
         block = self._held[0]
         start = address - block.ctypes.data
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = numel(shape) * dtype.itemsize
         return block[start : start + size].view(dtype).reshape(shape)
 
 
@@ -105,7 +106,7 @@ class BufferPool:
 
     def array(self, shape, dtype) -> np.ndarray:
         """An array with unspecified values."""
-        size = int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
+        size = numel(shape) * dtype.itemsize
         if size < self.SMALLEST:
             return np.empty(shape, dtype)
         with self._lock:

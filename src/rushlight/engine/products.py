@@ -3,30 +3,13 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
 from rushlight.base.dtypes import dtype_by_name, int64
-from rushlight.base.target import Target
-from rushlight.codegen.gemm import (
-    B_ANY,
-    GATHER_ROWS,
-    PACKED,
-    GemmSpec,
-    function_names,
-    gemm_text,
-)
-from rushlight.codegen.gemm_choices import (
-    choose_a_mode,
-    choose_b_mode,
-    choose_blocks,
-    choose_core_rows,
-    choose_edge,
-    most_rows_of_modes,
-)
-from rushlight.codegen.microkernel import K_BLOCK
+from rushlight.codegen.gemm import PACKED, GemmSpec
+from rushlight.codegen.gemm_choices import choose_blocks
 from rushlight.codegen.row_product import (
     ALONG_K,
     ALONG_ROWS,
@@ -34,7 +17,8 @@ from rushlight.codegen.row_product import (
     choose_row_tile,
     row_product_text,
 )
-from rushlight.engine.kernels import is_loaded, library_of_text
+from rushlight.engine.kernels import library_of_text
+from rushlight.engine.product_code import library_of, spec_for
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
@@ -50,9 +34,6 @@ _SMALLEST_SHARE = 1 << 18
 _ROWS_OF_READING = 8
 # Tiles of a product of one row: enough for a dozen threads, and each long enough to read well.
 _ROW_TILES = 48
-# Up to here the code that serves every shape loses at most half a microsecond to the code for one,
-# which takes up to 200 ms to compile, and every few shapes need another.
-_FEW_MULTIPLICATIONS = 1 << 13
 
 
 class ProductCall(NamedTuple):
@@ -72,61 +53,15 @@ class ProductCalls(NamedTuple):
     workspace: int
 
 
-@functools.cache
-def _spec_named(dtype: str, mode: str, rows: int, edge: str, a_mode: str) -> GemmSpec:
-    """The code for such products."""
-    name = f"gemm_{dtype}_{a_mode}_{mode}_{rows}_{edge}"
-    return GemmSpec(name, dtype, mode, rows, edge, a_mode)
-
-
-@functools.cache
-def _serving_every_shape(dtype: str) -> GemmSpec:
-    spec = GemmSpec("", dtype, B_ANY, GATHER_ROWS)
-    return replace(spec, name=f"gemm_{dtype}_{B_ANY}_{spec.core_rows}_{spec.edge}")
-
-
-@functools.cache
-def _identity(spec: GemmSpec) -> str:
-    return repr(spec)
-
-
-def _spec_of(product: Product, target: Target) -> GemmSpec:
-    """The fastest code for the sizes; where that had to be compiled, what serves nearly as well."""
-    best = _spec_for(product, product.m, target)
-    if is_loaded(_identity(best)):
-        return best
-    work = product.batches * product.m * product.n * product.k
-    if work <= _FEW_MULTIPLICATIONS:
-        return _serving_every_shape(product.dtype)
-    # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
-    for rows in most_rows_of_modes(product.dtype, target):
-        for k in (product.k, K_BLOCK):
-            longer = _spec_for(replace(product, k=k), rows, target)
-            if 1 < product.m <= rows and product.k <= k and is_loaded(_identity(longer)):
-                return longer
-    return best
-
-
-def _spec_for(product: Product, m: int, target: Target) -> GemmSpec:
-    """The fastest code for such a product of m rows."""
-    dtype, n, k = product.dtype, product.n, product.k
-    mode = choose_b_mode(m, k, *product.b_strides, dtype, target)
-    rows = choose_core_rows(m, target)
-    edge = choose_edge(n, dtype, rows, mode, target)
-    a_mode = choose_a_mode(m, n, k, *product.a_strides, dtype, mode, target)
-    return _spec_named(dtype, mode, rows, edge, a_mode)
-
-
-def product_calls(product: Product) -> ProductCalls:
-    """What computes a product of these sizes."""
+def product_calls(product: Product, spec: GemmSpec | None = None) -> ProductCalls:
+    """What computes a product of these sizes; spec: by which code, else by the best."""
     if product.is_vector:
         return ProductCalls([_row_call(product)], 0)
     target = host_target()
     m, n, k, batches = product.m, product.n, product.k, product.batches
-    spec = _spec_of(product, target)
-    library = library_of_text(
-        _identity(spec), function_names(spec), lambda: gemm_text(spec, target)
-    )
+    if spec is None:
+        spec = spec_for(product, target)
+    library = library_of(spec, target)
     # Few rows are bound by reading B.
     work = batches * max(m, _ROWS_OF_READING) * n * k
     threads = min(get_num_threads(), max(1, work // _SMALLEST_SHARE))
@@ -146,6 +81,13 @@ def product_calls(product: Product) -> ProductCalls:
     return ProductCalls(calls, blocks.workspace + 1)
 
 
+@functools.cache
+def _row_spec(dtype: str, reading: str, stored: str) -> tuple[RowProductSpec, str]:
+    """The code for such a product, and its identity."""
+    spec = RowProductSpec(f"row_product_{stored or dtype}_{reading}", dtype, reading, stored)
+    return spec, repr(spec)
+
+
 def _row_call(product: Product) -> ProductCall:
     """Of a product that is one row, or one column, which is the row of its transpose."""
     target = host_target()
@@ -153,9 +95,8 @@ def _row_call(product: Product) -> ProductCall:
         product = product.transposed()
     n, k, batches = product.n, product.k, product.batches
     reading = ALONG_K if product.b_strides[0] == 1 else ALONG_ROWS
-    name = f"row_product_{product.stored or product.dtype}_{reading}"
-    spec = RowProductSpec(name, product.dtype, reading, product.stored)
-    library = library_of_text(repr(spec), [spec.name], lambda: row_product_text(spec, target))
+    spec, identity = _row_spec(product.dtype, reading, product.stored)
+    library = library_of_text(identity, [spec.name], lambda: row_product_text(spec, target))
     work = batches * n * k * _ROWS_OF_READING
     tile = choose_row_tile(n, min(_ROW_TILES, work // _SMALLEST_SHARE) // batches, spec, target)
     tiles = -(-n // tile)
@@ -202,6 +143,11 @@ def steps_of_calls(
 
 def offsets_of(product: Product) -> np.ndarray:
     """Where A, B and C of each batch begin: three words for each, of rows or columns too."""
+    if len(product.batch) == 1:
+        (steps,) = product.batch_steps
+        if product.is_vector and product.m != 1:
+            steps = (steps[1], steps[0], steps[2])
+        return np.multiply.outer(np.arange(product.batch[0]), steps).reshape(-1)
     offsets = np.zeros((*product.batch, 3), np.int64)
     for axis, (size, steps) in enumerate(zip(product.batch, product.batch_steps)):
         along = np.multiply.outer(np.arange(size), np.array(steps, np.int64))

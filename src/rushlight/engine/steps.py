@@ -14,6 +14,8 @@ from rushlight.runtime.jit import Library
 # Up to so many elements, the fastest code saves half a microsecond a run over brief code at most,
 # and takes milliseconds longer to compile.
 FEW_ELEMENTS = 2048
+# How much larger sizes may become than those known before brief code gets in their way.
+_GROWTH = 8
 # Elements that one thread takes at least of a kernel's parallel loop.
 _SMALLEST_SHARE = 1 << 15
 
@@ -62,7 +64,8 @@ def step_of_nest(nest: Nest) -> NativeStep:
     grain = largest([1, _SMALLEST_SHARE // largest([nest.row_elements, 1])])
     elements: Any = nest.extent * nest.row_elements
     varies = elements.__class__ is Sym
-    brief = (elements.value if varies else elements) <= FEW_ELEMENTS
+    # What varies may grow, and is better compiled now than in the middle of a program.
+    brief = (_GROWTH * max(elements.samples) if varies else elements) <= FEW_ELEMENTS
     library, name = kernel_library(nest.kernel, brief)
     step = NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)
     if brief and varies:

@@ -39,13 +39,14 @@ from rushlight.engine.recurrences import recurrence_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.engine.takeover import Lifetimes
 from rushlight.engine.template_products import (
-    CALL_WORDS,
+    CALL_COLUMNS,
     Numbers,
     VaryingProduct,
     chosen,
     flat_sizes,
     no_call,
     places_of,
+    prepare,
     with_product_sizes,
 )
 from rushlight.lowering.group import Nest
@@ -207,6 +208,8 @@ class Template(compiled.CompiledPlan):
         self.function = self.trace.function(self.syms, wanted.wanted)
         # Reports ask plans made for their sizes.
         self.schedule = None  # type: ignore[assignment]
+        for slot, array in self.constants.items():
+            self.addresses.integers[slot] = array.ctypes.data
         stats.compile_seconds += clock() - started
         if watchers:
             tell(PLAN, "compile", started, self)
@@ -257,6 +260,7 @@ class Template(compiled.CompiledPlan):
         return steps
 
     def _product_steps(self, product: Product, program) -> list[NativeStep]:
+        prepare(product)
         valued = with_product_sizes(product, [_valued(size) for size in flat_sizes(product)])
         made = product_calls(valued)
         table = program.new_value((1,), int64)
@@ -298,10 +302,9 @@ class Template(compiled.CompiledPlan):
             at = at.reshape(-1, 2)
             self.fills.append((part, *words.done(), at[:, 0], at[:, 1], numbers))
         for varying in self.products:
-            found = [places[id(step)] for step in varying.steps]
-            varying.run = self.parts[found[0][0]]
-            varying.rows = [row for _, row, _ in found]
-            varying.offset = [start for _, _, start in found]
+            # Its calls follow one another.
+            number, varying.row, varying.start = places[id(varying.steps[0])]
+            varying.run = self.parts[number]
 
     def _place_in_lanes(self, program, written, lifetimes: Lifetimes, over, wanted) -> None:
         """Lanes of the arena, and the outputs.
@@ -396,8 +399,6 @@ class Template(compiled.CompiledPlan):
         addresses[self.arena_slots] = (ends - lanes)[self.lane_of] + base
         if self.workspace is not None:
             addresses[self.workspace] = base + total
-        for slot, array in self.constants.items():
-            addresses[slot] = array.ctypes.data
         for output, dims in self.varying_outputs:
             shape = tuple([~d if d < 0 else numbers[d] for d in dims])
             output.reshape(shape)
@@ -432,13 +433,12 @@ class Template(compiled.CompiledPlan):
     def _choose(self, varying: VaryingProduct, sizes: tuple[int, ...], threads: int) -> None:
         """Choose how a product of these sizes is computed."""
         varying.key = None  # an interrupt may end this midway
-        found = chosen(varying.product, sizes, len(varying.rows), threads)
+        found = chosen(varying.product, sizes, len(varying.steps), threads)
         words, rows = varying.run.words.array, varying.run.native.rows
-        for row, start, call in zip(varying.rows, varying.offset, found.calls):
-            words[start : start + len(call[0])] = call[0]
-            rows[row, CALL_WORDS] = call[1]
+        words[varying.start : varying.start + len(found.words)] = found.words
+        rows[varying.row : varying.row + len(found.rows), CALL_COLUMNS] = found.rows
         if found.offsets is not None:
-            self.constants[varying.table] = found.offsets
+            self.addresses.integers[varying.table] = found.offsets_address
         varying.calls = found  # its code stays loaded as long as somebody refers to it
         varying.key = sizes
 

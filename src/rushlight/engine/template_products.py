@@ -13,9 +13,11 @@ import numpy as np
 
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.symbolic import Sym
+from rushlight.engine.product_code import load_what_serves, note_use, spec_among_loaded
 from rushlight.engine.products import ProductCall, offsets_of, product_calls
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
+from rushlight.runtime.host import host_target
 from rushlight.runtime.launch import EXTENT_WORD, FUNCTION_WORD, GRAIN_WORD
 from rushlight.runtime.pool_text import NO_STEP
 from rushlight.runtime.threads import pool
@@ -39,9 +41,12 @@ class Numbers:
 
 
 class VaryingProduct:
-    """How to ask for a product's sizes: `product` with Syms, its native steps, its table's slot."""
+    """How to ask for a product's sizes: `product` with Syms, its native steps, its table's slot.
 
-    __slots__ = ("product", "steps", "table", "run", "rows", "sizes", "offset", "key", "calls")
+    run, row, start: where its calls stand, and their words.  key: the sizes in place now.
+    """
+
+    __slots__ = ("product", "steps", "table", "run", "row", "start", "sizes", "key", "calls")
 
     def __init__(self, product: Product, steps: list[NativeStep], table: int) -> None:
         self.product = product
@@ -51,38 +56,45 @@ class VaryingProduct:
         self.calls: Any = None
         self.sizes: Any = None
         self.run: Any = None
-        self.rows: list[int] = []
-        self.offset: list[int] = []
+        self.row = 0
+        self.start = 0
 
 
 class Chosen:
     """How a product of certain sizes is computed.
 
-    calls: words, and what stands in the row of a call.  offsets: the table, if it is a batch's.
-    workspace: bytes.  libraries: what holds the code.
+    words: of its calls, one after the other; rows: what stands in the row of each.
+    offsets: the table, if it is a batch's.  workspace: bytes.  libraries: what holds the code.
+    owes: name of better code that is not there, or ""; work: multiply-adds.
     """
 
-    __slots__ = ("calls", "offsets", "workspace", "libraries")
+    __slots__ = (
+        "words", "rows", "offsets", "offsets_address", "workspace", "libraries", "owes", "work",
+    )  # fmt: skip
 
     def __init__(self, pattern: Product, sizes: tuple[int, ...], count: int) -> None:
         product = with_product_sizes(pattern, sizes)
-        made = product_calls(product)
+        spec, self.owes = None, ""
+        self.work = product.batches * product.m * product.n * product.k
+        if not product.is_vector:
+            spec, self.owes = spec_among_loaded(product, host_target())
+        made = product_calls(product, spec)
         calls = made.calls
         if len(calls) < count:
             calls = [no_call(calls[0].words), *calls]
-        self.calls = [
-            (
-                np.array(call.words, np.int64),
-                np.array([call.library[call.function], call.extent, call.grain], np.int64),
-            )
-            for call in calls
-        ]
+        self.words = np.array([word for call in calls for word in call.words], np.int64)
+        self.rows = np.array(
+            [(call.library[call.function], call.extent, call.grain) for call in calls], np.int64
+        )
         self.libraries = [call.library for call in calls]
-        self.offsets = offsets_of(product) if product.batch else None
+        self.offsets: np.ndarray | None = None
+        if product.batch:
+            self.offsets = offsets_of(product)
+            self.offsets_address = self.offsets.ctypes.data
         self.workspace = made.workspace * dtype_by_name(product.dtype).itemsize
 
 
-CALL_WORDS = np.array([FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD])
+CALL_COLUMNS = np.array([FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD])
 # By dtypes, number of calls, threads and sizes: equal layers share them, and so do other steps.
 _chosen: dict[tuple, Chosen] = {}
 _MOST_CHOSEN = 1 << 11
@@ -92,12 +104,27 @@ def chosen(product: Product, sizes: tuple[int, ...], count: int, threads: int) -
     """How a product of these sizes is computed, in so many calls."""
     name = (product.dtype, product.stored, count, threads, sizes)
     found = _chosen.get(name)
+    if found is not None and found.owes and note_use(found.owes, found.work):
+        found = None
     if found is None:
         found = Chosen(product, sizes, count)
         if len(_chosen) >= _MOST_CHOSEN:
             _chosen.clear()
         _chosen[name] = found
     return found
+
+
+def prepare(product: Product) -> None:
+    """Load what serves a product whose sizes are Syms."""
+    sizes = flat_sizes(product)
+    count = max([len(size.samples) for size in sizes if size.__class__ is Sym], default=1)
+    samples = [
+        with_product_sizes(
+            product, [s.samples[number] if s.__class__ is Sym else s for s in sizes]
+        )
+        for number in range(count)
+    ]  # fmt: skip
+    load_what_serves(samples, host_target())
 
 
 def flat_sizes(product: Product) -> list:

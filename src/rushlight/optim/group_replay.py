@@ -150,8 +150,8 @@ class GroupReplay:
         if block is None:
             return None
         update = block.results
-        outputs = tuple([(slot, block.step_at(slot)) for slot, _ in update.outputs])
-        block.results = Update(outputs, update.numbers)
+        slots = tuple([slot for slot, _ in update.outputs])
+        block.results = Update(tuple(zip(slots, block.steps_at(slots))), update.numbers)
         if tape.keeps_blocks(len(block.operands)):
             if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
                 position.blocks = {}

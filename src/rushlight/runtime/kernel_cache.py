@@ -16,6 +16,7 @@ import hashlib
 import os
 import stat
 import tempfile
+import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -163,7 +164,9 @@ class DiskCache:
             return
         self._stores += 1
         if self._stores % _STORES_BETWEEN_SWEEPS == 1:
-            self.sweep()
+            # A full directory takes a tenth of a second to list: no step of a program waits for it.
+            with contextlib.suppress(RuntimeError):  # the interpreter is on its way out
+                threading.Thread(target=self.sweep, name="kernel cache", daemon=True).start()
 
     def sweep(self) -> None:
         """Removes the longest unused entries until the rest fits the limit."""

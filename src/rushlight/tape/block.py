@@ -76,6 +76,8 @@ class Segment(list):
                 if node is HOLE:
                     node = self[slot] = pending_node(step, base + slot)
                     node.inputs = self  # until it gets its operands, right below
+                elif node.inputs is self:
+                    node.step = step  # with its operands, which a result had none of
                 # A result that got its value early has no operands any more.
                 if node.inputs is self:
                     node.inputs = tuple([self[operand] for operand in operands])

@@ -19,16 +19,19 @@ SMALLEST_LISTED = 2
 class Form:
     """One position of the trie.
 
-    children: what is recorded next -> its form.  model: the first step of this form; what it says
-    of anything but sizes holds for all.  blocks: what may be replayed from here on, by the caller's
-    key (`tape/resized.py`).  families: what `engine/` knows of the programs
-    that end here, by what is alive.
+    children: what is recorded next -> its form.  expected: the last one of them to be looked up.
+    leaf_key: of a leaf's form, what it is looked up by.  model: the first step of this form; what
+    it says of anything but sizes holds for all.  blocks: what may be replayed from here on, by the
+    caller's key (`tape/resized.py`).  families: what `engine/` knows of the programs that end
+    here, by what is alive.
     """
 
-    __slots__ = ("children", "model", "blocks", "families")
+    __slots__ = ("children", "expected", "leaf_key", "model", "blocks", "families")
 
     def __init__(self) -> None:
         self.children: dict[Any, Form] = {}
+        self.expected: Form | None = None
+        self.leaf_key: Any = None
         self.model: Any = None
         self.blocks: dict[Any, Any] = {}
         self.families: dict[Any, Any] = {}

@@ -15,12 +15,10 @@ from types import CodeType, FrameType
 from typing import Any, NamedTuple
 
 from rushlight.base.config import config
-from rushlight.base.device import CPU, META, placing
+from rushlight.base.device import CPU
 from rushlight.base.hot import hot, running_function
-from rushlight.base.shapes import numel
 from rushlight.base.stats import stats
 from rushlight.tape.form import Form, Forms, without_sizes
-from rushlight.tape.placing import device_of_result
 from rushlight.tape.primitive import Primitive
 
 _PACKAGE_FOLDER = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
@@ -123,7 +121,7 @@ def new_root() -> Step:
 # How a tape goes on where the memo does not know it.
 UNDECIDED, PASSING, GROWING = 0, 1, 2
 # Keys seen once that a step remembers.
-_MOST_SEEN = 64
+_MOST_SEEN = 1024
 
 
 def comes_again(parent: Step, key) -> bool:
@@ -240,6 +238,10 @@ departures: deque[tuple[Step, Step]] = deque(maxlen=1000)
 memo = Memo()
 
 
+# What leaves are apart from their sizes, each once: compared by identity too.
+_FORM_KEYS: dict[tuple, tuple] = {}
+
+
 class LeafSpec:
     """Everything a memo key says about a leaf; interned, so keys compare by identity."""
 
@@ -256,7 +258,8 @@ class LeafSpec:
         self.key = (self,)
         self.line = None
         sizes: list[int] = []
-        self.form_key = (kind, without_sizes(shape, sizes), dtype, device)
+        name = (kind, without_sizes(shape, sizes), dtype, device.type, device.index)
+        self.form_key = _FORM_KEYS.setdefault(name, name)
         self.sizes = tuple(sizes)
 
 
@@ -282,90 +285,6 @@ def leaf_spec(kind: LeafKind, shape, dtype, device=CPU) -> LeafSpec:
     return found
 
 
-def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
-    """Infer and check one operation that the trie does not hold yet.  Raises: the user's errors."""
-    inferred = primitive.result(*inputs, *params)
-    if placing.begun:
-        device = device_of_result(primitive, inputs, params)
-    else:
-        device = META if any(n.device is META for n in inputs) else CPU
-    if primitive.multiple:
-        step = Step(key, parent, primitive, params, (), inputs[0].dtype, device)
-        step.outputs = tuple(
-            _output_step(step, index, shape, dtype) for index, (shape, dtype) in enumerate(inferred)
-        )
-    else:
-        shape, dtype = inferred
-        step = Step(key, parent, primitive, params, shape, dtype, device)
-    model = None
-    if key is None:  # it is on no tape: somebody asks what would be recorded
-        step.operands = tuple([Operand(n.shape, n.dtype, n.device) for n in inputs])
-    else:
-        _note_form(parent, step)
-        # How an operand was recorded says its shape, dtype and device, and holds no value.
-        step.operands = tuple([n.step for n in inputs])
-        model = step.form.model
-        if model is None:
-            step.form.model = step
-    if model is None:
-        step.vjp = primitive.vjp
-        if step.vjp is not None:
-            step.saves = step.vjp.saves_by_mask(len(inputs))
-        step.line = user_line()
-    else:
-        step.vjp, step.saves, step.line = model.vjp, model.saves, model.line
-    step.depth = parent.depth + 1 + len(step.outputs)
-    step.leaf_bytes = parent.leaf_bytes
-    step.first = parent.first or step
-    step.cut = _reason_to_cut(parent, step)
-    return step
-
-
-def _note_form(parent: Step, step: Step) -> None:
-    """Say what an operation is apart from its sizes, and which sizes those are."""
-    primitive = step.primitive
-    sizes: list[int] = []
-    params = step.params
-    if primitive.sized:
-        params = tuple(
-            [
-                without_sizes((p,), sizes) if place in primitive.sized else p
-                for place, p in enumerate(params)
-            ]
-        )
-    shape = tuple([n if n < 2 else None for n in step.shape])
-    sizes += [n for n in step.shape if n > 1]
-    outputs: tuple = ()
-    if step.outputs:
-        outputs = tuple([(_note_output(output), output.dtype) for output in step.outputs])
-    name = (primitive, *step.key[1:-1], params, shape, step.dtype, step.device, outputs)
-    step.form = forms.after(parent.form, name)
-    step.sizes = tuple(sizes)
-
-
-def _note_output(step: Step) -> tuple:
-    sizes: list[int] = []
-    shape = without_sizes(step.shape, sizes)
-    step.sizes = tuple(sizes)
-    return shape
-
-
-def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
-    """The step of a leaf's first use."""
-    step = Step(spec.key, parent, spec.primitive, (), spec.shape, spec.dtype, spec.device)
-    step.form = forms.after(parent.form, spec.form_key)
-    step.sizes = spec.sizes
-    if step.form.model is None:
-        step.form.model = step
-    step.depth = parent.depth + 1
-    # A pending tape keeps its leaves alive.  Results take no memory before the flush, and then only
-    # while they are read.
-    own = 0 if spec.device is META else numel(spec.shape) * spec.dtype.itemsize
-    step.leaf_bytes = parent.leaf_bytes + own
-    step.first = parent.first
-    return step
-
-
 class OutputKind:
     """Stands where a primitive would in the step of one output of a multi-output operation."""
 
@@ -377,20 +296,6 @@ class OutputKind:
 
     def __repr__(self) -> str:
         return self.name
-
-
-def _output_step(owner: Step, index: int, shape, dtype) -> Step:
-    return Step(None, owner, OutputKind(index), (), shape, dtype, owner.device)
-
-
-def _reason_to_cut(parent: Step, step: Step) -> str | None:
-    if config.eager:
-        return "eager mode"
-    if step.depth >= config.node_cap:
-        return f"node cap of {config.node_cap}"
-    if step.leaf_bytes >= config.byte_budget:
-        return f"{BYTE_BUDGET} of {config.byte_budget}"
-    return None
 
 
 def meets_its_beginning(parent: Step, primitive, inputs, params, armed: bool) -> bool:

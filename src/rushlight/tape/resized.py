@@ -11,6 +11,7 @@ convolution's derivative, are refused.  Level 1.
 from __future__ import annotations
 
 import itertools
+import operator
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,8 @@ from rushlight.tape.primitive import Primitive
 MOST_FORMS = 64
 # Recordings that are compared with one another.
 MOST_SAMPLES = 4
+# Steps of one form of block that are kept for blocks of equal sizes.
+MOST_STEPS = 1 << 10
 # Times that a recording was not what the others foretold, before the form is given up.
 MOST_MISTAKES = 3
 # Factors of a product of sizes.
@@ -72,7 +75,7 @@ class BlockForm:
     __slots__ = (
         "model", "state", "samples", "_function", "_same", "_fixed", "_atoms", "_parts",
         "_outside", "_numbers", "_varied", "_leaf_bytes", "_mistakes", "_places",
-        "_brought",
+        "_brought", "_steps",
     )  # fmt: skip
 
     def __init__(self, model: Block, start: Step, brought: frozenset[int]) -> None:
@@ -82,6 +85,7 @@ class BlockForm:
         self.samples: list[Sample] = []
         self._mistakes = 0
         self._places: dict[int, int] | None = None
+        self._steps: dict[tuple, Any] = {}
         self._leaf_bytes = model.end.leaf_bytes - start.leaf_bytes
         self._parts: list = []
         self._function: Any = None
@@ -145,14 +149,16 @@ class BlockForm:
         samples = self.samples
         columns = list(zip(*[s.inputs for s in samples]))
         atoms: dict[tuple, int] = {}
-        self._fixed, self._same = [], []
+        fixed, same = [], []
         for place, column in enumerate(columns):
             if all(n == column[0] for n in column):
-                self._fixed.append((place, column[0]))
+                fixed.append((place, column[0]))
             elif column in atoms:
-                self._same.append((place, atoms[column]))
+                same.append((place, atoms[column]))
             else:
                 atoms[column] = place
+        self._fixed = _getter([place for place, _ in fixed]), tuple([n for _, n in fixed])
+        self._same = _getter([place for place, _ in same]), _getter([first for _, first in same])
         self._atoms = list(atoms.values())
         names = {column: f"n{i}" for i, column in enumerate(atoms)}
         texts = []
@@ -194,12 +200,12 @@ class BlockForm:
 
     def _numbers_for(self, inputs: tuple) -> tuple[tuple, tuple] | None:
         """The block's sizes and the numbers that vary; None for operands unlike those known."""
-        for place, value in self._fixed:
-            if inputs[place] != value:
-                return None
-        for place, first in self._same:
-            if inputs[place] != inputs[first]:
-                return None
+        at, values = self._fixed
+        if at(inputs) != values:
+            return None
+        at, first = self._same
+        if at(inputs) != first(inputs):
+            return None
         return self._function(*[inputs[place] for place in self._atoms])
 
     # ---- making blocks -------------------------------------------------------------------------
@@ -217,7 +223,7 @@ class BlockForm:
 class Resized(Block):
     """A block with other sizes than its model's.  Its steps are made when somebody asks."""
 
-    __slots__ = ("_made", "_all", "_steps")
+    __slots__ = ("_all", "_steps")
 
     def __init__(self, origin: BlockForm, position: Step, sizes: tuple, numbers: tuple) -> None:
         model = origin.model
@@ -229,7 +235,6 @@ class Resized(Block):
         self.leaves = model.leaves
         self._all = sizes
         self.sizes = sizes[: origin._parts[-1][1]] if origin._parts else ()
-        self._made: dict[int, Step] = {}
         self._steps: Any = None
         if numbers:
             self._take_numbers(origin, numbers)
@@ -266,12 +271,22 @@ class Resized(Block):
             origin._places = {id(s): i for i, s in enumerate(origin.model.steps)}
         return self.steps[origin._places[id(step)]]
 
-    def step_at(self, slot: int) -> Step:
-        """The step of one operation, without its operands."""
-        found = self._made.get(slot)
-        if found is None:
-            found = self._made[slot] = self._step(slot - self.start)
-        return found
+    def steps_at(self, slots: tuple[int, ...]) -> tuple[Step, ...]:
+        """The steps of some operations, without their operands: blocks of equal sizes share them,
+        as all blocks share those whose sizes never change."""
+        origin = self.origin
+        known, parts, start = origin._steps, origin._parts, self.start
+        found = []
+        for slot in slots:
+            first, last, _, _ = parts[slot - start]
+            name = slot, self._all[first:last]
+            step = known.get(name)
+            if step is None:
+                if len(known) >= MOST_STEPS:
+                    known.clear()
+                step = known[name] = self._step(slot - start)
+            found.append(step)
+        return tuple(found)
 
     def _step(self, position: int) -> Step:
         model = self.origin.model.steps[position]
@@ -300,7 +315,7 @@ class Resized(Block):
     def steps(self) -> tuple:  # type: ignore[override]
         """All steps, with their operands."""
         if self._steps is None:
-            steps = [self.step_at(self.start + i) for i in range(len(self.operands))]
+            steps = [self._step(position) for position in range(len(self.operands))]
             outside = iter(self._all[self.origin._parts[-1][1] :] if self.origin._parts else ())
             for position, place in self.origin._outside:
                 self._note_operand(steps, position, place, outside)
@@ -391,6 +406,13 @@ def shapes_of(nodes) -> tuple[int, ...]:
     for node in nodes:
         sizes += node.shape
     return tuple(sizes)
+
+
+def _getter(places: list[int]) -> Callable[[tuple], tuple]:
+    """A function that gives the tuple of what lies at these places."""
+    if len(places) < 2:
+        return lambda values: tuple([values[place] for place in places])
+    return operator.itemgetter(*places)
 
 
 def _joined(texts: list[str]) -> str:

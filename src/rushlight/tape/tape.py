@@ -22,6 +22,7 @@ from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.tape.block import Segment
 from rushlight.tape.device_array import DeviceArray
+from rushlight.tape.making import make_leaf_step, make_step
 from rushlight.tape.memo import (
     BUFFER,
     BYTE_BUDGET,
@@ -36,8 +37,6 @@ from rushlight.tape.memo import (
     has_grown,
     last_operation,
     leaf_spec,
-    make_leaf_step,
-    make_step,
     meets_its_beginning,
     memo,
     note_departure,

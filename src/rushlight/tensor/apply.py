@@ -273,7 +273,7 @@ def reads_pending_leaf(tape, operands) -> bool:
     """Whether a new operation is differentiable in a leaf that is still to be computed."""
     if not tape.grad_enabled:
         return False
-    return any(type(x._grad_fn) is AccumulateGrad and x._node.value is None for x in operands)
+    return any([x._node.value is None and x._grad_fn.__class__ is AccumulateGrad for x in operands])
 
 
 @hot

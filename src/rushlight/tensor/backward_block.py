@@ -59,8 +59,8 @@ class BackwardCall:
         block = resized_block(self.form_key, self.position, self.sizes)
         if block is None:
             return None
-        results = [(slot, block.step_at(slot)) for slot, _ in block.results]
-        block.results = tuple(results)
+        slots = tuple([slot for slot, _ in block.results])
+        block.results = tuple(zip(slots, block.steps_at(slots)))
         if tape.keeps_blocks(len(block.operands)):
             self._keep(block)
         return block

@@ -83,7 +83,8 @@ def replayed(function: _Function) -> _Function:
         if resized is not None:
             block = resized
             results = block.results
-            block.results = results._replace(step=resized.step_at(results.slot))
+            (step,) = resized.steps_at((results.slot,))
+            block.results = results._replace(step=step)
             if tape.keeps_blocks(len(block.operands)):
                 blocks[name] = block
             return _replay(block, operands, tape)

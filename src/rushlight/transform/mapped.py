@@ -11,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from rushlight.tape.memo import Step, make_step, new_root, user_line
+from rushlight.tape.making import make_step
+from rushlight.tape.memo import Step, new_root, user_line
 from rushlight.tape.node import NO_ADDRESS, Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import materialise

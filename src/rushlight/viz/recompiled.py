@@ -140,6 +140,8 @@ def _of_kernels() -> Iterator[Recompilation]:
     first: dict[tuple[str, ...], tuple[Any, NativeStep]] = {}
     seen: set[int] = set()
     for compiled in _compiled_plans():
+        if compiled.schedule is None:
+            continue  # its sizes are data: plans made for their sizes tell
         for step in compiled.steps():
             origin = step.library.origin
             if step.group < 0 or origin.kernel is None or id(step.library) in seen:
