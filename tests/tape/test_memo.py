@@ -13,7 +13,7 @@ from rushlight.base.dtypes import int64
 from rushlight.base.stats import stats
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import strided_read
-from rushlight.tape.memo import memo
+from rushlight.tape.memo import STEP_BYTES, memo
 from rushlight.tape.tape import current_tape
 
 
@@ -89,7 +89,7 @@ def test_a_live_intermediate_makes_another_plan_with_the_right_value():
 
 
 def test_the_memo_is_bounded(monkeypatch):
-    monkeypatch.setattr(config, "memo_steps", 50)
+    monkeypatch.setattr(config, "memo_bytes", 50 * STEP_BYTES)
     for axes in range(1, 60):
         x = rl.ones((2,) + (1,) * axes)
         assert (x * 2.0).sum().item() == 4.0
@@ -115,7 +115,7 @@ def test_sizes_that_come_again_are_found_in_the_memo():
 
 
 def test_sizes_that_came_again_are_forgotten_when_others_do(monkeypatch):
-    monkeypatch.setattr(config, "memo_steps", 400)
+    monkeypatch.setattr(config, "memo_bytes", 60 * STEP_BYTES)
     for size in range(2, 200):
         for _ in range(3):
             assert (rl.ones(size) * 2.0).sum().item() == 2.0 * size
@@ -221,3 +221,35 @@ def test_memory_is_freed_without_the_garbage_collector():
         assert sorted(freed) == [1, 1, 1, 2, 2, 2]
     finally:
         gc.enable()
+
+
+def _sum_of(size: int) -> float:
+    return (rl.ones(size) * 2.0).sum().item()
+
+
+def test_what_is_used_is_kept_while_other_sizes_come_and_go(monkeypatch):
+    monkeypatch.setattr(config, "memo_bytes", 60 * STEP_BYTES)
+    _sum_of(2)
+    for size in range(3, 100):
+        for _ in range(3):
+            _sum_of(size)
+        missed = stats.operations_missed
+        assert _sum_of(2) == 4.0
+        assert stats.operations_missed == missed, size
+    assert stats.memo_evictions > 0
+
+
+def test_endless_new_sizes_take_bounded_bytes(monkeypatch):
+    monkeypatch.setattr(config, "memo_bytes", 200 * STEP_BYTES)
+    weight = rl.ones(4, requires_grad=True)
+    most = 0
+    for size in range(2, 150):
+        for _ in range(3):
+            (rl.ones(size, 4) * weight).exp().sum().backward()
+            assert weight.grad.sum().item() > 0
+            weight.grad = None
+        most = max(most, memo.bytes)
+    # What one program adds comes on top.
+    assert most < 300 * STEP_BYTES
+    assert sum(branch.bytes for branch in memo.branches) == memo.bytes
+    assert sum(branch.steps for branch in memo.branches) == memo.steps

@@ -32,7 +32,8 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                               "(once a program has run for a second), 1 (at once) or 0 (never)"),
     "RUSHLIGHT_CUDA": ("auto", str, "CUDA devices: auto (cards, where their driver is there), "
                        "emulated (one device for tests, which runs on the CPU) or off"),
-    "RUSHLIGHT_MEMO_STEPS": (400_000, int, "most recorded operations the memo keeps"),
+    "RUSHLIGHT_MEMO_BYTES": (128 << 20, int, "bytes of recordings, of their plans, and of what is "
+                             "known of programs, each; the longest unused are forgotten first"),
 }  # fmt: skip
 
 SELFCOMPILE = ("auto", "1", "0")
@@ -46,7 +47,7 @@ class Config:
 
     __slots__ = (
         "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
-        "byte_budget", "memo_steps", "selfcompile", "cuda",
+        "byte_budget", "memo_bytes", "selfcompile", "cuda",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -66,7 +67,7 @@ class Config:
         self.executor: str = values["RUSHLIGHT_EXECUTOR"]
         self.node_cap: int = values["RUSHLIGHT_NODE_CAP"]
         self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()
-        self.memo_steps: int = values["RUSHLIGHT_MEMO_STEPS"]
+        self.memo_bytes: int = values["RUSHLIGHT_MEMO_BYTES"]
         self.selfcompile: str = values["RUSHLIGHT_SELFCOMPILE"]
         if self.selfcompile not in SELFCOMPILE:
             raise ValueError(

@@ -45,7 +45,9 @@ class Family:
 
     def __init__(self, live: list[bool], model: Plan) -> None:
         self.live = live
-        self.model = model
+        # Without what runs it, which goes when the plan does.
+        self.model = Plan(model.instructions, model.live, model.leaves, model.dropped)
+        self.model.placed = model.placed
         self.samples: list[np.ndarray] = []
         self.templates: list[Any] = []
         self.refusal = ""

@@ -14,6 +14,11 @@ from rushlight.base.shapes import numel
 from rushlight.tape.memo import BUFFER, LeafSpec, leaf_spec
 from rushlight.tape.primitive import Primitive
 
+# What machine code of an operation takes, with its loops, schedule and arguments.
+CODE_BYTES = 4096
+# A plan, what it says of each slot that it keeps, and each number that its template is given.
+_PLAN_BYTES, _SLOT_BYTES, _NUMBER_BYTES = 600, 16, 40
+
 
 class Instruction:
     """One operation.  inputs: slots of the operands; last_uses: slots whose values end here."""
@@ -52,6 +57,14 @@ class Plan:
         self.family: Any = None
         self.sizes: Any = None
         self.placed = False
+
+    def own_bytes(self) -> int:
+        """About what it takes with what runs it; of a template's, apart from the template."""
+        kept = _PLAN_BYTES + _SLOT_BYTES * len(self.live)
+        numbers = getattr(self.compiled, "numbers", None)
+        if numbers is None:
+            return kept + CODE_BYTES * len(self.instructions)
+        return kept + _NUMBER_BYTES * len(numbers)
 
 
 def is_operation(node) -> bool:

@@ -24,7 +24,7 @@ from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
 from rushlight.tape.block import Segment, expand, pending_counts
-from rushlight.tape.memo import Step
+from rushlight.tape.memo import Step, memo
 from rushlight.tape.tape import Tape
 
 # Live sets remembered for one memo position; a program that varies more is not replaying anyway.
@@ -51,7 +51,10 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
         plan = _plan_for(nodes, step)
     if watchers or plan.compiled is None or plan.compiled.only is None:
         expand(nodes)
+    fresh = plan.compiled is None
     error = _run(plan, nodes)
+    if fresh and step is not None:
+        memo.grow(step.branch, plan.own_bytes())
     ended = 0.0
     if watchers:
         ended = clock()  # the reports that watchers print are no part of the flush
@@ -126,6 +129,8 @@ def _plan_for(nodes: Segment, step: Step) -> Plan:
 
 
 def _remember(step: Step, signature: tuple, plan: Plan) -> None:
+    if plan.compiled is not None:
+        memo.grow(step.branch, plan.own_bytes())
     if len(step.plans) >= MOST_PLANS:
         step.plans.clear()
     step.plans[signature] = plan

@@ -30,6 +30,7 @@ from rushlight.engine.arena import ALIGNMENT, ARENA
 from rushlight.engine.family import MOST_TEMPLATES, Family, misfits
 from rushlight.engine.kernels import kernel_library
 from rushlight.engine.native import NativeRun, Output
+from rushlight.engine.plan import CODE_BYTES
 from rushlight.engine.products import (
     offsets_of,
     product_calls,
@@ -56,6 +57,7 @@ from rushlight.runtime.launch import EXTENT_WORD, FUNCTION_WORD, GRAIN_WORD
 from rushlight.runtime.threads import get_num_threads
 from rushlight.tape.block import expand
 from rushlight.tape.form import with_sizes, without_sizes
+from rushlight.tape.memo import memo
 from rushlight.tape.program import OPERATION, OUTPUT, Program, program_of
 
 
@@ -93,6 +95,7 @@ def _template_of(plan, nodes: list, family: Family) -> Template | None:
         return None
     family.templates.insert(0, made)
     del family.templates[MOST_TEMPLATES:]
+    memo.code_bytes += CODE_BYTES * len(plan.instructions)
     return made
 
 

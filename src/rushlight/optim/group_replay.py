@@ -152,7 +152,7 @@ class GroupReplay:
         update = block.results
         slots = tuple([slot for slot, _ in update.outputs])
         block.results = Update(tuple(zip(slots, block.steps_at(slots))), update.numbers)
-        if tape.keeps_blocks(len(block.operands)):
+        if tape.keeps(block):
             if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
                 position.blocks = {}
             position.blocks[key] = block

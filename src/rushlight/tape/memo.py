@@ -70,13 +70,14 @@ class Step:
     plans: live set at a flush that ended here -> plan.
     blocks: what may be replayed from here on, by the caller's key (`tape/block.py`); None: nothing.
     seen: keys that were recorded next once, and not kept: sizes that may never come again.
+    branch: the part of the trie it is kept in, None if it is kept nowhere.
     form: of the recording so far; sizes: those that this operation adds (`tape/form.py`).
     """
 
     __slots__ = (
         "key", "primitive", "params", "shape", "dtype", "device", "operands", "outputs",
         "vjp", "saves", "cut", "next", "children", "plans", "uses", "parent", "first", "depth",
-        "leaf_bytes", "line", "blocks", "form", "sizes", "seen",
+        "leaf_bytes", "line", "blocks", "form", "sizes", "seen", "branch",
     )  # fmt: skip
 
     def __init__(self, key, parent: Step | None, primitive, params, shape, dtype, device) -> None:
@@ -104,6 +105,7 @@ class Step:
         self.form: Form = forms.root
         self.sizes: tuple[int, ...] = ()
         self.seen: dict[Any, None] | None = None
+        self.branch: Branch | None = None
 
 
 forms = Forms()
@@ -145,78 +147,95 @@ def note_departure(parent: Step, step: Step) -> None:
 
 
 class Branch:
-    """A recording of sizes that came again: where it leaves another, and how many steps it has."""
+    """A stretch of the trie that was recorded in one go.
 
-    __slots__ = ("parent", "step", "steps")
+    parent, step: where it leaves what was known, and its first step.  outer: the branch of parent.
+    steps, bytes: how many it has, and about what they and what hangs on them take.
+    """
+
+    __slots__ = ("parent", "step", "outer", "steps", "bytes")
 
     def __init__(self, parent: Step, step: Step) -> None:
         self.parent = parent
         self.step = step
+        self.outer = parent.branch
         self.steps = 0
+        self.bytes = 0
 
 
-# Of the steps that the memo may keep, the share of those that differ from others in sizes only.
-_BRANCH_SHARE = 8
+# What a step takes with its key, tuples and dictionaries (measured, by resident memory).
+STEP_BYTES = 800
+# The same for a form, its name and its first step.
+FORM_BYTES = 1200
 
 
 class Memo:
-    """The trie shared by all threads, with its size bound.
+    """The trie shared by all threads, with its bound in bytes.
 
     crowded: what its plans hold has become too much, says `engine/`.
-    branches: recordings of known forms, by their first step, the longest unused first;
-    branched: how many steps they have.
+    branches: all of them, the longest unused first; an outer one is used whenever one on it is.
+    steps, bytes: of all branches.  code_bytes: about what `engine/` keeps for the forms.
     """
 
-    __slots__ = ("root", "steps", "crowded", "branches", "branched")
+    __slots__ = ("root", "steps", "bytes", "crowded", "branches", "code_bytes")
 
     def __init__(self) -> None:
         self.root = new_root()
         self.steps = 0
+        self.bytes = 0
+        self.code_bytes = 0
         self.crowded = False
-        self.branches: OrderedDict[Step, Branch] = OrderedDict()
-        self.branched = 0
+        self.branches: OrderedDict[Branch, None] = OrderedDict()
 
     def branch(self, parent: Step, step: Step) -> Branch:
-        """Begin a recording that differs from another in sizes only; it is forgotten again when it
-        was not used for long."""
-        made = self.branches[step] = Branch(parent, step)
+        """Begin a branch; it is forgotten again when it was not used for long."""
+        made = Branch(parent, step)
+        self.branches[made] = None
         return made
 
     def used(self, step: Step) -> None:
         """A step was taken that was not the one taken last."""
-        if step in self.branches:
-            self.branches.move_to_end(step)
+        branch, branches = step.branch, self.branches
+        while branch is not None and branch in branches:
+            branches.move_to_end(branch)
+            branch = branch.outer
 
-    def grow(self, branch: Branch, steps: int) -> None:
-        """A branch has so many steps more."""
-        branch.steps += steps
-        self.branched += steps
+    def grow(self, branch: Branch | None, size: int) -> None:
+        """Something that takes so many bytes hangs on a branch from now on."""
+        if branch is not None and branch in self.branches:
+            branch.bytes += size
+            self.bytes += size
 
     def _prune(self) -> None:
-        """Forget the branches longest unused, until the rest is few enough."""
-        while self.branched > config.memo_steps // _BRANCH_SHARE and self.branches:
-            _, branch = self.branches.popitem(last=False)
+        """Forget the branches longest unused until the rest is small enough; never the last one."""
+        while self.bytes > config.memo_bytes and len(self.branches) > 1:
+            branch, _ = self.branches.popitem(last=False)
             parent, step = branch.parent, branch.step
             if parent.children.get(step.key) is step:
                 del parent.children[step.key]
             if parent.next is step:
                 parent.next = NO_STEP
-            self.branched -= branch.steps
+            self.bytes -= branch.bytes
             self.steps -= branch.steps
             stats.memo_evictions += branch.steps
 
-    def add(self, parent: Step, step: Step) -> None:
+    def add(self, parent: Step, step: Step, branch: Branch) -> None:
+        """Keep a step as part of a branch."""
         note_departure(parent, step)
         parent.children[step.key] = step
         parent.next = step
-        self.steps += 1
+        step.branch = branch
+        if branch in self.branches:
+            self.steps += 1
+            branch.steps += 1
+        self.grow(branch, STEP_BYTES)
 
     @hot
     def trim(self) -> None:
-        """Forget everything once the bound is passed; called between segments only."""
-        if self.branched > config.memo_steps // _BRANCH_SHARE:
+        """Forget what is too much; called between segments only."""
+        if self.bytes > config.memo_bytes:
             self._prune()
-        if self.crowded or self.steps > config.memo_steps or forms.count > config.memo_steps:
+        if self.crowded or forms.count * FORM_BYTES + self.code_bytes > config.memo_bytes:
             self.clear()
 
     def clear(self) -> None:
@@ -224,10 +243,9 @@ class Memo:
         stats.memo_evictions += self.steps
         departures.clear()
         self.branches.clear()
-        self.branched = 0
         forms.clear()
         self.root = new_root()
-        self.steps = 0
+        self.steps = self.bytes = self.code_bytes = 0
         self.crowded = False
 
 

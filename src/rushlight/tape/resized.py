@@ -33,6 +33,8 @@ MOST_SAMPLES = 4
 MOST_STEPS = 1 << 10
 # Times that a recording was not what the others foretold, before the form is given up.
 MOST_MISTAKES = 3
+# Bytes of a resized block, and of each of its sizes.
+_BLOCK_BYTES, _SIZE_BYTES = 1200, 36
 # Factors of a product of sizes.
 _MOST_FACTORS = 3
 # Kinds of primitives whose parameters, but for sizes, say nothing of sizes.
@@ -270,6 +272,10 @@ class Resized(Block):
         if origin._places is None:
             origin._places = {id(s): i for i, s in enumerate(origin.model.steps)}
         return self.steps[origin._places[id(step)]]
+
+    def own_bytes(self) -> int:
+        """About what it takes, apart from its model."""
+        return _BLOCK_BYTES + _SIZE_BYTES * len(self._all)
 
     def steps_at(self, slots: tuple[int, ...]) -> tuple[Step, ...]:
         """The steps of some operations, without their operands: blocks of equal sizes share them,

@@ -83,7 +83,7 @@ class Tape:
     undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
         fails.
     growth: whether what this segment records anew goes into the memo; see `_keep`.
-    branch: what it grows, if only sizes are new.
+    branch: what of the memo it grows, if anything.
     training: whether a backward or an update began in this segment.
     mark: the operation whose coming again with other sizes ends the segment, where no gradient is
         followed: the first one, or if that is no part of a loop, one that came later.
@@ -192,12 +192,12 @@ class Tape:
         """Whether what is recorded is, or may become, part of a training step."""
         return self.grad_enabled or self.training or self.in_block
 
-    def keeps_blocks(self, steps: int) -> bool:
-        """Whether a resized block of so many steps is kept at its position."""
+    def keeps(self, block) -> bool:
+        """Whether a resized block is kept at its position."""
         if self.growth != GROWING:
             return False
-        if self.branch is not None:
-            memo.grow(self.branch, steps)
+        block.end.branch = self.branch
+        memo.grow(self.branch, block.own_bytes())
         return True
 
     def _keep(self, parent: Step, step: Step) -> None:
@@ -214,12 +214,11 @@ class Tape:
             self.branch = None
             if passing:
                 note_departure(parent, step)
-            elif known:
+            else:
                 self.branch = memo.branch(parent, step)
         if growth == GROWING:
-            memo.add(parent, step)
-            if self.branch is not None:
-                memo.grow(self.branch, 1)
+            assert self.branch is not None
+            memo.add(parent, step, self.branch)
 
     # ---- flushing ----------------------------------------------------------------------------
 

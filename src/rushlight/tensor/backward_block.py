@@ -61,7 +61,7 @@ class BackwardCall:
             return None
         slots = tuple([slot for slot, _ in block.results])
         block.results = tuple(zip(slots, block.steps_at(slots)))
-        if tape.keeps_blocks(len(block.operands)):
+        if tape.keeps(block):
             self._keep(block)
         return block
 

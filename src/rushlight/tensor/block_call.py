@@ -85,7 +85,7 @@ def replayed(function: _Function) -> _Function:
             results = block.results
             (step,) = resized.steps_at((results.slot,))
             block.results = results._replace(step=step)
-            if tape.keeps_blocks(len(block.operands)):
+            if tape.keeps(block):
                 blocks[name] = block
             return _replay(block, operands, tape)
         start, base = len(tape.nodes), tape.base
