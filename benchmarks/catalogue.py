@@ -23,16 +23,19 @@ from benchmarks.workloads import (
     gpt_medium,
     gpt_small,
     logistic_by_hand,
+    logistic_compiled,
     mlp_784,
     mlp_inference,
     mlp_tiny,
+    mlp_tiny_compiled,
     softmax_layer_norm,
 )
 
 WORKLOADS: dict[str, Build] = {
     build.__name__: build
     for build in (
-        mlp_tiny, logistic_by_hand, mlp_784, gpt_small, gpt_medium, chain, softmax_layer_norm,
+        mlp_tiny, mlp_tiny_compiled, logistic_by_hand, logistic_compiled, mlp_784, gpt_small,
+        gpt_medium, chain, softmax_layer_norm,
         matmul_1024, matmul_forward, matmul_input_gradient, matmul_weight_gradient,
         mlp_inference, cnn_small, residual, lstm, lstm_large, gru_large, lstm_packed,
         loader_epoch,

@@ -42,17 +42,32 @@ def _weights(model) -> dict[str, Any]:
     return {name: value.detach().numpy().copy() for name, value in model.named_parameters()}
 
 
-def classifier(torch, F, model, optimizer, x, y) -> Job:
-    """The loop everybody writes: forward, cross-entropy, backward, step."""
+def as_it_is(step):
+    """The step without `torch.compile`."""
+    return step
+
+
+def compiled(torch: ModuleType):
+    """What marks a step with `torch.compile` on rushlight.  PyTorch runs it as it is: its own
+    compile calls a compiler of C++, which is another comparison."""
+    return torch.compile if torch.__name__ == "rushlight" else as_it_is
+
+
+def classifier(torch, F, model, optimizer, x, y, mark=as_it_is) -> Job:
+    """The loop everybody writes: forward, cross-entropy, backward, step.  mark: of the step."""
     rows = max(1, x.shape[0] * 5 // 8)
     short_x, short_y = x[:rows].clone(), y[:rows].clone()
 
-    def train(x, y) -> float:
+    @mark
+    def step(x, y):
         optimizer.zero_grad()
         loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
-        return loss.item()
+        return loss
+
+    def train(x, y) -> float:
+        return step(x, y).item()
 
     def lower_rate() -> None:
         for group in optimizer.param_groups:
@@ -64,15 +79,25 @@ def classifier(torch, F, model, optimizer, x, y) -> Job:
     return Job(lambda: train(x, y), lambda: train(short_x, short_y), lower_rate, arrays)
 
 
-def mlp_tiny(torch: ModuleType, F: ModuleType) -> Job:
+def mlp_tiny(torch: ModuleType, F: ModuleType, mark=as_it_is) -> Job:
     """MLP 10-16-2, batch 32, Adam"""
     nn = torch.nn
     x, y = _batch(torch, 32, 10, 2)
     model = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 2))
-    return classifier(torch, F, model, torch.optim.Adam(model.parameters()), x, y)
+    return classifier(torch, F, model, torch.optim.Adam(model.parameters()), x, y, mark)
 
 
-def logistic_by_hand(torch: ModuleType, F: ModuleType) -> Job:
+def mlp_tiny_compiled(torch: ModuleType, F: ModuleType) -> Job:
+    """MLP 10-16-2, batch 32, Adam, the step under torch.compile"""
+    return mlp_tiny(torch, F, compiled(torch))
+
+
+def logistic_compiled(torch: ModuleType, F: ModuleType) -> Job:
+    """logistic regression by hand, 64×8, the step under torch.compile"""
+    return logistic_by_hand(torch, F, compiled(torch))
+
+
+def logistic_by_hand(torch: ModuleType, F: ModuleType, mark=as_it_is) -> Job:
     """logistic regression by hand on plain tensors, 64×8"""
     torch.manual_seed(0)
     x = torch.randn(64, 8)
@@ -82,7 +107,8 @@ def logistic_by_hand(torch: ModuleType, F: ModuleType) -> Job:
     short_x, short_y = x[:40].clone(), y[:40].clone()
     rate = 0.1
 
-    def train(x, y) -> float:
+    @mark
+    def step(x, y):
         p = torch.sigmoid(x @ w + b)
         loss = -(y * torch.log(p + 1e-7) + (1 - y) * torch.log(1 - p + 1e-7)).mean()
         loss.backward()
@@ -91,7 +117,10 @@ def logistic_by_hand(torch: ModuleType, F: ModuleType) -> Job:
             b.sub_(rate * b.grad)
             w.grad = None
             b.grad = None
-        return loss.item()
+        return loss
+
+    def train(x, y) -> float:
+        return step(x, y).item()
 
     def lower_rate() -> None:
         nonlocal rate

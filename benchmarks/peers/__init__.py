@@ -24,7 +24,9 @@ LAYER_NORM_EPS = 1e-5
 # The function of a peer's module that makes a workload's step.
 MAKERS = {
     "mlp_tiny": "classifier",
+    "mlp_tiny_compiled": "classifier",
     "logistic_by_hand": "logistic",
+    "logistic_compiled": "logistic",
     "mlp_784": "classifier",
     "mlp_inference": "inference",
     "gpt_small": "gpt",

@@ -523,11 +523,11 @@ from rushlight.random import manual_seed as manual_seed
 from rushlight.random import seed as seed
 from rushlight.random import set_rng_state as set_rng_state
 from rushlight.random import thread_safe_generator as thread_safe_generator
+from rushlight.replay.marking import compile as compile
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
 from rushlight.settings import AcceleratorError as AcceleratorError
 from rushlight.settings import are_deterministic_algorithms_enabled as are_deterministic_algorithms_enabled
-from rushlight.settings import compile as compile
 from rushlight.settings import get_deterministic_debug_mode as get_deterministic_debug_mode
 from rushlight.settings import get_device_module as get_device_module
 from rushlight.settings import get_float32_matmul_precision as get_float32_matmul_precision

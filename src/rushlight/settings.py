@@ -1,4 +1,4 @@
-"""Switches that PyTorch scripts set at their top: threads, precision, determinism, compiling.
+"""Switches that PyTorch scripts set at their top: threads, precision, determinism.
 
 Each is accepted where rushlight already keeps what it asks for, or keeps the value for whoever asks
 again; none changes a result, because results depend neither on threads nor on how operations are
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import importlib
 import warnings
-from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.device import device as _device
@@ -30,7 +29,6 @@ __all__ = [
     "Event",
     "OutOfMemoryError",
     "Stream",
-    "compile",
     "get_default_device",
     "get_deterministic_debug_mode",
     "get_device_module",
@@ -137,29 +135,6 @@ def are_deterministic_algorithms_enabled() -> bool:
 def is_deterministic_algorithms_warn_only_enabled() -> bool:
     """Whether it was asked for with `warn_only`."""
     return _settings.warn_only
-
-
-def compile(
-    model: Callable[..., Any] | None = None,
-    *,
-    fullgraph: bool = False,
-    dynamic: bool | None = None,
-    backend: Any = "inductor",
-    mode: str | None = None,
-    options: dict[str, Any] | None = None,
-    disable: bool = False,
-) -> Callable[..., Any]:
-    """The model itself, unchanged; a decorator if called without one.
-
-    Every operation is recorded and every recorded program planned as a whole already, whether it
-    was marked or not, so there is nothing to wrap and no option to obey.
-    Raises: AssertionError unless `model` can be called.
-    """
-    if model is None:
-        return compile
-    if not callable(model):
-        raise AssertionError(f"A callable function is expected, but {type(model)} is provided.")
-    return model
 
 
 _DEBUG_MODES = ("default", "warn", "error")

@@ -74,7 +74,7 @@ def test_marks_of_compilers_return_what_they_mark() -> None:
 
     assert rushlight.compiler.disable(function) is function
     assert rushlight._dynamo.disable()(function) is function
-    assert rushlight._dynamo.optimize("eager")(function) is function
+    assert rushlight._dynamo.optimize("eager")(function)(3) == 3
     rushlight._dynamo.config.cache_size_limit = 8
     with rushlight._dynamo.config.patch(cache_size_limit=3, unheard_of=1):
         assert rushlight._dynamo.config.cache_size_limit == 3

@@ -49,9 +49,11 @@ def test_the_default_device_is_the_cpu() -> None:
         rushlight.set_default_device("cuda")
 
 
-def test_compile_returns_the_model_itself() -> None:
+def test_compile_takes_pytorchs_options() -> None:
     model = rushlight.nn.Linear(2, 1)
-    assert rushlight.compile(model, mode="max-autotune") is model
+    wrapped = rushlight.compile(model, mode="max-autotune")
+    assert isinstance(wrapped, rushlight._dynamo.OptimizedModule) and wrapped._orig_mod is model
+    assert rushlight.compile(model, disable=True) is model
 
     @rushlight.compile
     def double(x):
@@ -64,6 +66,12 @@ def test_compile_returns_the_model_itself() -> None:
     assert double(rushlight.ones(1)).item() == 2.0 and triple(rushlight.ones(1)).item() == 3.0
     with pytest.raises(AssertionError, match="A callable function is expected"):
         rushlight.compile(3)
+    with pytest.raises(RuntimeError, match="Unrecognized mode=fast"):
+        rushlight.compile(model, mode="fast")
+    with pytest.raises(RuntimeError, match="Either mode or options"):
+        rushlight.compile(model, mode="default", options={})
+    with pytest.raises(rushlight._dynamo.exc.InvalidBackend, match="Invalid backend: 'none'"):
+        rushlight.compile(model, backend="none")
 
 
 def test_constants_are_there() -> None:

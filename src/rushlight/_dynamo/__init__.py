@@ -1,7 +1,6 @@
 """The part of PyTorch's `torch._dynamo` that programs use: switches of a tracer that is not here.
 
-Python runs in every step and is never traced, so marks and options are kept without effect and
-functions come back unchanged.  Level 12.
+Python is watched, not traced, so most marks and options are kept without effect.  Level 12.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ from rushlight._dynamo.decorators import (
     substitute_in_graph,
 )
 from rushlight._dynamo.eval_frame import OptimizedModule
-from rushlight.compiler import is_compiling, list_backends, reset
+from rushlight.compiler import compile, is_compiling, list_backends, replays, reset
 
 __all__ = [
     "OptimizedModule",
@@ -39,6 +38,7 @@ __all__ = [
     "disallow_in_graph",
     "eval_frame",
     "exc",
+    "explain",
     "forbid_in_graph",
     "graph_break",
     "is_compiling",
@@ -59,9 +59,29 @@ __all__ = [
 
 
 def optimize(backend: Any = "inductor", **options: Any) -> Callable[[Any], Any]:
-    """A decorator that returns its function: it is compiled already."""
-    return lambda function: function
+    """The former `torch.compile` as a decorator."""
+    return lambda function: compile(function, backend=backend)
 
 
 def reset_code_caches() -> None:
-    """Forget what was traced: nothing was."""
+    """Forget what was found out about calls."""
+    reset()
+
+
+def explain(f: Callable[..., Any], *extra_args: Any, **extra_kwargs: Any) -> Any:
+    """A function that calls `f` a few times with its arguments and says what became of the calls:
+    how many were replayed, and why the others were not.  Source: torch._dynamo.explain."""
+
+    def inner(*args: Any, **kwargs: Any) -> Any:
+        function = f if hasattr(f, "report") else compile(f)
+        for _ in range(_CALLS_TO_EXPLAIN):
+            function(*args, **kwargs)
+        return replays(function)
+
+    if extra_args or extra_kwargs:
+        return inner(*extra_args, **extra_kwargs)
+    return inner
+
+
+# Enough for a call to be seen, seen again, done both ways and replayed.
+_CALLS_TO_EXPLAIN = 8

@@ -2,6 +2,16 @@
 
 from __future__ import annotations
 
+from rushlight.replay.marking import InvalidBackend
+
+__all__ = [
+    "BackendCompilerFailed",
+    "InvalidBackend",
+    "RecompileError",
+    "TorchDynamoException",
+    "Unsupported",
+]
+
 
 class TorchDynamoException(RuntimeError):
     """The base of the others."""

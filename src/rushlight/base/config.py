@@ -32,12 +32,15 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                               "(once a program has run for a second), 1 (at once) or 0 (never)"),
     "RUSHLIGHT_CUDA": ("auto", str, "CUDA devices: auto (cards, where their driver is there), "
                        "emulated (one device for tests, which runs on the CPU) or off"),
+    "RUSHLIGHT_REPLAY": ("1", str, "whether functions under torch.compile are replayed without "
+                         "their Python: 1, 0 (never) or verify (always both, compared)"),
     "RUSHLIGHT_MEMO_BYTES": (128 << 20, int, "bytes of recordings, of their plans, and of what is "
                              "known of programs, each; the longest unused are forgotten first"),
 }  # fmt: skip
 
 SELFCOMPILE = ("auto", "1", "0")
 CUDA = ("auto", "emulated", "off")
+REPLAY = ("1", "0", "verify")
 EXECUTORS = ("compiled", "reference")
 
 
@@ -47,7 +50,7 @@ class Config:
 
     __slots__ = (
         "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
-        "byte_budget", "memo_bytes", "selfcompile", "cuda",
+        "byte_budget", "memo_bytes", "selfcompile", "cuda", "replay",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -69,6 +72,9 @@ class Config:
         self.byte_budget: int = values["RUSHLIGHT_BYTE_BUDGET"] or _eighth_of_memory()
         self.memo_bytes: int = values["RUSHLIGHT_MEMO_BYTES"]
         self.selfcompile: str = values["RUSHLIGHT_SELFCOMPILE"]
+        self.replay: str = values["RUSHLIGHT_REPLAY"]
+        if self.replay not in REPLAY:
+            raise ValueError(f"RUSHLIGHT_REPLAY={self.replay!r} is not one of {', '.join(REPLAY)}")
         if self.selfcompile not in SELFCOMPILE:
             raise ValueError(
                 f"RUSHLIGHT_SELFCOMPILE={self.selfcompile!r} is not one of {', '.join(SELFCOMPILE)}"

@@ -9,6 +9,7 @@ _COUNTERS = (
     "memo_branches",
     "memo_evictions",
     "blocks_replayed",
+    "calls_replayed",
     "flushes",
     "plans_made",
     "plans_replayed",
@@ -37,6 +38,7 @@ class Stats:
     memo_branches: recorded operations found on another branch than the one taken last.
     memo_evictions: memo steps forgotten because the memo was full.
     blocks_replayed: losses, backwards and updates put on a tape as a whole.
+    calls_replayed: calls of `torch.compile`d functions that ran their plan without their Python.
     flushes: tapes executed, by reason in `flush_reasons`.
     plans_made, plans_replayed: flushes that met a new, or a known, live set.
     plans_resized: known programs met with sizes they never had, which a template served.
@@ -60,6 +62,7 @@ class Stats:
     memo_branches: int
     memo_evictions: int
     blocks_replayed: int
+    calls_replayed: int
     flushes: int
     plans_made: int
     plans_replayed: int

@@ -1,8 +1,9 @@
 """PyTorch's `torch.compiler`: what programs ask of a compiler that is always on.
 
 Every operation is recorded and every recorded program compiled as a whole, without a wrapper, so
-nothing is being traced (`is_compiling` is False), every function may stand in a compiled program
-and nothing needs to be reset.  Level 12.
+nothing is being traced (`is_compiling` is False) and every function may stand in a compiled
+program.  What `compile` adds is that calls are replayed without their Python (`replay/`).
+Level 12.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from rushlight.compiler import config
-from rushlight.settings import compile
+from rushlight.replay.marking import BACKENDS, compile, disable, replays, reset, set_stance
 
 __all__ = [
     "allow_in_graph",
@@ -29,6 +30,7 @@ __all__ = [
     "list_backends",
     "load_cache_artifacts",
     "nested_compile_region",
+    "replays",
     "reset",
     "save_cache_artifacts",
     "set_enable_guard_collectives",
@@ -57,17 +59,6 @@ def is_dynamo_compiling() -> bool:
 def is_exporting() -> bool:
     """Whether the code is being exported by a tracer that replaces its tensors: no."""
     return False
-
-
-def disable(fn: Any = None, recursive: bool = True, *, reason: str | None = None) -> Any:
-    """The function itself, as it runs in Python anyway; a decorator if called without one."""
-    if fn is None:
-        return lambda function: function
-    return fn
-
-
-def reset() -> None:
-    """Forget what was traced: nothing was."""
 
 
 def allow_in_graph(fn: Any) -> Any:
@@ -108,7 +99,7 @@ def nested_compile_region(fn: Any = None, **options: Any) -> Any:
 
 def list_backends(exclude_tags: Any = ("debug", "experimental")) -> list[str]:
     """Names that `compile(backend=...)` may be given; one compiler stands behind all of them."""
-    return ["inductor"]
+    return sorted(BACKENDS[:5])
 
 
 def cudagraph_mark_step_begin() -> None:
@@ -118,28 +109,6 @@ def cudagraph_mark_step_begin() -> None:
 def wrap_numpy(fn: _Function) -> _Function:
     """The function itself: NumPy's arrays stay NumPy's."""
     return fn
-
-
-class set_stance:  # noqa: N801 - PyTorch's name
-    """How eager PyTorch's compiler is: as a call, a context or a decorator; without effect."""
-
-    def __init__(
-        self,
-        stance: str = "default",
-        *,
-        skip_guard_eval_unsafe: bool = False,
-        force_backend: Any = None,
-    ) -> None:
-        self.stance = stance
-
-    def __call__(self, fn: _Function) -> _Function:
-        return fn
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
 
 
 def set_enable_guard_collectives(enabled: bool) -> bool:

@@ -159,7 +159,7 @@ class CompiledPlan(Lowered):
     @hot
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
-        self._fix_addresses()
+        self.fix_addresses()
         places = self.addresses
         for slot in self.read:
             node = nodes[slot]
@@ -186,7 +186,7 @@ class CompiledPlan(Lowered):
             arrays = None
         else:
             arrays = {output.slot: entry[0] for output, entry in zip(self.outputs, made)}
-            if not self._run_parts(nodes, arrays, self.parts):
+            if not self.run_parts(nodes, arrays, self.parts):
                 # Nothing was handed out yet: the reference executor sorts out what failed.
                 return self._judge(nodes)
         if self.checks.count and True in self.flags.data:
@@ -214,7 +214,7 @@ class CompiledPlan(Lowered):
             array = output.array()[0] if array is None else array
             arrays[output.slot] = array
             self.addresses.integers[output.slot] = array.__array_interface__["data"][0]
-        if not self._run_parts(nodes, arrays, self.parts[:-1]) or self.flags.any():
+        if not self.run_parts(nodes, arrays, self.parts[:-1]) or self.flags.any():
             return self._judge(nodes)
         takeovers.done[0] = False
         try:
@@ -236,7 +236,7 @@ class CompiledPlan(Lowered):
             node.step = leaf
             node.inputs = ()
 
-    def _run_parts(self, nodes, arrays: dict, parts: list) -> bool:
+    def run_parts(self, nodes, arrays: dict, parts: list) -> bool:
         """Run native stretches and reference rules in turn; False if a rule raised."""
         for slot in self.read:
             arrays[slot] = nodes[slot].value
@@ -258,7 +258,7 @@ class CompiledPlan(Lowered):
             stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
 
     @hot
-    def _fix_addresses(self) -> None:
+    def fix_addresses(self) -> None:
         """Addresses by slot; those that stay the same between runs are filled in."""
         base = ARENA.at_least(self.arena_bytes)
         if base != self.base:

@@ -446,7 +446,7 @@ class Template(compiled.CompiledPlan):
         varying.key = sizes
 
     @hot
-    def _fix_addresses(self) -> None:
+    def fix_addresses(self) -> None:
         """Nothing to do unless the arena has moved since the numbers were put in their places."""
         if ARENA.at_least(self.arena_bytes) != self.base:
             assert self.filled is not None

@@ -8,8 +8,10 @@ without training, or with p of 0 or 1, nothing is drawn.  The functions with `tr
 
 from __future__ import annotations
 
+import functools
 import math
 import warnings
+from collections.abc import Callable
 
 import numpy as np
 
@@ -36,8 +38,9 @@ def dropout_mask(input: Tensor, p: float) -> Tensor:
     values = _scaled(input.dtype, p)
     if local.tape.transforms is not None:
         return _chosen(values, _kept(input._node.shape, p, input.device), input.dtype)
-    flips = _flips(input._node.shape, p, input.device)
-    return _selected(values, flips, input._node.shape, preserved_strides(input), input.dtype)
+    shape: tuple[int, ...] = input._node.shape
+    flips = functools.partial(_flips, shape, p, input.device)
+    return _selected(values, flips, shape, preserved_strides(input), input.dtype)
 
 
 def _flips(shape: tuple[int, ...], p: float, place: device) -> np.ndarray:
@@ -48,12 +51,12 @@ def _flips(shape: tuple[int, ...], p: float, place: device) -> np.ndarray:
 
 def _selected(
     dropped_and_kept: np.ndarray,
-    flips: np.ndarray,
+    flips: Callable[[], np.ndarray],
     shape: tuple[int, ...],
     strides: tuple[int, ...] | None,
     dtype: DType,
 ) -> Tensor:
-    return drawn(shape, strides, dtype, lambda *_: dropped_and_kept.take(flips))
+    return drawn(shape, strides, dtype, lambda *_: dropped_and_kept.take(flips()))
 
 
 def _kept(shape: tuple[int, ...], p: float, place: device) -> Tensor:
@@ -138,14 +141,20 @@ def _drop(
         factor, shift = (_chosen(v, kept, dtype) for v in _selu_scale_and_shift(dtype, p))
         result = input.mul_(factor) if inplace else input.mul(factor)
         return result.add_(shift)
-    flips = _flips(shape, p, input.device)
+    flips = functools.partial(_flips, shape, p, input.device)
     if not alpha:
         noise = _selected(scaled, flips, shape, strides, dtype)
         return input.mul_(noise) if inplace else input.mul(noise)
     factors, shifts = _selu_scale_and_shift(dtype, p)
-    factor = _selected(factors, flips, shape, strides, dtype)
+    drawn_once: list[np.ndarray] = []
+
+    def first() -> np.ndarray:
+        drawn_once[:] = [flips()]
+        return drawn_once[0]
+
+    factor = _selected(factors, first, shape, strides, dtype)
     result = input.mul_(factor) if inplace else input.mul(factor)
-    return result.add_(_selected(shifts, flips, shape, strides, dtype))
+    return result.add_(_selected(shifts, lambda: drawn_once[0], shape, strides, dtype))
 
 
 # ---- nn.functional -----------------------------------------------------------------------------

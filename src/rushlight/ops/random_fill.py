@@ -91,12 +91,17 @@ def _drawn(
     if dtype.is_complex:
         shape = (*shape, 2)
         strides = (*(2 * stride for stride in strides), 1)
-    flat = draw(math.prod(shape), element.name, is_contiguous(shape, strides))
-    values = arrange(flat, shape, strides)
-    values = np.asarray(values, order="C")
-    if dtype.is_complex:
-        values = values.view(dtype.numpy).reshape(shape[:-1])
-    return tensor_from_numpy(values, dtype)
+
+    def values() -> np.ndarray:
+        flat = draw(math.prod(shape), element.name, is_contiguous(shape, strides))
+        found = np.asarray(arrange(flat, shape, strides), order="C")
+        return found.view(dtype.numpy).reshape(shape[:-1]) if dtype.is_complex else found
+
+    made = tensor_from_numpy(values(), dtype)
+    recorder = local.tape.recorder
+    if recorder is not None:
+        recorder.drawn(made._node, values)
+    return made
 
 
 def _fill(tensor: Tensor, draw: Draw) -> Tensor:

@@ -106,24 +106,18 @@ class GroupReplay:
             return False
         tape = local.tape
         grads = self._gradients(optimizer, group)
-        if grads is None or not self._scalars_hold(optimizer):
+        if grads is None or not self.scalars_hold(optimizer):
             return False
         operands = self._operands(grads)
         if operands is None:
             return False
         outline = Outline()
-        try:
-            x, changed, numbers = optimizer.rule(
-                group,
-                outline.value("x"),
-                outline.value("g"),
-                {name: outline.value(name) for name in self.names},
-                {name: known.value for name, known in self.known.items()},
-            )
-        except NeedsTensors:
+        known = {name: known.value for name, known in self.known.items()}
+        outlined = self.outlined(optimizer, group, outline, known)
+        if outlined is None:
             self.usable = False
             return False
-        results = [x.place, *[(name, value.place) for name, value in changed.items()]]
+        changed, numbers, results = outlined
         key = (*operands.key, *outline.operations, *results)
         blocks = tape.step.blocks
         block = None if blocks is None else blocks.get(key)
@@ -132,16 +126,48 @@ class GroupReplay:
         if block is None:
             return self._record(optimizer, group, grads, operands, outline, key)
         update = block.results
-        fresh = zip(update.numbers, self._number_nodes(outline.numbers))
+        fresh = zip(update.numbers, self.number_nodes(outline.numbers))
         nodes = block.put_on(tape, operands.leaves, fresh)
         assign_nodes(self._targets(changed), nodes.several(update.outputs), tape)
         for name, value in numbers.items():
-            node = scalar_node(value, self._count_dtype)
-            self.known[name] = Known(node, value)
-            assign_nodes(self.counts[name], [node] * len(self.params), tape)
+            assign_nodes(self.counts[name], [self.count_node(name, value)] * len(self.params), tape)
+        if tape.recorder is not None:
+            operations = (*outline.operations, *results)
+            tape.recorder.updated(optimizer, group, self, operations, update.numbers)
         if block.end.cut is not None:
             tape.flush(block.end.cut)
         return True
+
+    @hot
+    def outlined(
+        self, optimizer, group: dict[str, Any], outline: Outline, known: dict[str, float]
+    ) -> tuple[Any, dict[str, float], list[Any]] | None:
+        """Run the rule on placeholders: (states that change, new scalars, places of the results).
+
+        known: the scalars before the step.  None if the rule needs tensors.
+        """
+        try:
+            x, changed, numbers = optimizer.rule(
+                group,
+                outline.value("x"),
+                outline.value("g"),
+                {name: outline.value(name) for name in self.names},
+                known,
+            )
+        except NeedsTensors:
+            return None
+        return (
+            changed,
+            numbers,
+            [x.place, *[(name, value.place) for name, value in changed.items()]],
+        )
+
+    @hot
+    def count_node(self, name: str, value: float) -> Node:
+        """What the tensors of a scalar hold from now on."""
+        node = scalar_node(value, self._count_dtype)
+        self.known[name] = Known(node, value)
+        return node
 
     def _resized(self, key: tuple, grads: list[Tensor], tape) -> Block | None:
         """The block of an update after a recording of other sizes."""
@@ -209,7 +235,7 @@ class GroupReplay:
         return grads  # type: ignore[return-value]
 
     @hot
-    def _scalars_hold(self, optimizer) -> bool:
+    def scalars_hold(self, optimizer) -> bool:
         """Whether every parameter still has the scalars that were last written."""
         for name in self.scalars:
             known = self.known.get(name)
@@ -227,7 +253,7 @@ class GroupReplay:
         return True
 
     @hot
-    def _number_nodes(self, numbers: list[float]) -> list[Node]:
+    def number_nodes(self, numbers: list[float]) -> list[Node]:
         """Leaves of the numbers; those that did not change are the last step's."""
         kept = self._numbers
         if len(kept) != len(numbers):

@@ -90,12 +90,14 @@ class Tape:
     in_block: whether what is recorded now may become a block, which must not contain others.
     transforms: while function transforms are active, and the tape an `InterceptingTape`, what is
         asked for each operation (`transform/interception.py`); else None.
+    recorder: while a call is observed, what is told of its flushes, draws and updates
+        (`replay/recorder.py`); else None.
     """
 
     __slots__ = (
         "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block", "growth",
         "transforms", "branch", "mark",
-        "training",
+        "training", "recorder",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
@@ -107,6 +109,7 @@ class Tape:
         self.inference = False
         self.in_block = False
         self.transforms: Any = None
+        self.recorder: Any = None
         self._begin_segment()
 
     @hot
@@ -245,9 +248,13 @@ class Tape:
                 self.nodes.keepers.clear()
                 if meta.begun:
                     settle(self.nodes)
+                if self.recorder is not None:
+                    self.recorder.flushing(self.nodes, reason)
                 error = Tape.execute(self.nodes, self.step, reason)
             finally:
                 _flush.under_way = False
+        if self.recorder is not None:
+            self.recorder.flushed(self.nodes, error)
         undo = self.undo
         self._begin_segment()
         if error is not None:
@@ -282,6 +289,19 @@ class Tape:
     def drop(self) -> None:
         """Forget the recorded operations (their values are lost); for tests of the memo only."""
         self._begin_segment()
+
+
+@hot
+def exclusively(work):
+    """Call a function that runs a plan outside of a flush, while nobody flushes."""
+    with flush_lock:
+        if _flush.under_way:
+            raise RuntimeError(_INSIDE)
+        _flush.under_way = True
+        try:
+            return work()
+        finally:
+            _flush.under_way = False
 
 
 class _Local(threading.local):

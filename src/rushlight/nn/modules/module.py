@@ -8,6 +8,7 @@ path runs for every layer of every step.
 from __future__ import annotations
 
 import functools
+import importlib
 import warnings
 from collections import OrderedDict
 from collections.abc import Callable
@@ -361,12 +362,20 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
                 grad.zero_()
 
     def compile(self, *args: Any, **kwargs: Any) -> None:
-        """Accepted for PyTorch's sake: every program is compiled already, so nothing changes."""
+        """Let calls of `forward` be replayed, in place; see `torch.compile`, which takes the same
+        options.  Hooks run around it as ever."""
+        if "_compiled_call_impl" in self.__dict__:
+            del self.__dict__["forward"]
+        made = importlib.import_module("rushlight.compiler").compile(self.forward, *args, **kwargs)
+        self.__dict__["_compiled_call_impl"] = self.__dict__["forward"] = made
 
     # ---- pickling and printing -------------------------------------------------------------
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__.copy()
+        state = self.__dict__.copy()
+        if state.pop("_compiled_call_impl", None) is not None:
+            del state["forward"]
+        return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
