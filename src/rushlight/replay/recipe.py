@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from rushlight.base.device import CPU
+from rushlight.base.device import ANYWHERE, CPU
 from rushlight.base.errors import FlushFailed
 from rushlight.engine.direct import Recorded
 from rushlight.nn.parameter import Buffer, Parameter
@@ -134,7 +134,7 @@ def _check(tensor: Tensor, path: str) -> None:
     node = tensor._node
     if node.step.__class__ is not LeafSpec or type(node.value) is FlushFailed:
         raise Refused(f"{path} has no value")
-    if node.step.device is not CPU:
+    if node.step.device not in (CPU, ANYWHERE):
         raise Refused(f"{path} is on the {node.step.device.type} device")
     edge = tensor._grad_fn
     if edge is not None:
@@ -214,6 +214,8 @@ class _Maker:
             leaves: dict[int, Source] = {}
             used = {slot for entry in segment.tape for slot in entry.operands or ()}
             for slot, (entry, node) in enumerate(zip(segment.tape, segment.nodes)):
+                if entry.step.device not in (CPU, ANYWHERE):
+                    raise Refused(f"a value is on the {entry.step.device.type} device")
                 if entry.operands is not None:
                     self.results[id(node)] = (RESULT, place, slot)
                 elif slot in used:
@@ -222,8 +224,6 @@ class _Maker:
         return made
 
     def _leaf(self, node: Any) -> Source:
-        if node.step.device is not CPU:
-            raise Refused(f"a value is on the {node.step.device.type} device")
         found = self.results.get(id(node)) or self.sources.get(id(node))
         if found is None:
             hidden = self.hidden.get(id(node))
