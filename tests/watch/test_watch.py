@@ -19,8 +19,8 @@ import numpy as np
 import pytest
 
 import rushlight as rl
+from rushlight.base.png import as_pixels, png
 from rushlight.watch import Record, Run
-from rushlight.watch.png import as_pixels, png
 from rushlight.watch.record import MOST_PICTURES, MOST_POINTS, MOST_SERIES
 
 SCRIPT = """

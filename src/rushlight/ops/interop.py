@@ -6,7 +6,7 @@ Importing this module also attaches hooks, pickling and deepcopy to Tensor.  Lev
 from __future__ import annotations
 
 from rushlight.ops.spelling import PUBLIC
-from rushlight.tensor import hooks, interop, pickling, printing  # noqa: F401 - attach methods
+from rushlight.tensor import hooks, interop, notebook, pickling, printing  # noqa: F401 - attach methods
 
 PUBLIC["from_numpy"] = interop.from_numpy
 PUBLIC["from_dlpack"] = interop.from_dlpack

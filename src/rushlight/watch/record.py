@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.watch.png import as_pixels, png
+from rushlight.base.png import as_pixels, png
 
 __all__ = ["Record"]
 

@@ -18,6 +18,7 @@ from rushlight.base.hooks import RemovableHandle
 from rushlight.base.hot import hot
 from rushlight.nn.modules.backward_hooks import BackwardHooks, first_grad_fn
 from rushlight.nn.modules.conversion import ModuleConversion
+from rushlight.nn.modules.notebook import module_html
 from rushlight.nn.modules.registration import (
     register_module_buffer_registration_hook,
     register_module_module_registration_hook,
@@ -397,6 +398,10 @@ class Module(MemberTraversal, ModuleState, ModuleConversion):
         if not lines:
             return f"{self._get_name()}()"
         return f"{self._get_name()}(\n  " + "\n  ".join(lines) + "\n)"
+
+    def _repr_html_(self) -> str:
+        """In a notebook: a tree of its parts, with their numbers of parameters."""
+        return module_html(self)
 
 
 def indent_below_first(text: str, spaces: int) -> str:

@@ -1,4 +1,4 @@
-"""Pictures as PNG files, by zlib alone.  Level 12."""
+"""Pictures as PNG files, by zlib alone.  Level 0."""
 
 from __future__ import annotations
 
