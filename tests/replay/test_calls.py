@@ -263,6 +263,36 @@ def test_pending_arguments_and_results_of_other_calls() -> None:
     assert replays(function) == before + 3
 
 
+def test_large_weights_are_updated_where_they_lie() -> None:
+    weight = torch.ones(300, 300, requires_grad=True)
+
+    def step(t: Any) -> Any:
+        loss = (weight * t).square().mean()
+        loss.backward()
+        with torch.no_grad():
+            weight.sub_(0.5 * weight.grad)
+            weight.grad = None
+        return loss.detach()
+
+    function = torch.compile(step)
+    t = torch.linspace(0.0, 1.0, 300)
+    for _ in range(WARM):
+        function(t)
+    before = replays(function)
+    place = weight._node.pointer
+    function(t)
+    assert weight._node.pointer == place
+    alias, copied, pending = weight.detach(), weight.detach().clone(), weight * 1.0
+    function(t)
+    assert torch.equal(pending, copied) and torch.equal(alias, weight)
+    assert not torch.equal(copied, weight)
+    assert replays(function) == before + 2
+    shared = weight.detach().numpy()
+    held = shared.copy()
+    function(t)
+    assert (shared != held).any() and (shared == weight.detach().numpy()).all()
+
+
 # ---- what is random ------------------------------------------------------------------------------
 
 

@@ -94,6 +94,12 @@ _IMPURE_C_MODULES = frozenset(
 )
 
 
+# Of those modules, what the library may call: clocks, and the locks of Python's warnings.
+_HARMLESS_C = frozenset(
+    {"perf_counter", "monotonic", "_filters_mutated", "_filters_mutated_lock_held"}
+)
+
+
 class Update(NamedTuple):
     """An optimizer's update that was replayed: the numbers of its rule lie in these slots of the
     segment; operations: what its rule would record, by which the numbers are known to fit."""
@@ -237,7 +243,7 @@ class Recorder:
         if kind == "library" or (kind.startswith("foreign") and self._is_asked_by_library(frame)):
             made_by = type(holder).__module__
             if module in _IMPURE_C_MODULES or made_by in _IMPURE_C_MODULES:
-                if getattr(function, "__name__", "") not in ("perf_counter", "monotonic"):
+                if getattr(function, "__name__", "") not in _HARMLESS_C:
                     self._refuse_c(frame, function)
             return
         if kind == "standard" or is_allowed(function, module, holder):

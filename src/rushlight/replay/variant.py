@@ -102,15 +102,31 @@ class Variant:
         ]:
             self.places[source] = len(self.places)
         self._runs: list[tuple[DirectRun, list[int]]] = []
+        self._donors: list[Tensor] = []
         for number, program in enumerate(recipe.programs):
             if not program.kept:
                 continue
             run = DirectRun(program.tape, sorted(program.kept))
+            if number == len(recipe.programs) - 1:
+                run.donations = self._donations(run, number, recipe, count)
+                donors = [program.leaves[leaf][1] for leaf, _ in run.donations]
+                self._donors = [self.world_tensors[place] for place in donors]
             leaves = [self.places[program.leaves[slot]] for slot in run.leaves]
             self._runs.append((run, leaves))
             for slot in run.kept:
                 self.places[("result", number, slot)] = len(self.places)
         self._draws = [(draw.values, draw.node.dtype) for draw in recipe.draws]
+
+    def _donations(
+        self, run: DirectRun, number: int, recipe: Recipe, count: int
+    ) -> list[tuple[int, int]]:
+        """Results of the last program that may be written over leaves: values of tensors that this
+        very call replaces, and reads nowhere else."""
+        leaves = recipe.programs[number].leaves
+        replaced = {
+            w.target for w in recipe.writes if w.target[0] == TENSOR and w.target[1] < count
+        }
+        return [(leaf, slot) for leaf, slot in run.pairs if leaves.get(leaf) in replaced]
 
     def _plan_effects(self, recipe: Recipe, count: int) -> None:
         computed = [w for w in recipe.writes if w.source[0] != COUNT]
@@ -186,8 +202,16 @@ class Variant:
         return True
 
     @hot
-    def compute(self, arguments: list[Tensor]) -> Outcome | None:
-        """Compute everything and change nothing but the generators; None if that fails."""
+    def compute(self, arguments: list[Tensor], donate: bool = False) -> Outcome | None:
+        """Compute everything and change nothing but the generators; None if that fails.
+
+        donate: whether results may be written over values that `commit` will replace.
+        """
+        if donate:
+            for tensor in self._donors:
+                storage = tensor._storage
+                if storage is None or storage.value is not tensor._node:
+                    donate = False
         values = [tensor._node for tensor in self._read]
         for place in self._read_arguments:
             values.append(arguments[place]._node)
@@ -202,7 +226,7 @@ class Variant:
         for draw, dtype in self._draws:
             values.append(leaf_node(draw(), dtype))
         for run, leaves in self._runs:
-            results = run.run([values[place] for place in leaves])
+            results = run.run([values[place] for place in leaves], donate)
             if results is None:
                 return None
             values.extend(results)
