@@ -117,20 +117,39 @@ def backends() -> list[CudaBackend]:
     if _cuda.backends is None:
         with _cuda.lock:
             if _cuda.backends is None:
-                driver = _driver()
-                count = 0 if driver is None else driver.device_count()
-                _cuda.backends = [CudaBackend(driver, index) for index in range(count)]
+                _cuda.backends = _found()
                 for backend in _cuda.backends:
                     add_backend(backend)
     return _cuda.backends
 
 
-def _driver() -> Any:
+def _found() -> list[CudaBackend]:
     if config.cuda == OFF:
-        return None
+        _cuda.reason = "RUSHLIGHT_CUDA=off"
+        return []
     if config.cuda == EMULATED:
-        return importlib.import_module("rushlight.runtime.emulator").Emulator()
-    return None
+        return _of(importlib.import_module("rushlight.runtime.emulator").Emulator())
+    library = importlib.import_module("rushlight.runtime.cuda_library")
+    try:
+        opened = library.open_library()
+        # LLVM is loaded only where there is a card.
+        return _of(importlib.import_module("rushlight.runtime.cuda_driver").LibCuda(opened))
+    except library.NoDriver as error:
+        _cuda.reason = str(error)
+        return []
+
+
+def _of(driver: Any) -> list[CudaBackend]:
+    count = driver.device_count()
+    if not count:
+        _cuda.reason = "the driver knows no card"
+    return [CudaBackend(driver, index) for index in range(count)]
+
+
+def reason() -> str:
+    """Why there is no CUDA device, where there is none."""
+    backends()
+    return _cuda.reason
 
 
 def use_driver(chosen: Any) -> None:
@@ -141,7 +160,7 @@ def use_driver(chosen: Any) -> None:
             _cuda.backends = None
             placing.begun = False
         else:
-            _cuda.backends = [CudaBackend(chosen, i) for i in range(chosen.device_count())]
+            _cuda.backends = _of(chosen)
             for one in _cuda.backends:
                 add_backend(one)
     local.tape.drop()

@@ -67,13 +67,13 @@ def is_compiled(plan: Plan, nodes: list) -> bool:
 
 
 def _compile(loaded: ModuleType, plan: Plan, nodes: list) -> None:
+    if plan.placed:
+        # What fails on a device is not computed elsewhere behind the program's back.
+        placement = importlib.import_module("rushlight.engine.placement")
+        plan.compiled = placement.PlacedPlan(plan, nodes)
+        return
     try:
-        if plan.placed:
-            plan.compiled = importlib.import_module("rushlight.engine.placement").PlacedPlan(
-                plan, nodes
-            )
-        else:
-            plan.compiled = loaded.compiled_plan(plan, nodes)
+        plan.compiled = loaded.compiled_plan(plan, nodes)
     except Exception as error:
         plan.refusal = f"cannot be compiled ({_in_one_line(error)})"
         _warn(f"a program {plan.refusal}; it is computed by NumPy, which is slow")

@@ -9,6 +9,7 @@ import numpy as np
 from rushlight.base.dtypes import complex128, float64, int32, narrow
 from rushlight.ops.arithmetic import mul
 from rushlight.ops.arithmetic import sub as subtract
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.members import read
 from rushlight.ops.promotion import (
@@ -248,6 +249,7 @@ def ldexp(input, other) -> Tensor:
 
 
 @spelled(method=True, out=True)
+@beside_input
 def frexp(input):
     """(mantissa in ±[0.5, 1), exponent) with input = mantissa * 2 ** exponent; reads the values.
 

@@ -7,6 +7,7 @@ import math
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import filled, value_of
 from rushlight.ops.promotion import (
     check_tensor,
@@ -217,6 +218,7 @@ def choose(condition, input, other) -> Tensor:
 
 
 @spelled(out=True)
+@beside_input
 def where(condition, input=None, other=None):
     """input where the condition holds, else other; with the condition alone, its nonzero places.
 

@@ -5,6 +5,8 @@ Level 11.
 
 from __future__ import annotations
 
+import weakref
+
 from rushlight.base import dtypes, formats, limits
 from rushlight.base.device import CPU, META, resolve_device
 from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_argument, dtype_by_name
@@ -12,6 +14,7 @@ from rushlight.base.dtypes import can_cast as dtype_can_cast
 from rushlight.base.shapes import is_contiguous as strides_are_contiguous
 from rushlight.base.shapes import numel as count
 from rushlight.base.shapes import wrap_axis
+from rushlight.engine import cuda as cuda_devices
 from rushlight.ops.creation import filled
 from rushlight.ops.promotion import (
     NUMBERS,
@@ -30,7 +33,13 @@ from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.graph import named
 from rushlight.tensor.placing import device_array, placed
-from rushlight.tensor.storage import check_writable, current_edge, pin
+from rushlight.tensor.storage import (
+    Storage,
+    check_writable,
+    current_edge,
+    pin,
+    storage_of,
+)
 from rushlight.tensor.tensor import Size, Tensor, meta_tensor, strides_of
 
 for _name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc",
@@ -150,16 +159,31 @@ def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     return self if place is self._node.step.device else _moved(self, place, self._node.dtype)
 
 
+_page_locked: weakref.WeakSet[Storage] = weakref.WeakSet()
+
+
 @attach_method("is_pinned")
 def is_pinned(self, device=None) -> bool:
-    """Whether the memory is page-locked for an accelerator: there is none."""
-    return False
+    """Whether `pin_memory` gave the memory."""
+    return self._storage is not None and self._storage in _page_locked
 
 
 @attach_method("pin_memory")
 def pin_memory(self, device=None) -> Tensor:
-    """Raises: RuntimeError, as PyTorch on a machine without an accelerator."""
-    raise RuntimeError("Cannot access accelerator device when none is available.")
+    """A copy that an accelerator may fetch by itself; itself if it is one.
+
+    The memory is ordinary and counts as pinned: copies to a device are done at the call.
+    Raises: RuntimeError, as PyTorch, without an accelerator or for a tensor on one.
+    """
+    if not cuda_devices.backends():
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+    if self.device.type != "cpu":
+        raise RuntimeError(f"cannot pin '{self.type()}' only dense CPU tensors can be pinned")
+    if is_pinned(self):
+        return self
+    pinned = placed(copied(self), CPU)
+    _page_locked.add(storage_of(pinned))
+    return pinned
 
 
 def _get_is_cpu(self) -> bool:

@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight.base.dtypes import DType, float32, float64
 from rushlight.base.shapes import broadcast_shapes
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import value_of
 from rushlight.ops.generator import Generator, engine_of
 from rushlight.ops.random import _with_zero_gradient
@@ -21,6 +22,7 @@ from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
 @spelled()
+@beside_input
 def binomial(count: Tensor, prob: Tensor, generator: Generator | None = None) -> Tensor:
     """Numbers of successes among `count` trials that succeed with probability `prob`.
 

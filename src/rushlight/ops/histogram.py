@@ -6,6 +6,7 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import numel
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value, value_of
 from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor
@@ -103,6 +104,7 @@ def _counted(points, edges: list, weights, density: bool):
 
 @spelled(method=True, out=True)
 @each_member
+@beside_input
 def histogram(input, bins, *, range=None, weight=None, density=False):
     """(hist, bin_edges): counts between edges, given or evenly spaced.  Source: torch.histogram."""
     _check_floating("histogram", input)
@@ -121,6 +123,7 @@ def histogram(input, bins, *, range=None, weight=None, density=False):
 
 
 @spelled()
+@beside_input
 def histogramdd(input, bins, range=None, weight=None, density=False):
     """(hist, bin_edges) of points in several dimensions.  Shapes: input (..., d).
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import value_of
 from rushlight.ops.matrix_norm import householder_product
 from rushlight.ops.padding import pad
@@ -20,6 +21,7 @@ _Geqrf = return_type("geqrf", "a", "tau")
 
 
 @spelled(method=True, out=True)
+@beside_input
 def geqrf(input: Any) -> Any:
     """R above, and the reflectors of Q below the diagonal; and their factors.
 

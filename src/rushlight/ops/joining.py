@@ -9,6 +9,7 @@ import numpy as np
 
 from rushlight.base.dtypes import int64, promote_types
 from rushlight.base.shapes import contiguous_strides, numel, wrap_axes, wrap_axis
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import filled, value_of
 from rushlight.ops.promotion import check_tensor, result_dtype, to_dtype
 from rushlight.ops.shaping import (
@@ -224,6 +225,7 @@ spelled()(tile)
 
 
 @spelled(method=True)
+@beside_input
 def repeat_interleave(input, repeats=None, dim=None, *, output_size=None) -> Tensor:
     """Each position repeated, neighbors staying together.
 

@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.base.device import META, resolve_device
 from rushlight.base.dtypes import DType, get_default_dtype, int64, widen
 from rushlight.base.shapes import broadcast_shapes
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import finish, shape_from, value_of
 from rushlight.ops.generator import Generator, engine_of
 from rushlight.ops.random_fill import (
@@ -339,6 +340,7 @@ def _with_zero_gradient(made: Tensor, *parameters: float | Tensor) -> Tensor:
 
 
 @spelled(method=True, out=True)
+@beside_input
 def bernoulli(
     input: Tensor, p: float | None = None, *, generator: Generator | None = None
 ) -> Tensor:
@@ -356,6 +358,7 @@ def bernoulli(
 
 
 @spelled(method=True)
+@beside_input
 def multinomial(
     input: Tensor,
     num_samples: int,
@@ -406,6 +409,7 @@ def multinomial(
 
 
 @spelled()
+@beside_input
 def poisson(input: Tensor, generator: Generator | None = None) -> Tensor:
     """Poisson numbers with the rates in `input`.
 

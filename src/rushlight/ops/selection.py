@@ -10,6 +10,7 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, float32, float64, int32, int64, narrow
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel, wrap_axis
+from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value, value_of
 from rushlight.ops.indexing import from_zero
 from rushlight.ops.members import each_member
@@ -160,6 +161,7 @@ def masked_select(input, mask) -> Tensor:
 
 
 @spelled(method=True, out=True)
+@beside_input
 def nonzero(input, *, as_tuple: bool = False):
     """Positions of the elements that are not zero: rows, or a tuple of vectors.
 
@@ -184,6 +186,7 @@ def argwhere(input) -> Tensor:
 
 @spelled(method=True, out=True)
 @each_member
+@beside_input
 def nonzero_static(input, *, size, fill_value=-1) -> Tensor:
     """`nonzero` with a fixed number of rows.  Source: torch.nonzero_static."""
     if size < 0:
@@ -212,6 +215,7 @@ def _chosen(found: list, flags) -> object:
 
 
 @spelled(method=True)
+@beside_input
 def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=None):
     """The distinct elements, in ascending order, or the distinct slices along an axis.
 
@@ -251,6 +255,7 @@ def _unique_rows(rows):
 
 
 @spelled(method=True)
+@beside_input
 def unique_consecutive(input, return_inverse=False, return_counts=False, dim=None):
     """Without repetitions of the preceding element or slice.  Source: torch.unique_consecutive."""
     check_tensor("unique_consecutive", input)
@@ -271,6 +276,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
 
 @spelled(out=True)
 @each_member
+@beside_input
 def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tensor:
     """Whether each element is among others.  Source: torch.isin."""
     if is_number(elements) and is_number(test_elements):
@@ -286,6 +292,7 @@ def isin(elements, test_elements, *, assume_unique=False, invert=False) -> Tenso
 
 @spelled(method=True, out=True)
 @each_member
+@beside_input
 def bincount(input, weights=None, minlength=0) -> Tensor:
     """How often each number occurs, or the sum of its weights.  Source: torch.bincount."""
     check_tensor("bincount", input)

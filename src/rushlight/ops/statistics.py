@@ -10,6 +10,7 @@ import numpy as np
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel, reduced_shape, wrap_axes, wrap_axis
 from rushlight.ops.arithmetic import mul, sub, true_divide
+from rushlight.ops.beside import beside_input
 from rushlight.ops.binary import interpolated
 from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.extremum import selected, without_axis
@@ -179,6 +180,7 @@ nanmedian = _median("nanmedian", True)
 
 @spelled(method=True, out=True)
 @numpy_names
+@beside_input
 def mode(input, dim: int = -1, keepdim=False):
     """The most frequent element along `dim`, the smallest of several; reads the values.
 

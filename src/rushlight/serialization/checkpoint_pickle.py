@@ -61,9 +61,10 @@ class _CheckpointPickler(pickle.Pickler):
             return None
         kind = rebuild.STORAGE_TYPES.get(obj.dtype)
         key = self._index.key(obj)
+        place = str(obj.value.step.device)
         if kind is None:  # one that PyTorch counts in bytes
-            return ("storage", rebuild.UntypedStorage, key, "cpu", obj.size * obj.dtype.itemsize)
-        return ("storage", kind, key, "cpu", obj.size)
+            return ("storage", rebuild.UntypedStorage, key, place, obj.size * obj.dtype.itemsize)
+        return ("storage", kind, key, place, obj.size)
 
     def reducer_override(self, obj: Any) -> Any:
         if type(obj) is Tensor and obj.device is META:

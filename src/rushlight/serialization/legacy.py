@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.device import device
 from rushlight.base.dtypes import DType
 from rushlight.serialization.checkpoint_pickle import TrustingUnpickler
 from rushlight.serialization.names import allowed_names
@@ -28,7 +29,7 @@ _PROTOCOL = 1001
 LEGACY_MAGIC_PICKLE = b"\x80\x02\x8a\x0a" + _MAGIC.to_bytes(10, "little") + b"."
 
 
-def load_legacy(data: bytes, locate: Callable[[str], None], trust: bool, options: dict) -> Any:
+def load_legacy(data: bytes, locate: Callable[[str], device], trust: bool, options: dict) -> Any:
     """The object in a file of the older format.
 
     Raises: pickle.UnpicklingError or RuntimeError for damaged files.

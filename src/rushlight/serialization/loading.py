@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import device
+from rushlight.base.device import device, resolve_device
 from rushlight.base.dtypes import DType
+from rushlight.engine import cuda
 from rushlight.serialization.checkpoint_pickle import TrustingUnpickler
 from rushlight.serialization.legacy import LEGACY_MAGIC_PICKLE, load_legacy
 from rushlight.serialization.names import allowed_names
@@ -90,14 +91,15 @@ def _load(source: Any, map_location: Any, trust: bool, mapped: bool, options: di
 # ---- devices -----------------------------------------------------------------------------------
 
 
-def locator(map_location: Any) -> Callable[[str], None]:
-    """A function that raises unless a storage with a location tag can be placed on the CPU."""
+def locator(map_location: Any) -> Callable[[str], device]:
+    """A function from a storage's location tag to its device, which raises if there is none."""
 
-    def locate(tag: str) -> None:
+    def locate(tag: str) -> device:
         target = _mapped_location(map_location, tag)
-        if device(target).type == "cpu":
-            return
-        name = device(target).type.upper()
+        named = device(target)
+        if named.type == "cpu" or (named.type == "cuda" and cuda.backends()):
+            return resolve_device(named)
+        name = named.type.upper()
         if map_location is None or target == tag:
             raise RuntimeError(
                 f"Attempting to deserialize object on a {name} device but "
@@ -110,6 +112,21 @@ def locator(map_location: Any) -> Callable[[str], None]:
     return locate
 
 
+class _Located:
+    """Stands for a storage that is loaded to the CPU first, where a function maps locations."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def cuda(self, index: int | None = None) -> _Located:
+        """The storage on a CUDA device."""
+        return _Located("cuda" if index is None else f"cuda:{index}")
+
+    def cpu(self) -> _Located:
+        """The storage on the CPU."""
+        return _Located("cpu")
+
+
 def _mapped_location(map_location: Any, tag: str) -> str:
     if map_location is None:
         return tag
@@ -118,9 +135,10 @@ def _mapped_location(map_location: Any, tag: str) -> str:
     if isinstance(map_location, dict):
         return str(map_location.get(tag, tag))
     if callable(map_location):
-        # Functions get a storage and return one, or None for "as saved"; all of ours are on the
-        # CPU, so any storage they return is in its place.
-        return tag if map_location(None, tag) is None and tag != "cpu" else "cpu"
+        # Functions get a storage, whose `cuda(n)` they may call, and return one, or None for "as
+        # saved"; they learn of the storage where it would be, and nothing of what is in it.
+        found = map_location(_Located("cpu"), tag)
+        return tag if found is None else getattr(found, "place", "cpu")
     raise TypeError(
         f"load: map_location must be a device, a string, a dict or a function, got "
         f"{type(map_location).__name__}"
@@ -131,7 +149,7 @@ def _mapped_location(map_location: Any, tag: str) -> str:
 
 
 def _load_archive(
-    source: Any, locate: Callable[[str], None], trust: bool, mapped: bool, options: dict
+    source: Any, locate: Callable[[str], device], trust: bool, mapped: bool, options: dict
 ) -> Any:
     records = RecordReader(source)
     if "constants.pkl" in records:

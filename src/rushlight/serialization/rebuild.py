@@ -80,11 +80,12 @@ class StorageTable:
     """The storages of one file, each made once, at its first mention.
 
     read: function of (key, dtype, count) that gives the flat array of a storage.
-    locate: function of a location tag ("cpu", "cuda:0") that raises if it cannot be honored.
+    locate: function of a location tag ("cpu", "cuda:0") to the device that a storage goes to; it
+        raises if there is none.
     """
 
     def __init__(
-        self, read: Callable[[str, DType, int], np.ndarray], locate: Callable[[str], None]
+        self, read: Callable[[str, DType, int], np.ndarray], locate: Callable[[str], device]
     ) -> None:
         self._read = read
         self._locate = locate
@@ -103,8 +104,8 @@ class StorageTable:
             raise pickle.UnpicklingError("storages that are views of storages are not supported")
         made = self._made.get(key)
         if made is None:
-            self._locate(location)
-            made = storage_from_array(self._read(key, kind.dtype, count), kind.dtype)
+            place = self._locate(location)
+            made = storage_from_array(self._read(key, kind.dtype, count), kind.dtype, place)
             self._made[key] = made
         if made.dtype is not kind.dtype or made.size != count:
             raise pickle.UnpicklingError(f"storage {key!r} is described in two ways")

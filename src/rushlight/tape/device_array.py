@@ -67,6 +67,11 @@ class DeviceArray:
             sizes = tuple([self.size // max(known, 1) if n == -1 else n for n in sizes])
         return DeviceArray(self.memory, sizes, self.dtype, self.address - self.memory.address)
 
+    def view(self, dtype: np.dtype) -> DeviceArray:
+        """The same bytes as a flat array of another dtype."""
+        count = self.nbytes // dtype.itemsize
+        return DeviceArray(self.memory, (count,), dtype, self.address - self.memory.address)
+
     def to_host(self) -> np.ndarray:
         """A copy in the host's memory, which waits for what computes the values."""
         array = np.empty(self.shape, self.dtype)

@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import META
+from rushlight.base.device import CPU, META, device, resolve_device
 from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
+from rushlight.engine.backends import backend_of
 from rushlight.tape.meta import meta_node
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
@@ -29,8 +30,10 @@ from rushlight.tensor.torch_function import UNCONVERTED
 _LARGEST_COUNT = 2**63 - 1
 
 
-def storage_from_array(array: np.ndarray, dtype: DType) -> Storage:
-    """A storage around a flat array in storage form that nobody else writes to."""
+def storage_from_array(array: Any, dtype: DType, place: device = CPU) -> Storage:
+    """A storage around a flat array in storage form that nobody else writes to, on a device."""
+    if place is not CPU:
+        array = backend_of(place).from_host(array)
     return Storage(leaf_node(array, dtype), dtype, array.size)
 
 
@@ -86,10 +89,11 @@ def tensor_on_storage(
 # ---- pickle ------------------------------------------------------------------------------------
 
 
-def rebuild_storage(name: str, data: bytes) -> Storage:
+def rebuild_storage(name: str, data: bytes, place: str = "cpu") -> Storage:
     """The inverse of pickling a storage."""
     dtype = dtype_by_name(name)
-    return storage_from_array(np.frombuffer(bytearray(data), dtype.numpy), dtype)
+    array = np.frombuffer(bytearray(data), dtype.numpy)
+    return storage_from_array(array, dtype, resolve_device(place))
 
 
 def rebuild_tensor(
@@ -119,7 +123,9 @@ def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: 
 
 
 def _reduce_storage(storage: Storage, protocol: Any) -> tuple:
-    return rebuild_storage, (storage.dtype.name, storage_array(storage).tobytes())
+    facts = (storage.dtype.name, storage_array(storage).tobytes())
+    place = storage.value.step.device
+    return rebuild_storage, (*facts, str(place)) if place.type == "cuda" else facts
 
 
 def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[int, ...]]:

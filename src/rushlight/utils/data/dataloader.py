@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeVar
 
+from rushlight.engine import cuda
+from rushlight.tensor.tensor import Tensor
 from rushlight.utils.data.collate import default_collate, default_convert
 from rushlight.utils.data.dataset import Dataset, IterableDataset
 from rushlight.utils.data.fetch import Fetcher
@@ -197,6 +199,19 @@ class DataLoader(Generic[T_co]):
             )
 
 
+def _pinned(batch: Any) -> Any:
+    """A batch whose tensors are pinned, in whatever it is made of."""
+    if isinstance(batch, Tensor) or hasattr(batch, "pin_memory"):
+        return batch.pin_memory()
+    if isinstance(batch, dict):
+        return type(batch)({key: _pinned(value) for key, value in batch.items()})
+    if isinstance(batch, tuple) and hasattr(batch, "_fields"):
+        return type(batch)(*(_pinned(part) for part in batch))
+    if isinstance(batch, (tuple, list)):
+        return type(batch)(_pinned(part) for part in batch)
+    return batch
+
+
 class _BatchIterator:
     """One pass over a loader.  The base seed is drawn first, before the sampler draws."""
 
@@ -207,7 +222,7 @@ class _BatchIterator:
             loader.collate_fn,
             loader.drop_last,
         )
-        if loader.pin_memory:
+        if loader.pin_memory and not cuda.backends():
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
@@ -235,6 +250,8 @@ class _BatchIterator:
                 "share by get_worker_info().",
                 stacklevel=2,
             )
+        if self._loader.pin_memory and cuda.backends():
+            return _pinned(batch)
         return batch
 
     def _next_batch(self) -> Any:
