@@ -6,6 +6,7 @@ The driver is looked for at the first question.  `RUSHLIGHT_CUDA=emulated` choos
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib
 import threading
@@ -27,6 +28,12 @@ from rushlight.tape.tape import local
 EMULATED, OFF = "emulated", "off"
 
 
+@functools.cache
+def _place(index: int) -> device:
+    """The object that stands for a device, whatever drives it: devices are told by identity."""
+    return device("cuda", index)
+
+
 class CudaBackend:
     """One device of a driver."""
 
@@ -34,7 +41,7 @@ class CudaBackend:
         devices = importlib.import_module("rushlight.runtime.devices")
         self.driver = driver
         self.index = index
-        self.device = device("cuda", index)
+        self.device = _place(index)
         self.facts = driver.facts(index)
         self.allocator = devices.Allocator(driver, index, self.device)
         self._kernels: dict[str, Any] = {}

@@ -12,6 +12,7 @@ import os
 import threading
 from collections.abc import Sequence
 from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from sys import is_finalizing
 from typing import Any
 
 import numpy as np
@@ -334,6 +335,6 @@ class LibCuda:
 
     def destroy_event(self, index: int, handle: c_void_p) -> None:
         """The end of a mark."""
-        if os.getpid() == self._process:
+        if os.getpid() == self._process and not is_finalizing():
             self._use(index)
             self._call("cuEventDestroy_v2", handle)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from sys import is_finalizing
 from typing import Any, Protocol
 
 import numpy as np
@@ -121,6 +122,8 @@ class DeviceMemory:
         self.allocator.driver.copy_out(self.allocator.index, target, address)
 
     def __del__(self) -> None:
+        if is_finalizing():
+            return  # the process ends, and its memory with it
         self.allocator.give_back(self.address, self.nbytes)
 
 

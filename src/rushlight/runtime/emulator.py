@@ -94,9 +94,10 @@ class Emulator:
         return address
 
     def free(self, index: int, address: int) -> None:
-        """Give memory back."""
-        self._settle()
+        """Give memory back; copies that wait to go there are dropped."""
         block = self._blocks.pop(address)
+        start, end = address - AWAY, address - AWAY + block.nbytes - 64
+        self._waiting = [w for w in self._waiting if not start <= w[0] < end]
         del self._starts[bisect.bisect_left(self._starts, address)]
         del self._owner[address]
         self._used[index] -= block.nbytes - 64
