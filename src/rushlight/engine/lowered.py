@@ -16,7 +16,7 @@ from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.lowering import rows  # noqa: F401 - fills the table of lowerings
 from rushlight.lowering.alone import Checks, nests_alone
 from rushlight.lowering.group import Nest, build_nests, can_lower
-from rushlight.lowering.products import is_product, product_items, product_operands
+from rushlight.lowering.products import product_items, product_operands, product_source
 from rushlight.lowering.refusal import why_no_kernel
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
@@ -48,7 +48,9 @@ class Lowered:
         self.reasons: dict[int, str] = {}
         program, self.rewrites = simplified(program)
         program = without_packing(program, can_lower)
-        self.schedule: Schedule = make_schedule(program, can_lower, is_product, product_operands)
+        self.schedule: Schedule = make_schedule(
+            program, can_lower, product_source, product_operands
+        )
         self.constants: dict[int, np.ndarray] = {}
         self.split: set[int] = set()
         self.checks = Checks()

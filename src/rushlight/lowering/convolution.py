@@ -98,11 +98,24 @@ def _form(value: Value, program: Program) -> tuple[str, bool]:
     return POSITIONS, False
 
 
+def can_exchange(value: Value, program: Program) -> bool:
+    """Whether the result can be written with its first two axes exchanged at no cost."""
+    form, swapped = _form(value, program)
+    if form == TRANSPOSED:
+        return not swapped
+    kernel = program.values[value.inputs[1]].shape[2:]
+    return numel(kernel) > 1 and all(d == 1 for d in value.params[2])
+
+
 def convolution_items(
-    value: Value, maker: Maker, x: StridedOperand, w: StridedOperand, target: Value
-) -> None:
-    """Adds the Nests, Products and Windows that fill `target`, which has the value's shape."""
-    lowering = _Lowering(value, maker, x, w, target)
+    value: Value, maker: Maker, x: StridedOperand, w: StridedOperand, target: Value,
+    exchanged: bool,
+) -> None:  # fmt: skip
+    """Adds the Nests, Products and Windows that fill `target`, which has the value's shape.
+
+    exchanged: the first two axes of `target` are exchanged (see `can_exchange`).
+    """
+    lowering = _Lowering(value, maker, x, w, target, exchanged)
     form, swapped = _form(value, maker.program)
     if form == POSITIONS:
         lowering.positions()
@@ -112,11 +125,12 @@ def convolution_items(
 
 class _Lowering:
     def __init__(
-        self, value: Value, maker: Maker, x: StridedOperand, w: StridedOperand, target: Value
-    ) -> None:
+        self, value: Value, maker: Maker, x: StridedOperand, w: StridedOperand, target: Value,
+        exchanged: bool,
+    ) -> None:  # fmt: skip
         self.maker, self.program = maker, maker.program
         self.items: list = maker.nests
-        self.x, self.w, self.target = x, w, target
+        self.x, self.w, self.target, self.exchanged = x, w, target, exchanged
         self.dtype = target.dtype
         stride, padding, spread, spacing, self.groups = value.params
         self.batch, self.channels = x.shape[0], w.shape[1]
@@ -189,17 +203,20 @@ class _Lowering:
         )  # fmt: skip
         kernel = self.w.slot if every_tap else self._kernel_of(taps).slot
         found = self.target
-        if merged or not alone:
+        # The rows of a merged product hold one channel of every image: the exchanged order.
+        if not alone or (merged and not self.exchanged):
             shape = (rows, self.batch, count) if merged else (self.batch, rows, count)
             found = self.program.new_value(shape, self.dtype)
+        c_batch, c_row = rows * count, count
+        if merged or self.exchanged:
+            c_batch, c_row = count, self.batch * count
         columns = self.batch * count if merged else count
         words = {
             "m": self.outputs, "n": columns, "k": len(lines), "groups": self.groups,
             "a_group": self.outputs * len(lines), "a_row": len(lines), "a_step": 1,
             "x_batch": 0 if merged else self.x.strides[0],
             "x_group": self.channels * self.x.strides[1],
-            "c_batch": 0 if merged else rows * count,
-            "c_group": self.outputs * columns, "c_row": columns,
+            "c_batch": c_batch, "c_group": self.outputs * c_row, "c_row": c_row,
             "v_outer": self.x.strides[0],
             **_vector_words(sizes, [a.period * a.stride // a.spread for a in axes]),
             **_image_words([a.size for a in axes], [a.x_step for a in axes]),
@@ -278,7 +295,7 @@ class _Lowering:
         else:
             c_group, c_row = self.outputs * len(lines), len(lines)
         found = self.target
-        if parts > 1 or not swapped:
+        if parts > 1 or swapped == self.exchanged:
             shape = (parts, self.batch, every, count) if swapped else (parts, every, len(lines))
             found = self.program.new_value(shape, self.dtype)
         run = view_strides(summed.shape[2:], summed.strides[2:], (numel(summed.shape[2:]),))
@@ -345,12 +362,7 @@ class _Lowering:
         rows = self.outputs * self.groups
         whole = self.batch * rows * count
 
-        def body(shared, ordered, c):
-            image, row = shared
-            place = (image * maker.size(rows) + row) * maker.size(count) + c
-            at = place
-            if not swapped:
-                at = (row * maker.size(self.batch) + image) * maker.size(count) + c
+        def total(place: Expr, at: Expr) -> list:
             if parts == 1:
                 return [maker.store(target, place, maker.load(found, at))]
             element = maker.load(found, Var("part") * maker.size(whole) + at)
@@ -358,7 +370,19 @@ class _Lowering:
             reduce = Reduce("part", maker.size(parts), 1, (), (total,))
             return [reduce, maker.store(target, place, Var("total", element.dtype))]
 
-        maker.loops((self.batch, rows), (), count, body)
+        def in_other_order(shared, ordered, c):
+            image, row = shared
+            place = (image * maker.size(rows) + row) * maker.size(count) + c
+            return total(place, (row * maker.size(self.batch) + image) * maker.size(count) + c)
+
+        def as_they_lie(shared, ordered, c):
+            at = shared[0] * maker.size(whole // rows) + c
+            return total(at, at)
+
+        if swapped == self.exchanged:
+            maker.loops((self.batch, rows), (), count, in_other_order)
+        else:
+            maker.loops((rows,), (), whole // rows, as_they_lie)
 
     # ---- the request -----------------------------------------------------------------------------
 

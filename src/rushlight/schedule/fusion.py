@@ -161,18 +161,22 @@ class Scheduler:
     """Makes the schedule of one program.
 
     can_lower: whether an operation can be part of a kernel at all.
-    is_product, product_operands: which operations the GEMM computes, and the buffers it reads.
+    product_source, product_operands: the product that the GEMM computes into a value's memory, if
+        it does, and the buffers it reads.
     """
 
-    def __init__(self, program: Program, can_lower, is_product, product_operands) -> None:
+    def __init__(self, program: Program, can_lower, product_source, product_operands) -> None:
         self.program = program
-        self.products = {
-            v.slot: product_operands(v, program)
-            for v in program.order
-            if v.source == OPERATION and is_product(v, program)
-        }
+        self.products: dict[int, tuple] = {}
         self.fusable = {v.slot: v.source == OPERATION and can_lower(v, program)
                         for v in program.order}  # fmt: skip
+        for value in program.order:
+            source = product_source(value, program) if value.source == OPERATION else None
+            if source is not None:
+                self.products[value.slot] = product_operands(source, program)
+                # What a product passes through has no memory of its own.
+                self.fusable[source.slot] = True
+                self.fusable[value.slot] = False
         self.same_memory: dict[int, int] = {}
         self.candidates = Candidates()
         self.operations: dict[int, int] = {}
@@ -440,6 +444,6 @@ class Scheduler:
         return tuple(kept)
 
 
-def make_schedule(program: Program, can_lower, is_product, product_operands) -> Schedule:
+def make_schedule(program: Program, can_lower, product_source, product_operands) -> Schedule:
     """The schedule of a program; see Scheduler for the arguments."""
-    return Scheduler(program, can_lower, is_product, product_operands).run()
+    return Scheduler(program, can_lower, product_source, product_operands).run()
