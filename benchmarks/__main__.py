@@ -7,7 +7,8 @@
 
 PyTorch and rushlight run the same source; JAX and tinygrad run hand-written equivalents that must
 compute the same losses.  Machines are noisy: read ratios, not times.  A ratio above 1 says that
-rushlight is faster.
+rushlight is faster.  Beside it stands the share of the roofline: the least time of the step's kernels,
+each bound by the machine's arithmetic or its memory as measured in the same run, over its best time.
 """
 
 from __future__ import annotations
@@ -127,8 +128,10 @@ def main(words: list[str]) -> int:
         print(report.line(result), flush=True)
         results.append(result)
         wrong += report.violations(expected, result)
+    measured = ", ".join(filter(None, (sitting(asked.threads), report.peaks_text(results))))
+    print(measured, flush=True)
     if asked.record:
-        report.write(report.updated(expected, results, sitting(asked.threads)))
+        report.write(report.updated(expected, results, measured))
         write_readme()
     if asked.check:
         print("\n".join(wrong) or "as expected", flush=True)

@@ -41,6 +41,7 @@ class Options:
 class Result:
     """What one workload gave.  Per library: figures; ratios: library -> one of each turn.
 
+    roofline: what the machine can do, and a step's least time (see `measure.roofline`).
     settled: most seconds that making recording machine code took, before steady steps are timed.
     """
 
@@ -55,6 +56,11 @@ class Result:
     ratios: dict[str, list[float]] = field(default_factory=dict)
     counts: dict[str, float] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    roofline: dict[str, float] = field(default_factory=dict)
+
+    def share(self) -> float:
+        """The least time of our step, as the machine's peaks have it, over its best time."""
+        return self.roofline.get("least_us", 0.0) * 1e-6 / self.best[OURS]
 
     def ratio(self, library: str) -> float:
         """The middle of the turns' ratios."""
@@ -169,6 +175,7 @@ def _round(result: Result, libraries, options: Options, places, losses) -> None:
             peak = report.pop("peak_mb")
             result.peak_mb[library] = max(peak, result.peak_mb.get(library, 0))
             if library == OURS:
+                _note_roofline(result, report.pop("roofline"))
                 _note_counts(result, report)
     finally:
         for child in children.values():
@@ -183,6 +190,13 @@ def _note_start(result: Result, library: str, started: dict, losses) -> None:
         result.counts["kernels_compiled"] = started["compiled"]
         return
     result.first[library] = min(first, result.first.get(library, first))
+
+
+def _note_roofline(result: Result, found: dict[str, float]) -> None:
+    """The best peaks of all rounds, and the least time that belongs to them."""
+    for quantity, value in found.items():
+        better = min if quantity == "least_us" else max
+        result.roofline[quantity] = better(value, result.roofline.get(quantity, value))
 
 
 def _note_counts(result: Result, report: dict) -> None:

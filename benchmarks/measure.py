@@ -6,7 +6,8 @@ It prints a line of JSON after the first steps and one for each command it reads
 
     settle          brings rushlight to the state of a program that has run for long: {"seconds"}
     burst SECONDS   times steady steps: {"median", "best", "steps"}
-    report          {"peak_mb"}, and of rushlight the counts that do not depend on the machine
+    report          {"peak_mb"}, and of rushlight the counts that do not depend on the machine, and
+                    {"roofline"}: what the machine can do, and how long a step takes it at least
 
 A peer written by hand starts from the arrays in the file ARRAYS.  `dump WORKLOAD FILE` in place of
 the arguments writes them.
@@ -124,6 +125,31 @@ def counts(torch, job: Job, second: int) -> dict[str, float]:
     return found
 
 
+def roofline(job: Job) -> dict[str, float]:
+    """What the machine can do now, and how long the kernels of a step take it at least.
+
+    gflops: float32 multiply-adds in registers; gbs: bytes copied from and to memory.  least_us:
+    the sum over kernels, each bound by its arithmetic or by what it must read and write.
+    """
+    from rushlight.base.observe import KERNEL, watchers
+    from rushlight.engine.describe import facts_of
+    from rushlight.engine.peaks import peaks
+
+    kernels: list = []
+
+    def note(event) -> None:
+        if event.kind == KERNEL:
+            kernels.append(facts_of(*event.detail))
+
+    watchers.append(note)
+    job.step()
+    watchers.remove(note)
+    found = peaks()
+    least = sum(found.least_seconds(k.flops, k.moved, k.itemsize)[0] for k in kernels)
+    memory = found.bandwidth[-1][1]
+    return {"gflops": found.flops / 1e9, "gbs": memory / 1e9, "least_us": least * 1e6}
+
+
 def settle(step: Callable[[], float]) -> float:
     """Make recording machine code now; by itself that spreads over the first half minute."""
     started = time.perf_counter()
@@ -159,6 +185,7 @@ def serve(library: str, name: str, threads: int, arrays: str) -> None:
             answer = {"peak_mb": peak_megabytes()}
             if ours:
                 answer.update(counts(torch, job, second))
+                answer["roofline"] = roofline(job)
         print(json.dumps(answer), flush=True)
 
 

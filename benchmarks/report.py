@@ -22,9 +22,10 @@ BEGIN, END = "<!-- benchmark -->\n", "<!-- end of benchmark -->\n"
 SITTING = "sitting"
 EXACT = ("kernels", "fallbacks", "compiles_second", "compiles_rate", "compiles_short",
          "kernels_compiled")  # fmt: skip
-# Larger is worse for all but ratios.
+# Larger is worse for all but these.
+BETTER_LARGER = ("ratio", "share")
 BANDS = {
-    "ratio": 0.35, "peak_mb": 0.1, "torch_peak_mb": 0.1, "cold_ms": 0.6, "warm_ms": 0.6,
+    "ratio": 0.35, "share": 0.35, "peak_mb": 0.1, "torch_peak_mb": 0.1, "cold_ms": 0.6, "warm_ms": 0.6,
     "python_us": 0.6, "native_us": 0.6, "arena_bytes": 0.1,
 }  # fmt: skip
 Expected = dict[tuple[str, str], tuple[str, str]]
@@ -41,6 +42,8 @@ def figures(result: Result) -> dict[str, float]:
     if "torch" in result.ratios:
         found["ratio"] = round(result.ratio("torch"), 2)
         found["torch_peak_mb"] = round(result.peak_mb["torch"])
+    if result.roofline:
+        found["share"] = round(result.share(), 3)
     found["peak_mb"] = round(result.peak_mb[OURS])
     if result.cold is not None:
         found["cold_ms"] = round(result.cold * 1e3)
@@ -66,6 +69,7 @@ def line(result: Result) -> str:
     )
     text = (
         f"{key_of(result):24} {result.median[OURS] * 1e6:8.0f} us  {'; '.join(ratios)}  "
+        f"{result.share():.0%} of the roofline, "
         f"python {counts['python_us']:.0f} native {counts['native_us']:.0f} us, "
         f"{counts['kernels']:.0f} kernels, {counts['fallbacks']:.0f} fallbacks, "
         f"compiles {compiles}, first {(result.cold or 0) * 1e3:.0f}/{warm:.0f} ms, "
@@ -73,6 +77,15 @@ def line(result: Result) -> str:
         f"peak {', '.join(f'{lib} {mb:.0f}' for lib, mb in result.peak_mb.items())} MB"
     )
     return "\n".join([text, *(f"    {lib}: {why}" for lib, why in result.missing.items())])
+
+
+def peaks_text(results: Iterable[Result]) -> str:
+    """What the machine could do at most while the results were measured."""
+    found = [result.roofline for result in results if result.roofline]
+    if not found:
+        return ""
+    arithmetic, memory = (max(peaks[q] for peaks in found) for q in ("gflops", "gbs"))
+    return f"peak {arithmetic:.0f} GFLOP/s in float32 and {memory:.0f} GB/s copying memory"
 
 
 def read(path: Path = EXPECTED) -> Expected:
@@ -122,7 +135,7 @@ def violations(expected: Expected, result: Result) -> list[str]:
         number = float(wanted)
         if not band:
             wrong = value != number
-        elif quantity == "ratio":
+        elif quantity in BETTER_LARGER:
             wrong = value < number * (1 - float(band))
         else:
             wrong = value > number * (1 + float(band))
@@ -138,8 +151,9 @@ def table(expected: Expected) -> str:
     lines = [
         f"Measured by `python -m benchmarks --record` on {sitting}.",
         "",
-        "| workload | ratio | asked | peak memory, MB (PyTorch) | kernels a step |",
-        "|---|---|---|---|---|",
+        "| workload | ratio | asked | share of the roofline | peak memory, MB (PyTorch) "
+        "| kernels a step |",
+        "|---|---|---|---|---|---|",
     ]
     names = dict.fromkeys(workload for workload, _ in expected if workload != SITTING)
     for name in names:
@@ -151,9 +165,12 @@ def table(expected: Expected) -> str:
             expected[name, quantity][0] for quantity in ("peak_mb", "torch_peak_mb", "kernels")
         )
         asked = TARGETS.get(base)
+        share = expected.get((name, "share"), ("", ""))[0]
+        part = f"{float(share):.0%}" if share else ""
         words = describe(base) + (f", {rest[:-1]}" if rest else "")
         lines.append(
-            f"| {words} | {float(ratio):.2f} | {asked or ''} | {peak} ({theirs}) | {kernels} |"
+            f"| {words} | {float(ratio):.2f} | {asked or ''} | {part} | {peak} ({theirs}) "
+            f"| {kernels} |"
         )
     return "\n".join(lines) + "\n"
 

@@ -26,6 +26,7 @@ def a_result(name: str = "mlp_tiny", ratio: float = 2.0, kernels: int = 12) -> R
         "compiles_short": 0, "kernels_compiled": 9, "python_us": 80.0, "native_us": 20.0,
         "arena_bytes": 4096,
     }  # fmt: skip
+    result.roofline = {"gflops": 200.0, "gbs": 11.0, "least_us": 25.0}
     return result
 
 
@@ -86,7 +87,7 @@ def test_the_table_has_a_line_for_each_measured_workload() -> None:
     expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today")
     rows = [line for line in report.table(expected).splitlines() if line.startswith("| ")]
     assert len(rows) == 3  # the header too
-    assert rows[1].split(" | ")[1:] == ["2.00", "4.0", "120 (300)", "12 |"]
+    assert rows[1].split(" | ")[1:] == ["2.00", "4.0", "25%", "120 (300)", "12 |"]
     with pytest.raises(ValueError, match="no place"):
         report.with_table("no markers", expected)
 
@@ -114,6 +115,16 @@ def test_a_workload_is_measured_beside_pytorch() -> None:
     assert result.counts["compiles_second"] == 0
     assert report.key_of(result) == "mlp_tiny (1 thread)"
     assert "torch" in report.line(result)
+    assert 0 < result.share() < 1
+    assert result.roofline["gflops"] > 1 and result.roofline["gbs"] > 0.1
+
+
+def test_the_sitting_says_what_the_machine_can_do() -> None:
+    slower = a_result()
+    slower.roofline["gflops"] = 150.0
+    text = report.peaks_text([slower, a_result("mlp_784")])
+    assert text == "peak 200 GFLOP/s in float32 and 11 GB/s copying memory"
+    assert f"{a_result().share():.0%} of the roofline" in report.line(a_result())
 
 
 @pytest.mark.parametrize("peer", ["jax", "tinygrad"])

@@ -22,7 +22,8 @@ from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import load_text
 from rushlight.runtime.threads import get_num_threads, pool
 
-_ROUNDS = 2000
+# A tenth of a millisecond for each thread: handing out shares takes microseconds.
+_ROUNDS = 20000
 # Short and often: the best of many finds a moment in which nobody else used the machine.
 _REPEATS = 20
 _MOST_SECONDS = 0.03  # of one measurement, once it was made _FEWEST times
@@ -47,12 +48,16 @@ class Peaks:
                 return speed
         return self.bandwidth[-1][1]
 
-    def share(self, flops: int, moved: int, seconds: float, itemsize: int = 4) -> tuple[float, str]:
-        """(least possible time over `seconds`, what bounds it: "arithmetic" or "memory")."""
+    def least_seconds(self, flops: int, moved: int, itemsize: int = 4) -> tuple[float, str]:
+        """(least possible time, what bounds it: "arithmetic" or "memory")."""
         arithmetic = flops / (self.flops * 4 / max(itemsize, 4))
         memory = moved / self.bytes_per_second(moved)
-        bound = "arithmetic" if arithmetic > memory else "memory"
-        return max(arithmetic, memory) / seconds, bound
+        return (arithmetic, "arithmetic") if arithmetic > memory else (memory, "memory")
+
+    def share(self, flops: int, moved: int, seconds: float, itemsize: int = 4) -> tuple[float, str]:
+        """(least possible time over `seconds`, what bounds it: "arithmetic" or "memory")."""
+        least, bound = self.least_seconds(flops, moved, itemsize)
+        return least / seconds, bound
 
 
 def peaks() -> Peaks:
