@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rushlight.base.errors import InternalError
-from rushlight.base.shapes import contiguous_strides
+from rushlight.base.shapes import contiguous_strides, numel
 from rushlight.loopnest.ir import Expr, Load
 from rushlight.lowering.arguments import Arguments
 from rushlight.lowering.position import ZERO, Position
 from rushlight.lowering.scalars import applied
 from rushlight.lowering.table import scalar_rule
+from rushlight.schedule.access import joined_stride
 from rushlight.schedule.fusion import Schedule
 from rushlight.tape.program import BUFFER_LEAF, SCALAR_LEAF, Value
 
@@ -76,20 +77,36 @@ class ExpressionBuilder(Arguments):
         return applied(value, row, operands)
 
     def _permuted(self, value: Value, operand: Value, position: Position) -> Position:
+        order = value.params[0]
+        if position.joined:
+            # The joined axes stay where they are, side by side.
+            assert position.lead is not None
+            lead: list[Expr] = [ZERO] * len(position.lead)
+            for axis, index in zip(order, position.lead):
+                lead[axis] = index
+            return Position(operand.shape, lead, position.inner, position.tail, None, self.size)
         axes = position.axes()
         inner: list[Expr] = [ZERO] * len(axes)
-        for place, axis in enumerate(value.params[0]):
+        for place, axis in enumerate(order):
             inner[axis] = axes[place]
         return Position(operand.shape, inner, None, 0, None, self.size)
 
     def _window(self, value: Value, operand: Value, position: Position) -> Position:
         size, strides = value.params
-        offset = self.element(value.inputs[1], position)
+        index = self.element(value.inputs[1], position)
         if contiguous_strides(size) == tuple(strides):
-            index = offset + position.flat()
+            index = index + position.flat()
+            return Position(operand.shape, None, None, 0, index, self.size)
+        tail = position.tail
+        if position.joined:
+            joined = joined_stride(size, strides, tail)
+            assert joined is not None and position.lead is not None
+            cut = len(size) - tail
+            indices = [*position.lead, position.inner]
+            size, strides = (*size[:cut], numel(size[cut:])), (*strides[:cut], joined)
         else:
-            index = offset
-            for axis, (n, stride) in enumerate(zip(size, strides)):
-                if n != 1 and stride != 0:
-                    index = index + position.axes()[axis] * self.size(stride)
+            indices = position.axes()
+        for place, n, stride in zip(indices, size, strides):
+            if n != 1 and stride != 0:
+                index = index + place * self.size(stride)
         return Position(operand.shape, None, None, 0, index, self.size)

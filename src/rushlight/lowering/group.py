@@ -50,6 +50,7 @@ from rushlight.schedule.fusion import (
     Member,
     Schedule,
     is_split,
+    reduced_tail,
     tails_of,
 )
 from rushlight.tape.program import OPERATION, Program, Value
@@ -431,17 +432,29 @@ class NestBuilder(ExpressionBuilder):
         return self._nest((Loop("r", self.size(rows), PARALLEL, tuple(statements)),), rows)
 
     def _nested_reduction(self, member, shape, axes, index, lanes_inside) -> list:
-        """Nested Reduce statements, and last the expression of the result."""
+        """Nested Reduce statements, and last the expression of the result.
+
+        The last axes, where they are reduced, are one axis: its neighbors lie side by side.
+        """
+        tail = reduced_tail(member.value, shape)
+        if tail > 1:
+            axes = axes[: len(axes) - tail + 1]
+        cut = len(shape) - max(tail, 1)
+        sizes = {axis: shape[axis] for axis in axes}
+        if tail > 1:
+            sizes[cut] = numel(tuple(shape[cut:]))
         variables = {axis: Var(f"k{axis}") for axis in axes}
         for axis, variable in variables.items():
             index[axis] = variable
         position = Position(shape, index, None, 0, None, self.size)
+        if tail > 1:
+            position = Position(shape, index[:cut], variables[cut], tail, None, self.size)
         accumulator = self._accumulator(member, position)
         operation = accumulator.op
         if len(accumulator.names) == 2:
             (axis,) = axes
             lanes = reduce_lanes(accumulator.value.dtype) if lanes_inside else 1
-            name, extent = variables[axis].name, self.size(shape[axis])
+            name, extent = variables[axis].name, self.size(sizes[axis])
             reduce = Reduce(name, extent, lanes, (), (accumulator,))
             return [reduce, Var(accumulator.names[1], "int64")]
         current: Expr = accumulator.value
@@ -451,7 +464,7 @@ class NestBuilder(ExpressionBuilder):
             lanes = reduce_lanes(current.dtype) if innermost and lanes_inside else 1
             name = self.fresh("a")
             reduce = Reduce(
-                variables[axis].name, self.size(shape[axis]), lanes, tuple(nest),
+                variables[axis].name, self.size(sizes[axis]), lanes, tuple(nest),
                 (Accumulator((name,), operation, current),),
             )  # fmt: skip
             nest = [reduce]

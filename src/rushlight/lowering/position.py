@@ -9,6 +9,7 @@ from __future__ import annotations
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
 from rushlight.loopnest.ir import Const, Expr
+from rushlight.schedule.access import is_joined
 
 ZERO = Const(0, "int64")
 
@@ -45,13 +46,20 @@ class Position:
             stride *= size
         return total
 
+    @property
+    def joined(self) -> bool:
+        """Whether the inner index stands for several axes."""
+        return is_joined(self.shape, self.tail)
+
     def axes(self) -> list[Expr]:
         """One expression for each axis; needs an inner loop of at most one axis."""
         if numel(self.shape) == 1:
             return [ZERO] * len(self.shape)
-        if self.lead is None or self.tail > 1:
+        if self.lead is None or self.joined:
             raise InternalError("a position of several joined axes is asked for each of them")
-        return [*self.lead, self.inner] if self.tail else list(self.lead)
+        inner = self.shape[len(self.shape) - self.tail :]
+        alone = len(inner) == 1
+        return [*self.lead, *[ZERO if n == 1 and not alone else self.inner for n in inner]]
 
     def broadcast_to_operand(self, operand_shape) -> Position:
         """The position in an operand that is broadcast to this value's shape."""

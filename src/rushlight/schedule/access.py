@@ -59,6 +59,34 @@ def broadcast_kind(outer_kind: str, outer, inner, tail: int) -> str:
     return OTHER
 
 
+def is_joined(shape, tail: int) -> bool:
+    """Whether the last `tail` axes of a shape, as one axis, stand for several that differ."""
+    return sum(n != 1 for n in shape[len(shape) - tail :]) > 1
+
+
+def keeps_joined(value: Value, tail: int) -> bool:
+    """Whether the last `tail` axes of a permutation or a window are one axis of its operand too."""
+    if value.primitive.name == "permute":
+        axes = tuple(value.params[0])
+        return axes[len(axes) - tail :] == tuple(range(len(axes) - tail, len(axes)))
+    return joined_stride(*value.params, tail) is not None
+
+
+def joined_stride(size, strides, tail: int) -> int | None:
+    """The distance of neighbors on the last `tail` axes of a window, if they are evenly spaced."""
+    found = None
+    reach = 0
+    for axis in range(len(size) - 1, len(size) - 1 - tail, -1):
+        if size[axis] == 1:
+            continue
+        if found is None:
+            found = strides[axis]
+        elif strides[axis] != reach:
+            return None
+        reach = strides[axis] * size[axis]
+    return found or 0
+
+
 def reads(
     program: Program,
     root: Value,
@@ -106,9 +134,12 @@ def _push_operands(program, value, kind, flat_only, tail, stack) -> None:
             raise Unreachable("a segment needs the position along each axis")
         stack.append((value.inputs[0], OTHER, True, tail))
     elif name in ("permute", "strided_read"):
-        if flat_only or tail > 1 or kind == ROW:
+        joined = tail if is_joined(value.shape, tail) else 0
+        if flat_only or kind == ROW or (joined and not keeps_joined(value, tail)):
             raise Unreachable(f"{name} needs the position along each axis")
-        # Each axis of what is permuted has an index of its own; of a window only the place is.
-        stack.append((value.inputs[0], OTHER, name == "strided_read", 0))
+        # Each axis of what is permuted has an index of its own, or those that stay together one;
+        # of a window only the place is known.
+        joined = joined if name == "permute" else 0
+        stack.append((value.inputs[0], OTHER, name == "strided_read", joined))
     elif name != "iota":
         raise Unreachable(f"{name} is not computed in place")

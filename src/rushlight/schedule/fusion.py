@@ -147,6 +147,15 @@ def tails_of(shape, inner: int) -> list[int]:
     return [0, *found] if inner == 1 else found
 
 
+def reduced_tail(value: Value, shape) -> int:
+    """How many of the last axes of `shape` a reduction goes over: they are reduced as one axis."""
+    axes = value.params[0] if isinstance(value.params[0], tuple) else (value.params[0],)
+    tail = 0
+    while len(shape) - 1 - tail in axes:
+        tail += 1
+    return tail
+
+
 def inner_sizes(shape) -> set[int]:
     """All sizes an inner loop over trailing axes can have."""
     sizes = set()
@@ -228,10 +237,18 @@ class Scheduler:
         if value.primitive.kind == "reduction" and self._reduces_tail(value):
             return self._reads_for_inner(value, self._reduced_size(value)) is not None
         try:
-            self._reads(value, min(1, len(self._domain(value))))
+            self._reads(value, self._least_tail(value))
         except Unreachable:
             return False
         return True
+
+    def _least_tail(self, value: Value) -> int:
+        """The shortest inner loop, in axes, that a value can be computed with."""
+        domain = self._domain(value)
+        tail = min(1, len(domain))
+        if value.primitive.kind == "reduction" and not self._reduces_tail(value):
+            tail = max(tail, reduced_tail(value, domain))
+        return tail
 
     def _expression(self, value: Value) -> Value:
         """What is evaluated at each position: a reduction's operand, or the value itself."""
@@ -277,7 +294,7 @@ class Scheduler:
             return
         reduction = value.primitive.kind == "reduction"
         if reduction and not self._reduces_tail(value):
-            member = Member(value, REDUCED, 0, self._reads(value, min(1, len(self._domain(value)))))
+            member = Member(value, REDUCED, 0, self._reads(value, self._least_tail(value)))
             self._open(Group(COLUMNS, squeezed(self._domain(value))), member, groups, group_of)
             return
         read = self._all_reads(value)

@@ -44,6 +44,8 @@ def flip_spatial(w):
 def swap_channels(w, groups):
     """(O, C / groups, *kernel) -> (C, O / groups, *kernel) within each group."""
     outputs, inner, *kernel = w.shape
+    if groups == 1:
+        return permute(w, (1, 0, *range(2, 2 + len(kernel))))
     spatial = tuple(range(3, 3 + len(kernel)))
     grouped = reshape(w, (groups, outputs // groups, inner, *kernel))
     swapped = permute(grouped, (0, 2, 1, *spatial))
