@@ -7,8 +7,8 @@
 
 PyTorch and rushlight run the same source; JAX and tinygrad run hand-written equivalents that must
 compute the same losses.  Machines are noisy: read ratios, not times.  A ratio above 1 says that
-rushlight is faster.  Beside it stands the share of the roofline: the least time of a step's kernels,
-each bound by the machine's arithmetic or memory, as measured in the same run, over the best step.
+rushlight is faster.  Beside it stands the share of the roofline: the least time of a step's
+kernels, each bound by arithmetic or memory as measured in the same run, over the best step.
 """
 
 from __future__ import annotations

@@ -69,7 +69,8 @@ def keeps_joined(value: Value, tail: int) -> bool:
     if value.primitive.name == "permute":
         axes = tuple(value.params[0])
         return axes[len(axes) - tail :] == tuple(range(len(axes) - tail, len(axes)))
-    return joined_stride(*value.params, tail) is not None
+    size, strides = value.params
+    return joined_stride(size, strides, tail) is not None
 
 
 def joined_stride(size, strides, tail: int) -> int | None:
