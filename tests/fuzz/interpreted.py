@@ -21,7 +21,7 @@ from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.words import Words
 from rushlight.codegen.math import FUNCTIONS
-from rushlight.engine import compiled, template
+from rushlight.engine import compiled, lowered, template
 from rushlight.engine.compiled import CompiledPlan, NativeRun
 from rushlight.engine.kernels import kernel_library
 from rushlight.loopnest import scalar
@@ -85,7 +85,7 @@ class JudgedPlan(CompiledPlan):
     def __init__(self, plan, nodes) -> None:
         self.nests: dict[int, object] = {}
         self.remembered: list = []
-        make = compiled.step_of_nest
+        make = lowered.step_of_nest
 
         def remembered(nest):
             step = make(nest)
@@ -96,14 +96,14 @@ class JudgedPlan(CompiledPlan):
             self.remembered.append(step)  # so that its id stays its own
             return step
 
-        compiled.step_of_nest = remembered
+        lowered.step_of_nest = remembered
         try:
             super().__init__(plan, nodes)
         except Exception as error:  # a plan that cannot be made falls back, which hides it
             self.faults.append(f"no plan: {error!r}")
             raise
         finally:
-            compiled.step_of_nest = make
+            lowered.step_of_nest = make
 
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values, which the interpreter's are compared with."""

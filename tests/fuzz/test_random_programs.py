@@ -91,6 +91,6 @@ def test_a_judge_sees_that_a_plan_cannot_be_made(monkeypatch):
     def refuse(nest):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("rushlight.engine.compiled.step_of_nest", refuse)
+    monkeypatch.setattr("rushlight.engine.lowered.step_of_nest", refuse)
     found = fault_of_executors(SQUARE)
     assert found is not None and "no such kernel" in found
