@@ -226,7 +226,7 @@ def __getattr__(name: str) -> object:
         globals()[name] = value
         return value
     message = f"module 'rushlight' has no attribute {name!r}"
-    raise AttributeError(message, name=name, obj=_sys.modules[__name__])
+    raise AttributeError(message, name=name, obj=_sys.modules["rushlight"])
 
 
 def __dir__() -> list[str]:

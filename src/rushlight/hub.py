@@ -25,6 +25,7 @@ from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import urlparse  # noqa: F401 - programs take it from here
 
 from rushlight.serialization.loading import load as load_file
 

@@ -66,7 +66,7 @@ print(torch.tensor([1, 2]) + 1)
 
 def test_the_real_torch_is_never_loaded(tmp_path: Path) -> None:
     script = "import sys, torch\nprint('torch._C' in sys.modules, torch.__name__)"
-    assert output_of(script, tmp_path) == ["False rushlight"]
+    assert output_of(script, tmp_path) == ["False torch"]
 
 
 def test_the_script_sees_what_python_would_show_it(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_a_module_runs_with_dash_m(tmp_path: Path) -> None:
     package = tmp_path / "project"
     package.mkdir()
     (package / "__init__.py").write_text("")
-    (package / "model.py").write_text("import torch\nversion = torch.__name__\n")
+    (package / "model.py").write_text("import torch\nversion = torch.__spec__.name\n")
     (package / "train.py").write_text(
         "import sys\nfrom . import model\nprint(__name__, model.version, sys.argv[1:])\n"
     )
@@ -105,14 +105,14 @@ def test_a_module_runs_with_dash_m(tmp_path: Path) -> None:
 
 
 def test_code_runs_with_dash_c(tmp_path: Path) -> None:
-    code = "import sys, torch; print(torch.__name__, sys.argv)"
+    code = "import sys, torch; print(torch.__spec__.name, sys.argv)"
     result = rushlight_run("-c", code, "x", "-y", folder=tmp_path)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "rushlight ['-c', 'x', '-y']\n"
 
 
 def test_the_standard_input_runs_with_a_dash(tmp_path: Path) -> None:
-    text = "import sys, torch\nprint(torch.__name__, sys.argv)\n"
+    text = "import sys, torch\nprint(torch.__spec__.name, sys.argv)\n"
     result = rushlight_run("-", "x", folder=tmp_path, text=text)
     assert (result.returncode, result.stderr) == (0, "")
     assert result.stdout == "rushlight ['-', 'x']\n"
@@ -120,7 +120,7 @@ def test_the_standard_input_runs_with_a_dash(tmp_path: Path) -> None:
 
 def test_a_folder_with_a_main_runs(tmp_path: Path) -> None:
     (tmp_path / "app").mkdir()
-    (tmp_path / "app" / "__main__.py").write_text("import torch; print(__name__, torch.__name__)")
+    (tmp_path / "app" / "__main__.py").write_text("import torch; print(__name__, torch.__spec__.name)")
     assert rushlight_run("app", folder=tmp_path).stdout == "__main__ rushlight\n"
 
 
@@ -182,6 +182,31 @@ except ImportError as error:
     assert output_of(script, tmp_path) == [line]
 
 
+def test_who_asks_for_what_is_lacking_is_named_and_probes_are_answered(tmp_path: Path) -> None:
+    (tmp_path / "package.py").write_text("import torch\ndef ask(): return torch.nn.no_such\n")
+    (tmp_path / "other.py").write_text("import torch.no_such_module\n")
+    script = """
+import importlib.util
+import package, torch
+print(importlib.util.find_spec("torch.no_such_module"), hasattr(torch, "no_such"))
+print(importlib.util.find_spec("torch.nn").name, torch.torch is torch)
+for attempt in (package.ask, lambda: __import__("other"), lambda: torch.no_such):
+    try:
+        attempt()
+    except (AttributeError, ImportError) as error:
+        print(error)
+"""
+    assert output_of(script, tmp_path) == [
+        "None False",
+        "torch.nn True",
+        "module 'torch.nn' has no attribute 'no_such': rushlight does not have it,"
+        " asked for by package",
+        "No module named 'torch.no_such_module': rushlight does not have it yet"
+        " (torch is rushlight in this process), asked for by other",
+        "module 'torch' has no attribute 'no_such': rushlight does not have it",
+    ]
+
+
 def test_an_error_inside_a_module_is_not_taken_for_a_missing_module(tmp_path: Path) -> None:
     (tmp_path / "broken.py").write_text("import no_such_package\n")
     result = run_script("import torch, broken\n", tmp_path)
@@ -217,7 +242,7 @@ class Squares(Dataset):
         return 6
 
     def __getitem__(self, index):
-        return torch.tensor(index * index), torch.__name__ == "rushlight"
+        return torch.tensor(index * index), torch.__spec__.name == "rushlight"
 
 if __name__ == "__main__":
     loader = DataLoader(Squares(), batch_size=3, num_workers=1, multiprocessing_context="METHOD")
@@ -238,7 +263,7 @@ import multiprocessing
 class Question:
     def answer(self):
         import torch.nn.functional
-        return torch.__name__
+        return torch.__spec__.name
 
 def work(queue, question):
     queue.put(question.answer())

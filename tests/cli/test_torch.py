@@ -50,7 +50,7 @@ def test_installed_it_is_found_by_pip_and_python_and_removed_it_is_gone(tmp_path
         "nn.Linear(2, 3)(torch.ones(1, 2)).shape)"
     )
     done = call("-c", program)
-    assert done.stdout == f"rushlight {INTERFACE} True torch.Size([1, 3])\n", done.stderr
+    assert done.stdout == f"torch {INTERFACE} True torch.Size([1, 3])\n", done.stderr
     assert "is rushlight" in call("-m", "rushlight", "torch", "status").stdout
     assert "still" in call("-m", "rushlight", "torch", "install").stdout
     assert "removed" in call("-m", "rushlight", "torch", "remove").stdout

@@ -2,8 +2,9 @@
 
 In: nothing.  Out: an import finder that resolves `torch`, `torchvision` and what is below them to
 rushlight's modules, the same module objects under a second name.  What rushlight lacks raises
-ModuleNotFoundError with a sentence that says so, also when PyTorch is installed: the two are never
-mixed.  Level 14.
+ModuleNotFoundError with a sentence that says so and names who asked, also when PyTorch is
+installed: the two are never mixed.  Who only probes (`hasattr`, `find_spec`) is told that it is
+absent.  Level 14.
 """
 
 from __future__ import annotations
@@ -15,9 +16,9 @@ import importlib.metadata
 import importlib.util
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from types import ModuleType
+from types import FrameType, ModuleType
 
 import rushlight
 from rushlight import version
@@ -82,6 +83,7 @@ class AliasLoader(importlib.abc.Loader):
         # The import system has just put the alias's spec on the module; its own one goes back,
         # so that reload, pickle and `python -m` keep working on the module's real name.
         module.__spec__ = self.own_spec
+        explain_what_is_lacking(module)
 
 
 class AliasFinder(importlib.abc.MetaPathFinder):
@@ -104,7 +106,12 @@ class AliasFinder(importlib.abc.MetaPathFinder):
             )
         if parts[0] not in TARGETS:
             return None
-        module = _rushlight_module(fullname, parts[1:])
+        try:
+            module = _rushlight_module(fullname, parts[1:])
+        except ModuleNotFoundError:
+            if _is_a_probe() and parts[1] not in INTERNAL:
+                return None
+            raise
         spec = importlib.machinery.ModuleSpec(
             fullname, AliasLoader(module), origin=getattr(module, "__file__", None)
         )
@@ -130,7 +137,7 @@ def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:
     own_name = ".".join([TARGETS[alias], *parts])
     missing = ModuleNotFoundError(
         f"No module named {fullname!r}: rushlight does not have it yet"
-        " (torch is rushlight in this process)",
+        f" (torch is rushlight in this process){_who_asked()}",
         name=fullname,
     )
     if alias == ALIAS and parts and parts[0] in INTERNAL:
@@ -143,12 +150,70 @@ def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:
         raise missing from None
 
 
+def _frames() -> Iterator[FrameType]:
+    """The frames that led here, outwards from those of this file."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if frame.f_code.co_filename != __file__:
+            yield frame
+        frame = frame.f_back
+
+
+def _is_a_probe() -> bool:
+    """Whether `importlib.util.find_spec` asks, which imports nothing."""
+    for frame in _frames():
+        if not frame.f_globals.get("__name__", "").startswith("importlib"):
+            return False
+        if frame.f_code.co_name == "find_spec" and frame.f_globals["__name__"] == "importlib.util":
+            return True
+    return False
+
+
+def _who_asked() -> str:
+    """`, asked for by package.module`, or nothing where the program itself asks."""
+    for frame in _frames():
+        name = frame.f_globals.get("__name__", "")
+        if name == "__main__":
+            return ""
+        if name.partition(".")[0] not in ("importlib", TARGET, ALIAS):
+            return f", asked for by {name}"
+    return ""
+
+
+def explain_what_is_lacking(module: ModuleType) -> None:
+    """Let the AttributeError of a name that a module lacks say whose name it is and who asked."""
+    own: Callable[[str], object] | None = vars(module).get("__getattr__")
+    if getattr(own, "explains", False):
+        return
+    spoken = ".".join([ALIAS, *module.__name__.split(".")[1:]])
+
+    def __getattr__(name: str) -> object:
+        if own is not None:
+            try:
+                return own(name)
+            except AttributeError as error:
+                if error.obj is not module:
+                    raise
+        raise AttributeError(
+            f"module {spoken!r} has no attribute {name!r}: rushlight does not have it{_who_asked()}",
+            name=name,
+            obj=module,
+        )
+
+    __getattr__.explains = True  # type: ignore[attr-defined]
+    vars(module)["__getattr__"] = __getattr__
+
+
 def install() -> None:
     """From now on `import torch` imports rushlight; does nothing the second time."""
     if any(isinstance(finder, AliasFinder) for finder in sys.meta_path):
         return
     # Programs and packages ask which PyTorch this is, and refuse those that are too old.
     rushlight.__version__ = version.__version__ = INTERFACE
+    # They also ask the module for its name, and for itself: `torch.torch` is PyTorch's, too.
+    rushlight.__name__ = ALIAS
+    vars(rushlight)[ALIAS] = rushlight
+    explain_what_is_lacking(rushlight)
     sys.meta_path.insert(0, AliasFinder())
     shim = str(SHIM_FOLDER)
     if shim not in sys.path:

@@ -188,7 +188,7 @@ def _missing_name(error: BaseException) -> str | None:
         return None
     if isinstance(error.obj, ModuleType):
         module = error.obj.__name__
-        if module.split(".")[0] != alias.TARGET:
+        if module.split(".")[0] not in (alias.TARGET, alias.ALIAS):
             return None
         return f"{_as_torch(module)}.{error.name}"
     owner = type(error.obj)

@@ -47,6 +47,10 @@ class ReduceOp(enum.IntEnum):
         return f"<RedOpType.{self.name}: {self.value}>"
 
 
+# In PyTorch the values have a type of their own, inside of this one.
+setattr(ReduceOp, "RedOpType", ReduceOp)  # noqa: B010 - an enumeration's own name for its values
+
+
 class DebugLevel(enum.IntEnum):
     """How much is checked."""
 
