@@ -47,6 +47,7 @@ from rushlight import storage as storage
 from rushlight import streams as streams
 from rushlight import tape as tape
 from rushlight import testing as testing
+from rushlight import types as types
 from rushlight import utils as utils
 from rushlight import version as version
 from rushlight import vision as vision
@@ -81,6 +82,11 @@ from rushlight.base.dtypes import dtype as dtype
 from rushlight.base.dtypes import float16 as float16
 from rushlight.base.dtypes import float32 as float32
 from rushlight.base.dtypes import float64 as float64
+from rushlight.base.dtypes import float8_e4m3fn as float8_e4m3fn
+from rushlight.base.dtypes import float8_e4m3fnuz as float8_e4m3fnuz
+from rushlight.base.dtypes import float8_e5m2 as float8_e5m2
+from rushlight.base.dtypes import float8_e5m2fnuz as float8_e5m2fnuz
+from rushlight.base.dtypes import float8_e8m0fnu as float8_e8m0fnu
 from rushlight.base.dtypes import get_default_dtype as get_default_dtype
 from rushlight.base.dtypes import int16 as int16
 from rushlight.base.dtypes import int32 as int32
@@ -107,6 +113,10 @@ from rushlight.base.formats import sparse_csr as sparse_csr
 from rushlight.base.formats import strided as strided
 from rushlight.base.limits import finfo as finfo
 from rushlight.base.limits import iinfo as iinfo
+from rushlight.futures import Future as Future
+from rushlight.jit.scripted import CompilationUnit as CompilationUnit
+from rushlight.jit.scripted import ScriptFunction as ScriptFunction
+from rushlight.jit.scripted import ScriptModule as ScriptModule
 from rushlight.library import Tag as Tag
 from rushlight.ops.activation import celu as celu
 from rushlight.ops.activation import celu_ as celu_
@@ -524,6 +534,7 @@ from rushlight.random import seed as seed
 from rushlight.random import set_rng_state as set_rng_state
 from rushlight.random import thread_safe_generator as thread_safe_generator
 from rushlight.replay.marking import compile as compile
+from rushlight.serialization.archives import PyTorchFileReader as PyTorchFileReader
 from rushlight.serialization.loading import load as load
 from rushlight.serialization.saving import save as save
 from rushlight.settings import AcceleratorError as AcceleratorError
@@ -565,6 +576,18 @@ from rushlight.storage import LongStorage as LongStorage
 from rushlight.storage import ShortStorage as ShortStorage
 from rushlight.streams import Event as Event
 from rushlight.streams import Stream as Stream
+from rushlight.symbolic import SymBool as SymBool
+from rushlight.symbolic import SymFloat as SymFloat
+from rushlight.symbolic import SymInt as SymInt
+from rushlight.symbolic import sym_float as sym_float
+from rushlight.symbolic import sym_fresh_size as sym_fresh_size
+from rushlight.symbolic import sym_int as sym_int
+from rushlight.symbolic import sym_ite as sym_ite
+from rushlight.symbolic import sym_max as sym_max
+from rushlight.symbolic import sym_min as sym_min
+from rushlight.symbolic import sym_not as sym_not
+from rushlight.symbolic import sym_sqrt as sym_sqrt
+from rushlight.symbolic import sym_sum as sym_sum
 from rushlight.tensor.flush import synchronize as synchronize
 from rushlight.tensor.grad_mode import enable_grad as enable_grad
 from rushlight.tensor.grad_mode import inference_mode as inference_mode

@@ -48,11 +48,13 @@ _hub_dir: str | None = None
 
 def get_dir() -> str:
     """Where repositories and checkpoints are kept: `set_dir`'s, or $TORCH_HOME/hub."""
-    if _hub_dir is not None:
-        return _hub_dir
+    return os.path.join(_get_torch_home(), "hub") if _hub_dir is None else _hub_dir
+
+
+def _get_torch_home() -> str:
+    """The folder of all that is fetched: $TORCH_HOME, or one among the user's caches."""
     cache = os.environ.get("XDG_CACHE_HOME", "~/.cache")
-    home = os.environ.get("TORCH_HOME", os.path.join(cache, "torch"))
-    return os.path.join(os.path.expanduser(home), "hub")
+    return os.path.expanduser(os.environ.get("TORCH_HOME", os.path.join(cache, "torch")))
 
 
 def set_dir(d: str | os.PathLike) -> None:

@@ -63,6 +63,12 @@ LIBRARY: tuple[str, ...] = (
     "__future__",
     "settings",
     "storage",
+    "symbolic",
+    "checks",
+    "types",
+    "_tensor",
+    "_tensor_str",
+    "_subclasses",
     "mps",
     "xpu",
     "accelerator",
@@ -85,6 +91,14 @@ LIBRARY: tuple[str, ...] = (
     "multiprocessing",
     "hub",
     "utils",
+    # Its collectives stand below the layers; what wraps modules and optimizers stands above them.
+    "distributed.tensor",
+    "distributed._tensor",
+    "distributed.fsdp",
+    "distributed._composable",
+    "distributed.algorithms",
+    "distributed.optim",
+    "distributed.checkpoint",
     "datasets",
     "sklearn",
     "viz",
@@ -94,7 +108,12 @@ MAXIMUM_LINES = 600
 # Tables: long because they list, not because they do.  Each with the reason it stays one file.
 TABLES: dict[str, str] = {}
 # Names of PyTorch's that programs import.
-PUBLIC_UTILS = ("nn/modules/utils.py", "_dynamo/utils.py", "distributions/utils.py")
+PUBLIC_UTILS = (
+    "nn/modules/utils.py",
+    "_dynamo/utils.py",
+    "distributions/utils.py",
+    "distributed/utils.py",
+)
 PUBLIC_MISC = ("vision/ops/misc.py",)
 EMPTY_NAMES = frozenset({"helpers", "helper", "common", "misc", "stuff", "tools"})
 
@@ -177,6 +196,9 @@ def folder_of(module: str) -> str:
     parts = module.split(".")
     if parts[-1] == "__main__":  # what `python -m` starts stands above all
         return "__main__"
+    inner = ".".join(parts[1:3])
+    if inner in LIBRARY:
+        return inner
     return parts[1] if len(parts) > 1 else "__init__"
 
 

@@ -38,6 +38,7 @@ __all__ = [
     "is_grad_enabled",
 ]
 
+_TensorMeta: type = type(Tensor)
 TensorBase = Tensor
 _TensorBase = Tensor
 _has_cuda = False
@@ -76,6 +77,50 @@ def _jit_set_profiling_mode(mode: bool) -> bool:
 def _jit_set_profiling_executor(mode: bool) -> bool:
     """A switch of TorchScript's interpreter; returns what it was: False."""
     return False
+
+
+# Switches of TorchScript's fusers: each says what it was and changes nothing, as all is compiled.
+def _jit_can_fuse_on_cpu() -> bool:
+    """Whether TorchScript's fuser is used on CPUs: False."""
+    return False
+
+
+def _jit_can_fuse_on_gpu() -> bool:
+    """Whether TorchScript's fuser is used on GPUs: False."""
+    return False
+
+
+def _jit_override_can_fuse_on_cpu(enable: bool) -> None:
+    """Use TorchScript's fuser on CPUs; there is none."""
+
+
+def _jit_override_can_fuse_on_gpu(enable: bool) -> None:
+    """Use TorchScript's fuser on GPUs; there is none."""
+
+
+def _jit_set_texpr_fuser_enabled(enable: bool) -> bool:
+    """Use TorchScript's newer fuser; it was not."""
+    return False
+
+
+def _jit_set_nvfuser_enabled(enable: bool) -> bool:
+    """Use NVIDIA's fuser; it was not."""
+    return False
+
+
+def _jit_set_nvfuser_guard_mode(enable: bool) -> bool:
+    """How NVIDIA's fuser checks its guesses."""
+    return False
+
+
+def _get_privateuse1_backend_name() -> str:
+    """The name of a device of somebody else's: PyTorch's default, there is none."""
+    return "privateuseone"
+
+
+def _get_accelerator(check: bool | None = None) -> device:
+    """The accelerator of this machine: none, so the CPU."""
+    return device("cpu")
 
 
 def _cuda_getDeviceCount() -> int:

@@ -112,3 +112,29 @@ class profile:
         """Write stacks with their times; needs `with_stack`."""
         assert self.options.with_stack, "export_stacks() requires with_stack=True"
         export_stacks(self.function_events, path, metric)
+
+
+class _Ranges:
+    """Ranges for another program's timeline: refused where they begin, as nobody listens."""
+
+    def __init__(self, enabled: bool = True, record_shapes: bool = False) -> None:
+        self.enabled = enabled
+
+    def __enter__(self) -> Any:
+        if self.enabled:
+            raise NotImplementedError(
+                f"{type(self).__name__}: its ranges are for an accelerator's profiler, and there is"
+                " no accelerator; use torch.profiler.profile"
+            )
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        """Nothing was begun."""
+
+
+class emit_nvtx(_Ranges):  # noqa: N801 - PyTorch's name
+    """Ranges for NVIDIA's profiler."""
+
+
+class emit_itt(_Ranges):  # noqa: N801 - PyTorch's name
+    """Ranges for Intel's profiler."""

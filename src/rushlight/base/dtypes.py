@@ -1,14 +1,16 @@
 """Element types, their promotion, and the process-wide default dtype.
 
 A `DType` is a singleton compared by identity.  `category` orders the kinds as PyTorch's promotion
-does: bool < integer < floating < complex.  bfloat16 and complex32 have no NumPy type: their arrays
-hold the bits as unsigned integers and are widened by whoever computes with them.  Level 0.
+does: bool < integer < floating < complex.  bfloat16, complex32 and the floats of eight bits have no
+NumPy type: their arrays hold the bits as unsigned integers and are widened by whoever computes with
+them.  Level 0.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.float8 import narrow_float8, widen_float8
 from rushlight.base.hot import hot
 
 BOOL, INTEGRAL, FLOATING, COMPLEX = range(4)
@@ -30,6 +32,7 @@ class DType:
         "is_signed",
         "rank",
         "is_inexact",
+        "is_lowered",
     )
 
     def __init__(self, name, numpy_type, category, rank, *, signed=True, aliases=(), compute=None):
@@ -45,6 +48,8 @@ class DType:
         self.is_inexact = category >= FLOATING
         self.is_signed = signed
         self.rank = rank
+        # Whether generated kernels compute with it; the reference executor does with all.
+        self.is_lowered = category < COMPLEX and not name.startswith("float8")
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -93,8 +98,22 @@ uint16 = DType("uint16", np.uint16, INTEGRAL, 13, signed=False)
 uint32 = DType("uint32", np.uint32, INTEGRAL, 14, signed=False)
 uint64 = DType("uint64", np.uint64, INTEGRAL, 15, signed=False)
 UNPROMOTED = frozenset({uint16, uint32, uint64})
+# Ways to keep numbers in a byte; no other dtype and none of the others has a common one with them.
+FLOAT8 = tuple(
+    DType(name, np.uint8, FLOATING, 16 + place, signed=signed, compute=np.float32)
+    for place, (name, signed) in enumerate(
+        (
+            ("float8_e4m3fn", True),
+            ("float8_e5m2", True),
+            ("float8_e4m3fnuz", True),
+            ("float8_e5m2fnuz", True),
+            ("float8_e8m0fnu", False),
+        )
+    )
+)
+float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
 # Their arrays hold bits, which NumPy takes for another type.
-BITS = frozenset({bfloat16, complex32})
+BITS = frozenset({bfloat16, complex32, *FLOAT8})
 
 ALL_DTYPES = (
     bool_,
@@ -114,7 +133,9 @@ ALL_DTYPES = (
     uint32,
     uint64,
 )
-_BY_NAME = {d.name: d for d in ALL_DTYPES} | {a: d for d in ALL_DTYPES for a in d.aliases}
+_BY_NAME = {d.name: d for d in (*ALL_DTYPES, *FLOAT8)} | {
+    a: d for d in ALL_DTYPES for a in d.aliases
+}
 _REAL_OF = {complex32: float16, complex64: float32, complex128: float64}
 _COMPLEX_OF = {float16: complex32, bfloat16: complex64, float32: complex64, float64: complex128}
 _FROM_NUMPY = {d.numpy: d for d in ALL_DTYPES if d not in BITS}
@@ -181,7 +202,7 @@ def _promotes(x: DType, y: DType) -> bool:
 
 _PROMOTION = {
     (x, y): _promote_pair(x, y) for x in ALL_DTYPES for y in ALL_DTYPES if _promotes(x, y)
-}
+} | {(x, x): x for x in FLOAT8}
 
 
 def promote_types(x: DType, y: DType) -> DType:
@@ -189,6 +210,11 @@ def promote_types(x: DType, y: DType) -> DType:
     try:
         return _PROMOTION[x, y]
     except KeyError:
+        if x in FLOAT8 or y in FLOAT8:
+            raise RuntimeError(
+                "Promotion for Float8 Types is not supported, attempted to promote "
+                f"{x.name} and {y.name}; convert one of them first, with to(dtype)"
+            ) from None
         if isinstance(x, DType) and isinstance(y, DType):
             raise RuntimeError(
                 "Promotion for uint16, uint32, uint64 types is not supported, attempted to promote "
@@ -253,6 +279,8 @@ def widen(array: np.ndarray, dtype: DType) -> np.ndarray:
         return array.astype(np.float32)
     if dtype is complex32:
         return _widen_pairs(array)
+    if dtype in FLOAT8:
+        return widen_float8(array, dtype.name)
     return array
 
 
@@ -277,6 +305,8 @@ def narrow(array, dtype: DType) -> np.ndarray:
         return _float32_to_bfloat16(np.asarray(array, np.float32))
     if dtype is complex32:
         return _narrow_pairs(array)
+    if dtype in FLOAT8:
+        return narrow_float8(array, dtype.name)
     array = np.asarray(array)
     if array.dtype != dtype.numpy:
         with np.errstate(all="ignore"):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.dtypes import INTEGRAL, DType, bfloat16, get_default_dtype
+from rushlight.base.dtypes import FLOAT8, INTEGRAL, DType, bfloat16, get_default_dtype
+
+# eps, largest and smallest normal number of the floats of eight bits.
+_FLOAT8 = {
+    "float8_e4m3fn": (2.0**-3, 448.0, 2.0**-6),
+    "float8_e5m2": (2.0**-2, 57344.0, 2.0**-14),
+    "float8_e4m3fnuz": (2.0**-3, 240.0, 2.0**-7),
+    "float8_e5m2fnuz": (2.0**-3, 57344.0, 2.0**-15),
+    "float8_e8m0fnu": (1.0, 2.0**127, 2.0**-127),
+}
 
 
 class finfo:  # noqa: N801 - PyTorch's name
@@ -31,13 +40,16 @@ class finfo:  # noqa: N801 - PyTorch's name
             self.max = (2 - 2.0**-7) * 2.0**127
             self.tiny = 2.0**-126
             self.resolution = 0.01
+        elif real in FLOAT8:
+            self.eps, self.max, self.tiny = _FLOAT8[real.name]
+            self.resolution = 1.0
         else:
             known = np.finfo(real.numpy)
             self.eps = float(known.eps)
             self.max = float(known.max)
             self.tiny = float(known.tiny)
             self.resolution = float(known.resolution)
-        self.min = -self.max
+        self.min = -self.max if real.is_signed else self.tiny
         self.smallest_normal = self.tiny
 
     def __repr__(self) -> str:

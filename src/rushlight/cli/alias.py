@@ -195,7 +195,8 @@ def explain_what_is_lacking(module: ModuleType) -> None:
                 if error.obj is not module:
                     raise
         raise AttributeError(
-            f"module {spoken!r} has no attribute {name!r}: rushlight does not have it{_who_asked()}",
+            f"module {spoken!r} has no attribute {name!r}: rushlight does not have it"
+            f"{_who_asked()}",
             name=name,
             obj=module,
         )

@@ -6,7 +6,17 @@ import builtins
 import types
 import typing
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import (  # noqa: UP035 - programs take the names of types from here
+    Any,
+    Dict,  # noqa: F401
+    Final,
+    List,  # noqa: F401
+    NamedTuple,
+    Optional,  # noqa: F401
+    Tuple,  # noqa: F401
+    TypeVar,
+    Union,  # noqa: F401
+)
 
 __all__ = [
     "Attribute",

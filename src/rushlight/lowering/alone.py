@@ -67,7 +67,7 @@ def nests_alone(value: Value, program: Program, checks: Checks) -> list | None:
         return None
     row = value.primitive.lowering
     operands = [program.values[slot] for slot in value.inputs]
-    if any(v.dtype.is_complex for v in (value, *operands)) or value.numel == 0:
+    if any(not v.dtype.is_lowered for v in (value, *operands)) or value.numel == 0:
         return None
     # Nothing is joined of an empty operand; elsewhere emptiness has rules of its own.
     if value.primitive.arity != VARIADIC and any(v.numel == 0 for v in operands):

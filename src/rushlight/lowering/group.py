@@ -88,10 +88,10 @@ def can_lower(value: Value, program: Program) -> bool:
     """Whether an operation can be part of a generated kernel."""
     if scalar_rule(value.primitive, value.dtype) is None:
         return False
-    if value.dtype.is_complex or value.numel == 0:
+    if not value.dtype.is_lowered or value.numel == 0:
         return False
     return not any(
-        program.values[s].dtype.is_complex or program.values[s].numel == 0 for s in value.inputs
+        not program.values[s].dtype.is_lowered or program.values[s].numel == 0 for s in value.inputs
     )
 
 

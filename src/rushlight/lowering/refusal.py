@@ -15,7 +15,7 @@ def why_no_kernel(value: Value, program: Program) -> str:
         return "no kernel is written for it yet"
     if isinstance(row, Opaque):
         return row.reason
-    if any(v.dtype.is_complex for v in (value, *operands)):
+    if any(not v.dtype.is_lowered for v in (value, *operands)):
         return "complex numbers have no kernels yet"
     if value.numel == 0 or any(v.numel == 0 for v in operands):
         return "nothing to compute: a size is 0"

@@ -167,6 +167,8 @@ def _item(item):
                 f"{dtype}; convert with .long()"
             )
         if not item._node.shape:
+            if getattr(item._node, "mapped", False) and not _is_mask(item):
+                return item  # each member of a batch takes its own element
             value = value_of(item).item()
             return bool(value) if dtype is bool_ or dtype is uint8 else value
         return item

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from rushlight.ops.library_steps import STEPS
 from rushlight.ops.spelling import PUBLIC
 from rushlight.tensor.tensor import Tensor
 
@@ -18,16 +19,16 @@ _BUILT_IN = ("aten", "prims")
 # Steps of PyTorch's own below its functions.  Programs name them in tables of rules for classes
 # with `__torch_dispatch__`; here nothing is made of them, so calling one is refused.
 INTERNAL = frozenset(
-    "_to_copy _unsafe_view _reshape_alias _softmax _log_softmax _softmax_backward_data"
-    " _log_softmax_backward_data native_layer_norm native_layer_norm_backward native_batch_norm"
-    " native_batch_norm_backward native_group_norm native_dropout convolution_backward slice"
-    " is_pinned _pin_memory lift_fresh alias expand_as_backward embedding_dense_backward"
+    "_log_softmax_backward_data native_layer_norm native_layer_norm_backward native_batch_norm"
+    " native_batch_norm_backward native_group_norm native_dropout convolution_backward"
+    " is_pinned _pin_memory expand_as_backward embedding_dense_backward"
     " threshold_backward gelu_backward silu_backward sigmoid_backward tanh_backward"
     " _scaled_dot_product_flash_attention _scaled_dot_product_efficient_attention"
     " _scaled_dot_product_flash_attention_for_cpu _scaled_dot_product_cudnn_attention _scaled_mm"
     " _has_compatible_shallow_copy_type _local_scalar_dense _foreach_norm _fused_adam_"
     " _fused_adamw_ _fused_sgd_ nll_loss_forward nll_loss_backward max_pool2d_with_indices"
-    " upsample_nearest2d upsample_bilinear2d sym_size sym_stride sym_numel".split()
+    " upsample_nearest2d upsample_bilinear2d _fft_c2c _fft_r2c _fft_c2r _grouped_mm"
+    " _sparse_addmm _assert_scalar _assert_tensor_metadata sym_constrain_range_for_size".split()
 )
 
 
@@ -106,7 +107,7 @@ class OperatorNamespace:
 
 def _built_in(namespace: str, name: str) -> OperatorPacket | None:
     """An operator of PyTorch's that is a public function or a method here."""
-    call: Any = PUBLIC.get(name) or vars(Tensor).get(name)
+    call: Any = PUBLIC.get(name) or vars(Tensor).get(name) or STEPS.get(name)
     if call is None and name in INTERNAL:
         call = _refusal(f"{namespace}::{name}")
     if not callable(call):

@@ -116,7 +116,7 @@ def _rounded(result, dtype, shape, primitive):
     result = np.asarray(result)
     if result.shape != tuple(shape):
         raise InternalError(f"{primitive} gave shape {result.shape}, its definition says {shape}")
-    if result.dtype != dtype.numpy or dtype.name in ("float16", "bfloat16", "complex32"):
+    if result.dtype != dtype.numpy or dtype.compute != dtype.numpy:
         return widen(narrow(result, dtype), dtype)
     return result
 

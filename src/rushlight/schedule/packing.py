@@ -43,7 +43,7 @@ def _is_plain(program: Program, unpack: Value) -> bool:
     """Whether kernels can hold every segment."""
     (shapes,) = unpack.params
     flat = program.values[unpack.inputs[0]]
-    return not flat.dtype.is_complex and all(numel(shape) > 0 for shape in shapes)
+    return flat.dtype.is_lowered and all(numel(shape) > 0 for shape in shapes)
 
 
 class _Rewrite:

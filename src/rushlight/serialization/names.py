@@ -22,10 +22,7 @@ from rushlight.tensor.tensor import Size, Tensor
 
 # Dtypes that PyTorch writes and rushlight cannot hold; named in the error instead of "unsupported
 # global", because allowing the name would not help.
-_FOREIGN_DTYPES = (
-    "float8_e4m3fn float8_e5m2 float8_e4m3fnuz float8_e5m2fnuz "
-    "float8_e8m0fnu qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16"
-).split()
+_FOREIGN_DTYPES = "qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16".split()
 
 TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     (rebuild.__name__, "rebuild_tensor_v2"): ("torch._utils", "_rebuild_tensor_v2"),
@@ -44,7 +41,10 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     (rebuild.__name__, "rebuild_size"): ("torch", "Size"),
     (rebuild.__name__, "rebuild_layout"): ("torch.serialization", "_get_layout"),
     (device.__module__, "device"): ("torch", "device"),
-    **{(dtypes.__name__, dtype.name): ("torch", dtype.name) for dtype in dtypes.ALL_DTYPES},
+    **{
+        (dtypes.__name__, dtype.name): ("torch", dtype.name)
+        for dtype in (*dtypes.ALL_DTYPES, *dtypes.FLOAT8)
+    },
     (dtypes.__name__, "bool_"): ("torch", "bool"),
     **{
         (rebuild.__name__, kind.__name__): ("torch", kind.__name__)
@@ -254,7 +254,7 @@ _CONSTRUCTORS = (
 
 _BUILT_IN: dict[str, Any] = {
     **{constructor.name: constructor for constructor in _CONSTRUCTORS},
-    **{f"torch.{dtype.name}": dtype for dtype in dtypes.ALL_DTYPES},
+    **{f"torch.{dtype.name}": dtype for dtype in (*dtypes.ALL_DTYPES, *dtypes.FLOAT8)},
     **{f"torch.{name}": _refuse_dtype(name) for name in _FOREIGN_DTYPES},
     **{f"torch.{kind.__name__}": kind for kind in rebuild.STORAGE_TYPES.values()},
     "torch.storage.UntypedStorage": rebuild.UntypedStorage,

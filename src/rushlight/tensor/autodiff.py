@@ -351,7 +351,7 @@ _TYPE_NAMES = {
 
 def type_name(dtype) -> str:
     """PyTorch's class-like name of a CPU tensor type, such as torch.FloatTensor."""
-    return f"torch.{_TYPE_NAMES[dtype.name]}Tensor"
+    return f"torch.{_TYPE_NAMES.get(dtype.name, dtype.name.capitalize())}Tensor"
 
 
 def _accumulate(node: AccumulateGrad, cotangent: Tensor, create_graph: bool) -> None:

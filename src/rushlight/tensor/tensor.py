@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.device import ANYWHERE, placing
-from rushlight.base.dtypes import ALL_DTYPES, DType, float32, float64, int64, narrow
+from rushlight.base.dtypes import ALL_DTYPES, FLOAT8, DType, float32, float64, int64, narrow
 from rushlight.base.hot import HOT_SUBCLASSES, hot
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
@@ -146,7 +146,7 @@ HOT_SUBCLASSES.append((Tensor, "rushlight.nn.parameter", "Parameter"))
 _new = object.__new__
 _new_node = Node.__new__
 _LOWEST_SAFE, _HIGHEST_SAFE = -3e38, 3e38
-_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype, ANYWHERE) for dtype in ALL_DTYPES}
+_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype, ANYWHERE) for dtype in (*ALL_DTYPES, *FLOAT8)}
 
 
 # The numbers of a program are few, and making one of NumPy's takes longer than all the rest.

@@ -452,3 +452,21 @@ def treespec_pprint(treespec: TreeSpec) -> str:
 class _Star:
     def __repr__(self) -> str:
         return "*"
+
+
+# ---- mappings of classes of one's own ------------------------------------------------------------
+
+
+def _dict_flatten(d: dict) -> tuple[list[Any], Context]:
+    """Values and keys of a mapping."""
+    return list(d.values()), list(d.keys())
+
+
+def _dict_flatten_with_keys(d: dict) -> tuple[list[tuple[KeyEntry, Any]], Context]:
+    """Values of a mapping, each with what names it."""
+    return [(MappingKey(key), value) for key, value in d.items()], list(d.keys())
+
+
+def _dict_unflatten(values: Iterable[Any], context: Context) -> dict:
+    """The mapping again."""
+    return dict(zip(context, values))

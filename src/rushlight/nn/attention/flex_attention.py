@@ -36,7 +36,7 @@ __all__ = [
     "or_masks",
 ]
 
-_DEFAULT_BLOCK = 128
+_DEFAULT_SPARSE_BLOCK_SIZE = 128
 Mask = Callable[..., Any]
 
 
@@ -132,7 +132,7 @@ class BlockMask:
         q_indices: Any = None,
         full_q_num_blocks: Any = None,
         full_q_indices: Any = None,
-        BLOCK_SIZE: tuple[int, int] = (_DEFAULT_BLOCK, _DEFAULT_BLOCK),  # noqa: N803
+        BLOCK_SIZE: tuple[int, int] = (_DEFAULT_SPARSE_BLOCK_SIZE, _DEFAULT_SPARSE_BLOCK_SIZE),  # noqa: N803
         mask_mod: Mask = noop_mask,
         **orders: Any,
     ) -> None:
@@ -151,7 +151,7 @@ class BlockMask:
         kv_indices: Any,
         full_kv_num_blocks: Any = None,
         full_kv_indices: Any = None,
-        BLOCK_SIZE: Any = _DEFAULT_BLOCK,  # noqa: N803
+        BLOCK_SIZE: Any = _DEFAULT_SPARSE_BLOCK_SIZE,  # noqa: N803
         mask_mod: Mask | None = None,
         seq_lengths: tuple[int, int] | None = None,
         compute_q_blocks: bool = True,
@@ -235,7 +235,7 @@ def create_block_mask(
     Q_LEN: int,  # noqa: N803
     KV_LEN: int,  # noqa: N803
     device: Any = None,
-    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_BLOCK,  # noqa: N803
+    BLOCK_SIZE: int | tuple[int, int] = _DEFAULT_SPARSE_BLOCK_SIZE,  # noqa: N803
     _compile: bool = False,
     **options: Any,
 ) -> BlockMask:

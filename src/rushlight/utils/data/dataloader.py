@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 import math
 import multiprocessing
 import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 from rushlight.engine import cuda
 from rushlight.tensor.tensor import Tensor
@@ -308,6 +309,21 @@ class _WorkerIterator(_BatchIterator):
     def _begin_pass(self) -> None:
         super()._begin_pass()
         self._batches.begin(self._indices)
+
+
+# The names by which programs ask what an iterator or a dataset is.
+_BaseDataLoaderIter = _BatchIterator
+_SingleProcessDataLoaderIter = _LocalIterator
+_MultiProcessingDataLoaderIter = _WorkerIterator
+_collate_fn_t: TypeAlias = Callable[[list[Any]], Any]
+_worker_init_fn_t: TypeAlias = Callable[[int], None]
+
+
+class _DatasetKind(enum.IntEnum):
+    """Whether samples are asked for or come."""
+
+    Map = 0
+    Iterable = 1
 
 
 def _check_worker_options(

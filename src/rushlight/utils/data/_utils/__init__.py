@@ -1,0 +1,5 @@
+"""The folder in which PyTorch keeps what data loading is made of.  Level 12."""
+
+from rushlight.utils.data._utils import collate
+
+__all__ = ["collate"]
