@@ -185,7 +185,7 @@ except ImportError as error:
 
 
 def test_who_asks_for_what_is_lacking_is_named_and_probes_are_answered(tmp_path: Path) -> None:
-    (tmp_path / "package.py").write_text("import torch\ndef ask(): return torch.nn.no_such\n")
+    (tmp_path / "package.py").write_text("import torch.nn\ndef ask(): return torch.nn.no_such\n")
     (tmp_path / "other.py").write_text("import torch.no_such_module\n")
     script = """
 import importlib.util

@@ -83,7 +83,6 @@ class AliasLoader(importlib.abc.Loader):
         # The import system has just put the alias's spec on the module; its own one goes back,
         # so that reload, pickle and `python -m` keep working on the module's real name.
         module.__spec__ = self.own_spec
-        explain_what_is_lacking(module)
 
 
 class AliasFinder(importlib.abc.MetaPathFinder):
@@ -143,11 +142,13 @@ def _rushlight_module(fullname: str, parts: list[str]) -> ModuleType:
     if alias == ALIAS and parts and parts[0] in INTERNAL:
         raise missing
     try:
-        return importlib.import_module(own_name)
+        module = importlib.import_module(own_name)
     except ModuleNotFoundError as error:
         if error.name is None or not f"{own_name}.".startswith(f"{error.name}."):
             raise
         raise missing from None
+    explain_what_is_lacking(module)
+    return module
 
 
 def _frames() -> Iterator[FrameType]:
@@ -183,17 +184,21 @@ def _who_asked() -> str:
 def explain_what_is_lacking(module: ModuleType) -> None:
     """Let the AttributeError of a name that a module lacks say whose name it is and who asked."""
     own: Callable[[str], object] | None = vars(module).get("__getattr__")
-    if getattr(own, "explains", False):
+    if getattr(own, "explains", False) or module.__name__.split(".")[0] not in (TARGET, ALIAS):
         return
     spoken = ".".join([ALIAS, *module.__name__.split(".")[1:]])
 
     def __getattr__(name: str) -> object:
         if own is not None:
             try:
-                return own(name)
+                found = own(name)
             except AttributeError as error:
                 if error.obj is not module:
                     raise
+            else:
+                if isinstance(found, ModuleType):
+                    explain_what_is_lacking(found)
+                return found
         raise AttributeError(
             f"module {spoken!r} has no attribute {name!r}: rushlight does not have it"
             f"{_who_asked()}",

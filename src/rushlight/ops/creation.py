@@ -390,6 +390,9 @@ def asarray(obj, *, dtype=None, device=None, copy=None, requires_grad=False) -> 
 
     Raises: ValueError if copy=False cannot be granted.  Source: torch.asarray.
     """
+    of_storage = getattr(obj, "_pinned_bytes", None)
+    if of_storage is not None:
+        obj = of_storage()
     if copy:
         made_tensor = tensor(obj, dtype=dtype, device=device)
     else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.device import CPU, device
-from rushlight.base.dtypes import DType, narrow, widen
+from rushlight.base.dtypes import DType, narrow, uint8, widen
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.ops.spelling import PUBLIC, attach_method
 from rushlight.tensor.autodiff import require_gradient
@@ -117,16 +118,62 @@ class UntypedStorage:
         """The bytes as numbers."""
         return self._bytes().tolist()
 
-    def __getitem__(self, index: int) -> int:
+    def __getitem__(self, index: int | slice) -> Any:
+        if isinstance(index, slice):
+            if index.step not in (None, 1):
+                raise RuntimeError(
+                    f"UntypedStorage: a slice has step 1, not {index.step}; slice a tensor instead"
+                )
+            return _over(self._pinned_bytes()[index])
         return int(self._bytes()[index])
 
     def is_shared(self) -> bool:
         """Whether other processes can see the memory."""
         return _whole(self._storage).is_shared()
 
+    @staticmethod
+    def from_file(filename: Any, shared: bool = False, nbytes: int = 0) -> UntypedStorage:
+        """A file's first bytes, mapped into memory; all of it for 0.
+
+        shared: whether writes reach the file, which is made that long if it is shorter.
+        Raises: RuntimeError if the file is shorter than `nbytes` and writes stay private.
+        """
+        path = os.fspath(filename)
+        present = os.path.getsize(path) if os.path.exists(path) else 0
+        if shared and present < nbytes:
+            with open(path, "ab") as file:
+                file.truncate(nbytes)
+        elif present < nbytes:
+            raise RuntimeError(
+                f"UntypedStorage.from_file: {path!r} has {present} bytes, fewer than the {nbytes}"
+                " asked for"
+            )
+        length = nbytes or present
+        if not length:
+            return _over(np.empty(0, np.uint8))
+        mapped = np.memmap(path, np.uint8, "r+" if shared else "c", shape=(length,))
+        return _over(np.asarray(mapped))
+
+    def untyped(self) -> UntypedStorage:
+        """Itself."""
+        return self
+
+    def _pinned_bytes(self) -> np.ndarray:
+        """The memory, handed out for good."""
+        return _whole(self._storage).numpy().view(np.uint8)
+
+    def __sizeof__(self) -> int:
+        """The object's size with the memory's."""
+        return object.__sizeof__(self) + self.nbytes()
+
     def __repr__(self) -> str:
         head = "".join(f" {value}\n" for value in self.tolist())
         return f"{head}[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"
+
+
+def _over(memory: np.ndarray) -> UntypedStorage:
+    """A storage on memory that others see, too."""
+    return UntypedStorage(storage_of(tensor_on_buffer(memory, uint8, "storage")))
 
 
 class TypedStorage(UntypedStorage):
