@@ -203,7 +203,7 @@ class TypedStorage(UntypedStorage):
         """The elements as Python numbers."""
         return self._elements().tolist()
 
-    def __getitem__(self, index: int) -> Any:
+    def __getitem__(self, index: Any) -> Any:
         return self._elements()[index].item()
 
     def untyped(self) -> UntypedStorage:
