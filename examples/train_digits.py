@@ -41,10 +41,11 @@ def digits(split, batch_size, shuffle=False):
     return DataLoader(dataset, batch_size=batch_size, shuffle=shuffle)
 
 
-def train(model, loader, optimizer):
+def train(model, loader, optimizer, device):
     model.train()
     total, count = 0.0, 0
     for images, labels in loader:
+        images, labels = images.to(device), labels.to(device)
         optimizer.zero_grad()
         loss = F.cross_entropy(model(images), labels)
         loss.backward()
@@ -55,10 +56,11 @@ def train(model, loader, optimizer):
 
 
 @torch.no_grad()
-def accuracy(model, loader):
+def accuracy(model, loader, device):
     model.eval()
     right, count = 0, 0
     for images, labels in loader:
+        images, labels = images.to(device), labels.to(device)
         right += (model(images).argmax(dim=1) == labels).sum().item()
         count += len(labels)
     return right / count
@@ -70,27 +72,29 @@ def main():
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--device", default="cpu", help="where to train: cpu or cuda")
     parser.add_argument("--save", metavar="FILE", help="write the trained weights here")
     options = parser.parse_args()
 
     torch.manual_seed(options.seed)
     train_loader = digits("train", options.batch_size, shuffle=True)
     test_loader = digits("test", 256)
-    model = DigitNet()
+    device = torch.device(options.device)
+    model = DigitNet().to(device)
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=options.epochs)
 
     for epoch in range(1, options.epochs + 1):
-        loss = train(model, train_loader, optimizer)
-        score = accuracy(model, test_loader)
+        loss = train(model, train_loader, optimizer, device)
+        score = accuracy(model, test_loader, device)
         scheduler.step()
         print(f"epoch {epoch}: loss {loss:.4f}, test accuracy {score:.2%}")
 
     if options.save:
         torch.save(model.state_dict(), options.save)
-        restored = DigitNet()
+        restored = DigitNet().to(device)
         restored.load_state_dict(torch.load(options.save))
-        assert accuracy(restored, test_loader) == score
+        assert accuracy(restored, test_loader, device) == score
         print(f"saved to {options.save}")
 
 

@@ -23,6 +23,7 @@ _COROUTINE_DECLARATIONS = (
     "declare i1 @llvm.coro.done(ptr)",
     "declare ptr @malloc(i64)",
     "declare void @free(ptr)",
+    "declare void @llvm.memset.p0.i64(ptr, i8, i64, i1)",
 )
 
 
@@ -158,6 +159,13 @@ def _head(kernel: GridKernel) -> list[str]:
     ]
 
 
+def _unset(kernel: GridKernel) -> list[str]:
+    """Shared memory holds nothing sensible when a block begins."""
+    if not kernel.shared:
+        return []
+    return [f"  call void @llvm.memset.p0.i64(ptr @shared, i8 -91, i64 {kernel.shared}, i1 false)"]
+
+
 def _loops(kernel: GridKernel) -> str:
     threads = str(kernel.threads)
     return "\n".join([
@@ -189,6 +197,7 @@ def _scheduler(kernel: GridKernel) -> str:
         *_head(kernel),
         "  %b = phi i32 [ 0, %entry ], [ %b.next, %block.end ]",
         *_ordered("%place", "%b", "%blocks"),
+        *_unset(kernel),
         "  br label %start",
         "start:",
         "  %s = phi i32 [ 0, %block ], [ %s.next, %start ]",
