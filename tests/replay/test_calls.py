@@ -313,6 +313,16 @@ def test_random_numbers_continue_where_they_would() -> None:
     assert replays(function) > 0
 
 
+def test_a_generator_made_inside() -> None:
+    def draw(t: Any) -> Any:
+        return t + torch.rand(4, generator=torch.Generator().manual_seed(1))
+
+    function = torch.compile(draw)
+    expected = draw(x()).tolist()
+    assert all(function(x()).tolist() == expected for _ in range(2 * WARM))
+    assert "generator" in torch.compiler.replays(function).reason
+
+
 def test_a_seed_set_inside() -> None:
     def draw(t: Any) -> Any:
         torch.manual_seed(0)
@@ -510,6 +520,35 @@ def test_an_error_in_the_middle() -> None:
             function(torch.ones(2), False)
         assert weight.tolist() == [2.0 + number] * 2
     assert replays(function) > 0
+
+
+class Net(nn.Module):
+    def __init__(self, scale: float) -> None:
+        super().__init__()
+        self.layer = nn.Linear(4, 2)
+        self.scale = scale
+
+    @torch.compile
+    def forward(self, t: Any, offset: float = 0.0) -> Any:
+        return self.layer(t) * self.scale + offset
+
+
+def test_a_method_of_several_instances() -> None:
+    nets = [Net(1.0), Net(2.0)]
+    with torch.no_grad():
+        for _ in range(WARM):
+            for net in nets:
+                expected = net.layer(torch.ones(4)) * net.scale
+                assert torch.equal(net(torch.ones(4)), expected)
+                assert torch.equal(net(torch.ones(4), offset=1.0), expected + 1.0)
+    assert torch.compiler.replays(Net.forward).replays > 0
+
+
+def test_values_of_other_devices_are_pythons() -> None:
+    function = torch.compile(lambda t: (t.to("meta") + 1).shape[0] * t)
+    for _ in range(WARM):
+        assert function(torch.ones(2)).tolist() == [2.0, 2.0]
+    assert function(torch.ones(3, device="meta")).device.type == "meta"
 
 
 # ---- around it -----------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def names_of(code: CodeType) -> Names:
                 attributes.add("__dict__")  # it names attributes in constants
             if not isinstance(name, str):
                 continue
-            if kind.endswith(("_GLOBAL", "_NAME")) and kind != "IMPORT_NAME":
+            if kind.endswith(("_GLOBAL", "_GLOBALS", "_NAME")) and kind != "IMPORT_NAME":
                 looked_up.add(name)
             elif kind == "IMPORT_NAME":
                 imports.add(name)

@@ -22,6 +22,7 @@ from rushlight.base.errors import CompilerWarning
 from rushlight.base.hot import hot
 from rushlight.base.observe import clock
 from rushlight.nn.modules.module import _GLOBAL_CALL_HOOKS
+from rushlight.ops.generator import default_generator
 from rushlight.optim.optimizer import _global_post_hooks, _global_pre_hooks
 from rushlight.replay.arguments import Arguments, Result, described
 from rushlight.replay.recipe import Recipe, Refused, recipe_of, settle, states
@@ -245,6 +246,7 @@ class ReplayedFunction:
             if modes_of(local.tape) != modes:
                 raise Refused("it leaves another mode behind")
             self._check_functions(world, recorder)
+            _check_generators(world, recorder)
             later = self._world(found)
             difference = next(world.differences(later), "")
             if difference:
@@ -355,6 +357,14 @@ def _check_arguments(before: list, paths: list[str], count: int) -> None:
         other = nodes.setdefault(id(state.node), paths[place])
         if other != paths[place]:
             raise Refused(f"{paths[place]} shows the memory of {other}")
+
+
+def _check_generators(world: World, recorder: Recorder) -> None:
+    """Random numbers must come from generators whose draws can be taken back."""
+    known = [default_generator.engine, *[g.engine for g in world.generators]]
+    for draw in recorder.draws:
+        if not all(any(engine is one for one in known) for engine in draw.engines):
+            raise Refused("it draws from a generator that is not known")
 
 
 def _refresh_all(tensors: list) -> None:

@@ -9,10 +9,11 @@ Python, so that they can be seen.  Level: replay.
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
-from types import CodeType, FrameType, GeneratorType, ModuleType
+from types import CodeType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
 from rushlight.engine.direct import Recorded, recorded
@@ -23,6 +24,7 @@ from rushlight.replay.world import (
     is_standard_file,
     module_is_library,
 )
+from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.selfcompile import warmup
 from rushlight.tape import tape as tape_module
 from rushlight.tape.tape import local
@@ -114,10 +116,28 @@ class Update(NamedTuple):
 
 
 class Draw(NamedTuple):
-    """Random numbers that were drawn: the leaf that holds them, and how to draw the next ones."""
+    """Random numbers that were drawn: the leaf that holds them, how to draw the next ones, and the
+    engines that say so; none for the default one."""
 
     node: Any
     values: Callable[[], Any]
+    engines: tuple[MersenneTwister, ...]
+
+
+def _engines_of(function: Any, depth: int = 0) -> Iterator[MersenneTwister]:
+    """The engines that a draw refers to."""
+    if isinstance(function, MersenneTwister):
+        yield function
+    elif isinstance(function, functools.partial):
+        for part in (function.func, *function.args):
+            yield from _engines_of(part, depth)
+    elif isinstance(function, FunctionType) and depth < _DEEPEST_DRAW:
+        for cell in function.__closure__ or ():
+            yield from _engines_of(cell.cell_contents, depth + 1)
+
+
+# Functions inside of each other that make up a draw, at most.
+_DEEPEST_DRAW = 8
 
 
 class Segment(NamedTuple):
@@ -167,7 +187,7 @@ class Recorder:
 
     def drawn(self, node: Any, values: Callable[[], Any]) -> None:
         """A leaf of random numbers was made."""
-        self.draws.append(Draw(node, values))
+        self.draws.append(Draw(node, values, tuple(_engines_of(values))))
 
     def updated(
         self, optimizer: Any, group: dict, replay: Any, operations: tuple, slots: tuple[int, ...]
