@@ -356,6 +356,32 @@ def test_trees_of_results() -> None:
     assert again["pair"].right[1:] == [3] and again["pair"].left.tolist() == [2.0, -1.0, 4.0, 1.5]
 
 
+def test_containers_that_are_given_changed_and_returned() -> None:
+    def count(state: Any, t: Any) -> Any:
+        state["n"] = state["n"] + t
+        return state["n"]
+
+    def fill(found: Any, t: Any) -> Any:
+        found.append(t + 1)
+        return found
+
+    counting, filling = torch.compile(count), torch.compile(fill)
+    state: dict[str, Any] = {"n": torch.zeros(1)}
+    for number in range(2 * WARM):
+        assert counting(state, torch.ones(1)).tolist() == [number + 1.0]
+        found: list[Any] = []
+        assert filling(found, torch.ones(1)) is found and len(found) == 1
+    passing = torch.compile(lambda batch: batch)
+    twice = torch.compile(lambda t: ([t + 1],) * 2)
+    for _ in range(2 * WARM):
+        batch = [torch.ones(2)]
+        assert passing(batch) is batch
+        left, right = twice(batch[0])
+        assert left is right
+    table = torch.compile(lambda t: TABLE)
+    assert all(table(torch.ones(1)) is TABLE for _ in range(2 * WARM))
+
+
 def test_constants_are_not_shared_between_results() -> None:
     function = torch.compile(lambda t: (torch.tensor([1.0, 2.0]), t + 1))
     warm(function, x())

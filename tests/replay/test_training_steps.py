@@ -262,6 +262,29 @@ def test_both_ways_when_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     assert torch.compiler.replays(program.step).calls == report.calls
 
 
+def test_options_that_the_program_reads_itself() -> None:
+    results = []
+    for compiled in (False, True):
+        torch.manual_seed(0)
+        layer = nn.Linear(3, 1)
+        optimizer = sgd(layer.parameters())
+        group = optimizer.param_groups[0]
+
+        def step(x: Any, layer: Any = layer, optimizer: Any = optimizer, group: Any = group) -> Any:
+            optimizer.zero_grad()
+            loss = layer(x).square().mean() + group["lr"]
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        run = torch.compile(step) if compiled else step
+        losses = [run(torch.ones(2, 3)).item() for _ in range(WARM)]
+        group["lr"] = 0.01
+        results.append(losses + [run(torch.ones(2, 3)).item() for _ in range(WARM)])
+    assert results[0] == results[1]
+    assert torch.compiler.replays(run).variants == 2
+
+
 def by_hand(compiled: bool) -> tuple[Any, Any, list]:
     torch.manual_seed(0)
     w = torch.zeros(3, requires_grad=True)

@@ -21,6 +21,7 @@ from rushlight.tensor.tensor import Size, Tensor
 _PLAIN = frozenset({bool, int, str, bytes, type(None), DType, device, type(Ellipsis)})
 _LISTS = frozenset({list, tuple, Size})
 _DICTIONARIES = frozenset({dict, OrderedDict})
+_MUTABLE = frozenset({list, dict, OrderedDict})
 
 # Marks in keys.
 _TENSOR, _OBJECT, _END = "tensor", "object", "end"
@@ -123,6 +124,23 @@ def described(args: tuple, kwargs: dict) -> Arguments:
     return found
 
 
+def parts(value: Any, found: list[Any] | None = None) -> list[Any]:
+    """Everything that arguments consist of, containers included, in order, to be compared by
+    identity: a call may change the containers it is given."""
+    if found is None:
+        found = []
+    found.append(value)
+    kind = value.__class__
+    if kind in _LISTS:
+        for part in value:
+            parts(part, found)
+    elif kind in _DICTIONARIES:
+        for name, part in value.items():
+            found.append(name)
+            parts(part, found)
+    return found
+
+
 # ---- results ---------------------------------------------------------------------------------
 
 _RESULT_PLAIN = (*_PLAIN, float, complex)
@@ -133,12 +151,15 @@ class Result:
 
     shape: what the tree is, tensors as their places.  tensors: in order.
     problem: what cannot be made again, or "".
+    held: objects that are the same in every call.  given: what the arguments consist of.
     """
 
-    def __init__(self, value: Any, held: dict[int, Any]) -> None:
+    def __init__(self, value: Any, held: dict[int, Any], given: list[Any]) -> None:
         self.tensors: list[Tensor] = []
         self.problem = ""
         self._held = held
+        # Containers that must not be made anew: those given, and those met already.
+        self._met = {id(one): one for one in given if one.__class__ in _MUTABLE}
         self._places: dict[int, int] = {}
         self.shape = self._shape(value)
 
@@ -151,6 +172,12 @@ class Result:
             return ("tensor", place)
         if kind in _RESULT_PLAIN:
             return ("plain", value, repr(value))
+        if self._held.get(id(value)) is value:
+            return ("held", value)
+        if kind in _MUTABLE:
+            if id(value) in self._met:
+                self.problem = "it returns a container that is an argument, or twice the same"
+            self._met[id(value)] = value
         if kind in (list, tuple, Size):
             return ("list", kind, tuple([self._shape(part) for part in value]))
         if isinstance(value, tuple) and hasattr(kind, "_fields"):
@@ -158,8 +185,6 @@ class Result:
         if kind in (dict, OrderedDict):
             parts = [(self._shape(key), self._shape(part)) for key, part in value.items()]
             return ("dict", kind, tuple(parts))
-        if self._held.get(id(value)) is value:
-            return ("held", value)
         self.problem = f"it returns a {kind.__name__}"
         return ("unknown",)
 

@@ -25,12 +25,14 @@ class Names(NamedTuple):
     """globals, attributes: names looked up.  imports: modules imported inside the function.
 
     dynamic: whether it may look up names that its code does not say.
+    keys: strings that it may look up in dictionaries.
     """
 
     globals: frozenset[str]
     attributes: frozenset[str]
     imports: frozenset[str]
     dynamic: bool
+    keys: frozenset[str]
 
 
 def nested(code: CodeType) -> Iterator[CodeType]:
@@ -62,4 +64,5 @@ def names_of(code: CodeType) -> Names:
                 attributes.add(name)
     dynamic = not _DYNAMIC.isdisjoint(looked_up | attributes)
     dynamic = dynamic or not _DYNAMIC_ATTRIBUTES.isdisjoint(attributes)
-    return Names(frozenset(looked_up), frozenset(attributes), frozenset(imports), dynamic)
+    keys = frozenset([c for one in nested(code) for c in one.co_consts if isinstance(c, str)])
+    return Names(frozenset(looked_up), frozenset(attributes), frozenset(imports), dynamic, keys)

@@ -12,6 +12,7 @@ import threading
 import warnings
 import weakref
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
 from rushlight.autograd.anomaly_mode import AnomalyMode
@@ -24,7 +25,7 @@ from rushlight.base.observe import clock
 from rushlight.nn.modules.module import _GLOBAL_CALL_HOOKS
 from rushlight.ops.generator import default_generator
 from rushlight.optim.optimizer import _global_post_hooks, _global_pre_hooks
-from rushlight.replay.arguments import Arguments, Result, described
+from rushlight.replay.arguments import Arguments, Result, described, parts
 from rushlight.replay.recipe import Recipe, Refused, recipe_of, settle, states
 from rushlight.replay.recorder import BOUNDARY, Recorder, watched
 from rushlight.replay.report import Report
@@ -229,6 +230,7 @@ class ReplayedFunction:
             _check_arguments(before, paths, len(world.tensors))
         except Refused as refused:
             problem = str(refused)
+        given = parts([args, kwargs])
         recorder = Recorder()
         modes = modes_of(local.tape)
         with watched(recorder):
@@ -252,7 +254,12 @@ class ReplayedFunction:
             if difference:
                 raise Refused(f"it changes {difference}")
             settle(tensors, paths)
-            tree = Result(result, {**world.pinned, **{id(o): o for o in found.objects}})
+            now = parts([args, kwargs])
+            if len(now) != len(given) or not all(map(is_, now[1:], given[1:])):
+                raise Refused("it changes a container that it is given")
+            if any(t.__dict__ for t in found.tensors):
+                raise Refused("it gives an argument an attribute")
+            tree = Result(result, {**world.pinned, **{id(o): o for o in found.objects}}, given)
             recipe = recipe_of(tensors, paths, before, states(tensors), recorder, tree)
             self._take(kind, world, found, before, paths, recipe)
         except Refused as refused:
@@ -327,7 +334,8 @@ class ReplayedFunction:
         local.tape.flush(BOUNDARY)
         difference = "whether it can be computed"
         if outcome is not None:
-            tree = Result(result, {**variant.held, **{id(o): o for o in found.objects}})
+            given = parts([args, kwargs])
+            tree = Result(result, {**variant.held, **{id(o): o for o in found.objects}}, given)
             difference = variant.first_difference(outcome, arguments, versions, tree.tensors)
             if not difference and tree.shape != variant.recipe.result:
                 difference = "the result"

@@ -198,11 +198,13 @@ class World:
         self.problem = ""
         self._attributes: set[str] = set()
         self._dynamic = False
+        self._keys: set[str] = set()
         self._lr_is_read = False
         for code in executed:
             names = names_of(code)
             self._attributes |= names.attributes
             self._dynamic = self._dynamic or names.dynamic
+            self._keys |= names.keys
         self._lr_is_read = self._dynamic or "param_groups" in self._attributes
         self._waiting: deque[tuple[str, Any, bool]] = deque((p, v, True) for p, v in roots)
         self._look()
@@ -363,6 +365,8 @@ class World:
         if asked and not self._lr_is_read:
             # The rule itself is asked for the numbers at each replay.
             for place, group in enumerate(value.param_groups):
+                if not self._keys.isdisjoint(group):
+                    continue  # the program may read an option itself
                 self.pinned[id(group)] = group
                 name = f"{path}.param_groups[{place}]"
                 self._add("dict", group, name, tuple(group), free=True)
