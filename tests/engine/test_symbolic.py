@@ -52,8 +52,10 @@ def test_sizes_are_equal_only_if_they_were_in_every_sample():
 
 def test_what_holds_for_all_sizes_is_no_guard():
     trace, a, b = traced()
-    assert a > 1 and a != 1 and a != 0 and a * b > a and not a * 4 < a * 2
+    assert a > 0 and a != 1 and a != 0 and a * b >= a and not a * 4 < a * 2
     assert not trace.guards
+    assert a > 1 and a * b > a  # not where one of them is 1
+    assert len(trace.guards) == 2
 
 
 @pytest.mark.parametrize("use", [int, range, repr, math.gcd, [0].__mul__])

@@ -256,3 +256,25 @@ def test_which_equality_broke_is_told():
     found = [r for r in rl.why_recompiled() if r.part == "sizes"]
     assert found[-1].before == "two sizes were always equal"
     assert found[-1].now in ("they are 9 and 12", "they are 12 and 9")
+
+
+def test_a_batch_of_one_is_served_by_what_was_made_for_larger_ones():
+    draw = random.Random(4)
+    sizes = [(draw.randint(2, 9), draw.randint(2, 30)) for _ in range(8)]
+    sizes += [(1, 12), (5, 9), (1, 7), (1, 12), (4, 4)]
+    counts = []
+    found = _losses(sizes, lambda: counts.append(stats.plans_made))
+    assert counts[-1] == counts[8]
+    assert found == _losses(sizes, forget)
+
+
+def test_sizes_of_one_that_mean_something_else_get_plans_of_their_own():
+    def program(rows: int, columns: int) -> list:
+        x = rl.arange(rows * columns).view(rows, columns).float() + 1.0
+        return [(x @ x.T).tolist(), (x / x.sum(0)).tolist(), x.softmax(0).sum(1).tolist()]
+
+    sizes = [(5, 3), (4, 7), (6, 2), (1, 4), (3, 1), (1, 1), (1, 9), (8, 1)]
+    found = [program(*each) for each in sizes]
+    for each, result in zip(sizes, found):
+        forget()
+        assert program(*each) == result, each

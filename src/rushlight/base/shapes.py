@@ -149,7 +149,7 @@ def view_strides(shape: Shape, strides: Shape, new_shape: Shape) -> Shape | None
         if joins:
             continue
         filled = 1
-        while new_axis >= 0 and (filled < run_size or new_shape[new_axis] == 1):
+        while new_axis >= 0 and (filled != run_size or new_shape[new_axis] == 1):
             result[new_axis] = filled * run_stride
             filled *= new_shape[new_axis]
             new_axis -= 1

@@ -3,7 +3,7 @@
 In: several samples of the same sizes.  A `Trace` makes a `Sym` for each size that varies among the
 samples; a computation on Syms gives Syms, and a comparison is answered for the last sample and kept
 as a guard.  Out: a function from sizes to the numbers that were wanted, which answers None where a
-guard does not hold.  Every Sym made by `Trace.size` is 2 or more.
+guard does not hold.  Every Sym made by `Trace.size` is 1 or more.
 
 A Sym is no int, and nothing makes it one: code that needs the number itself raises, and whoever
 traces it gives up.  Equality is True only if it held for every sample, and is then a guard; that
@@ -200,8 +200,8 @@ class Trace:
         self._asked: set[tuple] = set()
 
     def size(self, samples: Sequence[int]) -> Sym:
-        """A size that had these values, each at least 2."""
-        return self._new(("size",), tuple(samples), 2)
+        """A size that had these values, each at least 1."""
+        return self._new(("size",), tuple(samples), 1)
 
     def _new(self, made: tuple, samples: tuple[int, ...], least: int | None) -> Sym:
         sym = Sym()
@@ -407,6 +407,12 @@ def _known_less(x, y) -> bool | None:
     if x.coefficient < y.coefficient * larger:
         return True
     return False if not rest else None
+
+
+def is_likely_less(x, y) -> bool:
+    """x < y, which for Syms is answered for the last sample and is no guard: for choices that
+    change nothing but speed."""
+    return _value(x) < _value(y)
 
 
 def largest(values: Sequence) -> Any:

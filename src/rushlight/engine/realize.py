@@ -11,6 +11,7 @@ import importlib
 import sys
 from collections import deque
 from collections.abc import Callable
+from typing import Any
 
 from rushlight.base.config import config
 from rushlight.base.hot import hot
@@ -20,6 +21,7 @@ from rushlight.base.stats import stats
 from rushlight.engine import cuda  # noqa: F401 - says how CUDA devices are found
 from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.family import MOST_FAMILIES, Family, sizes_of
+from rushlight.engine.narrow import narrow_family
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
@@ -136,9 +138,7 @@ def _remember(step: Step, signature: tuple, plan: Plan) -> None:
     step.plans[signature] = plan
 
 
-def _plan_of_form(
-    nodes: Segment, step: Step, counts: bytes, live: list[bool], family: Family | None
-) -> Plan:
+def _plan_of_form(nodes: Segment, step: Step, counts: bytes, live: list[bool], family: Any) -> Plan:
     """A plan for sizes that were not planned yet; its family knows the recordings of other sizes.
 
     family: the one known by these counts, if any.
@@ -148,7 +148,13 @@ def _plan_of_form(
         # Which values were there already is part of what is planned.
         key = (bytes([node.value is None for node in nodes]), *live)
         family = families.get(key)
+        narrow = None
         if family is None:
+            narrow = narrow_family(nodes, key, sizes_of(nodes))
+        if narrow is not None:
+            family, plan = narrow
+            families[key] = family
+        elif family is None:
             stats.plans_made += 1
             slots = {id(node): slot for slot, node in enumerate(nodes)}
             plan = make_plan(nodes, slots, live)

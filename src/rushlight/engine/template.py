@@ -263,6 +263,9 @@ class Template(compiled.CompiledPlan):
         return steps
 
     def _product_steps(self, product: Product, program) -> list[NativeStep]:
+        for size in (product.m, product.n):
+            if size.__class__ is Sym:
+                size.trace.asked(size, 1, "==", False)  # one row has a kernel of its own
         prepare(product)
         valued = with_product_sizes(product, [_valued(size) for size in flat_sizes(product)])
         made = product_calls(valued)

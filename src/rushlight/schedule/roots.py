@@ -8,6 +8,7 @@ code generation writes equal operations once.
 
 from __future__ import annotations
 
+from rushlight.base.symbolic import is_likely_less
 from rushlight.tape.program import OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
 
 IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read", "segment")
@@ -146,9 +147,9 @@ class _Chooser:
             if current.source == SCALAR_LEAF:
                 continue
             if not self._is_computed(current):
-                if current.numel >= value.numel:
+                if not is_likely_less(current.numel, value.numel):
                     large.add(current.slot)
-            elif current.numel < value.numel:
+            elif is_likely_less(current.numel, value.numel):
                 small.append(current)
             elif current.primitive.name in _LIGHT:
                 operations += 1
