@@ -155,10 +155,15 @@ class _Driver(Driver):
         p, columns = self.params, self.count(self.tiles.columns)
         packer = Packer(self.b, self.type, self.tiles.lanes)
         by_rows = self.spec.b_mode in (B_ROWS, B_LOCAL_ROWS)
-        emit = packer.copy_panel if by_rows else packer.transpose_panel
-        line = p["b_row"] if by_rows else p["b_column"]
-        width = self.minimum(columns, left)
-        emit(source, line, width, steps, target, columns, self.tiles.vectors)
+        width, vectors = self.minimum(columns, left), self.tiles.vectors
+        if by_rows:
+            packer.copy_panel(source, p["b_row"], width, steps, target, columns, vectors)
+            return
+        # Panels of the workspace lie side by side and are packed by several threads.
+        packer.transpose_panel(
+            source, p["b_column"], width, steps, target, columns, vectors,
+            roomy=self.spec.b_mode in LOCAL,
+        )  # fmt: skip
 
     # --- computing ---
 
@@ -166,10 +171,13 @@ class _Driver(Driver):
         b, p = self.b, self.params
         spec = self.spec
         if spec.a_mode != A_DIRECT:
-            held = packed_rows(self.tiles, self.size) * K_BLOCK + self.tiles.lanes
-            self.a_panels = b.alloca(self.type, held, 64)
+            # What is transposed ends with as many steps as a vector has lanes.
+            held = packed_rows(self.tiles, self.size) * K_BLOCK
+            room = (self.tiles.rows + 1) * self.tiles.lanes
+            self.a_panels = b.alloca(self.type, held + room, 64)
         if spec.b_mode in LOCAL:
-            self.b_panel = b.alloca(self.type, (K_BLOCK + 1) * self.tiles.columns, 64)
+            steps = K_BLOCK + self.tiles.lanes
+            self.b_panel = b.alloca(self.type, steps * self.tiles.columns, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
@@ -203,17 +211,19 @@ class _Driver(Driver):
         b, p, tiles, steps = self.b, self.params, self.tiles, block.steps
         source = self.at(block.bases[0], b.mul(block.k0, p["a_column"]))
         packer = Packer(b, self.type, tiles.lanes)
-        by_steps = self.spec.a_mode == A_COLUMNS
-        emit = packer.copy_panel if by_steps else packer.transpose_panel
-        line = p["a_column"] if by_steps else p["a_row"]
         loop = b.begin_loop(*rows, tiles.rows)
         width = self.minimum(self.count(tiles.rows), b.sub(rows[1], loop.counter))
         vectors = -(-tiles.rows // tiles.lanes)
-        emit(
-            self.at(source, b.mul(loop.counter, p["a_row"])), line, width, steps,
-            self.at(self.a_panels, b.mul(b.sub(loop.counter, rows[0]), steps)),
-            self.count(tiles.rows), vectors,
-        )  # fmt: skip
+        sliver = self.at(source, b.mul(loop.counter, p["a_row"]))
+        target = self.at(self.a_panels, b.mul(b.sub(loop.counter, rows[0]), steps))
+        step = self.count(tiles.rows)
+        if self.spec.a_mode == A_COLUMNS:
+            packer.copy_panel(sliver, p["a_column"], width, steps, target, step, vectors)
+        else:
+            # What is written beyond a sliver is written again by the next one.
+            packer.transpose_panel(
+                sliver, p["a_row"], width, steps, target, step, vectors, roomy=True
+            )
         b.end_loop(loop)
 
     def a_pointer(self, block: _Block, row: Value) -> Value:

@@ -132,11 +132,13 @@ class Packer:
         target_step: Value,
         vectors: int,
         padded: bool = False,
+        roomy: bool = False,
     ) -> None:
         """``width`` lines contiguous along k, ``line`` elements apart, become steps of k.
 
         Lines beyond the width repeat the last one; the core's mask drops their products.
         ``padded``: source and target may be read and written up to a multiple of the lanes.
+        ``roomy``: the target may, which saves a branch for each step of the last ones.
         """
         b, lanes = self.b, self.lanes
         last = b.sub(width, b.const(1, "i64"))
@@ -154,7 +156,7 @@ class Packer:
             return
         tail = b.begin_loop(main, steps, lanes)
         left = b.sub(steps, tail.counter)
-        self._transpose_block(lines, tail.counter, left, target, target_step, vectors)
+        self._transpose_block(lines, tail.counter, left, target, target_step, vectors, roomy)
         b.end_loop(tail)
 
     def _transpose_block(
@@ -165,6 +167,7 @@ class Packer:
         target: Value,
         target_step: Value,
         vectors: int,
+        roomy: bool = False,
     ) -> None:
         b, lanes = self.b, self.lanes
         columns: list[list[Value]] = []
@@ -179,7 +182,7 @@ class Packer:
                     block.append(b.masked_load(pointer, self.type, mask, self.size))
             columns.append(transpose(b, block))
         pointer = self._at(target, b.mul(at, target_step))
-        if left is None:
+        if left is None or roomy:
             for step in range(lanes):
                 self._store_step([column[step] for column in columns], pointer)
                 pointer = self._at(pointer, target_step)
