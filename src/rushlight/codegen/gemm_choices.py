@@ -28,6 +28,7 @@ from rushlight.codegen.gemm import (
     EDGE_ANY,
     EDGE_NARROW,
     EDGE_NONE,
+    GATHER_ROWS,
     LINE_ROWS,
     LOCAL,
     PACKED,
@@ -160,6 +161,9 @@ def choose_a_mode(
     tiles = tiles_named(dtype, b_mode, choose_core_rows(m, target), target)
     uses = -(-n // tiles.columns)
     if b_mode in (B_ANY, B_LINES) or uses < A_USES_CROWDED or 1 not in (a_row, a_column):
+        return A_DIRECT
+    # So few rows are in nobody's way.
+    if m <= GATHER_ROWS:
         return A_DIRECT
     if a_row == 1 < a_column:
         # Steps lie far apart, each in another line, and every line is read for each sliver.
