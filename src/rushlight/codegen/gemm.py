@@ -176,8 +176,8 @@ class _Driver(Driver):
             room = (self.tiles.rows + 1) * self.tiles.lanes
             self.a_panels = b.alloca(self.type, held + room, 64)
         if spec.b_mode in LOCAL:
-            steps = K_BLOCK + self.tiles.lanes
-            self.b_panel = b.alloca(self.type, steps * self.tiles.columns, 64)
+            room = K_BLOCK + self.tiles.lanes
+            self.b_panel = b.alloca(self.type, room * self.tiles.columns, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
         batch = b.binary("udiv", loop.counter, tiles)
