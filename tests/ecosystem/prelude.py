@@ -1,0 +1,13 @@
+"""Before a program on PyTorch: torchvision's own library may need CUDA's, and then lacks `nms`."""
+
+import torch
+
+try:
+    import torchvision  # noqa: F401
+except RuntimeError:
+    import sys
+
+    for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+        del sys.modules[name]
+    LIBRARY = torch.library.Library("torchvision", "DEF")
+    LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
