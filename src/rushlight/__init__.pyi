@@ -327,6 +327,7 @@ from rushlight.ops.matrix_norm import svd_lowrank as svd_lowrank
 from rushlight.ops.memory import TypedStorage as TypedStorage
 from rushlight.ops.memory import UntypedStorage as UntypedStorage
 from rushlight.ops.memory import frombuffer as frombuffer
+from rushlight.ops.memory import is_inference as is_inference
 from rushlight.ops.norm import native_batch_norm as native_batch_norm
 from rushlight.ops.norm import native_group_norm as native_group_norm
 from rushlight.ops.norm import native_layer_norm as native_layer_norm

@@ -82,3 +82,10 @@ def test_a_batch_of_indices_is_an_index_inside_of_vmap() -> None:
     mask = rl.tensor([[True, False, True], [False, True, True]])
     over = rl.vmap(rl.vmap(lambda i, j: mask[i, j], in_dims=(None, 0)), in_dims=(0, None))
     assert over(rl.arange(2), rl.arange(3)).tolist() == mask.tolist()
+
+
+def test_packages_ask_what_a_tensor_is_and_what_extra_state_is_called() -> None:
+    from rushlight.nn.modules.module import _EXTRA_STATE_KEY_SUFFIX
+
+    assert torch.nn.modules.module._EXTRA_STATE_KEY_SUFFIX == _EXTRA_STATE_KEY_SUFFIX
+    assert rl.ones(2).is_inference() is torch.ones(2).is_inference()

@@ -13,7 +13,7 @@ import numpy as np
 from rushlight.base.device import CPU, device
 from rushlight.base.dtypes import DType, narrow, uint8, widen
 from rushlight.base.shapes import broadcast_shapes
-from rushlight.ops.spelling import PUBLIC, attach_method
+from rushlight.ops.spelling import PUBLIC, attach_method, spelled
 from rushlight.tensor.autodiff import require_gradient
 from rushlight.tensor.interop import read_array, tensor_on_buffer
 from rushlight.tensor.pickling import storage_array, tensor_on_storage
@@ -244,6 +244,15 @@ def is_set_to(self: Tensor, tensor: Tensor) -> bool:
         and strides_of(self) == strides_of(tensor)
         and self.storage_offset() == tensor.storage_offset()
     )
+
+
+@spelled(method=True)
+def is_inference(input: Tensor) -> bool:
+    """Whether autograd refuses the tensor for good, as PyTorch does those of its inference mode.
+
+    False: here a tensor made in inference mode is one like any other.
+    """
+    return False
 
 
 @attach_method("as_subclass")

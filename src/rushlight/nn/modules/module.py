@@ -24,7 +24,7 @@ from rushlight.nn.modules.registration import (
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,
 )
-from rushlight.nn.modules.state import ModuleState, _IncompatibleKeys
+from rushlight.nn.modules.state import EXTRA_STATE_KEY, ModuleState, _IncompatibleKeys
 from rushlight.nn.modules.traversal import MemberTraversal
 
 __all__ = [
@@ -138,6 +138,10 @@ def _empty_tables() -> dict[str, Any]:
         "_load_state_dict_post_hooks": OrderedDict(),
         "_modules": {},
     }
+
+
+# By this name programs find the state that modules keep besides tensors.
+_EXTRA_STATE_KEY_SUFFIX = EXTRA_STATE_KEY
 
 
 class Module(MemberTraversal, ModuleState, ModuleConversion):
