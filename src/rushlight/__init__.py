@@ -155,6 +155,7 @@ _LAZY_MODULES = (
     "mps",
     "multiprocessing",
     "nn",
+    "onnx",
     "optim",
     "overrides",
     "profiler",

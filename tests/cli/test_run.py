@@ -153,7 +153,7 @@ def test_a_syntax_error_is_shown_as_python_shows_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("statement", "kind", "name"),
     [
-        ("import torch.onnx", "ModuleNotFoundError", "torch.onnx"),
+        ("import torch.package", "ModuleNotFoundError", "torch.package"),
         ("import torch.engine", "ModuleNotFoundError", "torch.engine"),
         ("import torchaudio", "ModuleNotFoundError", "torchaudio"),
         ("from torch import no_such_name", "ImportError", "torch.no_such_name"),
@@ -173,12 +173,12 @@ def test_what_is_lacking_is_named(statement: str, kind: str, name: str, tmp_path
 def test_a_missing_submodule_can_be_caught_as_an_import_error(tmp_path: Path) -> None:
     script = """
 try:
-    import torch.onnx as dist
+    import torch.package as dist
 except ImportError as error:
     print(error.name, error)
 """
     line = (
-        "torch.onnx No module named 'torch.onnx': rushlight does not have it yet"
+        "torch.package No module named 'torch.package': rushlight does not have it yet"
         " (torch is rushlight in this process)"
     )
     assert output_of(script, tmp_path) == [line]

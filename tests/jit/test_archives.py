@@ -194,6 +194,7 @@ def _networks(lib: Any) -> dict[str, tuple[Any, tuple]]:
             y = x[:, 1:, None].squeeze(2)
             y = y.reshape(y.size(0), -1).clamp(-1, 1)
             y += 0.5
+            y = 1 - (2 / (y + 3)) + 2.0**y
             a, b = y.chunk(2, dim=-1)
             return {"y": F.softplus(a) * b.sigmoid(), "h": h.permute(1, 0, 2).reshape(2, -1)}
 

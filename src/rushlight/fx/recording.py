@@ -7,8 +7,9 @@ tracing it follows any Python code, for these arguments.  Level: fx (12).
 
 from __future__ import annotations
 
+import contextlib
 import operator
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import FunctionType
 from typing import Any
 
@@ -21,7 +22,8 @@ from rushlight.nn import functional as F
 from rushlight.nn.modules.module import Module
 from rushlight.nn.modules.recurrence import DirectionWeights, run_layers
 from rushlight.overrides import TorchFunctionMode
-from rushlight.overrides.interception import interceptor_of
+from rushlight.overrides.interception import interceptor_of, python_form
+from rushlight.tape.tape import pending_ancestors
 from rushlight.tensor.tensor import Tensor
 
 _PLAIN = (int, float, complex, bool, str, bytes, type(None), DType, device, layout, memory_format)
@@ -94,6 +96,7 @@ class _Recorder(TorchFunctionMode):
         self.nodes: dict[int, Node] = {}
         # Tensors are told apart by their identity, so none may go.
         self.kept: list[Any] = []
+        self.inputs: list[Any] = []
 
     def __torch_function__(
         self, func: Any, types: Any, args: tuple = (), kwargs: dict | None = None
@@ -153,6 +156,7 @@ class _Recorder(TorchFunctionMode):
             node.meta["shape"], node.meta["dtype"] = tuple(result.shape), result.dtype
             self.nodes[id(result)] = node
             return
+        node.meta["shapes"] = [tuple(x.shape) for x in result if isinstance(x, Tensor)]
         for place, part in enumerate(result):
             if isinstance(part, Tensor):
                 piece = self.graph.call_function(operator.getitem, (node, place))
@@ -166,6 +170,7 @@ class _Recorder(TorchFunctionMode):
             return found
         name = self.names.get(id(tensor))
         if name is None:
+            self._refuse_unseen(tensor)
             name = f"_tensor_constant{len(self.used)}"
             self.values[name] = tensor.detach()
         self.used[name] = self.values[name]
@@ -174,6 +179,18 @@ class _Recorder(TorchFunctionMode):
         self.nodes[id(tensor)] = node
         self.kept.append(tensor)
         return node
+
+    def _refuse_unseen(self, tensor: Tensor) -> None:
+        """A constant must not be a value that follows from the inputs by means that nobody saw."""
+        if tensor._node.value is not None:
+            return
+        sources = pending_ancestors(tensor._node)
+        if any(any(node is source for source in sources) for node in self.inputs):
+            raise RuntimeError(
+                f"recording a graph: a tensor of shape {tuple(tensor.shape)} was computed from the "
+                "inputs by something that is none of PyTorch's functions, such as a custom "
+                "autograd.Function"
+            )
 
     def as_nodes(self, value: Any) -> Any:
         """A structure with nodes in the place of tensors.  Raises: RuntimeError for others."""
@@ -199,6 +216,18 @@ class _Recorder(TorchFunctionMode):
 
 
 _RUN_LAYERS: FunctionType = run_layers  # type: ignore[assignment]
+
+
+def called_name(target: Any) -> str:
+    """PyTorch's name of a recorded function; of Python's operators that of the method."""
+    name = getattr(target, "__name__", str(target))
+    if name == "operator":
+        form = python_form(target)
+        named = (n for n, v in vars(Tensor).items() if python_form(v) is form)
+        name = next(named, name)
+    if name.startswith("_") and name.endswith("_method"):
+        return name[1:-7]
+    return name
 
 
 def tensors_in(value: Any) -> list[Tensor]:
@@ -247,6 +276,7 @@ def record(
             node.meta["shape"], node.meta["dtype"] = tuple(value.shape), value.dtype
             recorder.nodes[id(made)] = node
             recorder.kept.append(made)
+            recorder.inputs.append(made._node)
             inputs.append(node.name)
             return made
         if isinstance(value, dict):
@@ -260,7 +290,7 @@ def record(
     watched = interceptor_of(_RUN_LAYERS)
     watched.watch()
     try:
-        with recorder:
+        with recorder, _plain_attributes(owner):
             result = function(*given, **named)
     finally:
         watched.leave()
@@ -271,6 +301,23 @@ def record(
     made.parameters, made.buffers = parameters, buffers
     _drop_unused(recorder.graph)
     return made
+
+
+@contextlib.contextmanager
+def _plain_attributes(owner: Any) -> Iterator[None]:
+    """Functions that modules hold as attributes are Python's, which can be watched, meanwhile."""
+    changed = []
+    for module in owner.modules() if isinstance(owner, Module) else ():
+        for name, value in module.__dict__.items():
+            form = python_form(value) if callable(value) else None
+            if form is not None and form is not value:
+                changed.append((module.__dict__, name, value))
+                module.__dict__[name] = form
+    try:
+        yield
+    finally:
+        for attributes, name, value in changed:
+            attributes[name] = value
 
 
 def argument_names(function: Any, count: int) -> list[str]:

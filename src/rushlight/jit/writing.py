@@ -17,6 +17,7 @@ from rushlight.base.device import device
 from rushlight.base.dtypes import DType
 from rushlight.base.formats import layout, memory_format
 from rushlight.fx.node import Node
+from rushlight.fx.recording import called_name
 from rushlight.jit.operator_names import NAMES
 from rushlight.jit.operators import NUMBER_OF
 from rushlight.nn import functional as F
@@ -179,9 +180,7 @@ class Writer:
             return f"({self.text(node.args[0])})[{self.text(node.args[1])}]"
         if target is getattr:
             return self._property(node)
-        name = getattr(target, "__name__", str(target))
-        if name.startswith("_") and name.endswith("_method"):
-            name = name[1:-7]
+        name = called_name(target)
         name = _RENAMED.get(name, name)
         own = getattr(self, f"_write_{name}", None)
         if own is not None:
@@ -325,6 +324,16 @@ class Writer:
         _write_type_conversion
     )
     _write_bfloat16 = _write_type = _write_type_conversion
+
+    def _write___rsub__(self, node: Node) -> str:
+        return f"torch.rsub({self.text(node.args[0])}, {self.text(node.args[1])})"
+
+    def _write___rtruediv__(self, node: Node) -> str:
+        inverse = f"torch.reciprocal({self.text(node.args[0])})"
+        return f"torch.mul({inverse}, {self.text(node.args[1])})"
+
+    def _write___rpow__(self, node: Node) -> str:
+        return f"torch.pow({self.text(node.args[1])}, {self.text(node.args[0])})"
 
     def _write_stack(self, node: Node) -> str:
         dim = node.args[1] if len(node.args) > 1 else node.kwargs.get("dim", 0)
