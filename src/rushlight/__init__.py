@@ -142,6 +142,7 @@ _LAZY_MODULES = (
     "datasets",
     "distributed",
     "distributions",
+    "export",
     "fft",
     "func",
     "futures",

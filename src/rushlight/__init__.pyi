@@ -15,6 +15,7 @@ from rushlight import datasets as datasets
 from rushlight import distributed as distributed
 from rushlight import distributions as distributions
 from rushlight import engine as engine
+from rushlight import export as export
 from rushlight import fft as fft
 from rushlight import func as func
 from rushlight import futures as futures

@@ -88,6 +88,7 @@ LIBRARY: tuple[str, ...] = (
     "fx",
     "serialization",
     "jit",
+    "export",
     "onnx",
     "multiprocessing",
     "hub",

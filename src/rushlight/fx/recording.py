@@ -40,12 +40,14 @@ class Recording:
 
     values: parameters, buffers and constants by their names.  names: those of the inputs.
     result: what the call gave, with nodes in the place of tensors.
+    arguments: (args, kwargs) of the call, with nodes in the place of tensors.
     """
 
     def __init__(self, graph: Graph, values: dict[str, Tensor], names: list[str]) -> None:
         self.graph, self.values, self.names = graph, values, names
         self.result: Any = None
         self.given: Any = None
+        self.arguments: Any = ((), {})
         self.parameters: dict[str, Tensor] = {}
         self.buffers: dict[str, Tensor] = {}
 
@@ -296,6 +298,10 @@ def record(
         watched.leave()
     made = Recording(recorder.graph, recorder.used, inputs)
     made.given = result
+    made.arguments = (
+        tuple(recorder.as_nodes(value) for value in given),
+        {name: recorder.as_nodes(value) for name, value in named.items()},
+    )
     made.result = recorder.as_nodes(result)
     recorder.graph.output(made.result)
     made.parameters, made.buffers = parameters, buffers
