@@ -64,8 +64,13 @@ def step_of_nest(nest: Nest) -> NativeStep:
     grain = largest([1, _SMALLEST_SHARE // largest([nest.row_elements, 1])])
     elements: Any = nest.extent * nest.row_elements
     varies = elements.__class__ is Sym
-    # What varies may grow, and is better compiled now than in the middle of a program.
-    brief = (_GROWTH * max(elements.samples) if varies else elements) <= FEW_ELEMENTS
+    if varies:
+        # What grew may grow further, and is better compiled now than in the middle of a program;
+        # a short last batch is served by the code there is.
+        grew = elements.samples[-1] > elements.samples[0]
+        brief = (_GROWTH if grew else 1) * max(elements.samples) <= FEW_ELEMENTS
+    else:
+        brief = elements <= FEW_ELEMENTS
     library, name = kernel_library(nest.kernel, brief)
     step = NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)
     if brief and varies:
