@@ -17,7 +17,7 @@ UNITS = {"float32": 1.5e-6, "float64": 1e-14, "float16": 2e-3, "bfloat16": 1.6e-
 REFERENCE_ALONE = {
     "cast", "cholesky", "dft", "eig", "eigh", "igamma",
     "igammac", "imag", "lu", "make_complex", "polygamma", "qr", "real",
-    "solve", "svd", "triangular_solve",
+    "solve", "svd", "to_device", "triangular_solve",
 }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.device import ANYWHERE, META
+from rushlight.base.device import ANYWHERE, META, placing
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
 from rushlight.base.references import owners
@@ -448,7 +448,9 @@ def brought(tensor: Tensor, new: Tensor) -> Tensor:
     target, source = tensor._node.step.device, new._node.step.device
     if META in (target, source):
         return without_data(tensor, new)
-    return new if target is ANYWHERE else to_device(new, target, source)
+    if target is ANYWHERE or not placing.begun:
+        return new
+    return to_device(new, target, source)
 
 
 def without_data(tensor: Tensor, new: Tensor) -> Tensor:
