@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import subprocess
 import sys
@@ -21,7 +22,11 @@ Results = dict[str, float]
 
 def output_of(*command: str) -> str:
     result = subprocess.run(
-        [sys.executable, "-W", "error", *command], capture_output=True, text=True, timeout=240
+        [sys.executable, "-W", "error", *command],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        env={**os.environ, "RUSHLIGHT_VERIFY": "0"},  # as users run them
     )
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
@@ -178,8 +183,11 @@ NEEDS = {"clustering": "sklearn", "table": "sklearn", "ppo": "gymnasium"}
 CHAOTIC = {"gan", "q_learning", "contrastive", "ppo", "clustering"}
 # A rounding error turns a sign, or a choice of the surest, and from there on all is other.
 CHAOTIC |= {"custom_function", "co_training"}
-# Their curves were compared with PyTorch's once; the comparison takes longer than it tells.
-LONG = {"diffusion", "inpainting"}
+# Compared on request only, by `-m endurance`: half of their time is PyTorch's.
+LONG = {
+    "anomaly_detection", "diffusion", "inpainting", "masked_prediction", "mixed_precision",
+    "next_sentence", "next_word", "principal_components", "transfer",
+}  # fmt: skip
 # It is rushlight's own estimator, whatever `torch` is.
 OURS = {"table"}
 
@@ -199,6 +207,14 @@ def test_the_example_learns_and_agrees_with_pytorch(name: str) -> None:
     assert CLAIMS[name](results), printed
     if HAS_TORCH and name not in CHAOTIC | LONG | OURS:
         assert_same_report(printed, output_of(script))
+
+
+@pytest.mark.endurance
+@pytest.mark.skipif(not HAS_TORCH, reason="compares with PyTorch")
+@pytest.mark.parametrize("name", sorted(LONG))
+def test_a_long_example_agrees_with_pytorch(name: str) -> None:
+    script = str(EXAMPLES / f"{name}.py")
+    assert_same_report(output_of("-m", "rushlight", "run", script), output_of(script))
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ def read(data: bytes):
     return RestrictedUnpickler(data, allowed_names()).load()
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(value=PLAIN, protocol=st.integers(2, 5))
 def test_plain_data_is_read_as_pickle_reads_it(value, protocol):
     data = pickle.dumps(value, protocol)

@@ -162,7 +162,7 @@ def facts(tensor):
     )
 
 
-@settings(max_examples=2000, deadline=None)
+@settings(max_examples=700, deadline=None)
 @given(
     start=st.sampled_from(["leaf", "result", "plain"]),
     steps=st.lists(STEP, min_size=1, max_size=8),

@@ -301,7 +301,7 @@ def check(program) -> None:
 
 
 @settings(
-    max_examples=1500,
+    max_examples=500,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )

@@ -59,7 +59,7 @@ def test_printed_text_equals_pytorchs(name, data):
     assert ours == theirs
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(data=st.data())
 def test_printed_text_equals_pytorchs_under_random_options(data):
     name = data.draw(st.sampled_from(ALL_DTYPES))

@@ -29,7 +29,10 @@ class Generator:
     __slots__ = ("__weakref__", "_device", "engine")
 
     def __init__(self, device: Any = None) -> None:
-        self._device = CPU if device is None else resolve_device(device)
+        try:
+            self._device = CPU if device is None else resolve_device(device)
+        except AssertionError as error:  # generators of absent devices have an error of their own
+            raise RuntimeError(f"Generator: {error}") from None
         self.engine: Any = _engine_for("Generator", self._device)
 
     @property

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import gc
 import importlib.util
 import sys
 from collections.abc import Callable, Iterator
@@ -330,10 +331,15 @@ def watched(recorder: Recorder) -> Iterator[None]:
     former = sys.getprofile()
     warmup.suspend()
     tape.recorder = recorder
+    # What a collection runs (callbacks, finalizers) is not the call's, and would be told as its.
+    collecting = gc.isenabled()
+    gc.disable()
     sys.setprofile(recorder.profile)
     try:
         yield
     finally:
         sys.setprofile(former)
+        if collecting:
+            gc.enable()
         tape.recorder = None
         warmup.resume()

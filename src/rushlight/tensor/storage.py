@@ -448,9 +448,8 @@ def brought(tensor: Tensor, new: Tensor) -> Tensor:
     target, source = tensor._node.step.device, new._node.step.device
     if META in (target, source):
         return without_data(tensor, new)
-    if target is ANYWHERE or not placing.begun:
-        return new
-    return to_device(new, target, source)
+    stays = target is ANYWHERE or not placing.begun
+    return new if stays else to_device(new, target, source)
 
 
 def without_data(tensor: Tensor, new: Tensor) -> Tensor:
