@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 import os
 import pickle
 import subprocess
@@ -16,9 +17,12 @@ import pytest
 import rushlight
 import rushlight.optim
 from rushlight import nn
+from rushlight.amp import autocast_mode
+from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.base.hot import HOT_FUNCTIONS, warmup
 from rushlight.nn import functional as F
+from rushlight.overrides import interception
 from rushlight.selfcompile import warmup as warming
 from rushlight.selfcompile.install import INSTALLER, function_kind
 
@@ -32,9 +36,18 @@ STAY_PYTHON = {
 
 @pytest.fixture(autouse=True)
 def installed():
+    # Functions that an earlier test had watched are themselves again.
+    interception.forget_classes()
+    autocast_mode._watch.left_at = -math.inf
+    with warming._progress.lock:
+        autocast_mode._watch.end_if_idle()
     INSTALLER.install_all()
-    yield
     INSTALLER.resume()
+    yield
+    if config.selfcompile == "0":  # the tests that follow are to record in Python
+        INSTALLER.suspend()
+    else:
+        INSTALLER.resume()
 
 
 def test_every_marked_function_has_machine_code() -> None:
@@ -373,8 +386,8 @@ def test_a_flush_that_failed_is_taken_back_before_anything_else_happens() -> Non
     x = rushlight.tensor([1.0, 2.0])
     left, look = warmup.left, warmup.look
     try:
-        warmup.left, warmup.look = 1, trouble
         x.copy_(rushlight.ones(3)[rushlight.tensor([0, 6]) + 1])
+        warmup.left, warmup.look = 1, trouble
         with pytest.raises(IndexError):
             x.tolist()
         warmup.left = -1
