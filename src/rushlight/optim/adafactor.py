@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
 from rushlight.ops.magnitude import vector_norm
 from rushlight.optim.flat_step import count_tensor, lerp, scalar_option
-from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.primitives.elementwise import maximum
-from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Adafactor"]
 
 
-class Adafactor(Optimizer):
+class Adafactor(ParameterwiseOptimizer):
     """Adaptive rates with a factored second moment (Shazeer and Stern, 2018).
 
     A matrix keeps one number for each row and one for each column in place of a number for each
@@ -65,21 +63,9 @@ class Adafactor(Optimizer):
         if any(p.dtype.is_complex for group in self.param_groups for p in group["params"]):
             raise RuntimeError("Adafactor does not support complex parameters")
 
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
-        with no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._step_parameter(group, param)
-        return loss
-
-    def _step_parameter(self, group: dict[str, Any], param: Tensor) -> None:
-        grad = -param.grad if group["maximize"] else param.grad
+    def _step_parameter(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
+        if group["maximize"]:
+            grad = -grad
         state = self.state[param]
         if not state:
             state.update(_new_state(param))

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from rushlight.base.dtypes import bfloat16, float32
 from rushlight.optim.flat_step import lerp, scalar_option, state_like
-from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.primitives.elementwise import maximum
-from rushlight.tensor.grad_mode import enable_grad, no_grad
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["Muon"]
@@ -21,7 +19,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 _EPS = 1e-7
 
 
-class Muon(Optimizer):
+class Muon(ParameterwiseOptimizer):
     """Momentum whose update is made nearly orthogonal by a Newton-Schulz iteration.
 
     For matrices only.  The iteration runs in bfloat16, as in PyTorch.  Source: torch.optim.Muon.
@@ -71,19 +69,6 @@ class Muon(Optimizer):
                         "Muon only supports 2D parameters whereas we found a parameter with "
                         f"size: {param.shape}"
                     )
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
-        with no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param.grad is not None:
-                        self._step_parameter(group, param, param.grad)
-        return loss
 
     def _step_parameter(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
         if param.dtype.is_complex:

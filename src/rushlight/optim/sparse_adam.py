@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Any
 
 from rushlight.optim.flat_step import check_betas, state_like
-from rushlight.optim.optimizer import Optimizer
-from rushlight.tensor.grad_mode import enable_grad, no_grad
+from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["SparseAdam"]
 
 
-class SparseAdam(Optimizer):
+class SparseAdam(ParameterwiseOptimizer):
     """Adam whose moments and parameters change only where the gradient has elements.
 
     As Adam there: m <- b1 m + (1 - b1) g;  v <- b2 v + (1 - b2) g^2.
@@ -50,19 +48,6 @@ class SparseAdam(Optimizer):
             raise ValueError(
                 f"Sparse params at indices {sparse}: SparseAdam requires dense parameter tensors"
             )
-
-    def step(self, closure: Callable[[], Any] | None = None) -> Any:
-        """Update every parameter that has a gradient; returns what `closure` returned."""
-        loss = None
-        if closure is not None:
-            with enable_grad():
-                loss = closure()
-        with no_grad():
-            for group in self.param_groups:
-                for param in group["params"]:
-                    if param._grad is not None:
-                        self._step_parameter(group, param, param._grad)
-        return loss
 
     def _step_parameter(self, group: dict[str, Any], param: Tensor, grad: Tensor) -> None:
         if not isinstance(grad, SparseTensor):
