@@ -30,7 +30,7 @@ from rushlight.distributed.fsdp.api import (
     StateDictType,
 )
 from rushlight.distributed.fsdp.precision import computed_in
-from rushlight.distributed.fsdp.wrap import wrap_parts
+from rushlight.distributed.fsdp.wrap import HiddenWrapper, wrap_parts
 from rushlight.nn.modules.module import Module
 from rushlight.nn.utils.clip_grad import clip_grad_norm_
 from rushlight.tensor.tensor import Tensor
@@ -44,15 +44,12 @@ __all__ = [
 ]  # fmt: skip
 
 FSDP_WRAPPED_MODULE = "_fsdp_wrapped_module"
-_PREFIX = f"{FSDP_WRAPPED_MODULE}."
 
 
-def _without_wrappers(name: str) -> str:
-    return name.replace(_PREFIX, "")
-
-
-class FullyShardedDataParallel(Module):
+class FullyShardedDataParallel(HiddenWrapper):
     """Wraps a module; its parts, too, where a policy wants it."""
+
+    inside = FSDP_WRAPPED_MODULE
 
     def __init__(
         self,
@@ -124,25 +121,10 @@ class FullyShardedDataParallel(Module):
             kwargs,
         )
 
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """The module's state, by the names that it has without wrappers."""
-        made = super().state_dict(*args, **kwargs)
-        for name in [name for name in made if _PREFIX in name]:
-            made[_without_wrappers(name)] = made.pop(name)
-        return made
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        """Take state by the names that the module has without wrappers."""
-        inner = f"{prefix}{_PREFIX}"
-        for name in [name for name in state_dict if name.startswith(prefix)]:
-            if not name.startswith(inner):
-                state_dict[inner + name[len(prefix) :]] = state_dict.pop(name)
-        super()._load_from_state_dict(state_dict, prefix, *args)
-
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
         """Parameters with the wrappers' names in front, as in PyTorch outside of summoning."""
         for name, parameter in super().named_parameters(*args, **kwargs):
-            yield (_without_wrappers(name) if self._summoned else name), parameter
+            yield (self.without_wrappers(name) if self._summoned else name), parameter
 
     _summoned = False
 
@@ -274,7 +256,8 @@ class FullyShardedDataParallel(Module):
 
 def _names_of(model: Module, optimizer: Any) -> list[str]:
     """The names of an optimizer's parameters, in the order in which it numbers them."""
-    names = {id(value): _without_wrappers(name) for name, value in model.named_parameters()}
+    plain = FullyShardedDataParallel.without_wrappers
+    names = {id(value): plain(name) for name, value in model.named_parameters()}
     return [
         names[id(parameter)] for group in optimizer.param_groups for parameter in group["params"]
     ]

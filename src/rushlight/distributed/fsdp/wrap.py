@@ -15,6 +15,35 @@ from rushlight.nn.modules.module import Module
 _enabled: list[tuple[Any, dict[str, Any]]] = []
 
 
+class HiddenWrapper(Module):
+    """A module around another one, whose state has the names of the one inside.
+
+    inside: the attribute that holds that one.
+    """
+
+    inside: str
+
+    @classmethod
+    def without_wrappers(cls, name: str) -> str:
+        """The name that a parameter has where nothing is wrapped."""
+        return name.replace(f"{cls.inside}.", "")
+
+    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """The module's state, by the names that it has without wrappers."""
+        made = super().state_dict(*args, **kwargs)
+        for name in [name for name in made if f"{self.inside}." in name]:
+            made[self.without_wrappers(name)] = made.pop(name)
+        return made
+
+    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
+        """Take state by the names that the module has without wrappers."""
+        inner = f"{prefix}{self.inside}."
+        for name in [name for name in state_dict if name.startswith(prefix)]:
+            if not name.startswith(inner):
+                state_dict[inner + name[len(prefix) :]] = state_dict.pop(name)
+        super()._load_from_state_dict(state_dict, prefix, *args)
+
+
 def always_wrap_policy(*args: Any, **kwargs: Any) -> bool:
     """Wrap each part."""
     return True

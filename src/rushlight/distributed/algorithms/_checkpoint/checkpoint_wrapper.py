@@ -11,12 +11,11 @@ import functools
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from rushlight.distributed.fsdp.wrap import wrap_parts
+from rushlight.distributed.fsdp.wrap import HiddenWrapper, wrap_parts
 from rushlight.nn.modules.module import Module
 from rushlight.utils.checkpoint import checkpoint
 
 _WRAPPED = "_checkpoint_wrapped_module"
-_PREFIX = f"{_WRAPPED}."
 
 
 class CheckpointImpl(enum.Enum):
@@ -26,8 +25,10 @@ class CheckpointImpl(enum.Enum):
     NO_REENTRANT = 2
 
 
-class CheckpointWrapper(Module):
+class CheckpointWrapper(HiddenWrapper):
     """Wraps a module under a name that its state does not show."""
+
+    inside = _WRAPPED
 
     def __init__(
         self,
@@ -63,21 +64,7 @@ class CheckpointWrapper(Module):
     def named_parameters(self, *args: Any, **kwargs: Any) -> Iterator[tuple[str, Any]]:
         """Parameters by the names of the module inside."""
         for name, parameter in super().named_parameters(*args, **kwargs):
-            yield name.replace(_PREFIX, ""), parameter
-
-    def state_dict(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """State by the names of the module inside."""
-        made = super().state_dict(*args, **kwargs)
-        for name in [name for name in made if _PREFIX in name]:
-            made[name.replace(_PREFIX, "")] = made.pop(name)
-        return made
-
-    def _load_from_state_dict(self, state_dict: dict, prefix: str, *args: Any) -> None:
-        inner = f"{prefix}{_PREFIX}"
-        for name in [name for name in state_dict if name.startswith(prefix)]:
-            if not name.startswith(inner):
-                state_dict[inner + name[len(prefix) :]] = state_dict.pop(name)
-        super()._load_from_state_dict(state_dict, prefix, *args)
+            yield self.without_wrappers(name), parameter
 
 
 def checkpoint_wrapper(
