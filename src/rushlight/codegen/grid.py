@@ -269,22 +269,11 @@ class GridGenerator(KernelGenerator):
     def fold_threads(self, stmt: Reduce, held: list[Value], parts: int) -> None:
         """Upper half of the lanes into the lower half: within threads, then between them."""
         b = self.b
-        at = 0
-        for acc in stmt.accumulators:
-            count, dtype = len(acc.names), acc.value.dtype
-            rows = [tuple(held[at + s * parts + p] for s in range(count)) for p in range(parts)]
-            at += parts * count
-            while len(rows) > 1:
-                half = len(rows) // 2
-                rows = [
-                    scalar_ops.combine(b, acc.op, dtype, rows[k], rows[k + half])
-                    for k in range(half)
-                ]
-            current = rows[0]
+        for acc, current in self.folded_parts(stmt, held, parts):
             distance = min(stmt.lanes, WARP) // 2
             while distance:
                 other = tuple(self.shuffled(value, DOWN, distance) for value in current)
-                current = scalar_ops.combine(b, acc.op, dtype, current, other)
+                current = scalar_ops.combine(b, acc.op, acc.value.dtype, current, other)
                 distance //= 2
             for name, value in zip(acc.names, current):
                 self.env[name] = self.shuffled(value, FIRST, 0)

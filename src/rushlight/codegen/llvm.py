@@ -10,6 +10,8 @@ more to compile than they will ever compute.  Level 7.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from rushlight.base.target import Target
 from rushlight.codegen import scalar_ops
 from rushlight.codegen.emit import Emitter, Value, bits_of
@@ -269,28 +271,34 @@ class KernelGenerator(ExpressionEmitter):
         value = self.b.load(pointer, type_, like.width, bits_of(type_) // 8)
         return value if type_ == like.type else self.b.convert("trunc", value, like.type)
 
-    def fold_lanes(self, stmt: Reduce, held: list[Value], parts: int) -> None:
-        """Upper half of the lanes into the lower half until one is left."""
+    def folded_parts(
+        self, stmt: Reduce, held: list[Value], parts: int
+    ) -> Iterator[tuple[Accumulator, tuple[Value, ...]]]:
+        """Each accumulator with its parts folded into one, upper half into the lower half."""
         b = self.b
         at = 0
         for acc in stmt.accumulators:
-            count = len(acc.names)
+            count, dtype = len(acc.names), acc.value.dtype
             rows = [
                 tuple(held[at + slot * parts + part] for slot in range(count))
                 for part in range(parts)
             ]
             at += parts * count
-            dtype = acc.value.dtype
             while len(rows) > 1:
                 half = len(rows) // 2
                 rows = [
                     scalar_ops.combine(b, acc.op, dtype, rows[k], rows[k + half])
                     for k in range(half)
                 ]
-            lanes = rows[0]
+            yield acc, rows[0]
+
+    def fold_lanes(self, stmt: Reduce, held: list[Value], parts: int) -> None:
+        """Upper half of the lanes into the lower half until one is left."""
+        b = self.b
+        for acc, lanes in self.folded_parts(stmt, held, parts):
             while lanes[0].width > 1:
                 lower, upper = zip(*(_halves(b, value) for value in lanes))
-                lanes = scalar_ops.combine(b, acc.op, dtype, lower, upper)
+                lanes = scalar_ops.combine(b, acc.op, acc.value.dtype, lower, upper)
             for name, value in zip(acc.names, lanes):
                 self.env[name] = value
 

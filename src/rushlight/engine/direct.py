@@ -21,6 +21,7 @@ from rushlight.engine.fallback import is_compiled
 from rushlight.engine.plan import make_plan
 from rushlight.tape.memo import Step
 from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.tape import unread_node
 
 
 class Recorded:
@@ -48,14 +49,9 @@ def recorded(nodes: list) -> list[Recorded]:
 
 
 def _stand_in(step: Step, value: Any) -> Node:
-    node = Node()
+    node = unread_node(step.shape, step.dtype)
     node.step = step
-    node.inputs = ()
-    node.address = NO_ADDRESS
-    node.shape = step.shape
-    node.dtype = step.dtype
     node.value = value
-    node.home = None
     return node
 
 

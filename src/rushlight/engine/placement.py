@@ -19,7 +19,8 @@ from rushlight.engine.plan import Instruction, Plan, leaf_of
 from rushlight.primitives.movement import copy
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.memo import Step
-from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.node import Node
+from rushlight.tape.tape import unread_node
 
 
 class Copy:
@@ -102,14 +103,9 @@ class PlacedPlan:
 
 
 def _stand_in(node: Node, step: Any) -> Node:
-    made = Node()
+    made = unread_node(node.shape, node.dtype)
     made.step = step
     made.inputs = node.inputs
-    made.address = NO_ADDRESS
-    made.shape = node.shape
-    made.dtype = node.dtype
-    made.value = None
-    made.home = None
     return made
 
 
