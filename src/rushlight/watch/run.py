@@ -6,10 +6,11 @@ import html
 import os
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from rushlight.serialization.atomic import write_atomically
 from rushlight.tensor.tensor import Tensor
 from rushlight.watch.record import Record
 from rushlight.watch.server import Server, page_text
@@ -72,10 +73,11 @@ class Run:
             self._server.close()
             self._server = None
         if self.file is not None:
-            # Beside it and then in its place: a page of an earlier run is not lost half-way.
-            beside = self.file.with_name(f".{self.file.name}.{os.getpid()}")
-            beside.write_text(page_text(self.record, live=False), encoding="utf-8")
-            beside.replace(self.file)
+            # At once: a page of an earlier run is not lost half-way.
+            write_atomically(self.file, self._write_page)
+
+    def _write_page(self, file: IO[bytes]) -> None:
+        file.write(page_text(self.record, live=False).encode())
 
     def __enter__(self) -> Run:
         return self
