@@ -15,7 +15,6 @@ _GREY, _COLOUR = 0, 2
 def as_pixels(values: np.ndarray) -> np.ndarray:
     """Bytes (H, W) or (H, W, 3) of a picture (H, W), (1, H, W), (3, H, W) or (H, W, 3).
 
-    Numbers from 0 to 1 become 0 to 255; where some lie beyond, so does what is from the least to
     Black is the least of the numbers or 0, white the largest of them or 1, whichever lies further
     out.  What is not finite counts as 0; bytes stay as they are.
     Raises: ValueError for any other shape.
