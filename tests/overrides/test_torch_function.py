@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import subprocess
 import sys
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -208,3 +210,27 @@ def test_names_resolve() -> None:
         lambda a, b: a + b, overrides.get_overridable_functions().values()
     )
     assert overrides.is_tensor_method_or_property(rushlight.Tensor.shape.__get__)
+
+
+@pytest.mark.parametrize("name", ["conv2d", "linear", "softmax", "dropout"])
+def test_a_watched_function_keeps_its_signature(name: str) -> None:
+    function = getattr(rushlight.nn.functional, name)
+    before = inspect.signature(function)
+    interception.watch()
+    try:
+        assert inspect.signature(function) == before
+    finally:
+        interception.leave()
+    assert inspect.signature(function) == before and "input" in before.parameters
+
+
+def test_a_traced_module_is_saved_while_functions_are_watched(tmp_path: Path) -> None:
+    model = rushlight.nn.Sequential(rushlight.nn.Conv2d(1, 2, 3), rushlight.nn.ReLU()).eval()
+    x = rushlight.ones(1, 1, 5, 5)
+    interception.watch()
+    try:
+        rushlight.jit.trace(model, (x,)).save(tmp_path / "net.pt")
+        loaded = rushlight.jit.load(tmp_path / "net.pt")
+        assert loaded(x).equal(model(x))
+    finally:
+        interception.leave()

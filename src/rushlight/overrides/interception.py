@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import inspect
 import threading
 from collections.abc import Callable, Iterable
 from types import CodeType, FunctionType
@@ -88,6 +89,8 @@ class Interceptor:
             **(function.__kwdefaults__ or {}), "_intercept": self.call,
         }  # fmt: skip
         self.replacement = _trampoline_code(self.code.co_freevars)
+        # Who asks for the signature while it is watched gets its own.
+        function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
 
     def watch(self) -> None:
         """Come before the function."""
