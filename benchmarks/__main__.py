@@ -1,9 +1,10 @@
 """Steps of unmodified PyTorch programs on rushlight and on others, as ratios.
 
     python -m benchmarks [--only NAMES] [--against torch,jax,tinygrad] [--threads 2]
-    python -m benchmarks --check      compares with benchmarks/expected.csv; exit code 1 if worse
-    python -m benchmarks --record     writes benchmarks/expected.csv and the README's table
-    python -m benchmarks --readme     writes the README's table from benchmarks/expected.csv
+    python -m benchmarks --check      compares with what is stored in benchmarks/expected of this
+                                      kind of processor; exit code 1 if worse
+    python -m benchmarks --record     stores what was measured, and writes the README's table
+    python -m benchmarks --readme     writes the README's table from benchmarks/expected
 
 PyTorch and rushlight run the same source; JAX and tinygrad run hand-written equivalents that must
 compute the same losses.  Machines are noisy: read ratios, not times.  A ratio above 1 says that
@@ -25,6 +26,7 @@ from pathlib import Path
 from benchmarks import report
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.compare import Options, compare
+from rushlight.runtime.host import host_target
 
 KNOWN = ("torch", "jax", "tinygrad")
 # Running programs per core up to which the machine counts as free.
@@ -75,20 +77,30 @@ def installed(libraries: list[str], peers_python: str) -> list[str]:
     return found
 
 
-def sitting(threads: int) -> str:
-    """Machine, libraries and day."""
+def processor() -> str:
+    """The kind of processor, by name and vector unit: "AMD EPYC with AVX2"."""
+    units = {64: "AVX-512", 32: "AVX2"}
+    return f"{_model()} with {units.get(host_target().vector_bytes, '128-bit vectors')}"
+
+
+def _model() -> str:
     model = platform.processor() or platform.machine()
     cpuinfo = Path("/proc/cpuinfo")
     if cpuinfo.exists():
         names = [ln for ln in cpuinfo.read_text().splitlines() if ln.startswith("model name")]
         if names:
             model = names[0].split(":", 1)[1].strip()
+    return model.split(" @ ")[0]
+
+
+def sitting(threads: int) -> str:
+    """Machine, libraries and day."""
     try:
         theirs = f"PyTorch {importlib.metadata.version('torch').split('+')[0]}"
     except importlib.metadata.PackageNotFoundError:
         theirs = "no PyTorch"
     day = datetime.date.today().isoformat()
-    return f"{os.cpu_count()} cores of {model} with {theirs} and {threads} threads, {day}"
+    return f"{os.cpu_count()} cores of {processor()}, {theirs} and {threads} threads, {day}"
 
 
 def others_at_work() -> str | None:
@@ -104,7 +116,7 @@ def others_at_work() -> str | None:
 def write_readme() -> None:
     """The README's table from the stored values."""
     text = report.README.read_text(encoding="utf-8")
-    report.README.write_text(report.with_table(text, report.read()), encoding="utf-8")
+    report.README.write_text(report.with_table(text, report.sittings()), encoding="utf-8")
 
 
 def main(words: list[str]) -> int:
@@ -121,7 +133,8 @@ def main(words: list[str]) -> int:
             return 1
     options = Options(asked.repeat, asked.seconds, asked.threads, asked.peers_python)
     libraries = installed(asked.against, asked.peers_python)
-    expected = report.read()
+    path = report.expected_of(processor())
+    expected = report.read(path)
     results, wrong = [], []
     for name in asked.only:
         result = compare(name, libraries, options)
@@ -131,7 +144,7 @@ def main(words: list[str]) -> int:
     measured = ", ".join(filter(None, (sitting(asked.threads), report.peaks_text(results))))
     print(measured, flush=True)
     if asked.record:
-        report.write(report.updated(expected, results, measured))
+        report.write(report.updated(expected, results, measured, processor()), path)
         write_readme()
     if asked.check:
         print("\n".join(wrong) or "as expected", flush=True)

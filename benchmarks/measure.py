@@ -154,8 +154,10 @@ def settle(step: Callable[[], float]) -> float:
     """Make recording machine code now; by itself that spreads over the first half minute."""
     started = time.perf_counter()
     package = "rushlight.selfcompile"
-    with contextlib.suppress(importlib.import_module(f"{package}.layout").Unsupported):
-        importlib.import_module(f"{package}.install").INSTALLER.install_all()
+    # Under autocast calls are watched, and recording stays Python: that is what users get, too.
+    if not importlib.import_module(f"{package}.warmup").is_suspended():
+        with contextlib.suppress(importlib.import_module(f"{package}.layout").Unsupported):
+            importlib.import_module(f"{package}.install").INSTALLER.install_all()
     seconds = time.perf_counter() - started
     for _ in range(_FEWEST_STEPS):
         step()

@@ -2,12 +2,14 @@
 
 A row of the CSV is workload, quantity, value, band.  A band is the part of the value that
 measurements on one machine may differ by; quantities without one must be equal.  The row of the
-workload "sitting" says where and when the rest was measured.
+workload "sitting" says where and when the rest was measured.  Each kind of processor has a file of
+its own: what one does says little of another.
 """
 
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from benchmarks.catalogue import TARGETS, WORKLOADS, describe
 from benchmarks.compare import OURS, Result
 
 HERE = Path(__file__).resolve().parent
-EXPECTED = HERE / "expected.csv"
+EXPECTED = HERE / "expected"
 README = HERE.parent / "README.md"
 BEGIN, END = "<!-- benchmark -->\n", "<!-- end of benchmark -->\n"
 
@@ -88,7 +90,28 @@ def peaks_text(results: Iterable[Result]) -> str:
     return f"peak {arithmetic:.0f} GFLOP/s in float32 and {memory:.0f} GB/s copying memory"
 
 
-def read(path: Path = EXPECTED) -> Expected:
+def expected_of(processor: str) -> Path:
+    """The file of a kind of processor, such as "AMD EPYC with AVX2"."""
+    words = re.findall(r"[a-z0-9]+", processor.lower().replace(" with ", " "))
+    return EXPECTED / ("-".join(words) + ".csv")
+
+
+def sittings(folder: Path = EXPECTED) -> list[Expected]:
+    """What is stored of each kind of processor, the newest sitting first."""
+    found = [read(path) for path in sorted(folder.glob("*.csv"))]
+    return sorted(found, key=_day, reverse=True)
+
+
+def _day(expected: Expected) -> str:
+    (day,) = re.findall(r"\d{4}-\d\d-\d\d", expected[SITTING, "machine"][0])
+    return day
+
+
+def _processor(expected: Expected) -> str:
+    return expected[SITTING, "processor"][0]
+
+
+def read(path: Path) -> Expected:
     """(workload, quantity) -> (value, band)."""
     if not path.exists():
         return {}
@@ -98,13 +121,14 @@ def read(path: Path = EXPECTED) -> Expected:
         }
 
 
-def write(expected: Expected, path: Path = EXPECTED) -> None:
+def write(expected: Expected, path: Path) -> None:
     """Rows in the catalogue's order."""
     order = [SITTING, *WORKLOADS]
 
     def place(key: tuple[str, str]) -> tuple[int, str]:
         return order.index(key[0].split(" (")[0]), key[0]
 
+    path.parent.mkdir(exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(("workload", "quantity", "value", "band"))
@@ -112,10 +136,13 @@ def write(expected: Expected, path: Path = EXPECTED) -> None:
             rows.writerow((*key, *expected[key]))
 
 
-def updated(expected: Expected, results: Iterable[Result], sitting: str) -> Expected:
+def updated(
+    expected: Expected, results: Iterable[Result], sitting: str, processor: str
+) -> Expected:
     """The expected values with those of the results in place of older ones."""
     found = dict(expected)
     found[SITTING, "machine"] = (sitting, "")
+    found[SITTING, "processor"] = (processor, "")
     for result in results:
         for key in [k for k in found if k[0] == key_of(result)]:
             del found[key]
@@ -145,40 +172,43 @@ def violations(expected: Expected, result: Result) -> list[str]:
     return found
 
 
-def table(expected: Expected) -> str:
-    """The README's table."""
-    (sitting, _) = expected.get((SITTING, "machine"), ("", ""))
+def table(stored: list[Expected]) -> str:
+    """The README's table, a column of ratios for each sitting; the rest is of the newest."""
+    newest = stored[0]
+    said = "; ".join(expected[SITTING, "machine"][0] for expected in stored)
+    ratios = " | ".join(f"ratio, {_processor(expected)}, {_day(expected)}" for expected in stored)
     lines = [
-        f"Measured by `python -m benchmarks --record` on {sitting}.",
+        f"Measured by `python -m benchmarks --record` on {said}. Share, memory and kernels are of",
+        f"{_processor(newest)}.",
         "",
-        "| workload | ratio | asked | share of the roofline | peak memory, MB (PyTorch) "
+        f"| workload | {ratios} | asked | share of the roofline | peak memory, MB (PyTorch) "
         "| kernels a step |",
-        "|---|---|---|---|---|---|",
+        "|---" * (len(stored) + 5) + "|",
     ]
-    names = dict.fromkeys(workload for workload, _ in expected if workload != SITTING)
+    names = dict.fromkeys(workload for workload, _ in newest if workload != SITTING)
     for name in names:
-        base, _, rest = name.partition(" (")
-        ratio = expected.get((name, "ratio"), ("", ""))[0]
-        if not ratio:
+        if (name, "ratio") not in newest:
             continue
+        base, _, rest = name.partition(" (")
+        found = [expected.get((name, "ratio"), ("", ""))[0] for expected in stored]
+        ratios = " | ".join(f"{float(ratio):.2f}" if ratio else "" for ratio in found)
         peak, theirs, kernels = (
-            expected[name, quantity][0] for quantity in ("peak_mb", "torch_peak_mb", "kernels")
+            newest[name, quantity][0] for quantity in ("peak_mb", "torch_peak_mb", "kernels")
         )
-        asked = TARGETS.get(base)
-        share = expected.get((name, "share"), ("", ""))[0]
+        share = newest.get((name, "share"), ("", ""))[0]
         part = f"{float(share):.0%}" if share else ""
         words = describe(base) + (f", {rest[:-1]}" if rest else "")
         lines.append(
-            f"| {words} | {float(ratio):.2f} | {asked or ''} | {part} | {peak} ({theirs}) "
+            f"| {words} | {ratios} | {TARGETS.get(base) or ''} | {part} | {peak} ({theirs}) "
             f"| {kernels} |"
         )
     return "\n".join(lines) + "\n"
 
 
-def with_table(text: str, expected: Expected) -> str:
-    """The README's text with the table as the CSV has it."""
+def with_table(text: str, stored: list[Expected]) -> str:
+    """The README's text with the table as the CSVs have it."""
     head, begin, rest = text.partition(BEGIN)
     _, end, tail = rest.partition(END)
     if not begin or not end:
         raise ValueError(f"README.md has no place for the table: {BEGIN.strip()} {END.strip()}")
-    return head + begin + table(expected) + end + tail
+    return head + begin + table(stored) + end + tail

@@ -69,16 +69,20 @@ def _gpt(torch: ModuleType, F: ModuleType, layers: int, width: int, heads: int, 
                 nn.Linear(width, 4 * width), nn.GELU(), nn.Linear(4 * width, width)
             )
 
-        def forward(self, x, cache=None):
+        def forward(self, x, cache=None, place=None, end=0):
             batch, length, _ = x.shape
             q, k, v = self.attend(self.norm1(x)).split(width, dim=2)
             q, k, v = (
                 t.view(batch, length, heads, width // heads).transpose(1, 2) for t in (q, k, v)
             )
-            if cache is not None:
+            if cache is not None and place is None:
                 if cache:
                     k, v = torch.cat([cache[0], k], dim=2), torch.cat([cache[1], v], dim=2)
                 cache[:] = [k, v]
+            elif cache is not None:
+                cache[0].index_copy_(2, place, k)
+                cache[1].index_copy_(2, place, v)
+                k, v = cache[0][:, :, :end], cache[1][:, :, :end]
             mixed = F.scaled_dot_product_attention(q, k, v, is_causal=length > 1)
             x = x + self.project(mixed.transpose(1, 2).reshape(batch, length, width))
             return x + self.mlp(self.norm2(x))
@@ -92,11 +96,13 @@ def _gpt(torch: ModuleType, F: ModuleType, layers: int, width: int, heads: int, 
             self.norm = nn.LayerNorm(width)
             self.head = nn.Linear(width, _VOCABULARY, bias=False)
 
-        def forward(self, tokens, start=0, caches=None):
-            places = torch.arange(start, start + tokens.shape[1])
+        def forward(self, tokens, start=0, caches=None, reserved=False):
+            end = start + tokens.shape[1]
+            places = torch.arange(start, end)
             x = self.token(tokens) + self.position(places)
+            place = places if reserved else None
             for number, block in enumerate(self.blocks):
-                x = block(x, None if caches is None else caches[number])
+                x = block(x, None if caches is None else caches[number], place, end)
             return self.head(self.norm(x))
 
     torch.manual_seed(0)
@@ -115,6 +121,47 @@ def gpt_varying(torch: ModuleType, F: ModuleType) -> Job:
         optimizer.zero_grad()
         logits = model(tokens)
         loss = F.cross_entropy(logits.view(-1, _VOCABULARY), tokens.view(-1))
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return Job(step)
+
+
+def images_varying(torch: ModuleType, F: ModuleType) -> Job:
+    """Segmentation network of 5 convolutions, batch 1-4, height and width 24-64 drawn anew, SGD"""
+    nn = torch.nn
+
+    class Segmenter(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.stem = nn.Conv2d(3, 16, 3, stride=2, padding=1, bias=False)
+            self.norm1, self.norm2 = nn.BatchNorm2d(16), nn.BatchNorm2d(32)
+            self.down = nn.Conv2d(16, 32, 3, padding=1, bias=False)
+            self.deep = nn.Conv2d(32, 32, 3, padding=1)
+            self.lateral = nn.Conv2d(16, 32, 1)
+            self.head = nn.Conv2d(32, 8, 1)
+
+        def forward(self, x):
+            fine = F.relu(self.norm1(self.stem(x)))
+            coarse = F.relu(self.norm2(self.down(F.max_pool2d(fine, 2, ceil_mode=True))))
+            coarse = F.relu(self.deep(coarse))
+            size = fine.shape[2:]
+            mixed = self.lateral(fine) + F.interpolate(coarse, size=size, mode="nearest")
+            logits = self.head(F.relu(mixed))
+            return F.interpolate(logits, size=x.shape[2:], mode="bilinear", align_corners=False)
+
+    torch.manual_seed(0)
+    model = Segmenter()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.05, momentum=0.9)
+    draw = random.Random(0)
+
+    def step() -> float:
+        batch, height, width = draw.randint(1, 4), draw.randint(24, 64), draw.randint(24, 64)
+        x = torch.randn(batch, 3, height, width)
+        y = torch.randint(0, 8, (batch, height, width))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -157,8 +204,35 @@ def generation_cached(torch: ModuleType, F: ModuleType) -> Job:
     return Job(step)
 
 
+def generation_preallocated(torch: ModuleType, F: ModuleType) -> Job:
+    """256 tokens by a GPT of 6 layers, width 384, with a key-value cache that is written to"""
+    model = _gpt(torch, F, 6, 384, 6, 256)
+    model.eval()
+
+    def step() -> float:
+        token = torch.zeros(1, 1, dtype=torch.int64)
+        caches = [[torch.zeros(1, 6, 256, 64) for _ in range(2)] for _ in model.blocks]
+        total = 0
+        with torch.no_grad():
+            for place in range(256):
+                logits = model(token, place, caches, True)[:, -1]
+                token = logits.argmax(-1, keepdim=True)
+                total += token.item()
+        return float(total)
+
+    return Job(step)
+
+
 VARYING: dict[str, Callable[[ModuleType, ModuleType], Job]] = {
-    f.__name__: f for f in (lstm_varying, gpt_varying, generation, generation_cached)
+    f.__name__: f
+    for f in (
+        lstm_varying,
+        gpt_varying,
+        images_varying,
+        generation,
+        generation_cached,
+        generation_preallocated,
+    )
 }
 
 

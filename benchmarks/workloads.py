@@ -5,6 +5,7 @@ Each workload is a function of (library, nn.functional) that builds its state an
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import ModuleType
@@ -157,7 +158,10 @@ def mlp_inference(torch: ModuleType, F: ModuleType) -> Job:
     return Job(step, arrays=lambda: {**_weights(model), "x": x.numpy()})
 
 
-def _gpt(torch, F, layers: int, heads: int, width: int, block: int, batch: int) -> Job:
+def _gpt(
+    torch, F, layers: int, heads: int, width: int, block: int, batch: int, narrow: bool = False
+) -> Job:
+    """narrow: whether forward and loss run under autocast to bfloat16."""
     nn = torch.nn
     vocabulary = 65
 
@@ -206,7 +210,8 @@ def _gpt(torch, F, layers: int, heads: int, width: int, block: int, batch: int) 
 
     def train(x, y) -> float:
         optimizer.zero_grad()
-        loss = F.cross_entropy(model(x).view(-1, vocabulary), y.reshape(-1))
+        with torch.autocast("cpu", dtype=torch.bfloat16) if narrow else contextlib.nullcontext():
+            loss = F.cross_entropy(model(x).view(-1, vocabulary), y.reshape(-1))
         loss.backward()
         optimizer.step()
         return loss.item()
@@ -229,6 +234,11 @@ def gpt_small(torch: ModuleType, F: ModuleType) -> Job:
 def gpt_medium(torch: ModuleType, F: ModuleType) -> Job:
     """GPT, 6 layers, 6 heads, width 384, block 256, batch 4, AdamW"""
     return _gpt(torch, F, 6, 6, 384, 256, 4)
+
+
+def gpt_medium_bf16(torch: ModuleType, F: ModuleType) -> Job:
+    """the same under autocast to bfloat16"""
+    return _gpt(torch, F, 6, 6, 384, 256, 4, narrow=True)
 
 
 def chain(torch: ModuleType, F: ModuleType) -> Job:

@@ -1,13 +1,15 @@
 """Unsupervised learning: association rules, which things are bought together.
 
-    rushlight run examples/association_rules.py
+    rushlight run examples/association_rules.py [PICTURE.png]
 
 The Apriori algorithm on tensors: a basket is a row of zeros and ones, so the support of all pairs
 is one matrix product, and a set can be frequent only if all sets within it are.  The baskets are
-made with three habits in them, which the rules must find.
+made with three habits in them, which the rules must find.  The picture: how much oftener than by
+chance two goods lie in one basket.
 """
 
 import itertools
+import sys
 
 import torch
 
@@ -62,6 +64,24 @@ def rules(found):
                     yield left, right, confidence, confidence / found[right]
 
 
+def draw(pairs, path):
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    lift = pairs / (pairs.diag()[:, None] * pairs.diag()) - 1
+    image = Image.new("RGB", (80 + 24 * len(GOODS), 24 * len(GOODS) + 80), "white")
+    pen = ImageDraw.Draw(image)
+    for row, good in enumerate(GOODS):
+        pen.text((4, 24 * row + 4), good, "black", font_size=14)
+        names = Image.new("RGB", (76, 24), "white")
+        ImageDraw.Draw(names).text((2, 4), good, "black", font_size=14)
+        image.paste(names.rotate(-90, expand=True), (80 + 24 * row, 24 * len(GOODS) + 2))
+        for column in range(len(GOODS)):
+            shade = int(255 - 220 * min(max(lift[row, column].item(), 0), 1) * (row != column))
+            at = (80 + 24 * column, 24 * row)
+            pen.rectangle([*at, at[0] + 22, at[1] + 22], (255, shade, shade))
+    image.save(path)
+
+
 def main():
     torch.manual_seed(0)
     baskets = draw_baskets(4000)
@@ -78,6 +98,8 @@ def main():
     habits = sum(frozenset(habit) in together for habit in HABITS)
     print(f"habits found of three: {habits:.1f}")
     print(f"least lift of a rule: {min(named.values()):.4f}")
+    if len(sys.argv) > 1:
+        draw(pairs, sys.argv[1])
 
 
 if __name__ == "__main__":

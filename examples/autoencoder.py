@@ -1,7 +1,9 @@
 """Unsupervised learning: squeeze 64 pixels through 8 numbers and get the picture back.
 
-rushlight run examples/autoencoder.py
+rushlight run examples/autoencoder.py [PICTURE.png]
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -50,6 +52,12 @@ def main():
         baseline = F.mse_loss(mean_picture, test_images).item()
     print(f"test error: {error:.4f}")
     print(f"error of always drawing the mean picture: {baseline:.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        with torch.no_grad():
+            rows = torch.cat([test_images[:12], model(test_images[:12])]).reshape(-1, 1, 8, 8)
+        save_image(F.interpolate(rows, scale_factor=6), sys.argv[1], nrow=12, pad_value=0.5)
 
 
 if __name__ == "__main__":

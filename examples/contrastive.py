@@ -1,11 +1,14 @@
 """Self-supervised learning: features of digits without a single label, by contrast.
 
-    rushlight run examples/contrastive.py
+    rushlight run examples/contrastive.py [PICTURE.png]
 
 Two distorted copies of an image should get features that are close, and far from those of all
 other images (SimCLR's loss).  A linear classifier on the features, trained with 30 labels, then
-beats the same classifier on the pixels.
+beats the same classifier on the pixels.  The picture: a test image on the left of each row, then
+the training images whose features are nearest.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -75,6 +78,16 @@ def main():
     print(f"accuracy on pixels with {LABELED} labels: {pixels:.4f}")
     features = linear_accuracy(few, labels[chosen], test, test_labels)
     print(f"accuracy on features with {LABELED} labels: {features:.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        with torch.no_grad():
+            known = F.normalize(encoder(images), dim=1)
+            asked = F.normalize(test[:6], dim=1)
+        nearest = (asked @ known.T).topk(9, dim=1).indices
+        rows = torch.cat([test_images[:6, None], images[nearest]], dim=1).flatten(0, 1)
+        shown = F.interpolate(rows, scale_factor=5)
+        save_image(shown, sys.argv[1], nrow=10, normalize=True, pad_value=0.5)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Generation: digits out of noise, by diffusion.
 
-    rushlight run examples/diffusion.py
+    rushlight run examples/diffusion.py [PICTURE.png]
 
 A network learns to see the noise that was added to an image.  Begin with nothing but noise, take a
 little of what it sees away, many times, and a digit appears.  How good the drawings are is judged
 by a classifier that was trained on real digits: how sure it is of what it sees.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -84,6 +86,11 @@ def main():
     for row in drawn[:10].clamp(-1, 1).reshape(10, 8, 8)[3].tolist():
         print("".join(" .:*#"[min(4, int((value + 1) * 2.5))] * 2 for value in row))
     print(f"drawings that the judge reads as what was asked for: {right:.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        rows = (drawn[:40].clamp(-1, 1).reshape(-1, 1, 8, 8) + 1) / 2
+        save_image(F.interpolate(rows, scale_factor=6), sys.argv[1], nrow=10, pad_value=0.5)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Generation: two networks against each other draw points on a ring.
 
-    rushlight run examples/gan.py
+    rushlight run examples/gan.py [PICTURE.png]
 
 The generator turns noise into points, the critic tells them from real ones, each learns from the
 other's success.  Real points lie on a ring of radius 2; the drawn ones should come to lie there.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -55,6 +57,14 @@ def main():
     print(f"distance from the ring before: {before:.4f}")
     print(f"distance from the ring after: {off:.4f}")
     print(f"sectors of twelve that it draws: {reached:.1f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        # Left the real points, right the drawn ones: how many fall into each small square.
+        squares = [((part + 3) * 20).long().clamp(0, 119) for part in (real(2000), points)]
+        counts = [torch.bincount(s[:, 1] * 120 + s[:, 0], minlength=120**2) for s in squares]
+        rows = torch.stack(counts).reshape(2, 1, 120, 120).float().clamp(max=3) / 3
+        save_image(F.interpolate(rows, scale_factor=2), sys.argv[1], pad_value=0.5)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,11 @@
 """Unsupervised learning: find groups among the digits without looking at the labels.
 
-    rushlight run examples/k_means.py
+    rushlight run examples/k_means.py [PICTURE.png]
 
 Labels are used at the very end, to see how pure the groups are.
 """
+
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -47,7 +49,7 @@ def main():
     images, labels = load_digits()
     points = torch.from_numpy(images).flatten(1)  # (N, 64)
     labels = torch.from_numpy(labels)
-    _, assignment = k_means(points, CLUSTERS)
+    centers, assignment = k_means(points, CLUSTERS)
 
     right = 0
     for cluster in range(CLUSTERS):
@@ -55,6 +57,11 @@ def main():
         if len(of_cluster) > 0:
             right += torch.bincount(of_cluster, minlength=10).max().item()
     print(f"purity: {right / len(labels):.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        rows = torch.nn.functional.interpolate(centers.reshape(-1, 1, 8, 8), scale_factor=6)
+        save_image(rows, sys.argv[1], nrow=(CLUSTERS + 1) // 2, normalize=True, pad_value=0.5)
 
 
 if __name__ == "__main__":

@@ -1,10 +1,12 @@
 """Unsupervised learning: principal components of digits, and what a network adds.
 
-    rushlight run examples/principal_components.py
+    rushlight run examples/principal_components.py [PICTURE.png]
 
 Two numbers for each image: those along which the images differ most (PCA, by a singular value
 decomposition), and those that an autoencoder chooses.  The better pair redraws the image better.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -27,6 +29,11 @@ def main():
     print(f"share of the variance along {COMPONENTS} axes: {share.item():.4f}")
     print(f"error of the mean image: {F.mse_loss(mean.expand_as(test), test).item():.4f}")
     print(f"error of principal components: {F.mse_loss(redrawn, test).item():.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        rows = F.interpolate(axes.reshape(-1, 1, 8, 8), scale_factor=6)
+        save_image(rows, sys.argv[1], normalize=True, scale_each=True, pad_value=0.5)
 
     model = nn.Sequential(
         nn.Linear(64, 64), nn.ELU(), nn.Linear(64, COMPONENTS),

@@ -1,13 +1,16 @@
 """Per-sample gradients: learn from a crowd without learning much of anyone in it.
 
-    rushlight run examples/private.py
+    rushlight run examples/private.py [PICTURE.png]
 
 Differentially private gradient descent: the gradient of each single example is clipped before they
 are summed, and noise of a few examples' size is added.  `torch.func` gives all the gradients of a
-batch at once: `grad` of the loss of one example, spread over the batch by `vmap`.
+batch at once: `grad` of the loss of one example, spread over the batch by `vmap`.  The picture:
+examples of the last batch with the largest gradients, which clipping hides in the crowd, and below
+them those with the smallest.
 """
 
 import math
+import sys
 
 import torch
 import torch.nn as nn
@@ -50,6 +53,13 @@ def main():
     # Zero-concentrated privacy of so many noisy sums; that rows are drawn makes it better still.
     rho = STEPS / (2 * NOISE**2)
     print(f"privacy loss at most (epsilon): {rho + 2 * math.sqrt(rho * math.log(1e5)):.1f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        order = norms.argsort(descending=True)
+        chosen = rows[torch.cat([order[:12], order[-12:]])]
+        shown = F.interpolate(images[chosen], scale_factor=5)
+        save_image(shown, sys.argv[1], nrow=12, normalize=True, pad_value=0.5)
 
 
 if __name__ == "__main__":

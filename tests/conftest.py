@@ -33,3 +33,23 @@ def _functions_are_themselves() -> Iterator[None]:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write the texts of tests/golden")
+
+
+# Files of Linux, and how the lines in them begin that say whether memory ran out.
+_MEMORY_FACTS = {
+    "/proc/meminfo": ("MemTotal", "MemAvailable"),
+    "/proc/vmstat": ("oom_kill",),
+    "/sys/fs/cgroup/memory.events": ("oom", "oom_kill"),
+    "/sys/fs/cgroup/memory.max": ("",),
+}
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
+    """A worker that vanished says nothing itself: add what the system knows of it."""
+    lines = [f"{report.longrepr}"]
+    for name, wanted in _MEMORY_FACTS.items():
+        if Path(name).exists():
+            facts = Path(name).read_text().splitlines()
+            lines.append(f"{name}: {', '.join(f for f in facts if f.startswith(wanted))}")
+    report.longrepr = "\n".join(lines)

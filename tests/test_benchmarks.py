@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 
 import pytest
 
@@ -11,6 +12,7 @@ from benchmarks import __main__ as command
 from benchmarks import report
 from benchmarks.catalogue import TARGETS, WORKLOADS, describe
 from benchmarks.compare import Options, Result, compare
+from benchmarks.contention import one_core_taken, slowed
 from benchmarks.peers import MAKERS, NotWritten, maker
 
 
@@ -32,11 +34,11 @@ def a_result(name: str = "mlp_tiny", ratio: float = 2.0, kernels: int = 12) -> R
 
 def test_the_readme_shows_what_the_stored_values_say() -> None:
     text = report.README.read_text(encoding="utf-8")
-    assert report.with_table(text, report.read()) == text
+    assert report.with_table(text, report.sittings()) == text
 
 
 def test_every_promised_workload_has_a_stored_value() -> None:
-    expected = report.read()
+    expected = report.sittings()[0]
     for name in TARGETS:
         assert (name, "ratio") in expected, name
         assert expected[name, "fallbacks"] == ("0", ""), name
@@ -50,7 +52,7 @@ def test_every_workload_says_what_it_is() -> None:
 
 
 def test_stored_values_survive_writing_and_reading(tmp_path) -> None:
-    expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today")
+    expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today", "Fast 1")
     path = tmp_path / "expected.csv"
     report.write(expected, path)
     assert report.read(path) == expected
@@ -59,8 +61,8 @@ def test_stored_values_survive_writing_and_reading(tmp_path) -> None:
 
 
 def test_a_new_result_replaces_the_old_one_of_its_workload_alone() -> None:
-    expected = report.updated({}, [a_result(), a_result("mlp_784")], "before")
-    expected = report.updated(expected, [a_result(ratio=3.0)], "after")
+    expected = report.updated({}, [a_result(), a_result("mlp_784")], "before", "Fast 1")
+    expected = report.updated(expected, [a_result(ratio=3.0)], "after", "Fast 1")
     assert expected["mlp_tiny", "ratio"][0] == "3"
     assert expected["mlp_784", "ratio"][0] == "2"
     assert expected["sitting", "machine"][0] == "after"
@@ -79,17 +81,34 @@ def test_a_new_result_replaces_the_old_one_of_its_workload_alone() -> None:
     ],
 )
 def test_what_is_worse_than_stored_is_said(result, said) -> None:
-    expected = report.updated({}, [a_result()], "a machine")
+    expected = report.updated({}, [a_result()], "a machine", "Fast 1")
     assert report.violations(expected, result) == said
 
 
 def test_the_table_has_a_line_for_each_measured_workload() -> None:
-    expected = report.updated({}, [a_result(), a_result("mlp_784")], "a machine, today")
-    rows = [line for line in report.table(expected).splitlines() if line.startswith("| ")]
+    results = [a_result(), a_result("mlp_784")]
+    expected = report.updated({}, results, "a machine, 2026-01-31", "Fast 1")
+    rows = [line for line in report.table([expected]).splitlines() if line.startswith("| ")]
     assert len(rows) == 3  # the header too
     assert rows[1].split(" | ")[1:] == ["2.00", "4.0", "25%", "120 (300)", "12 |"]
     with pytest.raises(ValueError, match="no place"):
-        report.with_table("no markers", expected)
+        report.with_table("no markers", [expected])
+
+
+def test_each_kind_of_processor_has_its_file_and_its_column(tmp_path) -> None:
+    older = report.updated({}, [a_result()], "one, 2026-01-31", "Slow 1")
+    newer = report.updated(
+        {}, [a_result(ratio=3.0), a_result("mlp_784")], "two, 2026-02-01", "Fast"
+    )
+    report.write(older, tmp_path / "b.csv")
+    report.write(newer, tmp_path / "a.csv")
+    stored = report.sittings(tmp_path)
+    assert stored == [newer, older]
+    rows = [line for line in report.table(stored).splitlines() if line.startswith("| ")]
+    assert "ratio, Fast, 2026-02-01 | ratio, Slow 1, 2026-01-31" in rows[0]
+    assert rows[1].split(" | ")[1:3] == ["3.00", "2.00"]
+    assert rows[2].split(" | ")[1:3] == ["2.00", ""]
+    assert report.expected_of("AMD EPYC with AVX-512").name == "amd-epyc-avx-512.csv"
 
 
 @pytest.mark.parametrize("words", [["--only", "nothing"], ["--against", "nothing"]])
@@ -117,6 +136,19 @@ def test_a_workload_is_measured_beside_pytorch() -> None:
     assert "torch" in report.line(result)
     assert 0 < result.share() < 1
     assert result.roofline["gflops"] > 1 and result.roofline["gbs"] > 0.1
+
+
+def test_steps_are_measured_beside_a_process_that_takes_a_core() -> None:
+    alone, beside, ratio = slowed("mlp_tiny", "rushlight", Options(1, 0.05, 1))
+    assert alone > 0 and beside > 0
+    assert ratio == beside / alone
+
+
+def test_the_taken_core_is_given_back() -> None:
+    before = os.times().children_user
+    with one_core_taken():
+        pass
+    assert os.times().children_user > before
 
 
 def test_the_sitting_says_what_the_machine_can_do() -> None:

@@ -31,6 +31,7 @@ FAMILIES = (
     "indexing",
     "ordering",
     "recurrence",
+    "attention",
     "spectral",
     "linalg",
 )

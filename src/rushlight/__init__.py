@@ -14,6 +14,9 @@ import rushlight.selfcompile.warmup  # looks between flushes whether translating
 from rushlight import version
 from rushlight.base.device import device
 from rushlight.base.dtypes import (
+    UNHELD as _UNHELD,
+)
+from rushlight.base.dtypes import (
     DType as dtype,
 )
 from rushlight.base.dtypes import (
@@ -35,6 +38,9 @@ from rushlight.base.dtypes import (
     int32,
     int64,
     promote_types,
+    qint8,
+    qint32,
+    quint8,
     set_default_dtype,
     uint8,
     uint16,
@@ -128,12 +134,16 @@ _LAZY_MODULES = (
     "__config__",
     "__future__",
     "_dynamo",
+    "_functorch",
+    "_guards",
     "_inductor",
     "_subclasses",
     "_tensor",
     "_tensor_str",
+    "_utils",
     "accelerator",
     "amp",
+    "ao",
     "autograd",
     "backends",
     "compiler",
@@ -145,6 +155,7 @@ _LAZY_MODULES = (
     "export",
     "fft",
     "func",
+    "functional",
     "futures",
     "fx",
     "jit",
@@ -155,11 +166,16 @@ _LAZY_MODULES = (
     "monitor",
     "mps",
     "multiprocessing",
+    "nested",
     "nn",
     "onnx",
     "optim",
     "overrides",
     "profiler",
+    "quantization",
+    "quantized",
+    "quasirandom",
+    "return_types",
     "serialization",
     "signal",
     "sparse",
@@ -174,6 +190,21 @@ _LAZY_MODULES = (
 )
 # Names whose module is imported at the first access.
 _LAZY_NAMES = {
+    "_choose_qparams_per_tensor": "quantized.affine",
+    "_make_per_channel_quantized_tensor": "quantized.affine",
+    "_make_per_tensor_quantized_tensor": "quantized.affine",
+    "dequantize": "quantized.affine",
+    "fake_quantize_per_channel_affine": "quantized.fake",
+    "fake_quantize_per_tensor_affine": "quantized.fake",
+    "int_repr": "quantized.methods",
+    "q_per_channel_axis": "quantized.methods",
+    "q_per_channel_scales": "quantized.methods",
+    "q_per_channel_zero_points": "quantized.methods",
+    "q_scale": "quantized.methods",
+    "q_zero_point": "quantized.methods",
+    "quantize_per_channel": "quantized.affine",
+    "quantize_per_tensor": "quantized.affine",
+    "quantize_per_tensor_dynamic": "quantized.affine",
     "BFloat16Storage": "storage",
     "BoolStorage": "storage",
     "ByteStorage": "storage",
@@ -193,10 +224,12 @@ _LAZY_NAMES = {
     "ScriptModule": "jit",
     "ShortStorage": "storage",
     "Storage": "storage",
+    "StorageBase": "storage",
     "SymBool": "symbolic",
     "SymFloat": "symbolic",
     "SymInt": "symbolic",
     "Tag": "library",
+    "TensorType": "jit.annotations",
     "TypedStorage": "storage",
     "UntypedStorage": "storage",
     "_assert": "checks",
@@ -224,10 +257,18 @@ _LAZY_NAMES = {
     "get_autocast_cpu_dtype": "amp.autocast_mode",
     "get_autocast_dtype": "amp.autocast_mode",
     "get_autocast_gpu_dtype": "amp.autocast_mode",
+    "gru": "jit.recurrent",
+    "gru_cell": "jit.recurrent",
     "is_autocast_cache_enabled": "amp.autocast_mode",
     "is_autocast_cpu_enabled": "amp.autocast_mode",
     "is_autocast_enabled": "amp.autocast_mode",
     "load": "serialization",
+    "lstm": "jit.recurrent",
+    "lstm_cell": "jit.recurrent",
+    "rnn_relu": "jit.recurrent",
+    "rnn_relu_cell": "jit.recurrent",
+    "rnn_tanh": "jit.recurrent",
+    "rnn_tanh_cell": "jit.recurrent",
     "save": "serialization",
     "set_autocast_cache_enabled": "amp.autocast_mode",
     "set_autocast_cpu_dtype": "amp.autocast_mode",
@@ -237,6 +278,8 @@ _LAZY_NAMES = {
     "set_autocast_gpu_dtype": "amp.autocast_mode",
     "sparse_compressed_tensor": "sparse.construction",
     "sparse_coo_tensor": "sparse.construction",
+    "sparse_bsc_tensor": "sparse.construction",
+    "sparse_bsr_tensor": "sparse.construction",
     "sparse_csc_tensor": "sparse.construction",
     "sparse_csr_tensor": "sparse.construction",
     "sym_float": "symbolic",
@@ -253,8 +296,10 @@ _LAZY_NAMES = {
 }
 
 newaxis = None
+DeviceObjType = device
 stats = _stats.snapshot
 globals().update(_PUBLIC)
+globals().update({_named.name: _named for _named in _UNHELD})
 
 
 def __getattr__(name: str) -> object:

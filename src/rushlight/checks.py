@@ -87,7 +87,11 @@ def _check_is_size(i: Any, message: Callable[[], Any] | None = None, *, max: Any
 
 
 def _assert(condition: Any, message: str) -> None:
-    """Python's `assert` as a function."""
+    """Python's `assert` as a function, so that a traced condition is recorded."""
+    kind = type(condition)
+    if not isinstance(condition, Tensor) and hasattr(kind, "__torch_function__"):
+        kind.__torch_function__(_assert, (kind,), (condition, message))
+        return
     assert condition, message
 
 

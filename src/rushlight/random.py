@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterable, Iterator
 
-from rushlight.base.device import resolve_device
+from rushlight.base.device import ACCELERATORS, resolve_device
 from rushlight.ops.generator import Generator, default_generator, of_devices
 from rushlight.tensor.tensor import Tensor
 
@@ -69,7 +69,7 @@ def fork_rng(
 ) -> Iterator[None]:
     """Within the block draw freely; afterwards the default generator stands where it stood.
 
-    So do those of the CUDA devices in `devices`; None: all that were used.
+    So do those of the accelerators in `devices`; None: all that were used.
     """
     if not enabled or device_type == "meta":
         yield
@@ -77,7 +77,7 @@ def fork_rng(
     chosen = (
         list(of_devices.generators) if devices is None else [resolve_device(d) for d in devices]
     )
-    generators = [default_generator, *[of_devices.of(d) for d in chosen if d.type == "cuda"]]
+    generators = [default_generator, *[of_devices.of(d) for d in chosen if d.type in ACCELERATORS]]
     states = [generator.engine.state_bytes() for generator in generators]
     try:
         yield

@@ -19,6 +19,7 @@ from rushlight.base.device import (
 from rushlight.base.dtypes import bfloat16, float16, float32, float64, set_default_dtype
 from rushlight.base.errors import OutOfMemoryError
 from rushlight.base.threads import thread_count, usable_cores
+from rushlight.engine import cuda
 from rushlight.ops.memory import TypedStorage, UntypedStorage
 from rushlight.streams import Event, Stream
 from rushlight.tensor.tensor import Tensor
@@ -104,7 +105,8 @@ def get_num_interop_threads() -> int:
 def set_float32_matmul_precision(precision: str) -> None:
     """How exactly float32 products must be computed: "highest", "high" or "medium".
 
-    They are always computed in float32, which every value permits.  Warns about another value.
+    On the CPU they are always computed in float32, which every value permits; on tensor cores of
+    a CUDA device "high" and "medium" allow TF32.  Warns about another value.
     """
     if precision not in PRECISIONS:
         warnings.warn(
@@ -114,6 +116,7 @@ def set_float32_matmul_precision(precision: str) -> None:
         )
         return
     _settings.precision = precision
+    cuda.allow_tf32(precision != "highest")
 
 
 def get_float32_matmul_precision() -> str:

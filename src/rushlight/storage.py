@@ -24,6 +24,9 @@ from rushlight.base.dtypes import (
 )
 from rushlight.ops.memory import TypedStorage, UntypedStorage
 
+# What `isinstance` asks for where any memory will do.
+StorageBase = UntypedStorage
+
 _DTYPES: dict[str, DType] = {
     "BFloat16": bfloat16, "Bool": bool_, "Byte": uint8, "Char": int8, "ComplexDouble": complex128,
     "ComplexFloat": complex64, "Double": float64, "Float": float32, "Half": float16, "Int": int32,
@@ -40,10 +43,8 @@ class _OfDtype(type):
         return isinstance(value, TypedStorage) and value.dtype is cls.dtype
 
     def __call__(cls, *args: Any, **kwargs: Any) -> Any:
-        raise RuntimeError(
-            f"{cls.__name__}: a storage is made by a tensor; use torch.empty(n, dtype="
-            f"{cls.dtype}).storage()"
-        )
+        """A typed storage of a number of elements, or of a sequence of them."""
+        return TypedStorage(*args, dtype=cls.dtype, **kwargs)
 
 
 def _named(name: str) -> Any:

@@ -1,41 +1,54 @@
 """Streams of devices and events in them: `torch.Stream`, `torch.cuda.Event` and their like.
 
-All work on a device runs in the order in which the program asks for it, so a stream is a name:
-waiting for another is never needed, and never wrong.  Level 12.
+What was recorded is given to the stream that was current: choosing another one, and marking an
+event, flush.  A stream waits where the program says so; values that go from one to another are
+waited for in any case (`runtime/device_streams.py`).  Level 12.
 """
 
 from __future__ import annotations
 
-import itertools
 from typing import Any
 
 from rushlight.base.device import device as Device
 from rushlight.engine import cuda
+from rushlight.engine.accelerators import KINDS, Accelerators, DeviceBackend
 from rushlight.tensor.flush import synchronize as flush
 
 __all__ = ["Event", "ExternalStream", "Stream", "StreamContext"]
 
-_numbers = itertools.count(1)
+
+def _named(place: Any, kind: Accelerators) -> Accelerators:
+    """The kind of a device as PyTorch's functions take it; a number says nothing of it."""
+    if place is None or isinstance(place, int):
+        return kind
+    return KINDS.get(Device(place).type, kind)
 
 
-def _backend(place: Any, what: str) -> cuda.CudaBackend:
-    if not cuda.backends():
-        raise RuntimeError(f"torch.cuda.{what} requires CUDA support; there is no CUDA device here")
-    return cuda.backend(place)
+def _backend(place: Any, kind: Accelerators, what: str) -> DeviceBackend:
+    chosen = _named(place, kind)
+    if not chosen.backends():
+        name = chosen.name
+        raise RuntimeError(
+            f"torch.{chosen.kind}.{what} requires {name} support; there is no {name} device here"
+        )
+    return chosen.backend(place)
 
 
 class Stream:
     """A queue of work of a device.  Raises: RuntimeError without one.
 
-    priority: kept, and of no consequence.
+    priority: smaller ones go first, where the driver has several.
     """
 
+    # Whose devices a number means.
+    kind: Accelerators = cuda.kind
+
     def __init__(
-        self, device: Any = None, priority: int = 0, *, stream_id: int | None = None, **_: Any
+        self, device: Any = None, priority: int = 0, *, made: Any = None, **_: Any
     ) -> None:
-        self._backend = _backend(device, type(self).__name__)
+        self._backend = _backend(device, self.kind, type(self).__name__)
         self.priority = priority
-        self.stream_id = next(_numbers) if stream_id is None else stream_id
+        self._queue = self._backend.new_stream(priority) if made is None else made
 
     @property
     def device(self) -> Device:
@@ -49,67 +62,86 @@ class Stream:
 
     @property
     def cuda_stream(self) -> int:
+        """The driver's handle; 0 of the stream that the device begins with."""
+        return self._queue.handle
+
+    @property
+    def stream_id(self) -> int:
         """The driver's handle."""
-        return self.stream_id
+        return self._queue.handle
 
     def query(self) -> bool:
         """Whether all its work is done."""
         flush()
-        return self._backend.driver.reached(self._backend.driver.mark(self._backend.index))
+        return self._queue.mark().reached()
 
     def synchronize(self) -> None:
         """Wait for its work."""
         flush()
-        self._backend.synchronize()
+        self._queue.synchronize()
 
     def wait_event(self, event: Event) -> None:
-        """Let further work wait for an event: it does."""
+        """Let further work wait for an event."""
+        flush()
+        if event._moment is not None:
+            self._queue.wait(event._moment)
 
     def wait_stream(self, stream: Stream) -> None:
-        """Let further work wait for another stream's: it does."""
+        """Let further work wait for what another stream was given."""
+        flush()
+        self._queue.wait(stream._queue.mark())
 
     def record_event(self, event: Event | None = None) -> Event:
         """Mark the work asked for so far."""
-        made = Event() if event is None else event
+        made = Event(device=self.device) if event is None else event
         made.record(self)
         return made
 
     def __enter__(self) -> Stream:
+        self._before = current_stream(self.device)
+        set_stream(self)
         return self
 
     def __exit__(self, *_: object) -> None:
-        return None
+        set_stream(self._before)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Stream):
             return NotImplemented
-        return (self.stream_id, self.device) == (other.stream_id, other.device)
+        return self._queue is other._queue
 
     def __hash__(self) -> int:
-        return hash((self.stream_id, self.device))
+        return hash(self._queue)
 
     def __repr__(self) -> str:
-        return f"<torch.cuda.Stream device={self.device} cuda_stream={self.stream_id:#x}>"
+        kind, handle = self.device.type, self.cuda_stream
+        return f"<torch.{kind}.Stream device={self.device} cuda_stream={handle:#x}>"
 
 
 class ExternalStream(Stream):
-    """A stream that another library made.  Raises: NotImplementedError."""
+    """A stream that another library made, by the driver's handle; that library ends it.
+
+    Raises: RuntimeError without a device.
+    """
 
     def __init__(self, stream_ptr: int, device: Any = None, **_: Any) -> None:
-        _backend(device, "ExternalStream")
-        raise NotImplementedError("ExternalStream: work goes through rushlight's own stream only")
+        backend = _backend(device, self.kind, "ExternalStream")
+        super().__init__(backend.device, made=backend.stream_of(stream_ptr))
 
 
 class Event:
     """A mark behind the work asked for.  Raises: RuntimeError without a device."""
 
+    # Whose devices a number means.
+    kind: Accelerators = cuda.kind
+
     def __init__(
         self, enable_timing: bool = False, blocking: bool = False, interprocess: bool = False,
         external: bool = False, *, device: Any = None,
     ) -> None:  # fmt: skip
-        self._backend = _backend(device, "Event")
+        self._backend = _backend(device, self.kind, "Event")
         self._timed = enable_timing
-        self._mark: Any = None
+        self._moment: Any = None
 
     @property
     def device(self) -> Device:
@@ -119,21 +151,23 @@ class Event:
     def record(self, stream: Stream | None = None) -> None:
         """Mark the work recorded so far, which begins to run."""
         flush()
-        if stream is not None:
-            self._backend = stream._backend
-        self._mark = self._backend.driver.mark(self._backend.index)
+        chosen = current_stream(self._backend.device) if stream is None else stream
+        self._backend = chosen._backend
+        self._moment = chosen._queue.mark()
 
     def wait(self, stream: Stream | None = None) -> None:
-        """Let further work wait for this: it does."""
+        """Let further work of a stream, the current one unless told otherwise, wait for this."""
+        chosen = current_stream(self._backend.device) if stream is None else stream
+        chosen.wait_event(self)
 
     def query(self) -> bool:
         """Whether the work before it is done."""
-        return self._mark is None or self._backend.driver.reached(self._mark)
+        return self._moment is None or self._moment.reached()
 
     def synchronize(self) -> None:
         """Wait for the work before it."""
-        if self._mark is not None:
-            self._backend.driver.wait(self._mark)
+        if self._moment is not None:
+            self._moment.synchronize()
 
     def elapsed_time(self, end_event: Event) -> float:
         """Milliseconds from this event to another.
@@ -142,20 +176,14 @@ class Event:
         """
         if not (self._timed and end_event._timed):
             raise ValueError("Both events must be created with argument 'enable_timing=True'.")
-        if self._mark is None or end_event._mark is None:
+        if self._moment is None or end_event._moment is None:
             raise ValueError("Both events must be recorded before calculating elapsed time.")
         self.synchronize()
         end_event.synchronize()
-        return self._backend.driver.milliseconds(self._mark, end_event._mark)
+        return self._backend.driver.milliseconds(self._moment.mark, end_event._moment.mark)
 
     def __repr__(self) -> str:
-        return f"<torch.cuda.Event {id(self):#x}>"
-
-
-class _Chosen:
-    """The stream of each device that the program chose."""
-
-    streams: dict[Device, Stream] = {}
+        return f"<torch.{self.device.type}.Event {id(self):#x}>"
 
 
 class StreamContext:
@@ -166,7 +194,7 @@ class StreamContext:
 
     def __init__(self, stream: Any) -> None:
         if stream is not None:
-            cuda.backend()
+            _refuse_without_devices(stream)
         self.stream = stream
         self._before: Any = None
 
@@ -180,29 +208,38 @@ class StreamContext:
             set_stream(self._before)
 
 
-def current_stream(device: Any = None) -> Stream:
+def _refuse_without_devices(stream: Any) -> None:
+    if not isinstance(stream, Stream):
+        cuda.backend()
+        raise TypeError(f"a stream is expected, not {type(stream).__name__}")
+
+
+def current_stream(device: Any = None, *, of: type[Stream] = Stream) -> Stream:
     """The stream that work goes to.  Raises: AssertionError without a device."""
-    place = cuda.backend(device).device
-    found = _Chosen.streams.get(place)
-    return default_stream(place) if found is None else found
+    backend = _named(device, of.kind).backend(device)
+    return of(backend.device, made=backend.stream)
 
 
-def default_stream(device: Any = None) -> Stream:
+def default_stream(device: Any = None, *, of: type[Stream] = Stream) -> Stream:
     """The stream that a device starts with.  Raises: AssertionError without one."""
-    return Stream(cuda.backend(device).device, stream_id=0)
+    backend = _named(device, of.kind).backend(device)
+    return of(backend.device, made=backend.allocator.first)
 
 
 def get_stream_from_external(data_ptr: int, device: Any = None) -> Stream:
-    """A stream that another library made.  Raises: AssertionError, NotImplementedError."""
-    cuda.backend(device)
-    return ExternalStream(data_ptr, device)
+    """A stream that another library made.  Raises: AssertionError."""
+    return ExternalStream(data_ptr, cuda.backend(device).device)
 
 
 def set_stream(stream: Any) -> None:
-    """Choose the current stream; None changes nothing.  Raises: AssertionError without a device."""
+    """Choose this thread's stream of a device; None changes nothing.
+
+    Raises: AssertionError without a device.
+    """
     if stream is not None:
-        cuda.backend()
-        _Chosen.streams[stream.device] = stream
+        _refuse_without_devices(stream)
+        flush()
+        stream._backend.choose_stream(stream._queue)
 
 
 def stream(stream: Any) -> StreamContext:

@@ -6,6 +6,7 @@ import importlib
 import pkgutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import rushlight
@@ -88,3 +89,24 @@ def test_a_row_in_another_familys_file_is_refused(toy_primitives: list[Primitive
 def test_a_primitive_is_defined_once(toy_primitives: list[Primitive]) -> None:
     with pytest.raises(ValueError, match="primitive spin is defined twice"):
         Primitive("spin", "toys", "elementwise", 1, lambda x: (x.shape, x.dtype))
+
+
+def test_an_unknown_property_is_refused(toy_primitives: list[Primitive]) -> None:
+    with pytest.raises(ValueError, match=r"primitive buzz: unknown properties \['shiny'\]"):
+        Primitive(
+            "buzz", "toys", "elementwise", 1, lambda x: (x.shape, x.dtype), properties="shiny"
+        )
+
+
+def test_commutative_primitives_give_the_same_bits_either_way() -> None:
+    """For numbers of every sort, zeros of both signs, infinities and NaN among them."""
+    numbers = np.array([0.0, -0.0, 1.5, -2.25, np.inf, -np.inf, np.nan, 1e-310, 3e38])
+    x, y = (grid.ravel() for grid in np.meshgrid(numbers, numbers))
+    load_all("reference")
+    for primitive in own_primitives():
+        if primitive.commutative and not primitive.name.startswith("bitwise"):
+            with np.errstate(all="ignore"):
+                one, other = primitive.reference(x, y), primitive.reference(y, x)
+            np.testing.assert_array_equal(one, other, err_msg=primitive.name)
+            known = ~np.isnan(one)
+            np.testing.assert_array_equal(np.signbit(one[known]), np.signbit(other[known]))

@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 
 import rushlight
-from rushlight.base.config import EXECUTORS
+from rushlight.base.config import EXECUTORS, config
 from rushlight.cli import doctor, machine, main, self_test
+from rushlight.engine import cuda
 
 
 def test_every_kernel_passes_the_self_test() -> None:
@@ -51,7 +52,9 @@ def test_the_report_is_json_on_demand(capsys: pytest.CaptureFixture[str]) -> Non
     assert doctor.EXECUTORS.keys() == set(EXECUTORS) and report["executor"] in EXECUTORS
     versions = {row["name"]: row["version"] for row in report["dependencies"]}
     assert versions["numpy"] == np.__version__ and versions["llvmlite"] is not None
-    assert {item["kind"] for item in report["accelerators"]} == {"NVIDIA", "AMD", "Apple"}
+    assert {item["kind"] for item in report["accelerators"]} == {
+        "NVIDIA", "AMD", "Apple", "OpenCL",
+    }  # fmt: skip
     assert not any(item["usable"] for item in report["accelerators"])
     assert all(check["passed"] for check in report["self_test"])
 
@@ -104,7 +107,7 @@ def test_a_device_that_is_found_is_reported_as_not_used_with_the_reason(
     nvidia = machine.accelerators()[0]
     assert nvidia.found and not nvidia.usable
     assert nvidia.what == "Toy (16 GiB, compute capability 9.0), driver for CUDA 12.4"
-    assert "no CUDA code generator yet" in nvidia.reason
+    assert "libcuda" in nvidia.reason
 
 
 def test_settings_in_the_environment_are_shown() -> None:
@@ -123,3 +126,18 @@ def test_an_interpreter_newer_than_any_tested_has_a_line_of_its_own() -> None:
     assert "newer than 3.15" in machine._standing((3, 16))
     report = doctor.examine()
     assert report["system"]["tested"] in doctor.in_words(report)
+
+
+def test_an_emulated_device_is_tested_as_the_cpu_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "cuda", cuda.EMULATED)
+    cuda.use_driver(None)
+    try:
+        report = doctor.examine()
+    finally:
+        monkeypatch.undo()
+        cuda.use_driver(None)
+    assert report["healthy"] and report["devices"] == ["cpu", "cuda:0"]
+    names = [check["name"] for check in report["self_test"]]
+    assert "convolution on cuda:0" in names and len(names) == 2 * len(self_test.CHECKS)
+    assert "used: RUSHLIGHT_CUDA=emulated asks for it" in doctor.in_words(report)
+    assert doctor.in_words(report).endswith("CPU and on cuda:0.")

@@ -315,3 +315,59 @@ def test_importing_rushlight_leaves_torch_alone() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (result.stdout, result.stderr) == ("False\n", "")
+
+
+def test_an_import_of_what_is_missing_names_what_the_program_wrote(tmp_path: Path) -> None:
+    script = """
+import torch
+try:
+    from torch.linalg import (norm,
+                              missing_thing)
+except ImportError as error:
+    print(error)
+print(hasattr(torch.linalg, "missing_thing"))
+"""
+    text, probed = output_of(script, tmp_path)
+    assert text.startswith("cannot import name 'missing_thing' from 'torch.linalg'")
+    assert "rushlight." not in text and probed == "False"
+
+
+CONTAINER = """
+class Box:
+    def __init__(self, values): self.values = values
+    @classmethod
+    def __torch_function__(cls, func, types, args=(), kwargs=None):
+        return Box([func.__name__, *[box.values for box in args[0]]])
+"""
+
+
+def test_a_class_of_a_package_answers_calls_though_it_is_no_tensor(tmp_path: Path) -> None:
+    (tmp_path / "boxes.py").write_text(CONTAINER, encoding="utf-8")
+    script = "import torch\nfrom boxes import Box\nprint(torch.cat([Box(1), Box(2)], 0).values)\n"
+    assert output_of(script, tmp_path) == ["['cat', 1, 2]"]
+
+
+def test_a_class_of_the_script_answers_calls_though_it_is_no_tensor(tmp_path: Path) -> None:
+    script = f"import torch\n{CONTAINER}\nprint(torch.stack((Box(1), Box(2))).values)\n"
+    assert output_of(script, tmp_path) == ["['stack', 1, 2]"]
+
+
+def test_what_the_library_imports_itself_lets_no_call_be_watched(tmp_path: Path) -> None:
+    """Calls that somebody watches are several times slower, and cannot be machine code."""
+    (tmp_path / "modes.py").write_text(
+        "from torch.overrides import TorchFunctionMode\nfrom torch.fx import Proxy\n"
+        "class Counting(TorchFunctionMode):\n"
+        "    def __torch_function__(self, func, types, args=(), kwargs=None):\n"
+        "        return func(*args, **(kwargs or {}))\n"
+        "class Named(Proxy):\n"
+        "    @classmethod\n"
+        "    def __torch_function__(cls, func, types, args=(), kwargs=None):\n"
+        "        return super().__torch_function__(func, types, args, kwargs)\n",
+        encoding="utf-8",
+    )
+    script = (
+        "import torch, torch.fx, torch.jit, torch.masked, torch.nested, torch.distributions\n"
+        "import modes, rushlight.selfcompile.warmup as warmup\nprint(warmup.is_suspended())\n"
+        "with modes.Counting(): print(warmup.is_suspended())\nprint(warmup.is_suspended())\n"
+    )
+    assert output_of(script, tmp_path) == ["False", "True", "False"]

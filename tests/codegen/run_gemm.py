@@ -18,6 +18,8 @@ from rushlight.runtime.jit import load_text
 from rushlight.runtime.threads import pool
 
 HOST = host_target()
+# What a GEMM writes, where that is not what it reads.
+RESULTS = {"uint8": np.int32}
 
 
 @functools.cache
@@ -26,22 +28,31 @@ def library_of(spec, target):
 
 
 def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None,
-            a_mode=None):  # fmt: skip
-    """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``."""
+            a_mode=None, dtype=None):  # fmt: skip
+    """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``.
+
+    dtype: of the GEMM; that of ``a`` unless it has none of NumPy's.
+    """
+    dtype = dtype or a.dtype.name
     batches = np.broadcast_shapes(a.shape[:1], b.shape[:1])[0]
     (m, k), n, size = a.shape[1:], b.shape[2], a.itemsize
-    c = np.full((batches, m, n), np.nan, a.dtype) if out is None else out
-    strides = [x.strides[i] // size for x in (a, b) for i in (1, 2)] + [c.strides[1] // size]
-    mode = mode or choose_b_mode(m, k, strides[2], strides[3], a.dtype.name, target)
+    c = out
+    if c is None:
+        c = np.full(
+            (batches, m, n), np.nan if a.dtype.kind == "f" else 77, RESULTS.get(dtype, a.dtype)
+        )
+    strides = [x.strides[i] // size for x in (a, b) for i in (1, 2)]
+    strides.append(c.strides[1] // c.itemsize)
+    mode = mode or choose_b_mode(m, k, strides[2], strides[3], dtype, target)
     rows = rows or choose_core_rows(m, target)
     value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
-    a_mode = a_mode or choose_a_mode(m, n, k, *strides[:2], a.dtype.name, mode, target)
-    edge = choose_edge(n, a.dtype.name, rows, mode, target)
-    spec = GemmSpec("gemm", a.dtype.name, mode, rows, edge, a_mode, value, buffers, params)
+    a_mode = a_mode or choose_a_mode(m, n, k, *strides[:2], dtype, mode, target)
+    edge = choose_edge(n, dtype, rows, mode, target)
+    spec = GemmSpec("gemm", dtype, mode, rows, edge, a_mode, value, buffers, params)
     library = library_of(spec, target)
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     workspace = np.empty(blocks.workspace + 1, a.dtype)
-    steps_of = [0 if x.shape[0] == 1 else x.strides[0] // size for x in (a, b, c)]
+    steps_of = [0 if x.shape[0] == 1 else x.strides[0] // x.itemsize for x in (a, b, c)]
     offsets = np.array([[i * s for s in steps_of] for i in range(batches)], np.int64).ravel()
     pointed = [a, b, c, offsets, workspace, *arrays]
     pointers = (ctypes.c_void_p * len(pointed))(*[x.ctypes.data for x in pointed])

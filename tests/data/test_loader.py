@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
 import rushlight
 from rushlight.random import get_rng_state, manual_seed
 from rushlight.utils import data
+from rushlight.utils.data import dataloader
 
 torch = pytest.importorskip("torch")
 
@@ -201,3 +204,25 @@ def test_more_workers_than_processors_are_warned_of():
 
 def test_there_is_no_worker_info_in_the_main_process():
     assert data.get_worker_info() is None
+
+
+def test_a_foreign_loader_with_pytorchs_attributes_is_iterated() -> None:
+    """As fastai's: no dataset's class says that it is a stream, the loader does."""
+
+    class Foreign:
+        num_workers, timeout, pin_memory, persistent_workers = 0, 0, False, False
+        prefetch_factor, generator, worker_init_fn, in_order = None, None, None, True
+        multiprocessing_context, drop_last, pin_memory_device = None, False, ""
+        _IterableDataset_len_called, _auto_collation = None, False
+        _dataset_kind, _index_sampler = dataloader._DatasetKind.Iterable, itertools.count()
+
+        def __init__(self) -> None:
+            self.dataset = self
+
+        def collate_fn(self, x):
+            return x
+
+        def __iter__(self):
+            return iter([[1, 2], [3]])
+
+    assert list(dataloader._SingleProcessDataLoaderIter(Foreign())) == [[1, 2], [3]]

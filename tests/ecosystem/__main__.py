@@ -35,6 +35,9 @@ def environment(folder: Path, pytorch: bool, rows: list[Row]) -> Path:
             _call(python, "-m", "rushlight", "torch", "install")
     wanted = sorted({name for row in rows for name in row.requirements})
     _call(python, "-m", "pip", "install", "-q", *(PYTORCH if pytorch else ()), *wanted)
+    bare = sorted({name for row in rows for name in row.bare})
+    if bare:
+        _call(python, "-m", "pip", "install", "-q", "--no-deps", *bare)
     return python
 
 
@@ -92,6 +95,9 @@ def verdict(row: Row, mine: dict[str, Any], theirs: dict[str, Any] | None) -> tu
     if "error" in theirs:
         return True, f"{head}runs: {times}; PyTorch's side stops: {theirs['error']}"
     times += f", PyTorch {theirs['seconds']:.1f} s"
+    if "step" in mine and "step" in theirs:
+        ratio = theirs["step"] / mine["step"]
+        times += f"; a call {1e3 * mine['step']:.1f} ms, {ratio:.2f} times as fast as PyTorch's"
     largest, where = distance(mine["found"], theirs["found"])
     if largest <= row.tolerance:
         return True, f"{head}works: {times}; largest difference {largest:.1e}. {row.known}".rstrip()

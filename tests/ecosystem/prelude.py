@@ -1,6 +1,12 @@
-"""Before a program on PyTorch: torchvision's own library may need CUDA's, and then lacks `nms`."""
+"""Before a program on PyTorch: torchvision's own library may need CUDA's, and then lacks its
+operators, of which its import names two."""
 
 import torch
+
+OPERATORS = (
+    "nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+    "qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
+)
 
 try:
     import torchvision  # noqa: F401
@@ -10,4 +16,5 @@ except RuntimeError:
     for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
         del sys.modules[name]
     LIBRARY = torch.library.Library("torchvision", "DEF")
-    LIBRARY.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for operator in OPERATORS:
+        LIBRARY.define(operator)

@@ -12,7 +12,7 @@ import rushlight.nn.functional as F
 from rushlight import nn
 from rushlight.base.config import config
 from rushlight.base.stats import stats
-from rushlight.tape.memo import memo
+from rushlight.tape.memo import FORM_BYTES, forms, memo
 from rushlight.tape.tape import current_tape
 
 
@@ -232,6 +232,30 @@ def test_a_sequence_that_grows_makes_a_few_plans_for_all_lengths():
     assert made[-1] == made[6]
 
 
+def test_sizes_that_come_again_and_new_ones_do_not_disturb_one_another():
+    def waves(*shape):
+        return rl.arange(shape[0] * shape[1]).reshape(shape).sin()
+
+    weight = waves(6, 6)
+
+    def run(rows: int) -> np.ndarray:
+        x = waves(rows, 6)
+        hidden = F.gelu(x @ weight)
+        return (hidden.softmax(0) @ weight.T + hidden.sum(0)).numpy()
+
+    expected = {}
+    # Each is seen often enough to be put in place as a whole, with new ones and a move of the
+    # memory that they share in between.
+    for rows in (5, 9, 5, 9, 5, 9, 7, 5, 30_000, 9, 5, 7, 9):
+        found = run(rows)
+        expected.setdefault(rows, found)
+        np.testing.assert_array_equal(found, expected[rows])
+    forget()
+    for rows, known in expected.items():
+        np.testing.assert_array_equal(run(rows), known)
+        forget()
+
+
 def test_an_index_out_of_bounds_is_still_named_at_new_sizes():
     table = rl.randn(5, 3)
 
@@ -278,3 +302,68 @@ def test_sizes_of_one_that_mean_something_else_get_plans_of_their_own():
     for each, result in zip(sizes, found):
         forget()
         assert program(*each) == result, each
+
+
+def _chain(length: int, rows: int) -> float:
+    """A program of a structure of its own for each length."""
+    x = rl.ones(rows, 3)
+    for place in range(length):
+        x = (x * 1.5).sin() if place % 2 else x + 0.25
+    return x.sum().item()
+
+
+def test_a_program_in_use_keeps_its_template_while_others_are_forgotten(monkeypatch):
+    for rows in (5, 7, 9):
+        _chain(20, rows)
+    monkeypatch.setattr(config, "memo_bytes", 1 << 20)
+    before = stats.plans_made
+    for turn in range(40):
+        _chain(20, 11 + turn)
+        for rows in (5, 7, 9):  # the third is served by a template
+            _chain(21 + turn, rows)
+        memo.trim()
+        assert forms.count * FORM_BYTES + memo.code_bytes <= config.memo_bytes
+        assert memo.code_bytes >= 0
+    assert stats.plans_made - before == 2 * 40
+    # What was forgotten is made again, with the same numbers.
+    assert _chain(21, 5) == _chain(21, 5)
+    reached, waiting = 0, [forms.root]
+    while waiting:
+        form = waiting.pop()
+        reached += len(form.children)
+        waiting += form.children.values()
+    assert reached == forms.count
+
+
+class _Classifier(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(8, 8, batch_first=True)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x):
+        return self.head(self.lstm(x)[0][:, -1])
+
+
+def _classified(sizes, between) -> list[float]:
+    rl.manual_seed(4)
+    model = _Classifier()
+    optimizer = rl.optim.Adam(model.parameters(), lr=0.01)
+    losses = []
+    for batch, length in sizes:
+        between()
+        x, y = rl.randn(batch, length, 8), rl.randint(0, 5, (batch,))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(model(x), y)
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+def test_a_batch_of_one_sequence_makes_no_plan():
+    sizes = [(3, 5), (4, 7), (6, 9), (5, 8), (1, 6), (7, 4), (1, 9), (1, 3), (2, 5)]
+    plans: list[int] = []
+    found = _classified(sizes, lambda: plans.append(stats.plans_made))
+    assert plans[-1] == plans[3]
+    assert found == _classified(sizes, forget)

@@ -111,5 +111,3 @@ def test_files_with_other_functions_are_refused(change: tuple[str, Any]) -> None
         rushlight.save({}, other)
         other.seek(0)
         rushlight.export.load(other)
-    with pytest.raises(NotImplementedError, match="dynamic_shapes"):
-        rushlight.export.export(nn.ReLU(), (rushlight.ones(2),), dynamic_shapes={"input": {0: 1}})

@@ -12,12 +12,20 @@ import traceback
 
 from rushlight.base.config import config
 from tests.fuzz.interpreted import COUNTS
-from tests.fuzz.judges import fault_of_bits, fault_of_executors, fault_of_memo
+from tests.fuzz.judges import (
+    fault_of_bits,
+    fault_of_executors,
+    fault_of_memo,
+    fault_of_sizes,
+)
 from tests.fuzz.outcome import Program
 from tests.fuzz.program import LENGTHS, generate, with_other_sizes
 from tests.fuzz.shrink import shrink, write_test
 
-JUDGES = {judge.__name__: judge for judge in (fault_of_executors, fault_of_bits, fault_of_memo)}
+JUDGES = {
+    judge.__name__: judge
+    for judge in (fault_of_executors, fault_of_bits, fault_of_memo, fault_of_sizes)
+}
 LONGEST_MESSAGE = 1200
 SECONDS_BETWEEN_REPORTS = 60
 PROGRAMS_BETWEEN_COLLECTIONS = 250
@@ -26,6 +34,8 @@ PROGRAMS_BETWEEN_COLLECTIONS = 250
 def judged(name: str, program: Program) -> str | None:
     """What one judge says; an exception out of rushlight is a fault too."""
     try:
+        if name == "fault_of_sizes":
+            return fault_of_sizes(program, len(program) * 100)
         return JUDGES[name](program)
     except Exception:
         return f"raises: {traceback.format_exc()[-LONGEST_MESSAGE:]}"
@@ -59,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
         if seed % options.sizes:
             program = with_other_sizes(program, seed)
         names = list(JUDGES) if seed % options.bits_every == 0 else ["fault_of_executors"]
+        if options.judges:
+            names = options.judges.split(",")
         for name in names:
             found = judged(name, program)
             counts[name] += 1
@@ -76,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             print(f"... seed {seed}, {faults} faults, {said - started:.0f} s", flush=True)
     print(f"{dict(counts)}, interpreted {COUNTS}")
     seconds = time.monotonic() - started
-    print(f"{counts['fault_of_executors']} programs, {faults} faults, {seconds:.1f} s")
+    print(f"{max(counts.values(), default=0)} programs, {faults} faults, {seconds:.1f} s")
     return faults
 
 
@@ -98,6 +110,7 @@ def main() -> int:
     parser.add_argument(
         "--sizes", type=int, default=1, metavar="N", help="N programs in a row differ in sizes only"
     )
+    parser.add_argument("--judges", help="only these, with commas between them")
     parser.add_argument("--replay", help="a program, as printed")
     parser.add_argument("--keep-going", action="store_true", help="do not stop at a fault")
     parser.add_argument("--no-shrink", dest="shrink", action="store_false")

@@ -21,7 +21,7 @@ from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.words import Words
 from rushlight.codegen.math import FUNCTIONS
-from rushlight.engine import compiled, lowered, template
+from rushlight.engine import compiled, pipeline, template
 from rushlight.engine.compiled import CompiledPlan, NativeRun
 from rushlight.engine.kernels import kernel_library
 from rushlight.loopnest import scalar
@@ -85,7 +85,7 @@ class JudgedPlan(CompiledPlan):
     def __init__(self, plan, nodes) -> None:
         self.nests: dict[int, object] = {}
         self.remembered: list = []
-        make = lowered.step_of_nest
+        make = pipeline.step_of_nest
 
         def remembered(nest):
             step = make(nest)
@@ -96,14 +96,14 @@ class JudgedPlan(CompiledPlan):
             self.remembered.append(step)  # so that its id stays its own
             return step
 
-        lowered.step_of_nest = remembered
+        pipeline.step_of_nest = remembered
         try:
             super().__init__(plan, nodes)
         except Exception as error:  # a plan that cannot be made falls back, which hides it
             self.faults.append(f"no plan: {error!r}")
             raise
         finally:
-            lowered.step_of_nest = make
+            pipeline.step_of_nest = make
 
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values, which the interpreter's are compared with."""
@@ -170,11 +170,13 @@ class Memory:
     def __init__(self, plan: JudgedPlan, nodes) -> None:
         self.values = plan.schedule.program.values
         self.shown_by = plan.schedule.memory
+        self.joined = plan.joined
         self.nodes = nodes
         self.arrays: dict[int, object] = dict(plan.constants)
 
     def shaped(self, slot: int):
         """A slot's array, in the shape and form its dtype is kept in."""
+        slot = self.joined.get(slot, slot)
         array = self.arrays.get(slot)
         if array is None and self.shown_by(slot) != slot:  # a reshaped buffer
             return self.shaped(self.shown_by(slot)).reshape(self.values[slot].shape)

@@ -9,6 +9,8 @@ In: a program.  Out: a sentence that says what is wrong, or None.  The judges:
   once more, or with its memory handed out to NumPy, a program gives the same bits, and on other
   data it gives the same bits whether or not the memo knows it from the first (`fault_of_cuts`,
   `fault_of_memo`);
+- repeated with other sizes, so that plans, blocks and recordings are those of other sizes, it gives
+  the bits that it gives where nothing is known (`fault_of_sizes`);
 - on two threads, and with code for AVX2, it gives the same bits (`fault_of_machine`).
 """
 
@@ -31,7 +33,7 @@ from tests.fuzz.outcome import (
     outcome,
     settings,
 )
-from tests.fuzz.program import Run
+from tests.fuzz.program import Run, other_sizes
 
 try:
     import torch
@@ -171,3 +173,27 @@ def fault_of_memo(program: Program) -> str | None:
         outcome(rushlight, program, 0, leading(program, 0).answers)
         found = difference_in_bits(expected, outcome(rushlight, program, 1, answers))
     return f"on other data than the memo knows: {found}" if found else None
+
+
+# Repetitions of a program, as numbers of its sizes: what is learned from some is used for others,
+# and met again.
+REPETITIONS = (0, 1, 2, 3, 1, 4, 2)
+
+
+def fault_of_sizes(program: Program, seed: int = 0) -> str | None:
+    """Whether what the memo knows from other sizes, drawn by a seed, changes a bit."""
+    variants = [program]
+    for number in range(1, max(REPETITIONS) + 1):
+        variants.append([other_sizes(seed + number), *program])
+    answers = [leading(variant, 0).answers for variant in variants]
+    expected = []
+    for variant, told in zip(variants, answers):
+        with settings(executor=config.executor):
+            expected.append(outcome(rushlight, variant, 0, told))
+    with settings(executor=config.executor):
+        for round_, number in enumerate(REPETITIONS):
+            found = outcome(rushlight, variants[number], 0, answers[number])
+            differs = difference_in_bits(expected[number], found)
+            if differs:
+                return f"round {round_}, sizes {variants[number][:1]}: {differs}"
+    return None

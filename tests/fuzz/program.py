@@ -10,6 +10,7 @@ jumps or kinks (`sign`, `max`, sorting).  Everything else is smooth where it is 
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -35,6 +36,8 @@ SHAPES = (
     (4,), (2, 3), (), (0, 3), (3,), (3, 2), (2, 3, 2), (1, 3), (3, 1), (5,), (2, 1, 4), (1,),
     (17,), (2, 33), (9, 8), (65, 2), (3, 64), (130,), (0,), (4, 3, 5), (2, 2, 2, 3),
 )  # fmt: skip
+# What sizes above 1 become in a program that begins with other sizes.
+OTHER_SIZES = (2, 3, 5, 4, 7, 1, 9, 6, 17, 12, 33, 24)
 # For each shape, the places of those with as many axes.
 SAME_RANK = [[i for i, s in enumerate(SHAPES) if len(s) == len(shape)] for shape in SHAPES]
 DTYPES = (
@@ -70,6 +73,7 @@ class Value:
 class Run:
     """One library running a program.
 
+    renamed: sizes that leaves have instead of their own; see `other_sizes`.
     told: answers to "is this result still exact?", which must not be found by reading the value,
         since a read cuts the tape; None in the run that finds them, which then stand in `answers`.
     """
@@ -83,6 +87,7 @@ class Run:
     families: int = 0
     held: list[Any] = field(default_factory=list)  # memory that stays shared to the end
     optimizers: dict[str, Any] = field(default_factory=dict)
+    renamed: dict[int, int] = field(default_factory=dict)
 
     def pick(self, index: int) -> Value:
         """The operand an integer stands for."""
@@ -170,14 +175,30 @@ def with_other_sizes(program: list[Instruction], seed: int) -> list[Instruction]
     ]
 
 
+def other_sizes(seed: int) -> Instruction:
+    """The first instruction of a program whose leaves have other sizes: equal ones stay equal."""
+    draw = random.Random(seed)
+    a, b, c, d = (draw.randrange(1, 1 << 16) for _ in range(4))
+    return ("sizes", a, b, c, d)
+
+
+def rename_sizes(run: Run, numbers: tuple[int, ...]) -> None:
+    """Draw what each size above 1 becomes; all zeros: the sizes stay."""
+    if not any(numbers):
+        return
+    draw = random.Random(repr(numbers))
+    for n in sorted({n for shape in SHAPES for n in shape if n > 1}):
+        run.renamed[n] = draw.choice(OTHER_SIZES)
+
+
 # ---- running -------------------------------------------------------------------------------------
 
 
 def fresh(run: Run, shape: tuple[int, ...], dtype: str, start: int) -> Any:
     """A tensor of multiples of 1/4, most without ties, that `run.data` shifts."""
-    count = 1
-    for n in shape:
-        count *= n
+    renamed = tuple([run.renamed.get(n, n) for n in shape])
+    shape = renamed if math.prod(renamed) <= MOST_ELEMENTS else shape
+    count = math.prod(shape)
     numbers = [((start * 7 + run.data * 5 + i * 9) % 23 - 11) / 4 for i in range(count)]
     if dtype == "bool":
         numbers = [n > 0 for n in numbers]
@@ -212,6 +233,9 @@ def _execute(run: Run, instruction: Instruction) -> Any:
     t = run.library
     if name == "create":
         create(run, SHAPES[a % len(SHAPES)], DTYPES[b % len(DTYPES)], c, bool(d % 2))
+        return None
+    if name == "sizes":
+        rename_sizes(run, (a, b, c, d))
         return None
     if name == "backward":
         return backward(run)

@@ -7,7 +7,12 @@ import pytest
 
 from rushlight.base.config import config
 from rushlight.loopnest.scalar import RULES
-from tests.fuzz.judges import fault_of_bits, fault_of_executors, fault_of_memo
+from tests.fuzz.judges import (
+    fault_of_bits,
+    fault_of_executors,
+    fault_of_memo,
+    fault_of_sizes,
+)
 from tests.fuzz.program import generate
 from tests.fuzz.shrink import shrink, write_test
 
@@ -36,9 +41,16 @@ def test_no_cut_and_no_machine_changes_a_bit(executor, count, monkeypatch):
     demand(fault_of_memo, range(100, 100 + count))
 
 
+def test_what_is_known_of_other_sizes_changes_no_bit(monkeypatch):
+    monkeypatch.setattr(config, "executor", "compiled")
+    demand(fault_of_sizes, range(200, 212))
+
+
 @pytest.mark.endurance
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("judge", [fault_of_executors, fault_of_bits, fault_of_memo])
+@pytest.mark.parametrize(
+    "judge", [fault_of_executors, fault_of_bits, fault_of_memo, fault_of_sizes]
+)
 def test_many_programs(judge, monkeypatch):
     monkeypatch.setattr(config, "executor", "compiled")
     demand(judge, range(1000, 1300), (4, 28))
@@ -91,6 +103,6 @@ def test_a_judge_sees_that_a_plan_cannot_be_made(monkeypatch):
     def refuse(nest):
         raise RuntimeError("no such kernel")
 
-    monkeypatch.setattr("rushlight.engine.lowered.step_of_nest", refuse)
+    monkeypatch.setattr("rushlight.engine.pipeline.step_of_nest", refuse)
     found = fault_of_executors(SQUARE)
     assert found is not None and "no such kernel" in found

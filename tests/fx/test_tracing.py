@@ -200,3 +200,12 @@ def test_leaves_can_be_chosen() -> None:
 
     graph = Leafless().trace(nn.Sequential(nn.ReLU(), nn.Tanh()))
     assert [n.op for n in graph.nodes] == ["placeholder", *["call_function"] * 2, "output"]
+
+
+def test_a_proxy_made_outside_of_tracing_records_what_functions_do_with_it() -> None:
+    graph = fx.Graph()
+    proxy = fx.Proxy(graph.placeholder("x"))
+    graph.output(rushlight.cat([rushlight.relu(proxy), proxy.neg()], dim=1).node)
+    made = fx.GraphModule(nn.Module(), graph)
+    x = rushlight.randn(2, 3)
+    assert rushlight.equal(made(x), rushlight.cat([x.relu(), -x], dim=1))

@@ -72,3 +72,24 @@ def test_tensors_that_require_grad_are_refused_as_pytorch_does():
 def test_other_objects_are_refused():
     with pytest.raises(RuntimeError, match="from_dlpack received an invalid capsule"):
         rl.from_dlpack([1])
+
+
+def test_bfloat16_goes_both_ways():
+    ours = rl.tensor([[1.5, -2.0, 3.25]], dtype=rl.bfloat16).t()
+    theirs = torch.from_dlpack(ours)
+    assert theirs.dtype is torch.bfloat16 and theirs.tolist() == [[1.5], [-2.0], [3.25]]
+    theirs[0, 0] = 7.0
+    assert ours[0, 0].item() == 7.0
+    back = rl.from_dlpack(torch.tensor([0.5, 2.5], dtype=torch.bfloat16))
+    assert back.dtype is rl.bfloat16 and back.tolist() == [0.5, 2.5]
+    back += 1
+    assert back.tolist() == [1.5, 3.5]
+
+
+def test_a_copy_is_asked_for():
+    ours = rl.ones(3)
+    capsule = ours.__dlpack__(copy=True, max_version=(1, 0))
+    copied = rl.from_dlpack(capsule)
+    copied += 1
+    assert ours.tolist() == [1.0] * 3
+    assert rl.from_dlpack(ours, copy=True).data_ptr() != ours.data_ptr()

@@ -296,3 +296,12 @@ def test_an_address_stays_good_through_writes():
     tensor[1:].mul_(2)
     assert tensor.data_ptr() == address
     assert tensor[1:].data_ptr() == address + 4
+
+
+def test_under_no_grad_a_tensor_that_requires_gradients_is_an_array():
+    x = rl.ones(3, requires_grad=True)
+    y = x * 2
+    with rl.no_grad():
+        assert x.numpy().tolist() == [1, 1, 1] and np.asarray(y).tolist() == [2, 2, 2]
+    with pytest.raises(RuntimeError, match="requires grad"):
+        y.numpy()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.base.config import config
-from rushlight.engine import lowered
+from rushlight.engine import pipeline
 from rushlight.engine.compiled import CompiledPlan
 from rushlight.loopnest.verify import verify_kernel
 from rushlight.ops.creation import arithmetic_value
@@ -26,7 +26,7 @@ def run(program, executor: str) -> tuple[list[np.ndarray], list[CompiledPlan]]:
         make(self, plan, nodes)
         plans.append(self)
 
-    step_of_nest = lowered.step_of_nest
+    step_of_nest = pipeline.step_of_nest
 
     def verified(nest):
         verify_kernel(nest.kernel)
@@ -37,12 +37,12 @@ def run(program, executor: str) -> tuple[list[np.ndarray], list[CompiledPlan]]:
     current_tape().drop()
     config.executor = executor
     CompiledPlan.__init__ = remember
-    lowered.step_of_nest = verified
+    pipeline.step_of_nest = verified
     try:
         return [np.array(arithmetic_value(t.detach())) for t in program()], plans
     finally:
         CompiledPlan.__init__ = make
-        lowered.step_of_nest = step_of_nest
+        pipeline.step_of_nest = step_of_nest
         config.executor = before
         memo.clear()
         current_tape().drop()

@@ -112,3 +112,12 @@ def test_switches_and_refusals() -> None:
             lib.nn.factory_kwargs({"other": 1})
         with pytest.raises(RuntimeError, match="Expected a Module"):
             lib.nn.utils.skip_init(int)
+
+
+def test_new_makes_tensors_of_the_same_kind() -> None:
+    x = rushlight.tensor([1, 2], dtype=rushlight.int16)
+    assert x.new([3, 4]).tolist() == [3, 4] and x.new([3, 4]).dtype == rushlight.int16
+    assert x.new(2, 3).shape == (2, 3) and x.new(2, 3).dtype == rushlight.int16
+    assert x.new(rushlight.Size([4])).shape == (4,)
+    assert x.new().shape == (0,)
+    assert x.new(2, device="meta").device.type == "meta"

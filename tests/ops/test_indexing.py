@@ -279,3 +279,17 @@ def test_negative_positions_are_taken_where_pytorch_takes_them(name):
         return found.tolist()
 
     assert_agree(case)
+
+
+@pytest.mark.parametrize("like", [True, np.int64(1), np.int32(1)])
+def test_a_view_by_an_int_is_no_other_for_what_equals_that_int(like):
+    def case(t):
+        x = t.arange(24.0, dtype=t.float64).reshape(2, 3, 4)
+        found = []
+        for index in (like, 1, like):
+            views = [x[index], x[:, :index], x.narrow(1, int(index), 1), x[index, :, 0]]
+            found += [(v.tolist(), v.stride(), v.storage_offset()) for v in views]
+            found.append([type(n).__name__ for v in views for n in (*v.stride(), *v.shape)])
+        return found
+
+    assert_agree(case)

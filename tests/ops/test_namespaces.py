@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 import rushlight
@@ -152,6 +153,25 @@ def test_bessel_functions_agree_with_torch(name: str) -> None:
     points = [0.0, 1e-3, 0.3, 1.0, 2.0, 2.5, 5.0, 9.0, 15.0, 24.9, 25.1, 100.0, -3.0, NAN]
     # PyTorch's J and Y have seven correct digits: J0(5) is -0.17759677131…, PyTorch gives …78.
     assert_agree(lambda t: getattr(t.special, name)(t.tensor(points, dtype=t.float64)), rtol=2e-7)
+
+
+def test_airy_ai_agrees_with_torch() -> None:
+    points = [*np.linspace(-40, 40, 401), 0.0, 1.5, -7.0, 60.0, 103.0, 200.0, NAN]
+    # PyTorch's has six correct digits: Ai(-2.2) is 0.0961453780…, PyTorch gives 0.0961469….
+    for dtype in ("float64", "float32"):
+        assert_agree(
+            lambda t, dtype=dtype: t.special.airy_ai(t.tensor(points, dtype=getattr(t, dtype))),
+            rtol=1e-5,
+        )
+
+
+def test_airy_ai_has_all_digits_where_torch_lacks_some() -> None:
+    known = {
+        -10.0: 0.04024123848644319, -5.0: 0.3507610090241143, 0.0: 0.3550280538878172,
+        1.0: 0.13529241631288142, 5.0: 0.00010834442813607442,
+    }  # fmt: skip
+    found = rushlight.special.airy_ai(rushlight.tensor([*known], dtype=rushlight.float64)).numpy()
+    np.testing.assert_allclose(found, [*known.values()], rtol=2e-12)
 
 
 def test_bessel_j0_has_all_digits_where_torch_lacks_some() -> None:

@@ -38,12 +38,15 @@ def _answer(lib, functional, compute, arrays, dtype: str) -> list:
     return [None if x is None else x.to(lib.float64).numpy().copy() for x in found]
 
 
-def agree(compute, *arrays, dtype: str = "float32", but=(), tolerance: float = 2e-5) -> None:
+def agree(
+    compute, *arrays, dtype: str = "float32", but=(), tolerance: float = 2e-5, judge: str = ""
+) -> None:
     """Both libraries give the same value and gradients where PyTorch gives numbers.
 
-    but: positions in [value, gradients…] that are not compared.
+    but: positions in [value, gradients…] that are not compared.  judge: the dtype that PyTorch
+    computes in, if not the same.
     """
-    expected = _answer(torch, theirs, compute, arrays, dtype)
+    expected = _answer(torch, theirs, compute, arrays, judge or dtype)
     found = _answer(rushlight, ours, compute, arrays, dtype)
     for place, (right, given) in enumerate(zip(expected, found)):
         if place in but or right is None:
@@ -61,6 +64,10 @@ ACTIVATIONS = (
 ).split()
 
 
+# PyTorch's float32 code for AVX-512 is off by 1.3e-4 at -3 and gives infinity for 3e38.
+_JUDGE = {("gelu", "float32"): "float64"}
+
+
 @pytest.mark.parametrize(
     ("name", "dtype"),
     [(name, "float32") for name in ACTIVATIONS]
@@ -72,6 +79,7 @@ def test_activations_answer_as_pytorch_everywhere(name, dtype):
         LINE,
         dtype=dtype,
         tolerance=2e-5 if dtype == "float32" else 4e-3,
+        judge=_JUDGE.get((name, dtype), ""),
     )
 
 

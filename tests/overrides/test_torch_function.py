@@ -234,3 +234,11 @@ def test_a_traced_module_is_saved_while_functions_are_watched(tmp_path: Path) ->
         assert loaded(x).equal(model(x))
     finally:
         interception.leave()
+
+
+def test_nobody_is_asked_whether_it_is_a_tensor() -> None:
+    for torch in _libraries():
+        log: list[str] = []
+        x = torch.ones(2).as_subclass(_logging_class(torch, log))
+        log.clear()
+        assert torch.is_tensor(x) and not torch.is_storage(x) and log == []

@@ -129,10 +129,17 @@ def test_a_rate_set_by_hand_counts_at_once() -> None:
 
 
 def test_another_option_is_another_program() -> None:
-    def change(program: Program) -> None:
-        program.optimizer.param_groups[0]["weight_decay"] = 0.5
+    before = 0
 
-    check(change)
+    def change(program: Program) -> None:
+        nonlocal before
+        if hasattr(program.step, "__wrapped__"):
+            before = torch.compiler.replays(program.step).replays
+        program.optimizer.param_groups[0]["weight_decay"] = 0.5
+        program.run(WARM)
+
+    report = torch.compiler.replays(check(change).step)
+    assert 0 < before < report.replays and report.reasons["an optimizer's options"] == 1
 
 
 def test_a_parameter_set_in_place_between_steps() -> None:

@@ -2,9 +2,13 @@
 
 import ctypes
 import os
+import threading
+import time
 
 import pytest
 
+from rushlight.base.errors import InternalError
+from rushlight.base.later import Later
 from rushlight.base.target import without_avx512
 from rushlight.runtime.host import host_target
 from rushlight.runtime.kernel_cache import DiskCache, KernelCache, kernel_key
@@ -135,3 +139,44 @@ def test_longest_unused_library_is_dropped_but_runs_while_it_is_held():
     assert ctypes.CFUNCTYPE(ctypes.c_int64)(first["answer"])() == 0
     get(cache, texts[0])
     assert cache.compiles == 4
+
+
+def _refuse_to_write():
+    raise AssertionError("the text was asked for again")
+
+
+def test_code_prepared_by_another_thread_is_only_linked(tmp_path):
+    cache = KernelCache(DiskCache(tmp_path / "c"))
+    coming = Later(lambda: cache.prepare(TEXT, lambda: TEXT, host_target()))
+    while not coming.is_over():
+        time.sleep(0.001)
+    library = cache.get(TEXT, ["answer"], _refuse_to_write, host_target())
+    answer = ctypes.CFUNCTYPE(ctypes.c_int64)(library["answer"])
+    assert answer() == 42 and cache.compiles == 1
+    # It is on the disk, and prepared no second time.
+    other = KernelCache(DiskCache(tmp_path / "c"))
+    other.prepare(TEXT, _refuse_to_write, host_target())
+    other.get(TEXT, ["answer"], _refuse_to_write, host_target())
+    assert (other.compiles, other.loads) == (0, 1)
+
+
+def test_what_fails_beside_the_program_is_told_to_whoever_asks():
+    cache = KernelCache()
+    coming = Later(lambda: cache.prepare("bad", lambda: "no such text", host_target()))
+    while not coming.is_over():
+        time.sleep(0.001)
+    with pytest.raises(InternalError):
+        cache.get("bad", ["answer"], lambda: "no such text", host_target())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs forks")
+def test_a_forked_child_waits_for_no_thread_of_its_parent(tmp_path):
+    hold = threading.Event()
+    coming = Later(hold.wait)
+    child = os.fork()
+    if child == 0:
+        os._exit(0 if coming.is_over() else 1)
+    _, status = os.waitpid(child, 0)
+    still = coming.is_over()
+    hold.set()
+    assert os.waitstatus_to_exitcode(status) == 0 and not still

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from tests.samples.row import INEXACT, INTEGER, Error, Row
@@ -51,7 +52,29 @@ def _convolution_params(shapes: tuple) -> list:
     ]
 
 
+def _byte_product(x, y, transpose_x, transpose_y):
+    return _product(x.int(), y.int(), transpose_x, transpose_y)
+
+
+def _bytes(generator, shapes, dtype, params):
+    """All values of both dtypes."""
+    first = generator.integers(0, 256, shapes[0])
+    return [first.astype(np.uint8), generator.integers(-128, 128, shapes[1]).astype(np.int8)]
+
+
 ROWS = (
+    Row(
+        "byte_matmul", _byte_product,
+        (((3, 4), (4, 2)), ((2, 1, 3, 4), (5, 4, 3)), ((0, 3), (3, 2)), ((1, 70), (70, 33)),
+         ((20, 130), (130, 1))),
+        _flags, ("uint8",), operands=_bytes, differentiable=(),
+        errors=(
+            Error((((2, 3), "uint8"), ((2, 3), "int8")), (False, False), RuntimeError,
+                  "mat1 and mat2 shapes cannot be multiplied"),
+            Error((((2, 3), "int8"), ((3, 2), "int8")), (False, False), RuntimeError,
+                  "expected uint8 @ int8"),
+        ),
+    ),
     Row(
         "matmul", _product, (((3, 4), (4, 2)), ((3, 3), (3, 3)), ((2, 1, 3, 4), (5, 4, 3)),
                              ((0, 3), (3, 2)), ((2, 3, 0), (2, 0, 4))),
@@ -65,7 +88,8 @@ ROWS = (
     ),
     Row(
         "convolution", _convolved,
-        (((2, 3, 5), (4, 3, 2)), ((1, 4, 6), (2, 2, 3)), ((2, 2, 4, 5), (3, 2, 2, 3))),
+        (((2, 3, 5), (4, 3, 2)), ((1, 4, 6), (2, 2, 3)), ((2, 2, 4, 5), (3, 2, 2, 3)),
+         ((2, 6, 7), (3, 2, 6)), ((1, 4, 6, 5), (2, 2, 5, 4))),
         _convolution_params, ("float64", "float32"), differentiable=(0, 1), tolerance=_TOLERANCE,
         reason=_REASON,
         errors=(

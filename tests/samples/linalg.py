@@ -57,6 +57,10 @@ def _triangular(a, b, upper, unit):
     return torch.linalg.solve_triangular(a, b, upper=upper, unitriangular=unit)
 
 
+def _factored(a, b, upper):
+    return torch.cholesky_solve(b, a, upper)
+
+
 def _packed_lu(a):
     packed, pivots = torch.linalg.lu_factor(a)
     rows = torch.arange(a.shape[-2]).expand(*a.shape[:-1]).clone()
@@ -79,6 +83,8 @@ ROWS = (
     Row("triangular_solve", _triangular, _SYSTEMS,
         ((True, False), (False, False), (True, True), (False, True)), _DTYPES, operands=_regular,
         differentiable=(0, 1), tolerance=_TOLERANCE, reason=_REASON),
+    Row("cholesky_solve", _factored, _SYSTEMS, ((False,), (True,)), _DTYPES, operands=_regular,
+        differentiable=(0, 1), tolerance=_TOLERANCE, reason=_REASON, finite_differences=False),
     Row("qr", lambda a, complete: torch.linalg.qr(a, "complete" if complete else "reduced"),
         (((3, 3),), ((2, 4, 3),), ((2, 4),)), ((False,),), _DTYPES, operands=_regular,
         tolerance=_TOLERANCE, reason=_REASON),

@@ -25,6 +25,9 @@ from rushlight.nn import functional as F
 from rushlight.overrides import interception
 from rushlight.selfcompile import warmup as warming
 from rushlight.selfcompile.install import INSTALLER, function_kind
+from rushlight.selfcompile.tree import tree_of
+from rushlight.tape.memo import memo
+from rushlight.tape.tape import current_tape
 
 # Functions whose factory or class gives them what has no translation, and why.
 STAY_PYTHON = {
@@ -162,6 +165,10 @@ PROGRAMS = [
 
 @pytest.mark.parametrize("program", PROGRAMS, ids=lambda p: p.__qualname__)
 def test_programs_give_the_same_bits_and_need_no_other_kernels(program: Any) -> None:
+    # What other tests recorded fills the memo, which would forget the oldest meanwhile.
+    rushlight.synchronize()
+    memo.clear()
+    current_tape().drop()
     INSTALLER.suspend()
     as_python = run(program)
     INSTALLER.resume()
@@ -267,10 +274,23 @@ def test_warming_up_takes_a_share_of_the_time_at_most(monkeypatch: pytest.Monkey
         def is_complete(self) -> bool:
             return len(done) >= 3
 
+        def prepare_next(self) -> None:
+            pass
+
         def install_next(self) -> None:
             done.append(now[0])
-            now[0] += 0.5
+            now[0] += 0.1
 
+    class AtOnce:
+        seconds = 0.4  # of another thread
+
+        def __init__(self, function) -> None:
+            function()
+
+        def is_over(self) -> bool:
+            return True
+
+    monkeypatch.setattr(warming, "Later", AtOnce)
     progress = warming._Progress()
     progress.installer = Installer()
     monkeypatch.setattr(warming, "_progress", progress)
@@ -394,3 +414,17 @@ def test_a_flush_that_failed_is_taken_back_before_anything_else_happens() -> Non
         assert x.tolist() == [1.0, 2.0]
     finally:
         warmup.left, warmup.look = left, look
+
+
+def test_a_function_is_not_translated_while_its_calls_are_watched() -> None:
+    """A thread may be at it when the program begins to watch: the wrong source would be read."""
+    add = interception.python_form(rushlight.add)
+    assert add is not None
+    assert tree_of(add).name == add.__code__.co_name
+    interception.watch()
+    try:
+        with pytest.raises(RuntimeError, match="is watched and cannot be translated now"):
+            tree_of(add)
+    finally:
+        interception.leave()
+    assert tree_of(add).name == add.__code__.co_name

@@ -16,8 +16,8 @@ from rushlight.base.device import device
 from rushlight.base.formats import sparse_csr, strided
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import load, save
+from rushlight.tensor.memory import storage_of
 from rushlight.tensor.pickling import storage_array, tensor_on_storage, tensor_window
-from rushlight.tensor.storage import storage_of
 from rushlight.tensor.tensor import Size, Tensor, tensor_from_numpy
 
 torch = pytest.importorskip("torch")

@@ -83,7 +83,7 @@ def test_a_module_of_pytorch_opens_when_trusted():
 def test_what_rushlight_lacks_is_named():
     with pytest.raises(pickle.UnpicklingError, match=r"needs torch\.\S+ which rushlight does not"):
         through(
-            torch.ao.quantization.MinMaxObserver(),
+            torch.ao.nn.quantized.FloatFunctional(),
             torch.save,
             serialization.load,
             weights_only=False,

@@ -14,6 +14,7 @@ from rushlight.base.config import config
 from rushlight.primitives.elementwise import exp
 from rushlight.primitives.indexing import take
 from rushlight.reference import executor
+from rushlight.tape.memo import memo
 from rushlight.tape.tape import current_tape
 
 
@@ -22,9 +23,23 @@ def _out_of_range():
 
 
 def test_an_error_names_the_line_that_recorded_the_operation():
+    memo.clear()  # the line is that of the first such recording, and other tests take, too
+    current_tape().drop()
     bad = _out_of_range()
     with pytest.raises(IndexError, match=r"take: index 5 is out of bounds .*test_flush\.py:\d+"):
         bad.tolist()
+
+
+def test_a_line_that_may_be_another_ones_is_said_to_be_the_first():
+    def elsewhere():
+        return take(rl.tensor([1.0, 2.0]), rl.tensor([0, 7]), 0)
+
+    memo.clear()
+    current_tape().drop()
+    with pytest.raises(IndexError, match=r"\(recorded at .*test_flush\.py"):
+        _out_of_range().tolist()
+    with pytest.raises(IndexError, match=r"\(first recorded at .*test_flush\.py"):
+        elsewhere().tolist()
 
 
 def test_later_reads_raise_the_same_cause():

@@ -24,6 +24,7 @@ def boxes(count: int, seed: int = 0, size: float = 40.0) -> np.ndarray:
 
 
 CLOSE = boxes(60, 1, 30.0)
+TURNED = np.concatenate([CLOSE[:9], np.linspace(-170, 170, 9, dtype="float32")[:, None]], 1)
 SCORES = np.random.default_rng(2).uniform(size=60).astype("float32")
 CLASSES = np.random.default_rng(3).integers(0, 4, 60)
 FEATURES = np.random.default_rng(4).normal(size=(2, 12, 20, 25)).astype("float32")
@@ -41,6 +42,11 @@ CASES = {
         o.box_convert(x(CLOSE), a, b)
         for a in ("xyxy", "xywh", "cxcywh")
         for b in ("xyxy", "xywh", "cxcywh")
+    ],
+    "box_convert turned": lambda o, t, x: [
+        o.box_convert(o.box_convert(x(TURNED), "cxcywhr", a), a, b)
+        for a in ("xywhr", "cxcywhr", "xyxyxyxy")
+        for b in ("xywhr", "cxcywhr", "xyxyxyxy")
     ],
     "box_area": lambda o, t, x: o.box_area(x(CLOSE)),
     "box_iou": lambda o, t, x: o.box_iou(x(CLOSE), x(CLOSE[:9])),

@@ -67,8 +67,10 @@ def test_a_transform_equals_torchvision_by_seed(text: str, kind: str) -> None:
         seed_both(torch, seed)
         found = as_array(eval(text, {"T": ours})(images(kind, rushlight)))
         gap = difference(found, expected)
-        # Bytes come from rounding a float: one rounding error moves a pixel by one level.
-        limit = {"pil": 1 if "Elastic" in text or "Blur" in text else 0, "bytes": 1, "floats": 2e-4}
+        # Bytes come from rounding a float: one rounding error moves a pixel by one level.  Some
+        # transforms of Pillow's images are those of tensors.
+        by_tensors = any(word in text for word in ("Elastic", "Blur", "AugMix"))
+        limit = {"pil": 1 if by_tensors else 0, "bytes": 1, "floats": 2e-4}
         assert gap <= limit[kind], (seed, gap)
         assert rushlight.rand(1).item() == next_number  # as many were drawn
 

@@ -8,14 +8,20 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight._C import _nn
-from rushlight.base.device import device
+from rushlight.base.device import device, get_default_device
 from rushlight.base.dtypes import DType as dtype
 from rushlight.ops.generator import Generator, default_generator
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.tensor import Size, Tensor
 from rushlight.tensor.torch_function import (
+    DisableTorchDispatch as _DisableTorchDispatch,
+)
+from rushlight.tensor.torch_function import (
     DisableTorchFunction,
     DisableTorchFunctionSubclass,
+)
+from rushlight.tensor.torch_function import (
+    disabled_torch_dispatch as _disabled_torch_dispatch_impl,
 )
 from rushlight.tensor.torch_function import (
     disabled_torch_function as _disabled_torch_function_impl,
@@ -26,7 +32,12 @@ __all__ = [
     "DisableTorchFunction",
     "DisableTorchFunctionSubclass",
     "Generator",
+    "Graph",
+    "Node",
     "Size",
+    "Value",
+    "_DisableTorchDispatch",
+    "_disabled_torch_dispatch_impl",
     "_disabled_torch_function_impl",
     "_get_tracing_state",
     "_is_torch_function_enabled",
@@ -39,6 +50,29 @@ __all__ = [
 ]
 
 _TensorMeta: type = type(Tensor)
+
+
+class _OfCompiler:
+    """What PyTorch's compiler of TorchScript makes: none is made here, and no value is one."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        raise RuntimeError(
+            f"torch._C.{type(self).__name__}: TorchScript is not compiled here; torch.fx has graphs"
+        )
+
+
+class Value(_OfCompiler):
+    """A value of a TorchScript graph, as annotations name it."""
+
+
+class Node(_OfCompiler):
+    """A node of a TorchScript graph, as annotations name it."""
+
+
+class Graph(_OfCompiler):
+    """A TorchScript graph, as annotations name it."""
+
+
 TensorBase = Tensor
 _TensorBase = Tensor
 _has_cuda = False
@@ -67,6 +101,11 @@ def _is_torch_function_mode_enabled() -> bool:
 def _len_torch_function_stack() -> int:
     """How many modes are on."""
     return len(_state.modes)
+
+
+def _get_default_device() -> str:
+    """The kind of device on which tensors are made."""
+    return get_default_device().type
 
 
 def _jit_set_profiling_mode(mode: bool) -> bool:

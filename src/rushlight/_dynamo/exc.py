@@ -1,4 +1,4 @@
-"""Errors of PyTorch's tracer, to be named in `except`; nothing raises them.  Level 12."""
+"""Errors of PyTorch's tracer, to be named in `except`; export alone raises one.  Level 12."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ __all__ = [
     "RecompileError",
     "TorchDynamoException",
     "Unsupported",
+    "UserError",
 ]
 
 
@@ -19,6 +20,10 @@ class TorchDynamoException(RuntimeError):
 
 class Unsupported(TorchDynamoException):
     """Python that cannot be traced."""
+
+
+class UserError(Unsupported):
+    """A program that says what does not hold."""
 
 
 class BackendCompilerFailed(TorchDynamoException):

@@ -1,14 +1,19 @@
-"""PyTorch's `torch.accelerator`: whichever accelerator there is, and there is none.
+"""PyTorch's `torch.accelerator`: the devices of CUDA, of Metal or of OpenCL that are here.
 
-Questions are answered, whatever needs a device raises RuntimeError as in PyTorch.  Level 12.
+Questions are answered; without a device, whatever needs one raises RuntimeError as in PyTorch.
+Level 12.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import Any, NoReturn
+from typing import Any
 
+from rushlight import streams
+from rushlight.accelerated import Devices, Memory
+from rushlight.base import dtypes
 from rushlight.base.device import device as Device
+from rushlight.engine.accelerators import Accelerators, present
 
 __all__ = [
     "current_accelerator",
@@ -36,31 +41,37 @@ __all__ = [
 ]
 
 
-def _none_available(operation: str) -> NoReturn:
-    raise RuntimeError(
-        f"Cannot access accelerator device when none is available: accelerator.{operation} needs"
-        " one; test accelerator.is_available() first"
-    )
+def _needed(operation: str) -> Accelerators:
+    """The kind that is here.  Raises: RuntimeError without an accelerator."""
+    found = present()
+    if found is None:
+        raise RuntimeError(
+            "Cannot access accelerator device when none is available: accelerator."
+            f"{operation} needs one; test accelerator.is_available() first"
+        )
+    return found
 
 
 def is_available() -> bool:
-    """Whether an accelerator can be used: no."""
-    return False
+    """Whether an accelerator can be used."""
+    return present() is not None
 
 
 def device_count() -> int:
-    """Number of usable accelerators: 0."""
-    return 0
+    """Number of usable accelerators."""
+    found = present()
+    return 0 if found is None else len(found.backends())
 
 
 def current_accelerator(check_available: bool = False) -> Device | None:
     """The type of accelerator that is used, or None."""
-    return None
+    found = present()
+    return None if found is None else Device(found.kind)
 
 
 def current_device_index() -> int:
-    """Index of the current accelerator.  Raises: RuntimeError."""
-    _none_available("current_device_index")
+    """Index of the current accelerator.  Raises: RuntimeError without one."""
+    return _needed("current_device_index").backend().index
 
 
 def current_device_idx() -> int:
@@ -69,8 +80,8 @@ def current_device_idx() -> int:
 
 
 def set_device_index(device: Any, /) -> None:
-    """Choose the current accelerator.  Raises: RuntimeError."""
-    _none_available("set_device_index")
+    """Choose the current accelerator.  Raises: RuntimeError if there is none of this number."""
+    Devices(_needed("set_device_index")).set_device(device)
 
 
 def set_device_idx(device: Any, /) -> None:
@@ -79,73 +90,75 @@ def set_device_idx(device: Any, /) -> None:
 
 
 def get_device_capability(device: Any = None, /) -> dict[str, Any]:
-    """What an accelerator can do.  Raises: RuntimeError."""
-    _none_available("get_device_capability")
+    """What an accelerator can do: the dtypes it computes with.  Raises: RuntimeError."""
+    _needed("get_device_capability").backend(device)
+    return {"supported_dtypes": set(dtypes.ALL_DTYPES)}
 
 
 def current_stream(device: Any = None, /) -> Any:
-    """The current stream.  Raises: RuntimeError."""
-    _none_available("current_stream")
+    """The current stream.  Raises: RuntimeError without an accelerator."""
+    return streams.current_stream(_needed("current_stream").backend(device).device)
 
 
 def set_stream(stream: Any) -> None:
-    """Choose the current stream.  Raises: RuntimeError."""
-    _none_available("set_stream")
+    """Choose the current stream.  Raises: RuntimeError without an accelerator."""
+    _needed("set_stream")
+    streams.set_stream(stream)
 
 
 def synchronize(device: Any = None, /) -> None:
-    """Wait for an accelerator.  Raises: RuntimeError."""
-    _none_available("synchronize")
+    """Wait for an accelerator.  Raises: RuntimeError without one."""
+    Devices(_needed("synchronize")).synchronize(device)
 
 
 def empty_cache() -> None:
-    """Give cached memory back.  Raises: RuntimeError."""
-    _none_available("empty_cache")
+    """Give cached memory back.  Raises: RuntimeError without an accelerator."""
+    Memory(_needed("empty_cache")).empty_cache()
 
 
 def empty_host_cache() -> None:
-    """Give cached pinned memory back.  Raises: RuntimeError."""
-    _none_available("empty_host_cache")
+    """Give page-locked memory that nothing holds back.  Raises: RuntimeError without a device."""
+    _needed("empty_host_cache").host_pool().trim()
 
 
 def get_memory_info(device_index: Any = None, /) -> tuple[int, int]:
-    """Free and total memory.  Raises: RuntimeError."""
-    _none_available("get_memory_info")
+    """Free and total memory.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("get_memory_info")).mem_get_info(device_index)
 
 
 def memory_allocated(device_index: Any = None, /) -> int:
-    """Bytes that tensors hold.  Raises: RuntimeError."""
-    _none_available("memory_allocated")
+    """Bytes that tensors hold.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("memory_allocated")).memory_allocated(device_index)
 
 
 def max_memory_allocated(device_index: Any = None, /) -> int:
-    """Most bytes that tensors held.  Raises: RuntimeError."""
-    _none_available("max_memory_allocated")
+    """Most bytes that tensors held.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("max_memory_allocated")).max_memory_allocated(device_index)
 
 
 def memory_reserved(device_index: Any = None, /) -> int:
-    """Bytes reserved.  Raises: RuntimeError."""
-    _none_available("memory_reserved")
+    """Bytes reserved.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("memory_reserved")).memory_reserved(device_index)
 
 
 def max_memory_reserved(device_index: Any = None, /) -> int:
-    """Most bytes reserved.  Raises: RuntimeError."""
-    _none_available("max_memory_reserved")
+    """Most bytes reserved.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("max_memory_reserved")).max_memory_reserved(device_index)
 
 
 def memory_stats(device_index: Any = None, /) -> OrderedDict[str, Any]:
-    """Counters of the allocator.  Raises: RuntimeError."""
-    _none_available("memory_stats")
+    """Counters of the allocator.  Raises: RuntimeError without an accelerator."""
+    return Memory(_needed("memory_stats")).memory_stats(device_index)
 
 
 def reset_peak_memory_stats(device_index: Any = None, /) -> None:
-    """Start the peaks anew.  Raises: RuntimeError."""
-    _none_available("reset_peak_memory_stats")
+    """Start the peaks anew.  Raises: RuntimeError without an accelerator."""
+    Memory(_needed("reset_peak_memory_stats")).reset_peak_memory_stats(device_index)
 
 
 def reset_accumulated_memory_stats(device_index: Any = None, /) -> None:
-    """Start the sums anew.  Raises: RuntimeError."""
-    _none_available("reset_accumulated_memory_stats")
+    """Start the sums anew.  Raises: RuntimeError without an accelerator."""
+    Memory(_needed("reset_accumulated_memory_stats")).reset_accumulated_memory_stats(device_index)
 
 
 class device_index:  # noqa: N801 - PyTorch's name
@@ -153,10 +166,13 @@ class device_index:  # noqa: N801 - PyTorch's name
 
     def __init__(self, device: int | None, /) -> None:
         self.idx = device
+        self.before = -1
 
     def __enter__(self) -> None:
         if self.idx is not None:
+            self.before = current_device_index()
             set_device_index(self.idx)
 
     def __exit__(self, *_: object) -> None:
-        return None
+        if self.idx is not None:
+            set_device_index(self.before)

@@ -15,9 +15,11 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.amp import rules
+from rushlight.base.device import ACCELERATORS
 from rushlight.base.device import device as Device
 from rushlight.base.dtypes import DType, bfloat16, float16
 from rushlight.base.observe import clock
+from rushlight.engine.accelerators import KINDS
 from rushlight.selfcompile import warmup
 from rushlight.tensor.tensor import Tensor
 from rushlight.tensor.torch_function import state
@@ -27,6 +29,7 @@ __all__ = ["autocast", "custom_bwd", "custom_fwd", "is_autocast_available"]
 _SUPPORTED = (bfloat16, float16)
 _AVAILABLE = ("cpu", "cuda", "xpu", "mps", "ipu", "xla", "hpu", "mtia", "maia", "privateuseone")
 _HALF_FIRST = ("cuda", "mps")  # kinds of device whose default is float16
+_COMPUTING = ("cpu", *ACCELERATORS)
 _LINGER_SECONDS = 1.0
 
 
@@ -51,17 +54,24 @@ class _Watch:
         self.lock = threading.Lock()
         self.users = 0
         self.watched: list[Any] = []
+        self.devices = False
         self.left_at = 0.0
 
-    def begin(self) -> None:
-        """A context is entered."""
+    def begin(self, devices: bool) -> None:
+        """A context is entered; devices: whether one for an accelerator."""
         with self.lock:
             self.users += 1
             if not self.watched:
                 warmup.suspend()
-                self.watched = rules.interceptors()
-                for interceptor in self.watched:
+                self.devices = False
+            elif self.devices or not devices:
+                return
+            known = {id(interceptor) for interceptor in self.watched}
+            for interceptor in rules.interceptors(devices):
+                if id(interceptor) not in known:
                     interceptor.watch()
+                    self.watched.append(interceptor)
+            self.devices = devices
 
     def end(self) -> None:
         """A context is left."""
@@ -86,9 +96,11 @@ warmup.WHILE_SUSPENDED.append(_watch.end_if_idle)
 
 def _apply() -> None:
     """Let the thread's state say what its switches say."""
-    if _switches.enabled.get("cpu"):
+    kinds = [kind for kind in _COMPUTING if _switches.enabled.get(kind)]
+    if kinds:
         cached = _switches.cached if _switches.cache_enabled else None
-        state.autocast = rules.Casting(get_autocast_dtype("cpu"), cached)
+        dtypes = {kind: get_autocast_dtype(kind) for kind in kinds}
+        state.autocast = rules.Casting(dtypes, cached)
     else:
         state.autocast = None
 
@@ -108,9 +120,9 @@ def set_autocast_enabled(device_type: Any, enabled: bool | None = None) -> None:
     kind, value = ("cuda", device_type) if enabled is None else (device_type, enabled)
     before = _switches.enabled.get(kind, False)
     _switches.enabled[kind] = bool(value)
-    if kind == "cpu" and bool(value) != before:
+    if kind in _COMPUTING and bool(value) != before:
         if value:
-            _watch.begin()
+            _watch.begin(kind != "cpu")
         else:
             _watch.end()
     _apply()
@@ -215,7 +227,7 @@ class autocast:  # noqa: N801 - PyTorch's name
         self._cache_enabled = (
             is_autocast_cache_enabled() if cache_enabled is None else cache_enabled
         )
-        if enabled and self.device == "cuda":
+        if enabled and self.device == "cuda" and not KINDS["cuda"].backends():
             warnings.warn(
                 "CUDA is not available or torch_xla is imported. Disabling autocast.", stacklevel=2
             )

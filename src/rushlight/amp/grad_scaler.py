@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from rushlight.base.dtypes import float32, int32
+from rushlight.engine.accelerators import KINDS
 from rushlight.ops.comparison import isfinite
 from rushlight.ops.creation import full
 from rushlight.tensor.grad_mode import no_grad
@@ -34,7 +35,7 @@ class GradScaler:
 
     The factor is multiplied by `backoff_factor` after a step with an infinite gradient, and by
     `growth_factor` after `growth_interval` steps without.
-    device: "cpu"; for another one a warning says that it is not there, and nothing is scaled.
+    device: for one that is not there a warning says so, and nothing is scaled.
     Raises: AssertionError unless growth_factor > 1 > backoff_factor.
     """
 
@@ -49,7 +50,8 @@ class GradScaler:
     ) -> None:
         self._device = device
         self._enabled = enabled
-        if enabled and device != "cpu":
+        kind = KINDS.get(str(device).partition(":")[0])
+        if enabled and device != "cpu" and (kind is None or not kind.backends()):
             warnings.warn(
                 f"torch.{device}.amp.GradScaler is enabled, but {device.upper()} is not available."
                 "  Disabling.",

@@ -17,7 +17,8 @@ from rushlight.base.hooks import RemovableHandle
 from rushlight.tensor.autodiff import current_walk
 from rushlight.tensor.graph import GraphNode as Node
 from rushlight.tensor.graph import target_of
-from rushlight.tensor.storage import alias_without_grad, current_edge, refresh, storage_of
+from rushlight.tensor.memory import storage_of
+from rushlight.tensor.storage import alias_without_grad, current_edge, refresh
 from rushlight.tensor.tensor import Tensor, wrap
 
 __all__ = [
@@ -27,9 +28,12 @@ __all__ = [
     "disable_saved_tensors_hooks",
     "get_gradient_edge",
     "increment_version",
+    "region_activation_memory_budget",
     "register_multi_grad_hook",
     "save_on_cpu",
     "saved_tensors_hooks",
+    "set_override_stale_capture_stream",
+    "set_warn_on_accumulate_grad_stream_mismatch",
 ]
 
 
@@ -264,3 +268,40 @@ class _Any:
         if self.told != current_walk.number:
             self.told = current_walk.number
             self.fn(gradient)
+
+
+# ---- settings of what does not exist here --------------------------------------------------------
+
+
+def region_activation_memory_budget(budget: float) -> None:
+    """How much of the activations a compiled region may keep.
+
+    Raises: TypeError and ValueError for a budget that is no number from 0 to 1; RuntimeError: no
+    region is traced here, as PyTorch raises outside of one; use torch.utils.checkpoint.
+    """
+    name = "torch.autograd.graph.region_activation_memory_budget"
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)):
+        raise TypeError(f"{name}: expects a float, got {type(budget).__name__}")
+    if not 0.0 <= budget <= 1.0:
+        raise ValueError(f"{name}: must be in [0, 1], got {budget}")
+    raise RuntimeError(
+        f"{name} can only be used inside a torch.compile region, and no code is traced here; use"
+        " torch.utils.checkpoint for what is to be computed again"
+    )
+
+
+class _Streams:
+    """What programs asked for about streams of gradients, which are ordered by the tape here."""
+
+    warn_on_mismatch = True
+    override_stale = False
+
+
+def set_warn_on_accumulate_grad_stream_mismatch(enabled: bool) -> None:
+    """Whether to warn of gradients from another stream: the tape orders them, none are."""
+    _Streams.warn_on_mismatch = bool(enabled)
+
+
+def set_override_stale_capture_stream(enabled: bool) -> None:
+    """Whether gradients go to a capturing stream: the tape orders them, all of them do."""
+    _Streams.override_stale = bool(enabled)

@@ -53,7 +53,7 @@ class SavingLevel(Level):
         results = made if type(made) is list else [made]
         edge = next((x._grad_fn for x in results if x._grad_fn is not None), None)
         node = edge.node if type(edge) is OutputOf else edge
-        if type(node) is not GradNode or not node.saved or not self._is_innermost():
+        if not isinstance(node, GradNode) or not node.saved or not self._is_innermost():
             return
         sources = [*operands, *[_with_history(x) for x in results]]
         saved = []

@@ -54,6 +54,12 @@ def disable_global_flags() -> None:
 
 
 @contextlib.contextmanager
+def __allow_nonbracketed_mutation() -> Iterator[None]:
+    """Context in which switches may be changed; they always may."""
+    yield
+
+
+@contextlib.contextmanager
 def flags(fp32_precision: str = "none") -> Iterator[None]:
     """Context with a precision of products; without effect."""
     yield

@@ -5,24 +5,49 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+from rushlight.base.precision import precision
+from rushlight.engine import cuda
+
 
 class MatmulSwitches:
-    """How CUDA's matrix products may round; has no effect without CUDA."""
+    """How CUDA's matrix products may round; has no effect without CUDA.
+
+    allow_tf32: float32 products on tensor cores, which cut operands to 10 bits of mantissa.  Sums
+    of 16-bit products are float32 whatever the others say.
+    """
 
     def __init__(self) -> None:
-        self.allow_tf32 = False
         self.allow_fp16_reduced_precision_reduction = True
         self.allow_bf16_reduced_precision_reduction = True
         self.allow_fp16_accumulation = False
-        self.fp32_precision = "none"
+        self._fp32_precision = "none"
+
+    @property
+    def allow_tf32(self) -> bool:
+        """Whether float32 products may use TF32."""
+        return precision.tf32
+
+    @allow_tf32.setter
+    def allow_tf32(self, allowed: bool) -> None:
+        cuda.allow_tf32(bool(allowed))
+
+    @property
+    def fp32_precision(self) -> str:
+        """The same by name: "tf32", "ieee", or "none" where nobody chose."""
+        return self._fp32_precision
+
+    @fp32_precision.setter
+    def fp32_precision(self, name: str) -> None:
+        self._fp32_precision = name
+        cuda.allow_tf32(name == "tf32")
 
 
 matmul = MatmulSwitches()
 
 
 def is_built() -> bool:
-    """Whether rushlight has code for CUDA: no."""
-    return False
+    """Whether there is a CUDA device that rushlight uses; its code is made where it runs."""
+    return bool(cuda.backends())
 
 
 class _PlanCache:

@@ -23,7 +23,7 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
     "RUSHLIGHT_EAGER": (0, int, "1: flush after each operation"),
     "RUSHLIGHT_BLOCKS": (1, int, "0: record backward, updates and losses operation by operation"),
     "RUSHLIGHT_EXECUTOR": ("compiled", str, "what runs a flushed tape: compiled or reference"),
-    "RUSHLIGHT_VERIFY": (0, int, "1: check every program after each pass that changed it"),
+    "RUSHLIGHT_VERIFY": (0, int, "1: check what every stage of the compiler gives"),
     "RUSHLIGHT_CACHE_DIR": ("", str, "folder of compiled kernels; default: in the user's cache"),
     "RUSHLIGHT_NODE_CAP": (16384, int, "most operations recorded before a flush"),
     "RUSHLIGHT_BYTE_BUDGET": (0, int, "bytes of operands that only the tape keeps alive before a "
@@ -32,6 +32,9 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
                               "(once a program has run for a second), 1 (at once) or 0 (never)"),
     "RUSHLIGHT_CUDA": ("auto", str, "CUDA devices: auto (cards, where their driver is there), "
                        "emulated (one device for tests, which runs on the CPU) or off"),
+    "RUSHLIGHT_XPU": ("auto", str, "devices of OpenCL, as xpu: auto (Intel's GPUs), opencl (every "
+                      "device that shares virtual memory, processors too) or off"),
+    "RUSHLIGHT_MPS": ("auto", str, "Apple's GPUs by Metal, as mps: auto or off"),
     "RUSHLIGHT_REPLAY": ("1", str, "whether functions under torch.compile are replayed without "
                          "their Python: 1, 0 (never) or verify (always both, compared)"),
     "RUSHLIGHT_MEMO_BYTES": (128 << 20, int, "bytes of recordings, of their plans, and of what is "
@@ -39,7 +42,13 @@ _TABLE: dict[str, tuple[Any, Callable[[str], Any], str]] = {
 }  # fmt: skip
 
 SELFCOMPILE = ("auto", "1", "0")
-CUDA = ("auto", "emulated", "off")
+EMULATED, OPENCL, OFF = "emulated", "opencl", "off"
+# Setting of a kind of device -> what it may be.
+DEVICES = {
+    "RUSHLIGHT_CUDA": ("auto", EMULATED, OFF),
+    "RUSHLIGHT_XPU": ("auto", OPENCL, OFF),
+    "RUSHLIGHT_MPS": ("auto", OFF),
+}
 REPLAY = ("1", "0", "verify")
 EXECUTORS = ("compiled", "reference")
 
@@ -50,7 +59,7 @@ class Config:
 
     __slots__ = (
         "debug", "debug_kernels", "eager", "verify", "blocks", "executor", "node_cap",
-        "byte_budget", "memo_bytes", "selfcompile", "cuda", "replay",
+        "byte_budget", "memo_bytes", "selfcompile", "cuda", "xpu", "mps", "replay",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -80,8 +89,11 @@ class Config:
                 f"RUSHLIGHT_SELFCOMPILE={self.selfcompile!r} is not one of {', '.join(SELFCOMPILE)}"
             )
         self.cuda: str = values["RUSHLIGHT_CUDA"]
-        if self.cuda not in CUDA:
-            raise ValueError(f"RUSHLIGHT_CUDA={self.cuda!r} is not one of {', '.join(CUDA)}")
+        self.xpu: str = values["RUSHLIGHT_XPU"]
+        self.mps: str = values["RUSHLIGHT_MPS"]
+        for name, known in DEVICES.items():
+            if values[name] not in known:
+                raise ValueError(f"{name}={values[name]!r} is not one of {', '.join(known)}")
         if self.executor not in EXECUTORS:
             raise ValueError(
                 f"RUSHLIGHT_EXECUTOR={self.executor!r} is not one of {', '.join(EXECUTORS)}"

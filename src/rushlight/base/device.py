@@ -1,5 +1,5 @@
-"""Devices as values.  The CPU executes, meta infers; CUDA devices execute where a back end for
-them was installed (`install_resolver`); others can only be named.  Level 0.
+"""Devices as values.  The CPU executes, meta infers; accelerators execute where a back end for
+them was installed (`install_resolver`) and finds some.  Level 0.
 """
 
 from __future__ import annotations
@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-KNOWN_TYPES = ("cpu", "cuda", "mps", "xpu", "meta")
+ACCELERATORS = ("cuda", "mps", "xpu")
+KNOWN_TYPES = ("cpu", *ACCELERATORS, "meta")
 
 
 class device:  # noqa: N801 - PyTorch's name
@@ -143,16 +144,20 @@ def resolve_device(value) -> device:
     resolver = _resolvers.get(found.type)
     if resolver is not None:
         return resolver(found)
-    if found.type == "cuda":
-        raise no_cuda()
-    raise RuntimeError(f"device: {found} cannot execute here; rushlight runs on device='cpu' only")
+    raise no_device(found.type)
 
 
-def no_cuda() -> AssertionError:
-    """What using a CUDA device raises where there is none."""
+def no_device(kind: str) -> Exception:
+    """What using a kind of device raises where there is none, of PyTorch's type."""
+    if kind == "mps":
+        return RuntimeError(
+            "The MPS backend is not available here: rushlight finds no GPU of Apple's; "
+            "use device='cpu', or test backends.mps.is_available() first"
+        )
+    name = kind.upper()
     return AssertionError(
-        "Torch not compiled with CUDA enabled: rushlight finds no CUDA device here; "
-        "use device='cpu', or test cuda.is_available() first"
+        f"Torch not compiled with {name} enabled: rushlight finds no {name} device here; "
+        f"use device='cpu', or test {kind}.is_available() first"
     )
 
 

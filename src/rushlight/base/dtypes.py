@@ -49,7 +49,7 @@ class DType:
         self.is_signed = signed
         self.rank = rank
         # Whether generated kernels compute with it; the reference executor does with all.
-        self.is_lowered = category < COMPLEX and not name.startswith("float8")
+        self.is_lowered = category < COMPLEX and not name.startswith(("float8", "q"))
 
     def __repr__(self) -> str:
         return f"torch.{self.name}"
@@ -112,8 +112,39 @@ FLOAT8 = tuple(
     )
 )
 float8_e4m3fn, float8_e5m2, float8_e4m3fnuz, float8_e5m2fnuz, float8_e8m0fnu = FLOAT8
+# Integers that stand for numbers; the tensors that hold them know how (tensor/quantized_tensor.py).
+quint8 = DType("quint8", np.uint8, INTEGRAL, 21, signed=False)
+qint8 = DType("qint8", np.int8, INTEGRAL, 22)
+qint32 = DType("qint32", np.int32, INTEGRAL, 23)
+CODES = {quint8: uint8, qint8: int8, qint32: int32}
 # Their arrays hold bits, which NumPy takes for another type.
 BITS = frozenset({bfloat16, complex32, *FLOAT8})
+
+
+class UnheldDType(DType):
+    """A dtype that programs name in tables and compare with; no tensor here holds one."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str) -> None:
+        self.name, self.aliases = name, ()
+        self.category, self.rank = INTEGRAL, 32
+        self.is_floating_point = self.is_complex = self.is_inexact = self.is_lowered = False
+        self.is_signed = not name.startswith(("q", "u"))
+        self.itemsize = 1
+
+    @property
+    def numpy(self):
+        raise TypeError(f"{self}: no tensor here is of this dtype; use int8 or uint8 with a scale")
+
+    compute = numpy
+
+
+UNHELD = tuple(
+    UnheldDType(name)
+    for name in "quint4x2 quint2x4 bits8 bits16 bits1x8 bits2x4 bits4x2".split()
+    + [f"{kind}{count}" for kind in ("int", "uint") for count in range(1, 8)]
+)
 
 ALL_DTYPES = (
     bool_,
@@ -133,7 +164,7 @@ ALL_DTYPES = (
     uint32,
     uint64,
 )
-_BY_NAME = {d.name: d for d in (*ALL_DTYPES, *FLOAT8)} | {
+_BY_NAME = {d.name: d for d in (*ALL_DTYPES, *FLOAT8, *CODES)} | {
     a: d for d in ALL_DTYPES for a in d.aliases
 }
 _REAL_OF = {complex32: float16, complex64: float32, complex128: float64}

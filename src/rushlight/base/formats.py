@@ -1,6 +1,6 @@
-"""Layouts and memory formats as values, under PyTorch's names.
+"""Layouts, memory formats and schemes of quantization as values, under PyTorch's names.
 
-Dense tensors are strided and row-major; `sparse_bsr`, `sparse_bsc` and the memory formats can be
+What a memory format means for strides is said in `orders.py`; `sparse_bsr` and `sparse_bsc` can be
 passed and compared.  Level 0.
 """
 
@@ -29,12 +29,21 @@ class layout(_Named):  # noqa: N801 - PyTorch's name
 
 
 class memory_format(_Named):  # noqa: N801 - PyTorch's name
-    """Order of the axes in memory; results here are always row-major."""
+    """Order of the axes in memory, as a program asks for it."""
 
     __slots__ = ()
 
     def __reduce__(self):
         return (_named_format, (self._name,))
+
+
+class qscheme(_Named):  # noqa: N801 - PyTorch's name
+    """How the integers of a quantized tensor stand for numbers."""
+
+    __slots__ = ()
+
+    def __reduce__(self):
+        return (_named_scheme, (self._name,))
 
 
 strided = layout("strided")
@@ -43,15 +52,32 @@ sparse_csr = layout("sparse_csr")
 sparse_csc = layout("sparse_csc")
 sparse_bsr = layout("sparse_bsr")
 sparse_bsc = layout("sparse_bsc")
+jagged = layout("jagged")
 SPARSE_LAYOUTS = (sparse_coo, sparse_csr, sparse_csc)
 contiguous_format = memory_format("contiguous_format")
 preserve_format = memory_format("preserve_format")
 channels_last = memory_format("channels_last")
 channels_last_3d = memory_format("channels_last_3d")
 
+per_tensor_affine = qscheme("per_tensor_affine")
+per_channel_affine = qscheme("per_channel_affine")
+per_tensor_symmetric = qscheme("per_tensor_symmetric")
+per_channel_symmetric = qscheme("per_channel_symmetric")
+per_channel_affine_float_qparams = qscheme("per_channel_affine_float_qparams")
+QUANTIZATION_SCHEMES = {
+    value._name: value
+    for value in (
+        per_tensor_affine,
+        per_channel_affine,
+        per_tensor_symmetric,
+        per_channel_symmetric,
+        per_channel_affine_float_qparams,
+    )
+}
+
 _LAYOUTS = {
     value._name: value
-    for value in (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc)
+    for value in (strided, sparse_coo, sparse_csr, sparse_csc, sparse_bsr, sparse_bsc, jagged)
 }
 _FORMATS = {
     value._name: value
@@ -65,6 +91,10 @@ def _named_layout(name: str) -> layout:
 
 def _named_format(name: str) -> memory_format:
     return _FORMATS[name]
+
+
+def _named_scheme(name: str) -> qscheme:
+    return QUANTIZATION_SCHEMES[name]
 
 
 def check_layout(operation: str, value: object) -> None:

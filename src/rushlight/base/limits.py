@@ -48,7 +48,7 @@ class finfo:  # noqa: N801 - PyTorch's name
             self.eps = float(known.eps)
             self.max = float(known.max)
             self.tiny = float(known.tiny)
-            self.resolution = float(known.resolution)
+            self.resolution = 10.0**-known.precision
         self.min = -self.max if real.is_signed else self.tiny
         self.smallest_normal = self.tiny
 

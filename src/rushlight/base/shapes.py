@@ -26,12 +26,13 @@ def contiguous_strides(shape: Sequence[int]) -> Shape:
     return tuple(strides)
 
 
+@hot
 def is_contiguous(shape: Sequence[int], strides: Sequence[int]) -> bool:
     """Whether the elements follow one another in row-major order."""
+    if 0 in shape:
+        return True
     expected = 1
     for size, stride in zip(reversed(shape), reversed(strides)):
-        if size == 0:
-            return True
         if size != 1:
             if stride != expected:
                 return False
@@ -65,19 +66,25 @@ def broadcast_all(shapes: Iterable[Shape]) -> Shape:
     return result
 
 
+@hot
 def wrap_axis(axis: int, rank: int, *, what: str = "Dimension") -> int:
     """`axis` counted from the front.  A 0-d tensor has one virtual axis.  Raises: IndexError."""
-    try:
-        axis = operator.index(axis)
-    except TypeError:
-        raise TypeError(f"dim: expected an int, got {type(axis).__name__}") from None
-    bound = max(rank, 1)
+    if axis.__class__ is not int:
+        axis = _as_axis(axis)
+    bound = rank or 1
     if not -bound <= axis < bound:
         raise IndexError(
             f"{what} out of range (expected to be in range of [{-bound}, {bound - 1}], "
             f"but got {axis})"
         )
     return axis + bound if axis < 0 else axis
+
+
+def _as_axis(axis) -> int:
+    try:
+        return operator.index(axis)
+    except TypeError:
+        raise TypeError(f"dim: expected an int, got {type(axis).__name__}") from None
 
 
 @hot
@@ -105,8 +112,18 @@ def reduced_shape(shape: Shape, axes: Shape, keepdim: bool) -> Shape:
     return tuple(n for a, n in enumerate(shape) if a not in axes)
 
 
+@hot
 def infer_size(shape: Sequence[int], total: int) -> Shape:
     """Replace one -1 in `shape` so that it holds `total` elements.  Raises: RuntimeError."""
+    if shape.__class__ is tuple and math.prod(shape) == total:
+        for n in shape:
+            if n.__class__ is not int or n < 0:
+                return _inferred_size(shape, total)
+        return shape  # type: ignore[return-value]
+    return _inferred_size(shape, total)
+
+
+def _inferred_size(shape: Sequence[int], total: int) -> Shape:
     shape = tuple(operator.index(n) for n in shape)
     unknown = [a for a, n in enumerate(shape) if n == -1]
     if len(unknown) > 1:
@@ -130,6 +147,7 @@ def infer_size(shape: Sequence[int], total: int) -> Shape:
     raise RuntimeError(f"shape '{list(shape)}' is invalid for input of size {total}")
 
 
+@hot
 def view_strides(shape: Shape, strides: Shape, new_shape: Shape) -> Shape | None:
     """Strides that show the same memory with `new_shape`; None where a copy would be needed.
 

@@ -26,6 +26,7 @@ _COUNTERS = (
     "functions_compiled",
     "device_copies",
     "bytes_to_devices",
+    "graph_launches",
     "host_steps",
 )
 
@@ -52,6 +53,7 @@ class Stats:
         operation and reason in `fallback_reasons`.
     functions_compiled: functions of this package that run as machine code (`selfcompile/`).
     device_copies: values that went from one device to another; bytes_to_devices: copied to them.
+    graph_launches: plans of devices that one launch ran, a graph of all their kernels.
     host_steps: operations of devices that went through the host, also counted as fallbacks.
     memo_hits (of the snapshot): operations of flushed tapes that the memo expected.
     """
@@ -79,6 +81,7 @@ class Stats:
     fallbacks: int
     device_copies: int
     bytes_to_devices: int
+    graph_launches: int
     host_steps: int
 
     def __init__(self) -> None:

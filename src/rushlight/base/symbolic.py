@@ -14,7 +14,7 @@ what is kept apart computes the same.  Level 0.
 from __future__ import annotations
 
 import operator
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 
@@ -342,6 +342,13 @@ class Trace:
         return known[x.number]
 
 
+def surely_less(x, y) -> bool:
+    """Whether x < y, without a guard: of sizes that vary, whether it holds for all of them."""
+    if x.__class__ is int and y.__class__ is int:
+        return x < y
+    return _known_less(x, y) is True
+
+
 def _identity(x) -> Any:
     return x if x.__class__ is int else (x.coefficient, x.factors)
 
@@ -407,6 +414,34 @@ def _known_less(x, y) -> bool | None:
     if x.coefficient < y.coefficient * larger:
         return True
     return False if not rest else None
+
+
+def _known_at_most(x, y) -> bool:
+    """Whether x <= y for all sizes, as far as is known."""
+    if x is y:
+        return True
+    if y.__class__ is int:
+        return x.__class__ is int and x <= y
+    if x.__class__ is int:
+        return y.least is not None and x <= y.least
+    rest = list(y.factors)
+    for factor in x.factors:
+        if factor not in rest:
+            return False
+        rest.remove(factor)
+    bounds = [x.trace.syms[number].least for number in y.factors]
+    return all(b is not None and b > 0 for b in bounds) and 0 < x.coefficient <= y.coefficient
+
+
+def which_is_largest(values: Collection) -> Any:
+    """The one of several sizes that is the largest: no guard where one of them always is, if only
+    by being equal to another."""
+    values = list(values)
+    found = values[0]
+    for value in values[1:]:
+        if not _known_at_most(value, found) and (_known_at_most(found, value) or found < value):
+            found = value
+    return found
 
 
 def is_likely_less(x, y) -> bool:

@@ -43,6 +43,15 @@ class Target:
         """The features in the form LLVM takes them."""
         return ",".join(self.features)
 
+    def has(self, feature: str) -> bool:
+        """Whether the machine has a feature, by LLVM's name of it."""
+        return "+" + feature in self.features
+
+    @property
+    def scales_by_powers(self) -> bool:
+        """Whether one instruction multiplies a register of 64 bytes by powers of two."""
+        return self.vector_bytes == 64 and self.architecture == "x86_64"
+
     def lanes(self, itemsize: int) -> int:
         """How many elements of this many bytes one vector register holds."""
         return self.vector_bytes // itemsize

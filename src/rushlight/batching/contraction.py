@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 from rushlight.batching.table import as_batch, define, own_rank, with_rank
-from rushlight.primitives.contraction import convolution, matmul
+from rushlight.primitives.contraction import byte_matmul, convolution, matmul
 from rushlight.primitives.movement import permute, reshape
 
 
-def _matmul(size, mapped, operands, transpose_x, transpose_y):
+def _matmul(size, mapped, operands, transpose_x, transpose_y, product=matmul):
     x, y = operands
     if mapped == (True, False) and len(x.shape) == 3 and len(y.shape) == 2 and not transpose_x:
         # One product of all rows instead of many small ones.
         _, rows, inner = x.shape
-        found = matmul(reshape(x, (size * rows, inner)), y, False, transpose_y)
+        found = product(reshape(x, (size * rows, inner)), y, False, transpose_y)
         return reshape(found, (size, rows, found.shape[-1]))
     rank = max(own_rank(z, m) for z, m in zip(operands, mapped))
     x, y = (with_rank(z, m, rank) for z, m in zip(operands, mapped))
-    return matmul(x, y, transpose_x, transpose_y)
+    return product(x, y, transpose_x, transpose_y)
+
+
+def _byte_matmul(size, mapped, operands, transpose_x, transpose_y):
+    return _matmul(size, mapped, operands, transpose_x, transpose_y, byte_matmul)
 
 
 def _convolution(size, mapped, operands, stride, padding, dilation, kernel_dilation, groups):
@@ -48,4 +52,5 @@ def _convolution(size, mapped, operands, stride, padding, dilation, kernel_dilat
 
 
 define(matmul, __name__, _matmul)
+define(byte_matmul, __name__, _byte_matmul)
 define(convolution, __name__, _convolution)

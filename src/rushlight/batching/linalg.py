@@ -6,6 +6,6 @@ from rushlight.batching.table import broadcasting
 from rushlight.primitives import linalg as p
 
 for _primitive in (
-    p.cholesky, p.solve, p.triangular_solve, p.qr, p.eigh, p.eig, p.svd, p.lu,
+    p.cholesky, p.solve, p.triangular_solve, p.cholesky_solve, p.qr, p.eigh, p.eig, p.svd, p.lu,
 ):  # fmt: skip
     broadcasting(_primitive, __name__)

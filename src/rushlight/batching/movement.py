@@ -13,7 +13,9 @@ from rushlight.batching.table import as_batch, define, own_shape, with_rank
 from rushlight.primitives import movement as p
 
 
-def _copy(size, mapped, operands):
+def _copy(size, mapped, operands, *order):
+    if order:
+        return p.copy(operands[0], (0, *[axis + 1 for axis in order[0]]))
     return p.copy(operands[0])
 
 

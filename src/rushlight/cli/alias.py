@@ -14,14 +14,17 @@ import importlib.abc
 import importlib.machinery
 import importlib.metadata
 import importlib.util
+import linecache
 import os
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import FrameType, ModuleType
+from typing import Any
 
 import rushlight
 from rushlight import version
+from rushlight.tensor.torch_function import INTERCEPTION
 from rushlight.torch_version import INTERFACE
 
 OWN_VERSION = rushlight.__version__
@@ -104,7 +107,7 @@ class AliasFinder(importlib.abc.MetaPathFinder):
                 name=fullname,
             )
         if parts[0] not in TARGETS:
-            return None
+            return overriding_spec(fullname, path)
         try:
             module = _rushlight_module(fullname, parts[1:])
         except ModuleNotFoundError:
@@ -125,6 +128,52 @@ class AliasFinder(importlib.abc.MetaPathFinder):
         """Answers `importlib.metadata` for `torch` and `torchvision`, before what is installed."""
         if context is not None and context.name in VERSIONS:
             yield StandIn(context.name)
+
+
+# What a class has that answers calls of PyTorch's functions.
+OVERRIDE = "__torch_function__"
+
+
+def overriding_spec(
+    fullname: str, path: Sequence[str] | None
+) -> importlib.machinery.ModuleSpec | None:
+    """The spec of a module whose text names `__torch_function__`; None for others.
+
+    Functions ask no operands until there are classes that want to be asked.  Of subclasses of
+    Tensor, of modes and of proxies the first instance tells; classes of other kinds are looked for
+    in the module.
+    """
+    if fullname.partition(".")[0] in (*sys.stdlib_module_names, TARGET):
+        return None
+    spec = importlib.machinery.PathFinder.find_spec(fullname, path)
+    loader: Any = None if spec is None else spec.loader
+    if type(loader) is not importlib.machinery.SourceFileLoader:
+        return None
+    try:
+        names_it = OVERRIDE.encode() in loader.get_data(loader.path)
+    except OSError:
+        return None  # the import itself will say what is wrong
+    if not names_it:
+        return None
+    plain = loader.exec_module
+
+    def exec_module(module: ModuleType) -> None:
+        plain(module)
+        for value in list(vars(module).values()):
+            if isinstance(value, type) and OVERRIDE in vars(value) and not _tells_itself(value):
+                importlib.import_module(INTERCEPTION).watch_for_good()
+                return
+
+    loader.exec_module = exec_module  # type: ignore[method-assign]
+    return spec
+
+
+def _tells_itself(cls: type) -> bool:
+    """Whether a class has a base of ours whose instances say that they are to be asked."""
+    return any(
+        base.__module__.partition(".")[0] == TARGET and OVERRIDE in vars(base)
+        for base in cls.__mro__
+    )
 
 
 def _is_installed(name: str) -> bool:
@@ -181,6 +230,16 @@ def _who_asked() -> str:
     return ""
 
 
+def _is_imported(name: str) -> bool:
+    """Whether the line that asks is `from torch... import`, by its text.
+
+    The import system itself asks for submodules before; it must be told that there is no attribute.
+    """
+    frame = next(_frames())
+    words = linecache.getline(frame.f_code.co_filename, frame.f_lineno).split()
+    return not name.startswith("__") and words[:1] == ["from"] and "import" in words
+
+
 def explain_what_is_lacking(module: ModuleType) -> None:
     """Let the AttributeError of a name that a module lacks say whose name it is and who asked."""
     own: Callable[[str], object] | None = vars(module).get("__getattr__")
@@ -199,6 +258,13 @@ def explain_what_is_lacking(module: ModuleType) -> None:
                 if isinstance(found, ModuleType):
                     explain_what_is_lacking(found)
                 return found
+        if _is_imported(name):
+            # Python's own message would name rushlight's module, which nobody wrote.
+            raise ImportError(
+                f"cannot import name {name!r} from {spoken!r}: rushlight does not have it"
+                f"{_who_asked()}",
+                name=spoken,
+            )
         raise AttributeError(
             f"module {spoken!r} has no attribute {name!r}: rushlight does not have it"
             f"{_who_asked()}",

@@ -17,6 +17,7 @@ from rushlight import __version__
 from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.cli import machine, self_test
+from rushlight.engine.accelerators import KINDS
 from rushlight.engine.fallback import kernel_place
 from rushlight.selfcompile.warmup import recording_form
 
@@ -45,6 +46,11 @@ def examine() -> dict:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", CompilerWarning)
         checks = self_test.run_checks()
+        accelerators = machine.accelerators()
+        kinds = KINDS.values() if any(a.usable for a in accelerators) else ()
+        places = [backend.device for kind in kinds for backend in kind.backends()]
+        for place in places:
+            checks += self_test.run_checks_on(place)
         kernels = kernel_place()
     problems = [
         f"{row['name']} is required and not installed"
@@ -65,10 +71,11 @@ def examine() -> dict:
         "kernels": kernels,
         "recording": recording_form(),
         "llvm": {key: llvm[key] for key in ("llvm", "triple", "error") if key in llvm},
-        "accelerators": [asdict(item) for item in machine.accelerators()],
+        "accelerators": [asdict(item) for item in accelerators],
         "settings": {
             name: value for name, value in os.environ.items() if name.startswith("RUSHLIGHT_")
         },
+        "devices": ["cpu", *map(str, places)],
         "self_test": [_check_as_data(check) for check in checks],
         "problems": problems,
         "healthy": not problems,
@@ -115,12 +122,13 @@ def in_words(report: dict) -> str:
     lines += ["", "Self-test of the kernels"]
     for check in report["self_test"]:
         verdict = "pass" if check["passed"] else "FAIL"
-        lines.append(f"  {verdict}  {check['name']:<20} {check['milliseconds']:8.2f} ms")
+        lines.append(f"  {verdict}  {check['name']:<30} {check['milliseconds']:8.2f} ms")
     lines.append("")
     if report["problems"]:
         lines += ["Problems:", *(f"  - {problem}" for problem in report["problems"])]
     else:
-        lines.append("All is well: rushlight computes on this machine's CPU.")
+        others = "".join(f" and on {place}" for place in report["devices"][1:])
+        lines.append(f"All is well: rushlight computes on this machine's CPU{others}.")
     return "\n".join(lines)
 
 

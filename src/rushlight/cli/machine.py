@@ -16,7 +16,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from rushlight.base.config import EMULATED, config
 from rushlight.base.references import NEWEST_PYTHON
+from rushlight.engine import cuda, mps, xpu
 
 PROBE_SECONDS = 60
 REQUIRED = ("numpy", "llvmlite")
@@ -202,8 +204,23 @@ def _dependency(name: str, required: bool, role: str) -> dict:
 
 
 def accelerators() -> list[Accelerator]:
-    """What could compute here beside the processor, and why rushlight does not use it."""
-    return [_nvidia(), _amd(), _apple()]
+    """What could compute here beside the processor, and why rushlight does or does not use it."""
+    found = [_nvidia(), _amd(), _apple(), _opencl()]
+    if config.cuda == EMULATED:
+        name = cuda.backend().facts.name
+        found.append(
+            Accelerator("emulated", True, name, True, "RUSHLIGHT_CUDA=emulated asks for it")
+        )
+    return found
+
+
+def _opencl() -> Accelerator:
+    names = "; ".join(backend.facts.name for backend in xpu.kind.backends())
+    if not names:
+        return Accelerator("OpenCL", False, "no device that is used", False, xpu.kind.reason())
+    return Accelerator(
+        "OpenCL", True, names, True, "what is sent to device='xpu' is computed there"
+    )
 
 
 def _nvidia() -> Accelerator:
@@ -216,15 +233,17 @@ def _nvidia() -> Accelerator:
             for device in report["devices"]
         )
         what += f", driver for CUDA {report['cuda']}"
-        return Accelerator(
-            "NVIDIA", True, what, False, "rushlight has no CUDA code generator yet; it uses the CPU"
-        )
+        if config.cuda == EMULATED:
+            return Accelerator("NVIDIA", True, what, False, f"RUSHLIGHT_CUDA={config.cuda} is set")
+        usable = bool(cuda.backends())
+        reason = "what is sent to device='cuda' is computed there" if usable else cuda.reason()
+        return Accelerator("NVIDIA", True, what, usable, reason)
     if report.get("driver_library"):
         status = report.get("status")
         reason = f"its driver reports no device (cuInit returned {status})"
         return Accelerator("NVIDIA", bool(files), "driver library present", False, reason)
     if files:
-        reason = "no driver library (libcuda) is installed, and rushlight has no CUDA code yet"
+        reason = "no driver library (libcuda) is installed"
         return Accelerator("NVIDIA", True, f"device files {', '.join(files)}", False, reason)
     return Accelerator("NVIDIA", False, "no driver library, no device file", False, "none found")
 
@@ -239,6 +258,7 @@ def _amd() -> Accelerator:
 
 def _apple() -> Accelerator:
     if platform.system() == "Darwin" and platform.machine() == "arm64":
-        reason = "rushlight has no Metal code generator yet; it uses the CPU"
-        return Accelerator("Apple", True, f"{_processor_model()} GPU", False, reason)
+        usable = bool(mps.kind.backends())
+        reason = "what is sent to device='mps' is computed there" if usable else mps.kind.reason()
+        return Accelerator("Apple", True, f"{_processor_model()} GPU", usable, reason)
     return Accelerator("Apple", False, "this is not an Apple silicon Mac", False, "none found")

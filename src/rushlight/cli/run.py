@@ -40,7 +40,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "       rushlight run -c CODE [ARGUMENT ...]\n"
         "       rushlight run - [ARGUMENT ...]      (reads the script from the standard input)\n"
         "       rushlight run --watch[=FILE] [--port=PORT] SCRIPT ...      (a page shows the run;\n"
-        f"                     it is written to FILE at the end, {DEFAULT_PAGE} if none is named)"
+        f"                     it is written to FILE at the end, {DEFAULT_PAGE} if none is named;\n"
+        "                     with --events=FOLDER TensorBoard's files are written there, too)"
     )
     parser.add_argument("program", nargs=argparse.REMAINDER, help="script and its arguments")
 
@@ -48,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Run the program; returns the exit code that `python` would have given."""
     words: list[str] = options.program
-    words, page, port = _watching_options(words)
+    words, page, port, events = _watching_options(words)
     if words and words[0] == "--":
         words = words[1:]
     program = port if isinstance(port, str) else _choose_program(words)
@@ -59,7 +60,7 @@ def run(options: argparse.Namespace) -> int:
     if page is not None:
         # A server and all of `nn`: only on request.
         program = importlib.import_module("rushlight.cli.watching").watched(
-            program, words, page, int(port)
+            program, words, page, int(port), events
         )
     try:
         program()
@@ -70,12 +71,14 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _watching_options(words: list[str]) -> tuple[list[str], str | None, int | str]:
-    """(the program's words, the page's file if one is wanted, its port or what is wrong)."""
+def _watching_options(words: list[str]) -> tuple[list[str], str | None, int | str, str | None]:
+    """(the program's words, the page's file if one is wanted, its port or what is wrong, and the
+    folder of events)."""
+    events: str | None = None
     page: str | None = None
     port: int | str = 0
     words = list(words)
-    while words and words[0].partition("=")[0] in ("--watch", "--port"):
+    while words and words[0].partition("=")[0] in ("--watch", "--port", "--events"):
         name, equals, value = words.pop(0).partition("=")
         if name == "--watch":
             page = value or DEFAULT_PAGE
@@ -83,9 +86,13 @@ def _watching_options(words: list[str]) -> tuple[list[str], str | None, int | st
             value = words.pop(0)
         if name == "--port":
             port = int(value) if value.isdecimal() and int(value) < 2**16 else "--port takes a port"
+        if name == "--events":
+            events = value
+    if events is not None and (page is None or not events):
+        port = "--events takes a folder and belongs to --watch"
     if port != 0 and page is None and not isinstance(port, str):
         port = "--port belongs to --watch"
-    return words, page, port
+    return words, page, port, events
 
 
 def _choose_program(words: list[str]) -> Callable[[], None] | str:
@@ -152,6 +159,8 @@ def _execute(source: bytes, name: str, names: dict[str, str]) -> None:
     main = ModuleType("__main__")
     vars(main).update(names, __builtins__=builtins, __spec__=None)
     sys.modules["__main__"] = main
+    if alias.OVERRIDE.encode() in source:
+        importlib.import_module(alias.INTERCEPTION).watch_for_good()
     code = compile(source, name, "exec", dont_inherit=True)
     exec(code, vars(main))
 

@@ -11,6 +11,7 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -44,12 +45,18 @@ def _tensor(array: np.ndarray, requires_grad: bool = False) -> rushlight.Tensor:
     return rushlight.tensor(array.tolist(), requires_grad=requires_grad)
 
 
+def _array(x: rushlight.Tensor | None) -> np.ndarray:
+    """The values, wherever they live."""
+    assert x is not None
+    return x.detach().cpu().numpy()
+
+
 def elementwise() -> Pair:
     """exp, sine, maximum and arithmetic with broadcasting."""
     a, b = _grid(17, 1), _grid(1, 19)
     x, y = _tensor(a), _tensor(b)
     got = rushlight.maximum(rushlight.exp(x) * y + rushlight.sin(y), x - y) / 2
-    return got.numpy(), np.maximum(np.exp(a) * b + np.sin(b), a - b) / 2
+    return _array(got), np.maximum(np.exp(a) * b + np.sin(b), a - b) / 2
 
 
 def reduction() -> Pair:
@@ -58,7 +65,7 @@ def reduction() -> Pair:
     a = _grid(7, 33)
     x = _tensor(a)
     total = rushlight.arange(1, n + 1).sum().item()
-    rows = np.stack([x.mean(dim=1).numpy(), x.var(dim=1).numpy()])
+    rows = np.stack([_array(x.mean(dim=1)), _array(x.var(dim=1))])
     got = np.append(rows, total / (n * (n + 1) / 2))
     return got, np.append(np.stack([a.mean(1), a.var(1, ddof=1)]), 1.0)
 
@@ -66,7 +73,7 @@ def reduction() -> Pair:
 def matmul() -> Pair:
     """A product of two matrices."""
     a, b = _grid(33, 29), _grid(29, 41)
-    return (_tensor(a) @ _tensor(b)).numpy(), a @ b
+    return _array(_tensor(a) @ _tensor(b)), a @ b
 
 
 def convolution() -> Pair:
@@ -79,7 +86,7 @@ def convolution() -> Pair:
         for i in range(3)
         for j in range(3)
     )
-    return got.numpy(), expected
+    return _array(got), expected
 
 
 def indexing() -> Pair:
@@ -89,7 +96,7 @@ def indexing() -> Pair:
     x.t()[1, 2:4] += 1.0
     expected = a.copy()
     expected[2:4, 1] += 1.0
-    return x[rushlight.tensor([5, 2, 3])].numpy(), expected[[5, 2, 3]]
+    return _array(x[rushlight.tensor([5, 2, 3])]), expected[[5, 2, 3]]
 
 
 def gradient() -> Pair:
@@ -103,7 +110,7 @@ def gradient() -> Pair:
     rushlight.nn.functional.cross_entropy(logits, rushlight.tensor(labels)).backward()
     softmax = np.exp(a) / np.exp(a).sum(axis=1, keepdims=True)
     expected = (softmax - np.eye(5)[labels]) / 4
-    return np.append(logits.grad.numpy(), x.grad.numpy()), np.append(expected, 7.0)
+    return np.append(_array(logits.grad), _array(x.grad)), np.append(expected, 7.0)
 
 
 def training() -> Pair:
@@ -115,15 +122,15 @@ def training() -> Pair:
         optimizer.zero_grad()
         (x * x).sum().backward()
         optimizer.step()
-    return x.detach().numpy(), start * 0.8**5
+    return _array(x), start * 0.8**5
 
 
 def random_numbers() -> Pair:
     """The same seed gives the same numbers, and they lie in their interval."""
     rushlight.manual_seed(7)
-    first = rushlight.rand(1000).numpy().copy()
+    first = _array(rushlight.rand(1000)).copy()
     rushlight.manual_seed(7)
-    second = rushlight.rand(1000).numpy()
+    second = _array(rushlight.rand(1000))
     inside = np.array([float(first.min() >= 0.0 and first.max() < 1.0)])
     return np.append(first, inside), np.append(second, 1.0)
 
@@ -143,6 +150,12 @@ CHECKS: dict[str, Callable[[], Pair]] = {
 def run_checks(checks: dict[str, Callable[[], Pair]] = CHECKS) -> list[Check]:
     """Run every check; a check that raises has failed and says why."""
     return [_run_check(name, check) for name, check in checks.items()]
+
+
+def run_checks_on(place: Any, checks: dict[str, Callable[[], Pair]] = CHECKS) -> list[Check]:
+    """The same with a device as where new tensors live; the checks' names say it."""
+    with place:
+        return [_run_check(f"{name} on {place}", check) for name, check in checks.items()]
 
 
 def _run_check(name: str, check: Callable[[], Pair]) -> Check:

@@ -10,11 +10,13 @@ from rushlight.watch.observe import observing
 from rushlight.watch.run import Run
 
 
-def watched(program: Callable[[], None], words: list[str], page: str, port: int) -> Callable:
+def watched(
+    program: Callable[[], None], words: list[str], page: str, port: int, events: str | None
+) -> Callable:
     """The program as one that tells its page what it does, and leaves it as a file."""
 
     def run() -> None:
-        with Run(" ".join(words), port=port, file=page) as shown:
+        with Run(" ".join(words), port=port, file=page, events=events) as shown:
             say(f"watch this run at {shown.address}")
             here = os.getpid()
             try:

@@ -18,6 +18,9 @@ from rushlight.base.target import Target
 FLOAT_TYPES = ("float", "double")
 _BITS = {"i1": 1, "i8": 8, "i16": 16, "i32": 32, "i64": 64, "half": 16, "float": 32, "double": 64}
 _SUFFIX = {"half": "f16", "float": "f32", "double": "f64"}
+_X86_SUFFIX = {"float": "ps", "double": "pd"}
+_WIDEST_BITS = 512
+_CURRENT_ROUNDING = 4  # of x86 instructions that take a rounding mode
 
 
 def bits_of(type_: str) -> int:
@@ -258,6 +261,17 @@ class Emitter:
         other = self.binary("and", other, self.like(top, other))
         return self.convert("bitcast", self.binary("or", magnitude, other), x.type)
 
+    def scaled(self, x: Value, power: Value) -> Value | None:
+        """x * 2^power, rounded once, by AVX-512's instruction; None where there is none for x."""
+        if not self.target.scales_by_powers or x.width * bits_of(x.type) != _WIDEST_BITS:
+            return None
+        full = x.full_type
+        mask = f"i{max(x.width, 8)}"
+        symbol = f"@llvm.x86.avx512.mask.scalef.{_X86_SUFFIX[x.type]}.{_WIDEST_BITS}"
+        self.declarations.add(f"declare {full} {symbol}({full}, {full}, {full}, {mask}, i32)")
+        operands = f"{x.typed}, {power.typed}, {x.typed}, {mask} -1, i32 {_CURRENT_ROUNDING}"
+        return self.pure(f"call {full} {symbol}({operands})", [x, power], x.type, x.width)
+
     def shuffle(self, x: Value, y: Value, lanes: Sequence[int]) -> Value:
         mask = ", ".join(f"i32 {lane}" for lane in lanes)
         text = f"shufflevector {x.typed}, {y.typed}, <{len(lanes)} x i32> <{mask}>"
@@ -338,11 +352,14 @@ class Emitter:
         )
         self.line(f"call void {symbol}({value.typed}, {pointers.typed}, i32 {align}, {mask.typed})")
 
-    def prefetch(self, pointer: Value) -> None:
-        """Asks for a line that will be read and written."""
+    def prefetch(self, pointer: Value, soon: bool = True) -> None:
+        """Asks for a line: one that will be read and written soon, or one that the second cache
+        is to have.
+        """
         symbol = "@llvm.prefetch.p0"
         self.declarations.add(f"declare void {symbol}(ptr, i32, i32, i32)")
-        self.line(f"call void {symbol}({pointer.typed}, i32 1, i32 3, i32 1)")
+        hints = "i32 1, i32 3, i32 1" if soon else "i32 0, i32 2, i32 1"
+        self.line(f"call void {symbol}({pointer.typed}, {hints})")
 
     def alloca(self, type_: str, count: int, align: int) -> Value:
         """Stack memory, made once at the function's entry."""

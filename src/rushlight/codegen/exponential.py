@@ -72,8 +72,14 @@ def power_of_two(b: Emitter, k: Value, type_: str) -> Value:
     return b.convert("bitcast", b.binary("shl", biased, b.like(MANTISSA[type_], k)), type_)
 
 
-def scale(b: Emitter, x: Value, k: Value) -> Value:
-    """x * 2^k in two exact steps, so that overflow and denormal results round once."""
+def scale(b: Emitter, x: Value, k: Value, n: Value | None = None) -> Value:
+    """x * 2^k in two exact steps, so that overflow and denormal results round once.
+
+    n: k as a float, where it is at hand: AVX-512 has one instruction that rounds once.
+    """
+    scaled = None if n is None else b.scaled(x, n)
+    if scaled is not None:
+        return scaled
     first = b.binary("ashr", k, b.like(1, k))
     second = b.sub(k, first)
     return b.mul(b.mul(x, power_of_two(b, first, x.type)), power_of_two(b, second, x.type))
@@ -81,6 +87,12 @@ def scale(b: Emitter, x: Value, k: Value) -> Value:
 
 def exp_reduced(b: Emitter, x: Value, low: Value | None = None) -> tuple[Value, Value]:
     """(q, k) with exp(x + low) = (1 + q) * 2^k and |q| < 0.42; x is bounded first."""
+    q, k, _ = _exp_parts(b, x, low)
+    return q, k
+
+
+def _exp_parts(b: Emitter, x: Value, low: Value | None = None) -> tuple[Value, Value, Value]:
+    """As exp_reduced; third, k as a float."""
     x = lower_bound(b, upper_bound(b, x, _EXP_HIGHEST[x.type]), _EXP_LOWEST[x.type])
     n, k = nearest_integer(b, x, 1 / math.log(2))
     r = b.fma(n, b.like(-_LN2_HIGH[x.type], x), x)
@@ -88,12 +100,12 @@ def exp_reduced(b: Emitter, x: Value, low: Value | None = None) -> tuple[Value, 
     if low is not None:
         r = b.add(r, low)
     tail = horner(b, r, poly.EXP_TAIL[x.type])
-    return b.fma(b.mul(r, r), tail, r), k
+    return b.fma(b.mul(r, r), tail, r), k, n
 
 
 def exp(b: Emitter, x: Value) -> Value:
-    q, k = exp_reduced(b, x)
-    return scale(b, b.add(q, b.like(1.0, q)), k)
+    q, k, n = _exp_parts(b, x)
+    return scale(b, b.add(q, b.like(1.0, q)), k, n)
 
 
 def exp2(b: Emitter, x: Value) -> Value:
@@ -109,7 +121,7 @@ def exp2(b: Emitter, x: Value) -> Value:
     rest = b.fma(fraction, b.like(low, x), rest)
     tail = horner(b, r, poly.EXP_TAIL[x.type])
     q = b.add(r, b.fma(b.mul(r, r), tail, rest))
-    return scale(b, b.add(q, b.like(1.0, q)), k)
+    return scale(b, b.add(q, b.like(1.0, q)), k, n)
 
 
 def float_part(number: float) -> float:
@@ -373,8 +385,8 @@ def _power_of_magnitude(b: Emitter, x: Value, y: Value) -> Value:
     product = b.mul(y, special)
     low = b.fma(y, log_low, b.fma(y, special, b.neg(product)))
     inside = b.compare("olt", b.fabs(product), b.like(746.0, x))
-    q, k = exp_reduced(b, product, b.select(inside, low, b.like(0.0, x)))
-    return scale(b, b.add(q, b.like(1.0, q)), k)
+    q, k, n = _exp_parts(b, product, b.select(inside, low, b.like(0.0, x)))
+    return scale(b, b.add(q, b.like(1.0, q)), k, n)
 
 
 def power(b: Emitter, x: Value, y: Value) -> Value:

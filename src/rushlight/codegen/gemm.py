@@ -18,8 +18,9 @@ import functools
 from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
+from rushlight.codegen.arithmetic import arithmetic_of
 from rushlight.codegen.driver import Driver
-from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.emit import Emitter, Value, bits_of
 from rushlight.codegen.expressions import emit_epilogue
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
@@ -28,6 +29,7 @@ from rushlight.codegen.microkernel import (
     ARGUMENT_TYPES,
     GATHERED,
     K_BLOCK,
+    ROUNDED_TYPES,
     Epilogue,
     Packed,
     Tile,
@@ -36,7 +38,8 @@ from rushlight.codegen.microkernel import (
     tile_set,
 )
 from rushlight.codegen.packing import Packer
-from rushlight.loopnest.ir import Buffer, Expr, Param, itemsize
+from rushlight.codegen.unit_packing import UnitPacker
+from rushlight.loopnest.ir import Buffer, Expr, Param
 
 BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
@@ -54,7 +57,6 @@ LINE_ROWS = 8
 GATHER_ROWS = 4
 # What a tile packs of A lies on the stack, and some systems give a thread 512 kB.
 A_STACK_BYTES = 192 << 10
-_LLVM_TYPES = {"float32": "float", "float64": "double"}
 
 
 @dataclass(frozen=True)
@@ -91,14 +93,16 @@ class _Block:
     i0: Value
     slivers: list[Value]
     k0: Value
-    steps: Value
+    elements: Value  # steps of k
+    steps: Value  # the units that hold them
 
 
 class _Driver(Driver):
     def __init__(self, spec: GemmSpec, tiles: TileSet, target: Target) -> None:
         self.spec, self.tiles = spec, tiles
-        super().__init__(target, _LLVM_TYPES[spec.dtype])
-        self.size = itemsize(spec.dtype)
+        self.arithmetic = arithmetic_of(spec.dtype, target)
+        super().__init__(target, self.arithmetic.unit)
+        self.size = self.arithmetic.unit_bytes
         self.buffers = {
             name: self.word("buffers", position, "ptr") for position, name in enumerate(BUFFERS)
         }
@@ -106,10 +110,24 @@ class _Driver(Driver):
             name: self.word("params", position, "i64") for position, name in enumerate(PARAMS)
         }
 
-    def batch_offset(self, batch: Value, matrix: int) -> Value:
-        b = self.b
-        index = b.add(b.mul(batch, self.count(3)), self.count(matrix))
-        return b.load(b.pointer_offset(self.buffers["offsets"], index, "i64"), "i64", 1, 8)
+    def element_at(self, pointer: Value, matrix: int, *offsets: Value) -> Value:
+        """The address so many elements of A, B or C further."""
+        for offset in offsets:
+            pointer = self.b.pointer_offset(pointer, offset, self.arithmetic.type_of(matrix))
+        return pointer
+
+    def units(self, steps: Value) -> Value:
+        """Units that hold so many steps of k."""
+        b, group = self.b, self.arithmetic.group
+        if group == 1:
+            return steps
+        return b.binary("udiv", b.add(steps, self.count(group - 1)), self.count(group))
+
+    def packer(self, matrix: int) -> Packer:
+        """What packs A or B."""
+        if self.arithmetic.is_packed:
+            return UnitPacker(self.b, self.arithmetic, matrix, self.tiles.lanes)
+        return Packer(self.b, self.type, self.tiles.lanes)
 
     def panels(self) -> Value:
         b, columns = self.b, self.tiles.columns
@@ -123,8 +141,35 @@ class _Driver(Driver):
         """
         b = self.b
         padded = b.mul(self.panels(), self.count(self.tiles.columns))
-        start = b.mul(b.mul(batch, padded), self.params["k"])
-        start = b.add(start, b.add(b.mul(k0, padded), b.mul(column, steps)))
+        start = self.batch_workspace(batch, padded)
+        before = self.units(k0)
+        start = b.add(start, b.add(b.mul(before, padded), b.mul(column, steps)))
+        return self.at(self.buffers["workspace"], start)
+
+    def batch_workspace(self, batch: Value, padded: Value) -> Value:
+        """Where a batch's panels begin, in units; after them stand its sums, if C is too narrow."""
+        b, p = self.b, self.params
+        size = b.mul(padded, self.units(p["k"]))
+        if self.arithmetic.is_rounded:
+            size = b.add(size, self.sums_kept())
+        return b.mul(batch, size)
+
+    def sums_kept(self) -> Value:
+        """Sums of one batch that wait for the next block of k."""
+        b, p = self.b, self.params
+        long = b.compare("sgt", p["k"], self.count(K_BLOCK))
+        return b.select(long, b.mul(p["m"], p["n"]), self.count(0))
+
+    def sums_pointer(self, block: _Block, row: Value, column: Value) -> Value:
+        """Where the sums of a row stand until they are finished, if C is too narrow."""
+        b, p = self.b, self.params
+        if self.spec.b_mode in PACKED:
+            padded = b.mul(self.panels(), self.count(self.tiles.columns))
+            start = self.batch_workspace(block.batch, padded)
+            start = b.add(start, b.mul(padded, self.units(p["k"])))
+        else:
+            start = b.mul(block.batch, self.sums_kept())
+        start = b.add(start, b.add(b.mul(row, p["n"]), column))
         return self.at(self.buffers["workspace"], start)
 
     # --- packing B ---
@@ -136,16 +181,18 @@ class _Driver(Driver):
         batch = b.binary("udiv", loop.counter, panels)
         panel = b.binary("urem", loop.counter, panels)
         column = b.mul(panel, self.count(columns))
-        source = self.at(
-            self.buffers["b"], self.batch_offset(batch, 1), b.mul(column, p["b_column"])
+        source = self.element_at(
+            self.buffers["b"],
+            1,
+            self.batch_offset(self.buffers["offsets"], batch, 1),
+            b.mul(column, p["b_column"]),
         )
         blocks = b.begin_loop(self.count(0), p["k"], K_BLOCK)
         k0 = blocks.counter
         steps = self.minimum(b.sub(p["k"], k0), self.count(K_BLOCK))
-        target = self.block_pointer(batch, column, k0, steps)
-        self.pack_panel(
-            self.at(source, b.mul(k0, p["b_row"])), b.sub(p["n"], column), steps, target
-        )
+        target = self.block_pointer(batch, column, k0, self.units(steps))
+        source = self.element_at(source, 1, b.mul(k0, p["b_row"]))
+        self.pack_panel(source, b.sub(p["n"], column), steps, target)
         b.end_loop(blocks)
         b.end_loop(loop)
         return b.function(self.spec.name + "_pack", KERNEL_ARGUMENTS)
@@ -153,7 +200,7 @@ class _Driver(Driver):
     def pack_panel(self, source: Value, left: Value, steps: Value, target: Value) -> None:
         """One panel of B, for one block of k."""
         p, columns = self.params, self.count(self.tiles.columns)
-        packer = Packer(self.b, self.type, self.tiles.lanes)
+        packer = self.packer(1)
         by_rows = self.spec.b_mode in (B_ROWS, B_LOCAL_ROWS)
         width, vectors = self.minimum(columns, left), self.tiles.vectors
         if by_rows:
@@ -172,11 +219,12 @@ class _Driver(Driver):
         spec = self.spec
         if spec.a_mode != A_DIRECT:
             # What is transposed ends with as many steps as a vector has lanes.
-            held = packed_rows(self.tiles, self.size) * K_BLOCK
-            room = (self.tiles.rows + 1) * self.tiles.lanes
+            held = packed_rows(self.tiles, self.arithmetic.step_bytes)
+            room = (held // self.tiles.rows + self.tiles.rows) * self.tiles.lanes
+            held = held * K_BLOCK // self.arithmetic.group
             self.a_panels = b.alloca(self.type, held + room, 64)
         if spec.b_mode in LOCAL:
-            room = K_BLOCK + self.tiles.lanes
+            room = K_BLOCK // self.arithmetic.group + self.tiles.lanes
             self.b_panel = b.alloca(self.type, room * self.tiles.columns, 64)
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
         tiles = b.mul(p["tiles_m"], p["tiles_n"])
@@ -187,10 +235,15 @@ class _Driver(Driver):
         i1 = self.minimum(b.add(i0, p["tile_m"]), p["m"])
         j1 = self.minimum(b.add(j0, p["tile_n"]), p["n"])
         bases = [
-            self.at(self.buffers[name], self.batch_offset(batch, number))
+            self.element_at(
+                self.buffers[name],
+                number,
+                self.batch_offset(self.buffers["offsets"], batch, number),
+            )
             for number, name in enumerate("abc")
         ]
-        block = _Block(batch, bases, i0, self.slivers(i0, i1), self.count(0), self.count(0))
+        zero = self.count(0)
+        block = _Block(batch, bases, i0, self.slivers(i0, i1), zero, zero, zero)
         # An empty k still has to write zeros.
         one = self.count(1)
         stop = b.select(b.compare("slt", p["k"], one), one, p["k"])
@@ -198,7 +251,7 @@ class _Driver(Driver):
         k0 = blocks.counter
         left = b.sub(p["k"], k0)
         steps = self.minimum(left, self.count(K_BLOCK))
-        block = replace(block, k0=k0, steps=steps)
+        block = replace(block, k0=k0, elements=steps, steps=self.units(steps))
         if spec.a_mode != A_DIRECT:
             self.pack_a(block, (i0, i1))
         self.groups(block, j0, j1)
@@ -208,15 +261,25 @@ class _Driver(Driver):
 
     def pack_a(self, block: _Block, rows: tuple[Value, Value]) -> None:
         """The rows of one tile for one block of k, sliver after sliver of a core's rows each."""
-        b, p, tiles, steps = self.b, self.params, self.tiles, block.steps
-        source = self.at(block.bases[0], b.mul(block.k0, p["a_column"]))
-        packer = Packer(b, self.type, tiles.lanes)
-        loop = b.begin_loop(*rows, tiles.rows)
-        width = self.minimum(self.count(tiles.rows), b.sub(rows[1], loop.counter))
+        b, p, tiles, steps = self.b, self.params, self.tiles, block.elements
+        source = self.element_at(block.bases[0], 0, b.mul(block.k0, p["a_column"]))
+        packer = self.packer(0)
+        start, step = rows[0], self.count(tiles.rows)
+        if self.spec.a_mode == A_COLUMNS and not self.arithmetic.is_packed:
+            # Steps lie far apart, often in one set of a cache: each is read once, in one go.
+            whole = b.binary("udiv", b.sub(rows[1], start), step)
+            columns = self.element_at(source, 0, b.mul(start, p["a_row"]))
+            packer.copy_slivers(
+                columns, p["a_column"], whole, steps, self.a_panels, self.sliver_length(block),
+                tiles.rows,
+            )  # fmt: skip
+            start = b.add(start, b.mul(whole, step))
+        loop = b.begin_loop(start, rows[1], tiles.rows)
+        width = self.minimum(step, b.sub(rows[1], loop.counter))
         vectors = -(-tiles.rows // tiles.lanes)
-        sliver = self.at(source, b.mul(loop.counter, p["a_row"]))
-        target = self.at(self.a_panels, b.mul(b.sub(loop.counter, rows[0]), steps))
-        step = self.count(tiles.rows)
+        sliver = self.element_at(source, 0, b.mul(loop.counter, p["a_row"]))
+        number = b.binary("udiv", b.sub(loop.counter, rows[0]), step)
+        target = self.at(self.a_panels, b.mul(number, self.sliver_length(block)))
         if self.spec.a_mode == A_COLUMNS:
             packer.copy_panel(sliver, p["a_column"], width, steps, target, step, vectors)
         else:
@@ -226,6 +289,11 @@ class _Driver(Driver):
             )
         b.end_loop(loop)
 
+    def sliver_length(self, block: _Block) -> Value:
+        """Elements between two packed slivers; what is written beyond a step has room."""
+        tiles = self.tiles
+        return self.b.add(self.b.mul(block.steps, self.count(tiles.rows)), self.count(tiles.lanes))
+
     def a_pointer(self, block: _Block, row: Value) -> Value:
         """Where a core begins to read A."""
         b, p, rows = self.b, self.params, self.count(self.tiles.rows)
@@ -234,7 +302,8 @@ class _Driver(Driver):
             return self.at(block.bases[0], steps_before, rows_before)
         distance = b.sub(row, block.i0)
         within = b.binary("urem", distance, rows)
-        return self.at(self.a_panels, b.mul(b.sub(distance, within), block.steps), within)
+        number = b.binary("udiv", distance, rows)
+        return self.at(self.a_panels, b.mul(number, self.sliver_length(block)), within)
 
     def b_pointer(self, block: _Block, column: Value) -> Value:
         """Where a core begins to read B."""
@@ -273,10 +342,10 @@ class _Driver(Driver):
         first = b.add(start, b.mul(loop.counter, group))
         end = self.minimum(b.add(first, group), stop)
         if self.spec.b_mode in LOCAL:
-            source = self.at(
-                block.bases[1], b.mul(block.k0, p["b_row"]), b.mul(first, p["b_column"])
+            source = self.element_at(
+                block.bases[1], 1, b.mul(block.k0, p["b_row"]), b.mul(first, p["b_column"])
             )
-            self.pack_panel(source, b.sub(end, first), block.steps, self.b_panel)
+            self.pack_panel(source, b.sub(end, first), block.elements, self.b_panel)
         self.rows(block, first, end)
         b.end_loop(loop)
 
@@ -297,14 +366,20 @@ class _Driver(Driver):
         row, cores = self.sliver(block, loop.counter)
         panels = b.begin_loop(first, end, width)
         column = panels.counter
+        result = self.element_at(block.bases[2], 2, b.mul(row, p["c_row"]), column)
+        wide = self.count(bits_of(self.arithmetic.type_of(2)) // 8)
+        sums, extra = (result, b.mul(p["c_row"], wide)), []
+        if self.arithmetic.is_rounded:
+            extra = list(sums)
+            sums = self.sums_pointer(block, row, column), b.mul(p["n"], size)
         arguments = [
             self.a_pointer(block, row), b.mul(p["a_row"], size), b.mul(p["a_column"], size),
             self.b_pointer(block, column), b.mul(self.b_step(), size),
-            self.at(block.bases[2], b.mul(row, p["c_row"]), column), b.mul(p["c_row"], size),
-            block.steps, b.sub(end, column), begins, ends,
-            Value("%buffers", "ptr"), Value("%params", "ptr"), row, column,
+            *sums, block.steps, b.sub(end, column), begins, ends,
+            Value("%buffers", "ptr"), Value("%params", "ptr"), row, column, *extra,
         ]  # fmt: skip
-        typed = [f"{t} {v.text}" for t, v in zip(ARGUMENT_TYPES, arguments)]
+        types = ARGUMENT_TYPES + ROUNDED_TYPES
+        typed = [f"{t} {v.text}" for t, v in zip(types, arguments)]
         core = self.core_of_columns(cores, b.sub(end, column))
         b.line(f"call void {core.text}({', '.join(typed)})")
         b.end_loop(panels)
@@ -340,9 +415,9 @@ class _Driver(Driver):
         return b.select(b.compare("sge", left, self.count(self.tiles.columns)), full, core)
 
 
-def packed_rows(tiles: TileSet, element_bytes: int) -> int:
-    """Rows of A that a tile packs at most."""
-    return A_STACK_BYTES // (K_BLOCK * element_bytes) // tiles.rows * tiles.rows
+def packed_rows(tiles: TileSet, step_bytes: int) -> int:
+    """Rows of A that a tile packs at most, of so many bytes to a step of k."""
+    return A_STACK_BYTES // (K_BLOCK * step_bytes) // tiles.rows * tiles.rows
 
 
 def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
@@ -369,7 +444,7 @@ def tiles_of(spec: GemmSpec, target: Target) -> TileSet:
 @functools.cache
 def tiles_named(dtype: str, b_mode: str, core_rows: int, target: Target) -> TileSet:
     """The same for what they depend on."""
-    tiles = tile_set(target, itemsize(dtype), core_rows)
+    tiles = tile_set(target, arithmetic_of(dtype, target).unit_bytes, core_rows)
     if b_mode == B_ANY:
         return TileSet(GATHER_ROWS, 1, tiles.lanes)
     if b_mode != B_LINES:
@@ -393,7 +468,7 @@ def _shapes(spec: GemmSpec, tiles: TileSet) -> list[Tile]:
 def gemm_text(spec: GemmSpec, target: Target) -> str:
     """The module of one GEMM: its cores, ``<name>`` and, if B is packed, ``<name>_pack``."""
     tiles = tiles_of(spec, target)
-    type_ = _LLVM_TYPES[spec.dtype]
+    arithmetic = arithmetic_of(spec.dtype, target)
     functions, declarations = [], set()
     reading = {B_LINES: ALONG_K, B_ANY: GATHERED}.get(spec.b_mode, ALONG_ROWS)
     packed = Packed(
@@ -405,8 +480,8 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
             tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
-                tile, tiles.lanes, type_, target, _epilogue_of(spec), name=name,
-                reading=reading, packed=packed,
+                tile, tiles.lanes, arithmetic.unit, target, _epilogue_of(spec), name=name,
+                reading=reading, packed=packed, arithmetic=arithmetic,
             )  # fmt: skip
             functions.append(text)
             declarations |= needed

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from rushlight.base.errors import InternalError
 from rushlight.base.target import Target
+from rushlight.codegen.arithmetic import arithmetic_of
 from rushlight.codegen.gemm import (
     A_COLUMNS,
     A_DIRECT,
@@ -37,7 +38,7 @@ from rushlight.codegen.gemm import (
     tiles_named,
     tiles_of,
 )
-from rushlight.codegen.microkernel import K_BLOCK, largest_rows, tile_set
+from rushlight.codegen.microkernel import K_BLOCK, TileSet, largest_rows, tile_set
 from rushlight.loopnest.ir import itemsize
 
 # Work of one tile worth another thread's attention: about a microsecond of a wide vector unit.
@@ -58,6 +59,11 @@ A_USES, A_USES_CROWDED = 16, 4
 B_USES, B_USES_SCATTERED = 9, 3
 # Part of the second-level cache for the panels of B that a tile's rows meet one after the other.
 GROUP_PART = 8
+# What a tile adds to its products, in uses of what it reads: packing A; packing B for itself, or
+# bringing it in from a farther cache.
+A_PACKED_USES, B_PACKED_USES, B_READ_USES = 2, 2, 0.5
+# Part of the time that another tile must save.
+WORTH_BALANCING = 0.01
 # Up to so many tiles below each other each packs B for itself: no pass over it comes before.
 LOCAL_TILES = 2
 
@@ -114,8 +120,9 @@ def is_crowded(stride: int, target: Target, rows: int) -> bool:
 
 def most_rows_of_modes(dtype: str, target: Target) -> tuple[int, ...]:
     """Rows up to which, and from which, B is read in each of the ways."""
-    tiles = tile_set(target, itemsize(dtype))
-    local = LOCAL_TILES * packed_rows(tiles, itemsize(dtype))
+    arithmetic = arithmetic_of(dtype, target)
+    tiles = tile_set(target, arithmetic.unit_bytes)
+    local = LOCAL_TILES * packed_rows(tiles, arithmetic.step_bytes)
     few = (B_USES_SCATTERED - 1) * tiles.rows
     return few, (B_USES - 1) * tiles.rows, local, local + 1
 
@@ -126,10 +133,15 @@ def choose_b_mode(m: int, k: int, b_row: int, b_column: int, dtype: str, target:
     Raises: InternalError if neither stride is one; the caller copies such a matrix first.
     """
     core_rows = choose_core_rows(m, target)
-    size = itemsize(dtype)
-    tiles = tile_set(target, size, core_rows)
+    arithmetic = arithmetic_of(dtype, target)
+    size = arithmetic.step_bytes
+    tiles = tile_set(target, arithmetic.unit_bytes, core_rows)
     uses = -(-m // tiles.rows)
     local = m <= LOCAL_TILES * packed_rows(tiles, size)
+    if arithmetic.is_packed and 1 in (b_row, b_column):
+        if b_column == 1:
+            return B_LOCAL_ROWS if local else B_ROWS
+        return B_LOCAL_COLUMNS if local else B_COLUMNS
     if b_column == 1 or k * m == 0:
         if uses < B_USES and not _is_scattered(k, b_row, size, tiles.columns, target):
             return B_DIRECT
@@ -157,6 +169,10 @@ def choose_a_mode(
     m: int, n: int, k: int, a_row: int, a_column: int, dtype: str, b_mode: str, target: Target
 ) -> str:
     """Whether to pack A, tile by tile, and how."""
+    if arithmetic_of(dtype, target).is_packed:
+        if 1 not in (a_row, a_column):
+            raise InternalError(f"gemm: A has strides {a_row} and {a_column}, and neither is 1")
+        return A_LINES if a_column == 1 else A_COLUMNS
     size = itemsize(dtype)
     tiles = tiles_named(dtype, b_mode, choose_core_rows(m, target), target)
     uses = -(-n // tiles.columns)
@@ -182,7 +198,8 @@ def choose_blocks(
     The rows of A that a tile reads again for each panel of B fill at most half of the
     second-level cache.
     """
-    size = itemsize(spec.dtype)
+    arithmetic = arithmetic_of(spec.dtype, target)
+    size = arithmetic.step_bytes
     tiles = tiles_of(spec, target)
     limit = max(tiles.rows, target.l2_bytes // 2 // (K_BLOCK * size))
     if spec.a_mode != A_DIRECT:
@@ -207,12 +224,19 @@ def choose_blocks(
             tile_n = _even_tile(n, tile_n // 2, tiles.columns)
         else:
             break
+    if threads > 1 and wanted > 1 and batches * m * n:
+        tile_m, tile_n = _balanced(m, n, batches, (tile_m, tile_n), spec, tiles, threads)
     if m == 0 or n == 0 or batches == 0:  # nothing to hand out
         return GemmBlocks(tile_m, tile_n, 0, 0, 0, 0, tiles.columns)
     panels = _ceil(n, tiles.columns)
     workspace = 0
     if spec.b_mode in PACKED:
-        workspace = batches * panels * k * tiles.columns + tiles.columns
+        units = -(-k // arithmetic.group)
+        workspace = batches * panels * units * tiles.columns + tiles.columns
+    if arithmetic.is_rounded and k > K_BLOCK:
+        workspace += batches * m * n
+    # In elements of A, of which a unit of a panel may hold several.
+    workspace *= arithmetic.unit_bytes // itemsize(spec.dtype)
     tiles_m, tiles_n = _ceil(m, tile_m), _ceil(n, tile_n)
     # Below two tiles' worth of work everything stays on the calling thread.
     grain = max(1, batches * tiles_m * tiles_n * TILE_FLOPS // max(1, work))
@@ -222,6 +246,36 @@ def choose_blocks(
     return GemmBlocks(
         tile_m, tile_n, tiles_m, tiles_n, panels, workspace, group, grain, pack_grain
     )  # fmt: skip
+
+
+def _balanced(
+    m: int, n: int, batches: int, tile: tuple[int, int], spec: GemmSpec, tiles: TileSet,
+    threads: int,
+) -> tuple[int, int]:  # fmt: skip
+    """A tile up to half as tall and up to three times as narrow, if threads then end together."""
+    best, least = tile, math.inf
+    packs_b = B_PACKED_USES if spec.b_mode in LOCAL else B_READ_USES
+    packs_a = 0 if spec.a_mode == A_DIRECT else A_PACKED_USES
+    tallest, widest = tile[0] // tiles.rows, tile[1]
+    for pieces in range(1, 4):
+        tile_n = _ceil(_ceil(widest, pieces), tiles.columns) * tiles.columns
+        for slivers in range(tallest, max(tallest // 2, 1) - 1, -1):
+            tile_m = slivers * tiles.rows
+            share = _longest_share(m, n, batches, tile_m, tile_n, threads)
+            cost = share * (1 + packs_a * tiles.columns / tile_n + packs_b / slivers)
+            if cost < least * (1 - WORTH_BALANCING):
+                best, least = (tile_m, tile_n), cost
+    return best
+
+
+def _longest_share(m: int, n: int, batches: int, tile_m: int, tile_n: int, threads: int) -> float:
+    """The work of the thread that ends last; tiles are claimed one by one, the smallest last."""
+    tiles_m, tiles_n = _ceil(m, tile_m), _ceil(n, tile_n)
+    rounds, left = divmod(batches * tiles_m * tiles_n, threads)
+    if left == 1:
+        last = (m - (tiles_m - 1) * tile_m) * (n - (tiles_n - 1) * tile_n)
+        return rounds * tile_m * tile_n + last
+    return (rounds + (left > 0)) * tile_m * tile_n
 
 
 def _ceil(x: int, y: int) -> int:

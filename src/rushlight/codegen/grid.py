@@ -13,24 +13,29 @@ t, folds those, and then shuffles: the tree of the CPU, so the bits are the CPU'
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
 from rushlight.codegen import scalar_ops
 from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.expressions import Emitted
 from rushlight.codegen.llvm import KernelGenerator
 from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
+    Const,
     Expr,
     Kernel,
     Let,
     Load,
     Loop,
+    Op,
     Param,
     Reduce,
     Stmt,
     Store,
+    itemsize,
     kind_of,
 )
 from rushlight.loopnest.visit import walk_expr, walk_stmts
@@ -44,9 +49,26 @@ _FAR = 1 << 40
 # Words of the abstract machine.
 THREAD, PLACE, BLOCKS = "%grid.thread", "%grid.block", "%grid.blocks"
 SHARED = "%grid.shared"
-WARP_BARRIER, BLOCK_BARRIER, DOWN, FIRST = (
-    "grid.warp_barrier", "grid.block_barrier", "grid.down", "grid.first",
-)  # fmt: skip
+# Where a launch finds its table (`grid_joined.py`); and the word at a place of it, of a type.
+WORDS, TAKEN = "%grid.words", "grid.taken"
+WARP_BARRIER, BLOCK_BARRIER = "grid.warp_barrier", "grid.block_barrier"
+# The value of another thread of the warp: so many places further; of the first; and of the one
+# whose place differs in the bits of a number.
+DOWN, FIRST, ACROSS = "grid.down", "grid.first", "grid.across"
+# A warp multiplies 16 x K by K x 8 and adds 16 x 8 in float32: the kind (K is 16 for bf16 and f16,
+# 8 for tf32), then a thread's four words of A, two of B, and four sums.
+MULTIPLY = "grid.multiply"
+# Four warps multiply 64 x 64 by 64 x 128, both of 16 bits in shared memory, and add 64 x 128 in
+# float32: the kind, the bytes there at which the 64 and the 128 lines begin, then a thread's sums.
+# A line is 128 bytes of steps of k, its pieces of 16 bytes moved by the line's last three bits.
+GROUP_MULTIPLY = "grid.group_multiply"
+GROUP_SUMS = 64
+GROUP_SUMS_TYPE = "{" + ", ".join(["float"] * GROUP_SUMS) + "}"
+# What threads wrote to shared memory is there for such a multiplication.
+SHARED_IS_READY = "grid.shared_is_ready"
+
+# Ends a load of memory that nobody writes while the kernel runs: it may wait for others.
+STEADY = ", !invariant.load !1"
 
 # Intrinsics that every back end turns into instructions of the same meaning.  NVPTX makes an
 # approximation of exp2, and aborts the process at exp, log or sin.
@@ -71,10 +93,13 @@ class GridKernel:
 
     buffers, scratch: how many pointers of each it takes, in this order; then `params`, of which
     each says whether it is floating; then the extent of the parallel loop.
-    threads: of a block; groups: iterations of the parallel loop that a block takes at a time.
+    threads: of a block; groups: iterations of the parallel loop that a block takes at a time;
+    parts: or blocks that share one.
     body: lines; declarations: of the intrinsics in them; meets: whether threads wait for others.
     shared: bytes that the threads of a block share, which begin at `%grid.shared`.
+    architecture: the one instruction set that has its instructions; empty: every one.
     loops: whether threads go on with further iterations where there are more than they are.
+    joined: whether it finds its arguments in a table of segments (`grid_joined.py`).
     """
 
     name: str
@@ -88,10 +113,13 @@ class GridKernel:
     meets: bool
     shared: int = 0
     loops: bool = True
+    architecture: str = ""
+    joined: bool = False
+    parts: int = 1
 
     def blocks(self, extent: int) -> int:
         """How many blocks run so many iterations."""
-        needed = max(1, -(-extent // self.groups))
+        needed = max(1, -(-extent // self.groups)) * self.parts
         return min(needed, MOST_BLOCKS) if self.loops else needed
 
     def arguments(self) -> list[tuple[str, str]]:
@@ -100,6 +128,15 @@ class GridKernel:
         pointers += [("ptr", f"%s{k}") for k in range(self.scratch)]
         words = [("double" if f else "i64", f"%p{k}") for k, f in enumerate(self.params)]
         return [*pointers, *words, ("i64", "%extent")]
+
+    def pointer_places(self, words: Sequence[int]) -> list[int]:
+        """Which words of a launch are pointers."""
+        pointers = self.buffers + self.scratch
+        if not self.joined:
+            return list(range(pointers))
+        count, width = int(words[0]), len(self.arguments())
+        rows = range(2 + count, 2 + count + count * width, width)
+        return [row + k for row in rows for k in range(pointers)]
 
 
 def _expressions(stmt: Stmt) -> list[Expr]:
@@ -110,6 +147,33 @@ def _expressions(stmt: Stmt) -> list[Expr]:
     if isinstance(stmt, Reduce):
         return [stmt.extent, *[acc.value for acc in stmt.accumulators]]
     return [stmt.extent]
+
+
+# Elements of a long vector loop that a block takes where several share it.
+SHARE = 4 * BLOCK
+_LONG = 4 * SHARE
+# Expressions of a body that is written out for all elements of a share.
+_FEW = 200
+
+
+def _parts_of(kernel: Kernel) -> int:
+    """How many blocks share an iteration of the parallel loop: of one that is a long vector loop,
+    of a known length at most, all its statements in it."""
+    loop = kernel.parallel_loop()
+    if loop is None or len(loop.body) != 1:
+        return 1
+    (inner,) = loop.body
+    if not isinstance(inner, Loop) or inner.kind != VECTOR or not isinstance(inner.extent, Op):
+        return 1
+    most = inner.extent.args[0]
+    if inner.extent.name != "minimum" or not isinstance(most, Const) or most.value < _LONG:
+        return 1
+    statements = list(walk_stmts(inner.body))
+    if any(isinstance(s, Loop | Reduce) for s in statements):
+        return 1
+    if sum(1 for s in statements for e in _expressions(s) for _ in walk_expr(e)) > _FEW:
+        return 1
+    return int(most.value) // SHARE
 
 
 def _loaded(statements: list[Stmt]) -> set[str]:
@@ -139,9 +203,13 @@ class GridGenerator(KernelGenerator):
             self.together, self.groups = 1, BLOCK
         self.in_vector = False
         self.meets = False
+        self.parts = 1
         stored = {s.buffer for s in statements if isinstance(s, Store)}
         # What one thread wrote, another may read: they wait for one another in between.
         self.hands_over = bool(stored & _loaded(statements)) and self.together > 1
+        if self.together == BLOCK and not self.hands_over:
+            self.parts = _parts_of(kernel)
+        self.part = Value("", "i64")
         self.thread = Value("", "i64")
         self.row = Value("", "i64")
         self.turn = Value("", "i64")
@@ -160,9 +228,15 @@ class GridGenerator(KernelGenerator):
         shift = self.together.bit_length() - 1
         group = b.binary("lshr", thread, b.const(shift, "i32"))
         groups = b.const(self.groups, "i32")
-        place = b.add(b.mul(Value(PLACE, "i32"), groups), group)
+        place, turn = Value(PLACE, "i32"), Value(BLOCKS, "i32")
+        if self.parts > 1:
+            part = b.binary("and", place, b.const(self.parts - 1, "i32"))
+            self.part = b.convert("zext", part, "i64")
+            shift_of_parts = b.const(self.parts.bit_length() - 1, "i32")
+            place, turn = (b.binary("lshr", x, shift_of_parts) for x in (place, turn))
+        place = b.add(b.mul(place, groups), group)
         self.row = b.convert("zext", place, "i64")
-        self.turn = b.convert("zext", b.mul(Value(BLOCKS, "i32"), groups), "i64")
+        self.turn = b.convert("zext", b.mul(turn, groups), "i64")
         for k, scratch in enumerate(kernel.scratch):
             extent = self.uniform(scratch.extent)
             self.buffers[scratch.name] = b.pointer_offset(
@@ -182,7 +256,7 @@ class GridGenerator(KernelGenerator):
             name, len(kernel.buffers), len(kernel.scratch),
             tuple(kind_of(p.dtype) == "f" for p in kernel.params),
             BLOCK, self.groups, "\n".join(b.regions[0].lines), tuple(sorted(b.declarations)),
-            self.meets,
+            self.meets, parts=self.parts,
         )  # fmt: skip
 
     def _parameter(self, param: Param, place: int) -> Value:
@@ -198,6 +272,9 @@ class GridGenerator(KernelGenerator):
         if loop.kind == PARALLEL:
             handle = b.begin_loop(self.row, Value("%extent", "i64"), _FAR)
             handle.step = self.turn.text  # type: ignore[assignment]
+        elif loop.kind == VECTOR and self.parts > 1:
+            self.share(loop)
+            return
         elif loop.kind == VECTOR and self.together > 1:
             handle = b.begin_loop(self.thread, self.uniform(loop.extent), self.together)
             self.in_vector = True
@@ -209,6 +286,39 @@ class GridGenerator(KernelGenerator):
         self.in_vector = was
         if loop.kind == VECTOR and not was:
             self.hand_over()
+
+    def share(self, loop: Loop) -> None:
+        """A block's share of a vector loop: whole, all of it at once, so that what it reads is on
+        its way together; at the end, one after the other."""
+        b = self.b
+        extent, zero, one = self.uniform(loop.extent), b.const(0, "i64"), b.const(1, "i64")
+        begin = b.mul(self.part, b.const(SHARE, "i64"))
+        end = b.add(begin, b.const(SHARE, "i64"))
+        first = b.add(begin, self.thread)
+        whole = b.compare("sle", end, extent)
+        self.in_vector = True
+        handle = b.begin_loop(zero, b.select(whole, one, zero), 1)
+        for step in range(0, SHARE, BLOCK):
+            self.env[loop.var] = b.add(first, b.const(step, "i64"))
+            self.body(loop.body)
+        b.end_loop(handle)
+        stop = b.select(whole, zero, extent)
+        handle = b.begin_loop(first, b.select(b.compare("slt", end, stop), end, stop), BLOCK)
+        self.env[loop.var] = handle.counter
+        self.body(loop.body)
+        b.end_loop(handle)
+        self.in_vector = False
+
+    def load(self, expr: Load) -> Emitted:
+        """Of a buffer that the kernel does not write: nobody does meanwhile, since what a device
+        computed is never written over."""
+        if expr.mask is not None or expr.buffer not in self.unwritten:
+            return super().load(expr)
+        b, type_ = self.b, scalar_ops.memory_type(expr.dtype)
+        pointer = b.pointer_offset(self.buffers[expr.buffer], self.uniform(expr.index), type_)
+        text = f"load {type_}, {pointer.typed}, align {itemsize(expr.dtype)}{STEADY}"
+        loaded = b.read(text, [pointer], type_, 1, self.steady(expr.buffer))
+        return self.from_memory(loaded, expr.dtype)
 
     def store(self, stmt: Store) -> None:
         if self.in_vector or self.together == 1:

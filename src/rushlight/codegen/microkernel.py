@@ -16,8 +16,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from rushlight.base.target import Target
-from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.arithmetic import Arithmetic, plain
+from rushlight.codegen.emit import Emitter, Value, bits_of
 from rushlight.codegen.packing import lane_mask, transpose
+from rushlight.codegen.scalar_ops import register_type
 
 # The same on every machine, because it fixes the order of additions.  512 steps amortize the
 # read and write of C, and an AVX-512 panel of A (12 x 512 floats) fits every first-level cache.
@@ -31,6 +33,9 @@ ARGUMENT_TYPES = (
     "ptr", "i64", "i64", "ptr", "i64", "ptr", "i64", "i64", "i64", "i1", "i1", "ptr", "ptr",
     "i64", "i64",
 )  # fmt: skip
+# What a core takes besides where C is narrower than the sums: where it writes them when finished.
+ROUNDED_ARGUMENTS = ", ptr %out, i64 %out_row"
+ROUNDED_TYPES = ("ptr", "i64")
 _ROWS_A_POINTER_SERVES = 3  # base, base + stride, base + 2 * stride are x86 addressing modes
 
 # How B is read: vectors along its rows; its lines along k, transposed in registers; or elements
@@ -40,8 +45,8 @@ ALONG_ROWS, ALONG_K, GATHERED = "along rows", "along k", "gathered"
 _COLUMN_STRIDE_WORD = 6
 
 # Steps of k between two tests for the end, where strides are known: the addresses of all are then
-# constants away from two pointers.
-_UNROLLED = 4
+# constants away from two pointers.  Also the steps for each piece that is asked of a stream.
+UNROLLED = 4
 _FETCHED_LINE = 64
 
 # emitter, lanes of the tile's row, row, first column, mask -> what to store
@@ -125,10 +130,16 @@ def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
 
 
 class _Core:
-    def __init__(self, tile: Tile, lanes: int, type_: str, target: Target, packed: Packed) -> None:
+    def __init__(
+        self, tile: Tile, lanes: int, arithmetic: Arithmetic, target: Target, packed: Packed,
+        streams: int = 0,
+    ) -> None:  # fmt: skip
         self.b = Emitter(target)
-        self.tile, self.lanes, self.type, self.packed = tile, lanes, type_, packed
-        self.size = 4 if type_ == "float" else 8
+        self.streams = streams
+        self.tile, self.lanes, self.packed, self.arithmetic = tile, lanes, packed, arithmetic
+        self.type, self.size = arithmetic.unit, arithmetic.unit_bytes
+        # Of the sums, which C holds unless it is narrower.
+        self.sum_type = register_type(arithmetic.total)
         self.masks = self.column_masks()
 
     def argument(self, name: str, type_: str) -> Value:
@@ -161,38 +172,41 @@ class _Core:
             masks.append(b.compare("slt", lanes, b.splat(left, self.lanes)))
         return masks
 
-    def load_row(self, pointer: Value, align: int, masks: list[Value] | None) -> list[Value]:
-        b = self.b
+    def load_row(self, pointer: Value, type_: str, masks: list[Value] | None) -> list[Value]:
+        b, align = self.b, bits_of(type_) // 8
         row = []
         for v in range(self.tile.vectors):
-            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), self.type)
+            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), type_)
             if masks is None:
-                row.append(b.load(at, self.type, self.lanes, align))
+                row.append(b.load(at, type_, self.lanes, align))
             else:
-                row.append(b.masked_load(at, self.type, masks[v], align))
+                row.append(b.masked_load(at, type_, masks[v], align))
         return row
 
     def load_columns(self, pointer: Value) -> list[Value]:
         """One row of B's panel; a packed one is filled up."""
-        return self.load_row(pointer, self.size, None if self.packed.columns else self.masks)
+        return self.load_row(pointer, self.type, None if self.packed.columns else self.masks)
 
     def store_row(self, values: Sequence[Value], pointer: Value) -> None:
-        b = self.b
+        b, type_ = self.b, values[0].type
+        align = bits_of(type_) // 8
         for v, value in enumerate(values):
-            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), self.type)
+            at = b.pointer_offset(pointer, b.const(v * self.lanes, "i64"), type_)
             if self.masks is None:
-                b.store(value, at, self.size)
+                b.store(value, at, align)
             else:
-                b.masked_store(value, at, self.masks[v], self.size)
+                b.masked_store(value, at, self.masks[v], align)
 
     def fetch_result(self) -> None:
         """Asks for the lines of C, which are needed when the loop over k ends."""
         b, tile = self.b, self.tile
-        pointer = self.argument("c", "ptr")
+        name = "out" if self.arithmetic.is_rounded else "c"
+        pointer = self.argument(name, "ptr")
+        wide = tile.vectors * self.lanes * bits_of(self.arithmetic.type_of(2)) // 8
         for _ in range(tile.rows):
-            for byte in range(0, tile.vectors * self.lanes * self.size, _FETCHED_LINE):
+            for byte in range(0, wide, _FETCHED_LINE):
                 b.prefetch(_byte_offset(b, pointer, b.const(byte, "i64")))
-            pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
+            pointer = _byte_offset(b, pointer, self.argument(name + "_row", "i64"))
 
     def products(self) -> list[Value]:
         """The loop over k; accumulators row by row."""
@@ -203,28 +217,45 @@ class _Core:
             while len(pointers) * _ROWS_A_POINTER_SERVES < tile.rows:
                 pointers.append(_byte_offset(b, pointers[-1], group))
         pointers.append(self.argument("b", "ptr"))
-        sums = [b.const(0.0, self.type, self.lanes)] * (tile.rows * tile.vectors)
+        pointers += [self.argument(f"soon{i}", "ptr") for i in range(self.streams)]
+        sums = [b.const(0.0, self.sum_type, self.lanes)] * (tile.rows * tile.vectors)
         steps, start = self.argument("steps", "i64"), b.const(0, "i64")
         carried = [*sums, *pointers]
-        if self.packed.whole and not tile.masked and tile.rows == self.packed.rows:
-            main = b.binary("and", steps, b.const(-_UNROLLED, "i64"))
-            carried = self.steps_of_k((start, main), _UNROLLED, carried)
+        whole = self.packed.whole and not tile.masked and tile.rows == self.packed.rows
+        if whole or self.streams:
+            main = b.binary("and", steps, b.const(-UNROLLED, "i64"))
+            carried = self.steps_of_k((start, main), UNROLLED, carried)
             start = main
         return self.steps_of_k((start, steps), 1, carried)[: len(sums)]
 
     def steps_of_k(
         self, span: tuple[Value, Value], at_once: int, carried: list[Value]
     ) -> list[Value]:
-        """A loop over steps of k; carried: accumulators, pointers into A, the one into B."""
+        """A loop over steps of k; carried: accumulators, pointers into A, the one into B, those
+        into streams.
+        """
         b, tile = self.b, self.tile
         count = tile.rows * tile.vectors
         loop = b.begin_loop(*span, at_once, carried)
         sums, pointers = loop.values[:count], loop.values[count:]
+        read = len(pointers) - self.streams
+        pointers, asked = pointers[:read], pointers[read:]
+        if at_once == UNROLLED:
+            asked = [self.ask(i, pointer) for i, pointer in enumerate(asked)]
         moves = [*[self.stride("a_step")] * (len(pointers) - 1), self.stride("b_step")]
         for _ in range(at_once):
             sums = self.step_of_k(pointers[:-1], pointers[-1], sums)
             pointers = [_byte_offset(b, p, move) for p, move in zip(pointers, moves)]
-        return b.end_loop(loop, [*sums, *pointers])
+        return b.end_loop(loop, [*sums, *pointers, *asked])
+
+    def ask(self, number: int, pointer: Value) -> Value:
+        """Asks for so many bytes of a stream as a row of the tile has; where the next ones are."""
+        b = self.b
+        for byte in range(0, self.tile.vectors * self.lanes * self.size, _FETCHED_LINE):
+            b.prefetch(_byte_offset(b, pointer, b.const(byte, "i64")), soon=False)
+        last = self.argument(f"soon{number}_last", "ptr")
+        after = _byte_offset(b, pointer, self.argument(f"soon{number}_step", "i64"))
+        return b.select(b.compare("ult", after, last), after, last)
 
     def step_of_k(self, groups: list[Value], b_pointer: Value, held: list[Value]) -> list[Value]:
         b, tile = self.b, self.tile
@@ -241,7 +272,8 @@ class _Core:
                     pointer = _byte_offset(b, pointer, offsets[i % _ROWS_A_POINTER_SERVES])
             broadcast = b.splat(b.load(pointer, self.type, 1, self.size), self.lanes)
             for v in range(tile.vectors):
-                updated.append(b.fma(broadcast, columns[v], held[i * tile.vectors + v]))
+                total = held[i * tile.vectors + v]
+                updated.append(self.arithmetic.multiply_add(b, broadcast, columns[v], total))
         return updated
 
     def finish(self, sums: list[Value], epilogue: Epilogue | None) -> None:
@@ -253,7 +285,7 @@ class _Core:
         for i in range(tile.rows):
             sum_row = sums[i * tile.vectors : (i + 1) * tile.vectors]
             # The memory of C is ours even before it is written: what is read then is dropped.
-            old = self.load_row(pointer, self.size, self.masks)
+            old = self.load_row(pointer, self.sum_type, self.masks)
             total = [b.select(first, s, b.add(o, s)) for o, s in zip(old, sum_row)]
             rows.append((pointer, total))
             pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
@@ -271,6 +303,36 @@ class _Core:
                     row = b.add(self.argument("row", "i64"), b.const(i, "i64"))
                     values = epilogue(b, total, row, self.argument("column", "i64"), self.masks)
                 self.store_row(values, pointer)
+            b.end_loop(branch)
+
+    def finish_rounded(self, sums: list[Value], epilogue: Epilogue | None) -> None:
+        """The same where C is narrower than the sums: they lie in `c` until they are finished."""
+        b, tile = self.b, self.tile
+        first, last = self.argument("first", "i1"), self.argument("last", "i1")
+        zero, one = b.const(0, "i64"), b.const(1, "i64")
+        # Nothing is there to be read before the first block is done, and often no memory.
+        later = b.begin_loop(zero, b.select(first, zero, one), 1, sums)
+        pointer, added = self.argument("c", "ptr"), []
+        for i in range(tile.rows):
+            old = self.load_row(pointer, self.sum_type, self.masks)
+            row = later.values[i * tile.vectors : (i + 1) * tile.vectors]
+            added += [b.add(o, s) for o, s in zip(old, row)]
+            pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
+        totals = b.end_loop(later, added)
+        for condition, name in ((b.logic_not(last), "c"), (last, "out")):
+            branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
+            pointer = self.argument(name, "ptr")
+            for i in range(tile.rows):
+                values = totals[i * tile.vectors : (i + 1) * tile.vectors]
+                if name == "out":
+                    if epilogue is not None:
+                        row_ = b.add(self.argument("row", "i64"), b.const(i, "i64"))
+                        values = epilogue(
+                            b, values, row_, self.argument("column", "i64"), self.masks
+                        )
+                    values = [self.arithmetic.finished(b, value) for value in values]
+                self.store_row(values, pointer)
+                pointer = _byte_offset(b, pointer, self.argument(name + "_row", "i64"))
             b.end_loop(branch)
 
 
@@ -376,9 +438,23 @@ def core_function(
     name: str | None = None,
     reading: str = ALONG_ROWS,
     packed: Packed = Packed(),
+    arithmetic: Arithmetic | None = None,
+    streams: int = 0,
 ) -> tuple[str, set[str]]:
-    """One core as an internal function, and the declarations it needs."""
-    core = _CORES[reading](tile, lanes, type_, target, packed)
+    """One core as an internal function, and the declarations it needs.
+
+    arithmetic: how it multiplies, if not by fused multiply-adds of ``type_``; streams: parts of
+    memory that are met after the core, for which it asks as it goes on, row by row of the tile.
+    """
+    arithmetic = arithmetic or plain(type_)
+    core = _CORES[reading](tile, lanes, arithmetic, target, packed, streams)
     core.fetch_result()
-    core.finish(core.products(), epilogue)
-    return core.b.function(name or tile.name, ARGUMENTS, "internal"), core.b.declarations
+    arguments = ARGUMENTS + "".join(
+        f", ptr %soon{i}, i64 %soon{i}_step, ptr %soon{i}_last" for i in range(streams)
+    )
+    if arithmetic.is_rounded:
+        core.finish_rounded(core.products(), epilogue)
+        arguments += ROUNDED_ARGUMENTS
+    else:
+        core.finish(core.products(), epilogue)
+    return core.b.function(name or tile.name, arguments, "internal"), core.b.declarations

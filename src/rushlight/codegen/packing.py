@@ -7,7 +7,7 @@ registers; elements are copied, so packing never changes a result.  Level 7.
 
 from __future__ import annotations
 
-from rushlight.codegen.emit import Emitter, Value
+from rushlight.codegen.emit import Emitter, Value, bits_of
 
 _SEGMENT_BYTES = 16  # x86 shuffles are cheap inside 128-bit segments and between whole ones
 
@@ -21,7 +21,7 @@ def transpose(b: Emitter, rows: list[Value]) -> list[Value]:
     lanes = len(rows)
     if lanes == 1:
         return rows
-    width = min(_SEGMENT_BYTES * 8 // (32 if rows[0].type == "float" else 64), lanes)
+    width = min(_SEGMENT_BYTES * 8 // bits_of(rows[0].type), lanes)
     current = list(rows)
     distance = 1
     while distance < width:
@@ -91,7 +91,7 @@ class Packer:
 
     def __init__(self, b: Emitter, type_: str, lanes: int) -> None:
         self.b, self.type, self.lanes = b, type_, lanes
-        self.size = 4 if type_ == "float" else 8
+        self.size = bits_of(type_) // 8
 
     def _at(self, pointer: Value, index: Value) -> Value:
         return self.b.pointer_offset(pointer, index, self.type)
@@ -120,6 +120,36 @@ class Packer:
             mask = lane_mask(b, b.sub(width, offset), self.lanes)
             value = b.masked_load(self._at(row, offset), self.type, mask, self.size)
             b.store(value, self._at(out, offset), self.size)
+        b.end_loop(loop)
+
+    def copy_slivers(
+        self,
+        source: Value,
+        step: Value,
+        slivers: Value,
+        steps: Value,
+        target: Value,
+        length: Value,
+        rows: int,
+    ) -> None:
+        """Slivers of ``rows`` elements that lie side by side, for each step of k.
+
+        Slivers are ``length`` elements apart, and end with room for a vector.
+        """
+        b, lanes = self.b, self.lanes
+        masks = [
+            lane_mask(b, b.const(rows - first, "i64"), lanes) for first in range(0, rows, lanes)
+        ]
+        loop = b.begin_loop(b.const(0, "i64"), steps, 1)
+        row = self._at(source, b.mul(loop.counter, step))
+        out = self._at(target, b.mul(loop.counter, b.const(rows, "i64")))
+        inner = b.begin_loop(b.const(0, "i64"), slivers, 1, [row, out])
+        row, out = inner.values
+        for v, mask in enumerate(masks):
+            offset = b.const(v * lanes, "i64")
+            value = b.masked_load(self._at(row, offset), self.type, mask, self.size)
+            b.store(value, self._at(out, offset), self.size)
+        b.end_loop(inner, [self._at(row, b.const(rows, "i64")), self._at(out, length)])
         b.end_loop(loop)
 
     def transpose_panel(
@@ -182,7 +212,14 @@ class Packer:
                     block.append(b.masked_load(pointer, self.type, mask, self.size))
             columns.append(transpose(b, block))
         pointer = self._at(target, b.mul(at, target_step))
-        if left is None or roomy:
+        self._store_steps(columns, pointer, target_step, None if roomy else left)
+
+    def _store_steps(
+        self, columns: list[list[Value]], pointer: Value, target_step: Value, left: Value | None
+    ) -> None:
+        """A transposed block, step by step; with ``left``, only so many steps."""
+        b, lanes = self.b, self.lanes
+        if left is None:
             for step in range(lanes):
                 self._store_step([column[step] for column in columns], pointer)
                 pointer = self._at(pointer, target_step)

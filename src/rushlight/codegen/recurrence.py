@@ -16,298 +16,18 @@ Level 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 from rushlight.base.target import Target
-from rushlight.codegen.driver import Driver
-from rushlight.codegen.emit import LoopHandle, Value
+from rushlight.codegen.driver import Rows
+from rushlight.codegen.emit import Value
 from rushlight.codegen.exponential import sigmoid, tanh
-from rushlight.codegen.llvm import KERNEL_ARGUMENTS
-from rushlight.codegen.microkernel import (
-    ARGUMENT_TYPES,
-    K_BLOCK,
-    Tile,
-    core_function,
-)
-from rushlight.codegen.packing import lane_mask
-from rushlight.codegen.recurrent_weights import recurrence_tiles
-from rushlight.loopnest.ir import itemsize
-from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH, Form
-
-FORWARD_BUFFERS = ("gates", "h0", "c0", "weight", "bias_input", "bias", "projection", "sizes",
-                   "output", "h", "c", "kept", "sums")  # fmt: skip
-BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection", "sizes",
-                    "output", "kept", "gates", "products", "before", "projected", "h", "c",
-                    "states", "hidden")  # fmt: skip
-# steps, batch, rows, units (H), outputs (O); block: sequences of an iteration, of which there are
-# `blocks`; backwards: whether rows are walked from the last step to the first; keeps: whether
-# `kept` has all rows, or only one for each sequence.
-PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "blocks", "backwards", "keeps")
-_LLVM_TYPES = {"float32": "float", "float64": "double"}
-# Rows of the smaller cores; each costs some 5 ms to compile.
-_FEW_ROWS = (4, 2, 1)
-# Steps of a search among the sequences of a batch.
-_HALVINGS = 32
+from rushlight.codegen.microkernel import Packed, Tile, core_function
+from rushlight.codegen.recurrence_walk import LINE, Asked, Lanes, RecurrenceSpec, Walk
+from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH
 
 
-@dataclass(frozen=True)
-class RecurrenceSpec:
-    """What the code depends on; sizes are run-time arguments.  form.reverse does not count."""
-
-    name: str
-    dtype: str
-    form: Form
-    gradient: bool
-
-
-class _Rows:
-    """Rows of a matrix: where one begins."""
-
-    def __init__(self, driver: Driver, base: Value, stride: Value, first: Value) -> None:
-        self.driver, self.base, self.stride, self.first = driver, base, stride, first
-
-    def __call__(self, row: Value, *columns: Value) -> Value:
-        b = self.driver.b
-        start = b.mul(b.add(self.first, row), self.stride)
-        return self.driver.at(self.base, start, *columns)
-
-
-class _Lanes:
-    """Vectors of elements, or the masked rest of a row."""
-
-    def __init__(self, driver: _Walk, offset: Value, left: Value | None) -> None:
-        self.driver, self.offset = driver, offset
-        self.mask = None if left is None else lane_mask(driver.b, left, driver.wide)
-
-    def load(self, pointer: Value) -> Value:
-        d = self.driver
-        at = d.at(pointer, self.offset)
-        if self.mask is None:
-            return d.b.load(at, d.type, d.wide, d.size)
-        return d.b.masked_load(at, d.type, self.mask, d.size)
-
-    def store(self, value: Value, pointer: Value) -> None:
-        d = self.driver
-        at = d.at(pointer, self.offset)
-        if self.mask is None:
-            d.b.store(value, at, d.size)
-        else:
-            d.b.masked_store(value, at, self.mask, d.size)
-
-
-class _Walk(Driver):
-    """What both directions of time share."""
-
-    def __init__(self, spec: RecurrenceSpec, target: Target) -> None:
-        super().__init__(target, _LLVM_TYPES[spec.dtype])
-        self.spec, self.form = spec, spec.form
-        self.size = itemsize(spec.dtype)
-        self.tiles = recurrence_tiles(spec.dtype, target)
-        # Two vectors at a time: each operation of a gate waits for the one before.
-        self.wide = 2 * self.tiles.lanes
-        names = BACKWARD_BUFFERS if spec.gradient else FORWARD_BUFFERS
-        self.buffers = {name: self.word("buffers", i, "ptr") for i, name in enumerate(names)}
-        self.params = {name: self.word("params", i, "i64") for i, name in enumerate(PARAMS)}
-        units, b = self.params["units"], self.b
-        self.width = b.mul(units, self.count(self.form.gates))
-        self.kept_width = b.mul(units, self.count(self.form.kept))
-
-    # --- arithmetic on sizes ---
-
-    def clamp(self, x: Value, high: Value) -> Value:
-        """x brought between 0 and `high`."""
-        zero = self.count(0)
-        x = self.minimum(x, high)
-        return self.b.select(self.b.compare("slt", x, zero), zero, x)
-
-    def panels(self, columns: Value) -> Value:
-        """How many panels hold so many columns."""
-        width = self.tiles.columns
-        return self.b.binary("udiv", self.b.add(columns, self.count(width - 1)), self.count(width))
-
-    def within(self, sequences: Value) -> Value:
-        """How many of the first sequences are the block's."""
-        inside = self.b.sub(self.minimum(sequences, self.last), self.first)
-        return self.clamp(inside, inside)
-
-    def only_if(self, condition: Value) -> tuple:
-        """The bounds of a loop that runs once or not at all."""
-        return self.count(0), self.b.select(condition, self.count(1), self.count(0)), 1
-
-    # --- the walk ---
-
-    def run(self) -> str:
-        """Blocks of sequences; in each, all steps."""
-        b, p = self.b, self.params
-        loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
-        self.first = self.boundary(loop.counter)
-        self.last = self.boundary(b.add(loop.counter, self.count(1)))
-        self.begin()
-        forwards = b.compare("eq", p["backwards"], self.count(0))
-        zero = self.count(0)
-        start = b.select(forwards, zero, p["rows"])
-        steps = b.begin_loop(zero, p["steps"], 1, [start, zero, zero])
-        at, earlier, known = steps.values
-        mirrored = b.sub(b.sub(p["steps"], steps.counter), self.count(1))
-        time = b.select(forwards, steps.counter, mirrored)
-        # Forwards, `at` is where the step's rows begin; backwards, where they end.
-        room = b.select(forwards, b.sub(p["rows"], at), at)
-        count = self.minimum(self.size_of(time), room)
-        row = b.select(forwards, at, b.sub(at, count))
-        self.turned = b.compare("ne", b.binary("and", steps.counter, self.count(1)), zero)
-        if self.spec.gradient:
-            earlier, known = self.one_before(steps.counter, time, row, count, forwards)
-        self.step(row, self.within(count), earlier, self.within(known))
-        after = b.select(forwards, b.add(at, count), row)
-        b.end_loop(steps, [after, row, count])
-        self.end()
-        b.end_loop(loop)
-        return b.function(self.spec.name, KERNEL_ARGUMENTS)
-
-    def boundary(self, block: Value) -> Value:
-        """The first sequence of a block: all have as many sequences or, packed, as many rows."""
-        b, p = self.b, self.params
-        if not self.form.packed:
-            return self.minimum(b.mul(block, p["block"]), p["batch"])
-        wanted = b.binary("udiv", b.mul(block, p["rows"]), p["blocks"])
-        zero, one = self.count(0), self.count(1)
-        search = b.begin_loop(zero, self.count(_HALVINGS), 1, [zero, p["batch"]])
-        low, high = search.values
-        middle = b.binary("lshr", b.add(low, high), one)
-        times = b.begin_loop(zero, p["steps"], 1, [zero])
-        rows = b.add(times.values[0], self.minimum(self.size_of(times.counter), middle))
-        (rows,) = b.end_loop(times, [rows])
-        few = b.binary("and", b.compare("slt", rows, wanted), b.compare("slt", low, high))
-        low, high = b.end_loop(
-            search, [b.select(few, b.add(middle, one), low), b.select(few, high, middle)]
-        )
-        return b.select(b.compare("eq", block, p["blocks"]), p["batch"], high)
-
-    def size_of(self, time: Value) -> Value:
-        """Sequences of one step."""
-        batch = self.params["batch"]
-        if not self.form.packed:
-            return batch
-        pointer = self.b.pointer_offset(self.buffers["sizes"], time, "i64")
-        return self.clamp(self.b.load(pointer, "i64", 1, 8), batch)
-
-    def one_before(self, turn, time, row, count, forwards) -> tuple[Value, Value]:
-        """(first row, sequences) of the step that was computed before this one; a gradient is
-        walked the other way round.  Nothing comes before the first, which is met last.
-        """
-        b, p = self.b, self.params
-        one = self.count(1)
-        is_first = b.compare("eq", turn, b.sub(p["steps"], one))
-        # In the order of rows it stands after this step, or before it.
-        other = b.select(is_first, time, b.select(forwards, b.add(time, one), b.sub(time, one)))
-        after = b.add(row, count)
-        room = b.select(forwards, b.sub(p["rows"], after), row)
-        known = b.select(is_first, self.count(0), self.minimum(self.size_of(other), room))
-        return b.select(forwards, after, b.sub(row, known)), known
-
-    def begin(self) -> None:
-        """Before a block's first step."""
-        raise NotImplementedError
-
-    def step(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
-        """One step of the block's first `count` sequences, whose rows begin at `row` + the block's
-        first sequence; the step before had `known` of them, likewise from `earlier` on.
-        """
-        raise NotImplementedError
-
-    def end(self) -> None:
-        """After a block's last step."""
-
-    # --- parts of a step ---
-
-    def block_rows(self, name: str, width: Value, row: Value | None = None) -> _Rows:
-        """The block's rows of a buffer: of its states, or of a step whose rows begin at `row`."""
-        first = self.first if row is None else self.b.add(row, self.first)
-        return _Rows(self, self.buffers[name], width, first)
-
-    def copy(self, source: Value, target: Value, count: Value) -> None:
-        """So many elements that lie side by side."""
-        self.over(count, lambda lanes: lanes.store(lanes.load(source), target))
-
-    def over(self, count: Value, body: Callable[[_Lanes], None]) -> None:
-        """Whole vectors, then the rest."""
-        b, zero = self.b, self.count(0)
-        main = b.binary("and", count, self.count(-self.wide))
-        loop = b.begin_loop(zero, main, self.wide)
-        body(_Lanes(self, loop.counter, None))
-        b.end_loop(loop)
-        loop = b.begin_loop(*self.only_if(b.compare("slt", main, count)))
-        body(_Lanes(self, main, b.sub(count, main)))
-        b.end_loop(loop)
-
-    def product(
-        self, a: Value, a_row: Value, panel: Value, c: Value, c_row: Value, count: Value, k: Value,
-        added: bool = False,
-    ) -> None:  # fmt: skip
-        """C[count, columns of a panel] = (C +) A[count, k] @ panel; strides in elements."""
-        b, size = self.b, self.count(self.size)
-        columns = self.count(self.tiles.columns)
-        blocks = b.begin_loop(self.count(0), k, K_BLOCK)
-        k0 = blocks.counter
-        steps = self.minimum(b.sub(k, k0), self.count(K_BLOCK))
-        first = b.compare("eq", k0, self.count(-1 if added else 0))
-        source, lines = self.at(a, k0), self.at(panel, b.mul(k0, columns))
-        edge = self.count(0)
-        for rows in self.row_counts():
-            whole = b.binary("udiv", b.sub(count, edge), self.count(rows))
-            end = b.add(edge, b.mul(whole, self.count(rows)))
-            loop = b.begin_loop(edge, end, rows)
-            row = loop.counter
-            arguments = [
-                self.at(source, b.mul(row, a_row)), b.mul(a_row, size), size,
-                lines, b.mul(columns, size),
-                self.at(c, b.mul(row, c_row)), b.mul(c_row, size),
-                steps, columns, first, b.const(True, "i1"),
-                Value("%buffers", "ptr"), Value("%params", "ptr"), row, self.count(0),
-            ]  # fmt: skip
-            typed = [f"{t} {v.text}" for t, v in zip(ARGUMENT_TYPES, arguments)]
-            name = Tile(rows, self.tiles.vectors).name
-            b.line(f"call void @{self.spec.name}_{name}({', '.join(typed)})")
-            b.end_loop(loop)
-            edge = end
-        b.end_loop(blocks)
-
-    def row_counts(self) -> list[int]:
-        """Rows of the cores that cover any number of them."""
-        return [self.tiles.rows, *[rows for rows in _FEW_ROWS if rows < self.tiles.rows]]
-
-    def each_panel(self, columns: Value) -> tuple[LoopHandle, Value]:
-        """A loop over panels, and the number of one; every second step begins where the last one
-        ended, so that weights twice as large as a cache are half in it.
-        """
-        b, panels = self.b, self.panels(columns)
-        loop = b.begin_loop(self.count(0), panels, 1)
-        mirrored = b.sub(b.sub(panels, self.count(1)), loop.counter)
-        return loop, b.select(self.turned, mirrored, loop.counter)
-
-    def panel(self, name: str, number: Value, k: Value) -> Value:
-        """A panel of packed weights."""
-        length = self.b.mul(k, self.count(self.tiles.columns))
-        return self.at(self.buffers[name], self.b.mul(number, length))
-
-    def one_minus(self, x: Value) -> Value:
-        return self.b.sub(self.b.like(1.0, x), x)
-
-    def slope_of_sigmoid(self, y: Value) -> Value:
-        return self.b.mul(y, self.one_minus(y))
-
-    def slope_of_tanh(self, y: Value) -> Value:
-        return self.one_minus(self.b.mul(y, y))
-
-    def product_of(self, *factors: Value) -> Value:
-        found = factors[0]
-        for factor in factors[1:]:
-            found = self.b.mul(found, factor)
-        return found
-
-
-class _Forward(_Walk):
+class Forward(Walk):
     """Outputs, last states, and what is kept for the gradient."""
 
     def begin(self) -> None:
@@ -317,6 +37,7 @@ class _Forward(_Walk):
         for source, target, width in names:
             first, last = (self.block_rows(name, width)(self.count(0)) for name in (source, target))
             self.copy(first, last, b.mul(count, width))
+        self.meet()
 
     def step(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
         b, p, columns = self.b, self.params, self.tiles.columns
@@ -331,19 +52,35 @@ class _Forward(_Walk):
             number = b.add(b.mul(block, self.count(gates)), self.count(gate))
             panel = self.panel("weight", number, outputs)
             target = self.at(sums(zero), self.count(gate * columns))
-            self.product(states(zero), outputs, panel, target, stride, count, outputs)
+            ahead = self.of_gate(row, gate, b.mul(block, self.count(columns)))
+            self.product(states(zero), outputs, panel, target, stride, count, outputs, ahead=ahead)
         unit = b.mul(block, self.count(columns))
         left = self.minimum(b.sub(p["units"], unit), self.count(columns))
         rows = b.begin_loop(zero, count, 1)
         self.units(row, rows.counter, sums(rows.counter), unit, left)
         b.end_loop(rows)
         b.end_loop(loop)
+        self.meet()
         if self.form.projected:
             self.project(row, count)
         output = self.block_rows("output", outputs, row)
         self.copy(output(zero), states(zero), b.mul(count, outputs))
+        self.meet()
 
-    def kept_rows(self, row: Value) -> _Rows:
+    def of_gate(self, row: Value, gate: int, unit: Value) -> list[Asked]:
+        """What a gate of some units reads, and what it writes."""
+        p, form = self.params, self.form
+        starts = [self.b.add(self.b.mul(p["units"], self.count(i)), unit) for i in range(6)]
+        found = [self.pieces(self.block_rows("gates", self.width, row), starts[gate])]
+        if gate < form.kept:
+            found.append(self.pieces(self.kept_rows(row), starts[gate]))
+        if gate == 0:
+            found.append(self.pieces(self.block_rows("output", p["outputs"], row), unit))
+        elif gate == form.gates - 1 and form.gates < form.kept:
+            found.append(self.pieces(self.kept_rows(row), starts[form.gates]))
+        return found
+
+    def kept_rows(self, row: Value) -> Rows:
         """Rows of `kept`; where nobody reads them later, each step uses the same ones."""
         keeps = self.b.compare("ne", self.params["keeps"], self.count(0))
         row = self.b.select(keeps, row, self.count(0))
@@ -379,7 +116,7 @@ class _Forward(_Walk):
         output = self.block_rows("output", p["outputs"], row)(sequence, unit)
         kept = self.kept_rows(row)(sequence, unit)
 
-        def body(lanes: _Lanes) -> None:
+        def body(lanes: Lanes) -> None:
             inputs, products = [], []
             for gate in range(gates):
                 x = lanes.load(self.at(given, starts[gate]))
@@ -400,7 +137,7 @@ class _Forward(_Walk):
         self.over(left, body)
 
     def gate(
-        self, lanes: _Lanes, inputs: list[Value], products: list[Value], old: Value
+        self, lanes: Lanes, inputs: list[Value], products: list[Value], old: Value
     ) -> tuple[Value, list[Value]]:
         """(the new h, what is kept)."""
         b = self.b
@@ -425,8 +162,11 @@ class _Forward(_Walk):
         return b.select(b.compare("ole", total, zero), zero, total), []
 
 
-class _Backward(_Walk):
+class Backward(Walk):
     """Cotangents of gates and initial states, walked from the last step to the first."""
+
+    # Whether what the weight is multiplied by is copied.
+    copies = True
 
     def begin(self) -> None:
         b, p = self.b, self.params
@@ -444,6 +184,15 @@ class _Backward(_Walk):
         """Columns up to the end of the last panel."""
         return self.b.mul(self.panels(columns), self.count(self.tiles.columns))
 
+    def factors(self, row: Value) -> Rows:
+        """What the weight is multiplied by, of one step: a copy whose rows lie an odd number of
+        lines apart.  Those a power of two apart meet in the same few places of a cache.
+        """
+        b, line = self.b, self.count(LINE // self.size)
+        lines = b.binary("udiv", b.add(self.width, b.sub(line, self.count(1))), line)
+        stride = b.mul(b.binary("or", lines, self.count(1)), line)
+        return self.block_rows("factors", stride)
+
     def step(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
         b, p = self.b, self.params
         zero = self.count(0)
@@ -454,22 +203,32 @@ class _Backward(_Walk):
         rows = b.begin_loop(zero, count, 1)
         self.units(row, rows.counter, earlier, b.compare("slt", rows.counter, known))
         b.end_loop(rows)
-        name = "products" if self.form.mode == GRU else "gates"
-        products = self.block_rows(name, self.width, row)(zero)
+        self.meet()
+        factors = self.factors(row)
         states = self.block_rows("states", self.padded(p["outputs"]))(zero)
         self.over_panels(
-            "weight", products, self.width, states, p["outputs"], count, self.form.mode == GRU
-        )
+            "weight", (factors(zero), factors.stride, self.width), states, p["outputs"], count,
+            self.form.mode == GRU,
+            (self.block_rows("kept", self.kept_width, earlier),
+             self.block_rows("gates", self.width, earlier)),
+        )  # fmt: skip
 
     def over_panels(
-        self, weight: str, a: Value, k: Value, c: Value, columns: Value, count: Value, added: bool
-    ) -> None:
-        """C[count, columns, padded] = (C +) A[count, k] @ the packed weight."""
+        self, weight: str, a: tuple[Value, Value, Value], c: Value, columns: Value, count: Value,
+        added: bool, streams: tuple = (),
+    ) -> None:  # fmt: skip
+        """C[count, columns, padded] = (C +) A[count, k] @ the packed weight.
+
+        a: where A begins, the distance of its rows, and k.
+        """
         b = self.b
+        source, stride, k = a
         loop, number = self.each_panel(columns)
         panel = self.panel(weight, number, k)
         target = self.at(c, b.mul(number, self.count(self.tiles.columns)))
-        self.product(a, k, panel, target, self.padded(columns), count, k, added)
+        panels = self.panels(columns)
+        ahead = [self.whole_rows(rows, loop.counter, panels, k) for rows in streams]
+        self.product(source, stride, panel, target, self.padded(columns), count, k, added, ahead)
         b.end_loop(loop)
 
     def states_before(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
@@ -494,8 +253,10 @@ class _Backward(_Walk):
         target = projected(rows.counter)
         self.over(outputs, lambda lanes: lanes.store(b.add(*map(lanes.load, sources)), target))
         b.end_loop(rows)
+        self.meet()
         hidden = self.block_rows("hidden", self.padded(p["units"]))(zero)
-        self.over_panels("projection", projected(zero), outputs, hidden, p["units"], count, False)
+        factors = projected(zero), outputs, outputs
+        self.over_panels("projection", factors, hidden, p["units"], count, False)
 
     def units(self, row: Value, sequence: Value, earlier: Value, had_step: Value) -> None:
         """All units of one sequence; had_step: whether it had a step before this one."""
@@ -509,6 +270,7 @@ class _Backward(_Walk):
         kept = self.block_rows("kept", self.kept_width, row)(sequence)
         gates = self.block_rows("gates", self.width, row)(sequence)
         products = self.block_rows("products", self.width, row)(sequence)
+        factors = self.factors(row)(sequence)
         before = self.block_rows("before", p["outputs"], row)(sequence)
         if self.form.has_cell:
             cell = self.block_rows("c", p["units"])(sequence)
@@ -516,7 +278,7 @@ class _Backward(_Walk):
             initial = self.block_rows("c0", p["units"])(sequence)
             before = b.select(had_step, old, initial)
 
-        def body(lanes: _Lanes) -> None:
+        def body(lanes: Lanes) -> None:
             g = lanes.load(given)
             if not self.form.projected:
                 g = b.add(lanes.load(states), g)
@@ -532,11 +294,14 @@ class _Backward(_Walk):
                 found = [self.back_plain(g, lanes.load(output))]
             for start, value in zip(starts, found):
                 lanes.store(value, self.at(gates, start))
+            multiplied = [*found[:2], last] if self.form.mode == GRU else found
+            for start, value in zip(starts, multiplied if self.copies else ()):
+                lanes.store(value, self.at(factors, start))
 
         self.over(p["units"], body)
 
     def back_lstm(
-        self, lanes: _Lanes, g: Value, saved: list[Value], before: Value, cell: Value
+        self, lanes: Lanes, g: Value, saved: list[Value], before: Value, cell: Value
     ) -> list[Value]:
         b = self.b
         i, f, m, o, now = saved
@@ -578,12 +343,15 @@ class _Backward(_Walk):
 
 def recurrence_text(spec: RecurrenceSpec, target: Target) -> str:
     """The module of one recurrence: its cores, and the walk over all steps."""
-    walk = (_Backward if spec.gradient else _Forward)(spec, target)
+    walk = (Backward if spec.gradient else Forward)(spec, target)
     functions, declarations = [], set()
     for rows in walk.row_counts():
         tile = Tile(rows, walk.tiles.vectors)
         name = f"{spec.name}_{tile.name}"
-        text, needed = core_function(tile, walk.tiles.lanes, walk.type, target, name=name)
+        text, needed = core_function(
+            tile, walk.tiles.lanes, walk.type, target, name=name, streams=walk.streams,
+            packed=Packed(None, walk.tiles.columns),
+        )  # fmt: skip
         functions.append(text)
         declarations |= needed
     functions.append(walk.run())

@@ -72,13 +72,10 @@ class _Kernel(Driver):
         b, p = self.b, self.params
         buffers = {name: self.word("buffers", i, "ptr") for i, name in enumerate(BUFFERS)}
         loop = b.begin_loop(Value("%begin", "i64"), Value("%end", "i64"), 1)
-        batch = b.binary("udiv", loop.counter, p["tiles"])
-        start = b.mul(b.binary("urem", loop.counter, p["tiles"]), p["tile"])
-        stop = self.minimum(b.add(start, p["tile"]), p["n"])
+        batch, start, stop = self.column_tile(loop.counter, p)
         bases = []
-        for place, name in enumerate("abc"):
-            index = b.add(b.mul(batch, self.count(3)), self.count(place))
-            offset = b.load(b.pointer_offset(buffers["offsets"], index, "i64"), "i64", 1, 8)
+        for matrix, name in enumerate("abc"):
+            offset = self.batch_offset(buffers["offsets"], batch, matrix)
             at = self.b_at if name == "b" else self.at
             bases.append(at(buffers[name], offset))
         if self.spec.reading == ALONG_ROWS:

@@ -76,12 +76,29 @@ def cast(b: Emitter, x: Value, source: str, target: str) -> Value:
             return b.convert("fpext" if type_ == "double" else "fptrunc", x, type_)
         return b.convert("sitofp" if from_kind == "i" else "uitofp", x, type_)
     if from_kind == "f":
+        if type_ == "i64" and to_kind == "i" and x.width > 1 and b.target.has("avx512dq"):
+            return _saturated(b, x, type_)
         return b.intrinsic("fptosi.sat" if to_kind == "i" else "fptoui.sat", x, result=type_)
     if bits_of(type_) == bits_of(x.type):
         return x
     if bits_of(type_) < bits_of(x.type):
         return b.convert("trunc", x, type_)
     return b.convert("sext" if from_kind == "i" else "zext", x, type_)
+
+
+def _saturated(b: Emitter, x: Value, type_: str) -> Value:
+    """A vector as integers of 64 bits, by the instruction for it: LLVM's own saturating conversion
+    takes the lanes one by one.  What the instruction makes of numbers that do not fit is not used.
+    """
+    limit = 2.0 ** (bits_of(type_) - 1)
+    whole = b.convert("fptosi", x, type_)
+    fits = b.binary(
+        "and", b.compare("oge", x, b.like(-limit, x)), b.compare("olt", x, b.like(limit, x))
+    )
+    is_above = b.compare("ogt", x, b.like(0.0, x))
+    nearest = b.select(is_above, b.like(int(limit) - 1, whole), b.like(-int(limit), whole))
+    nearest = b.select(b.compare("uno", x, x), b.like(0, whole), nearest)
+    return b.select(fits, whole, nearest)
 
 
 # --- arithmetic -------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from dataclasses import dataclass, replace
 
 from rushlight.base.target import Target
 from rushlight.codegen.driver import Driver
-from rushlight.codegen.emit import Value, bits_of
+from rushlight.codegen.emit import Emitter, Value, bits_of
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.loopnest.ir import itemsize, kind_of
 
@@ -77,6 +77,22 @@ class _Row:
     words: Value
     first: Value
     stop: Value
+
+
+def sort_key(b: Emitter, spec: SortSpec, x: Value) -> Value:
+    """An unsigned number in the order of the elements, from the bits of one."""
+    kind, bits = kind_of(spec.dtype), bits_of(x.type)
+    sign = b.const(1 << (bits - 1), x.type)
+    if kind == "i":
+        x = b.binary("xor", x, sign)
+    elif kind in ("f", "s"):
+        size = b.binary("and", x, b.const((1 << (bits - 1)) - 1, x.type))
+        zero, ones = b.const(0, x.type), b.const(-1, x.type)
+        negative = b.binary("and", b.compare("slt", x, zero), b.compare("ne", size, zero))
+        flipped = b.select(negative, b.logic_not(x), b.binary("or", size, sign))
+        infinity = b.const(_INFINITY[spec.dtype], x.type)
+        x = b.select(b.compare("ugt", size, infinity), ones, flipped)
+    return b.logic_not(x) if spec.descending else x
 
 
 class _Sorter(Driver):
@@ -176,23 +192,8 @@ class _Sorter(Driver):
 
     def element_key(self, row: _Row, index: Value) -> Value:
         place = self.b.add(row.start, self.b.mul(index, self.params["inner"]))
-        key = self.key(self.load(self.buffers["x"], place, self.memory_type))
+        key = sort_key(self.b, self.spec, self.load(self.buffers["x"], place, self.memory_type))
         return self.b.convert("zext", key, "i64")
-
-    def key(self, x: Value) -> Value:
-        """An unsigned number in the order of the elements."""
-        b, kind = self.b, kind_of(self.spec.dtype)
-        sign = b.const(1 << (self.bits - 1), x.type)
-        if kind == "i":
-            x = b.binary("xor", x, sign)
-        elif kind in ("f", "s"):
-            size = b.binary("and", x, b.const((1 << (self.bits - 1)) - 1, x.type))
-            zero, ones = b.const(0, x.type), b.const(-1, x.type)
-            negative = b.binary("and", b.compare("slt", x, zero), b.compare("ne", size, zero))
-            flipped = b.select(negative, b.logic_not(x), b.binary("or", size, sign))
-            infinity = b.const(_INFINITY[self.spec.dtype], x.type)
-            x = b.select(b.compare("ugt", size, infinity), ones, flipped)
-        return b.logic_not(x) if self.spec.descending else x
 
     def make_keys(self, row: _Row) -> Value:
         """Fills the first buffer; gives the bits in which keys differ from the row's first."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.device import placing, resolve_device
+from rushlight.accelerated import Devices, Random
 from rushlight.base.errors import OutOfMemoryError
 from rushlight.cuda import (
     amp,
@@ -90,10 +90,13 @@ from rushlight.cuda.streams import (
     stream,
 )
 from rushlight.engine import cuda as engine
-from rushlight.ops.generator import of_devices
-from rushlight.tensor.flush import synchronize as flush
 
 globals().update(TYPES)
+_devices = Devices(engine.kind)
+is_available, is_initialized = _devices.is_available, _devices.is_initialized
+device_count, init = _devices.device_count, _devices.init
+current_device, set_device = _devices.current_device, _devices.set_device
+synchronize, get_device_name = _devices.synchronize, _devices.get_device_name
 
 has_half = True
 has_magma = False
@@ -121,16 +124,6 @@ class GreenContext(NeedsDevice):
     """A part of a device.  Raises: RuntimeError."""
 
 
-def is_available() -> bool:
-    """Whether a CUDA device can be used."""
-    return bool(engine.backends())
-
-
-def is_initialized() -> bool:
-    """Whether a device was used."""
-    return placing.begun
-
-
 def is_bf16_supported(including_emulation: bool = True) -> bool:
     """Whether the current CUDA device computes with bfloat16: all do, by way of float32."""
     if not engine.backends():
@@ -141,11 +134,6 @@ def is_bf16_supported(including_emulation: bool = True) -> bool:
 def is_tf32_supported() -> bool:
     """Whether the current CUDA device computes with TF32."""
     return bool(engine.backends()) and engine.backend().facts.capability >= (8, 0)
-
-
-def device_count() -> int:
-    """Number of usable CUDA devices."""
-    return len(engine.backends())
 
 
 def get_arch_list() -> list[str]:
@@ -164,11 +152,6 @@ def check_error(res: int) -> None:
         raise CudaError(res)
 
 
-def init() -> None:
-    """Start CUDA.  Raises: AssertionError without a device."""
-    resolve_device("cuda")
-
-
 def cudart() -> Any:
     """The CUDA runtime.  Raises: AssertionError, NotImplementedError: the driver alone is used."""
     unsupported("cudart")
@@ -184,36 +167,9 @@ def current_solver_handle() -> int:
     unsupported("current_solver_handle")
 
 
-def current_device() -> int:
-    """Index of the current device.  Raises: AssertionError without one."""
-    return engine.backend().index
-
-
-def set_device(device: Any) -> None:
-    """Choose the current device; a negative number changes nothing.
-
-    Raises: AssertionError without devices, RuntimeError for a number there is none of.
-    """
-    if isinstance(device, int) and device < 0:
-        return
-    engine.current.index = engine.backend(device).index
-
-
-def synchronize(device: Any = None) -> None:
-    """Compute what was recorded, and wait for a device.  Raises: AssertionError without one."""
-    backend = engine.backend(device)
-    flush()
-    backend.synchronize()
-
-
 def ipc_collect() -> None:
     """Free memory that other processes gave back: none is shared.  Raises: AssertionError."""
     engine.backend()
-
-
-def get_device_name(device: Any = None) -> str:
-    """Name of a device.  Raises: AssertionError without one."""
-    return engine.backend(device).facts.name
 
 
 def get_device_capability(device: Any = None) -> tuple[int, int]:
@@ -249,13 +205,12 @@ def get_device_properties(device: Any = None) -> _Properties:
 
 
 def can_device_access_peer(device: Any, peer_device: Any) -> bool:
-    """Whether a device reads another's memory: copies go through the host.
+    """Whether a device reads another's memory without the host.
 
     Raises: AssertionError without devices.
     """
-    for one in (device, peer_device):
-        engine.backend(one)
-    return False
+    first, second = engine.backend(device), engine.backend(peer_device)
+    return first is not second and first.driver.reaches(first.index, second.index)
 
 
 def get_sync_debug_mode() -> int:
@@ -319,7 +274,7 @@ class device_of(device):  # noqa: N801 - PyTorch's name
 
 def __getattr__(name: str) -> Any:
     if name == "default_generators":
-        return tuple(of_devices.of(backend.device) for backend in engine.backends())
+        return Random(engine.kind).default_generators()
     raise AttributeError(f"module 'torch.cuda' has no attribute {name!r}")
 
 

@@ -11,114 +11,45 @@ from collections import OrderedDict
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.accelerated import Memory, nested
 from rushlight.cuda._absent import NeedsDevice, unsupported
 from rushlight.engine import cuda
-from rushlight.tensor.flush import synchronize as flush
 
-
-def _allocator(device: Any = None) -> Any:
-    """The allocator of a device; None without devices."""
-    return cuda.backend(device).allocator if cuda.backends() else None
-
-
-def empty_cache() -> None:
-    """Give memory that nothing holds back to the system."""
-    for backend in cuda.backends():
-        backend.synchronize()
-        backend.allocator.trim()
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors hold on a device, what was recorded included."""
-    found = _allocator(device)
-    if found is None:
-        return 0
-    flush()
-    return found.allocated
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    """Most bytes that tensors held on a device."""
-    found = _allocator(device)
-    if found is None:
-        return 0
-    flush()
-    return found.peak
-
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes reserved on a device."""
-    found = _allocator(device)
-    return 0 if found is None else found.reserved
-
-
-def max_memory_reserved(device: Any = None) -> int:
-    """Most bytes reserved on a device."""
-    found = _allocator(device)
-    return 0 if found is None else found.reserved_peak
-
-
-def memory_cached(device: Any = None) -> int:
-    """The former name of `memory_reserved`."""
-    return memory_reserved(device)
-
-
-def max_memory_cached(device: Any = None) -> int:
-    """The former name of `max_memory_reserved`."""
-    return max_memory_reserved(device)
-
-
-def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
-    """Counters of the device's allocator; an empty dictionary without a device."""
-    found = _allocator(device)
-    stats: OrderedDict[str, Any] = OrderedDict()
-    if found is None:
-        return stats
-    stats["allocated_bytes.all.current"] = found.allocated
-    stats["allocated_bytes.all.peak"] = found.peak
-    stats["allocation.all.allocated"] = found.count
-    stats["num_alloc_retries"] = 0
-    stats["num_ooms"] = found.out_of_memory
-    stats["reserved_bytes.all.current"] = found.reserved
-    stats["reserved_bytes.all.peak"] = found.reserved_peak
-    return stats
-
-
-def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
-    """The same as a dictionary of dictionaries."""
-    nested: dict[str, Any] = {}
-    for name, value in memory_stats(device).items():
-        *path, last = name.split(".")
-        inner = nested
-        for part in path:
-            inner = inner.setdefault(part, {})
-        inner[last] = value
-    return nested
+_memory = Memory(cuda.kind)
+empty_cache = _memory.empty_cache
+memory_allocated = _memory.memory_allocated
+max_memory_allocated = _memory.max_memory_allocated
+memory_reserved = _memory.memory_reserved
+max_memory_reserved = _memory.max_memory_reserved
+memory_stats = _memory.memory_stats
+memory_stats_as_nested_dict = _memory.memory_stats_as_nested_dict
+memory_summary = _memory.memory_summary
+reset_peak_memory_stats = _memory.reset_peak_memory_stats
+reset_accumulated_memory_stats = _memory.reset_accumulated_memory_stats
+mem_get_info = _memory.mem_get_info
+get_per_process_memory_fraction = _memory.get_per_process_memory_fraction
+set_per_process_memory_fraction = _memory.set_per_process_memory_fraction
+# The former names.
+memory_cached = memory_reserved
+max_memory_cached = max_memory_reserved
+reset_max_memory_allocated = reset_peak_memory_stats
+reset_max_memory_cached = reset_peak_memory_stats
 
 
 def host_memory_stats() -> OrderedDict[str, Any]:
-    """Counters of pinned memory: an empty dictionary, as none is kept."""
-    return OrderedDict()
+    """Counters of page-locked memory; an empty dictionary without a device."""
+    pool = cuda.host_pool()
+    stats: OrderedDict[str, Any] = OrderedDict()
+    if pool is not None:
+        stats["allocated_bytes.current"] = pool.allocated
+        stats["allocated_bytes.peak"] = pool.peak
+        stats["reserved_bytes.current"] = pool.reserved
+    return stats
 
 
 def host_memory_stats_as_nested_dict() -> dict[str, Any]:
     """The same as a dictionary of dictionaries."""
-    return {}
-
-
-def memory_summary(device: Any = None, abbreviated: bool = False) -> str:
-    """The counters as a table."""
-    found = _allocator(device)
-    if found is None:
-        head, rows = "no CUDA device, nothing allocated", [("Allocated memory", 0, 0)]
-    else:
-        head = f"device {found.device}"
-        rows = [
-            ("Allocated memory", found.allocated, found.peak),
-            ("GPU reserved memory", found.reserved, found.reserved_peak),
-        ]
-    lines = [f"PyTorch CUDA memory summary: {head}", f"{'':<24}{'now':>16}{'most':>16}"]
-    return "\n".join(lines + [f"{name:<24}{now:>14} B{most:>14} B" for name, now, most in rows])
+    return nested(host_memory_stats())
 
 
 def memory_snapshot(mempool_id: Any = None, include_traces: bool = True) -> list[Any]:
@@ -126,62 +57,15 @@ def memory_snapshot(mempool_id: Any = None, include_traces: bool = True) -> list
     return []
 
 
-def reset_peak_memory_stats(device: Any = None) -> None:
-    """Start the peaks anew."""
-    found = _allocator(device)
-    if found is not None:
-        found.peak = found.allocated
-        found.reserved_peak = found.reserved
-
-
-def reset_accumulated_memory_stats(device: Any = None) -> None:
-    """Start the sums anew."""
-    found = _allocator(device)
-    if found is not None:
-        found.count = found.out_of_memory = 0
-
-
 def reset_peak_host_memory_stats() -> None:
-    """Start the peaks of pinned memory anew: they are zero."""
+    """Start the peaks of page-locked memory anew."""
+    pool = cuda.host_pool()
+    if pool is not None:
+        pool.peak = pool.allocated
 
 
 def reset_accumulated_host_memory_stats() -> None:
-    """Start the sums of pinned memory anew: they are zero."""
-
-
-def reset_max_memory_allocated(device: Any = None) -> None:
-    """Start the peak anew."""
-    reset_peak_memory_stats(device)
-
-
-def reset_max_memory_cached(device: Any = None) -> None:
-    """Start the peak anew."""
-    reset_peak_memory_stats(device)
-
-
-def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Free and total memory of a device.  Raises: AssertionError without one."""
-    backend = cuda.backend(device)
-    return backend.driver.memory_info(backend.index)
-
-
-def get_per_process_memory_fraction(device: Any = None) -> float:
-    """The share of the memory that this process may use.  Raises: AssertionError."""
-    backend = cuda.backend(device)
-    limit = backend.allocator.limit
-    return 1.0 if limit is None else limit / backend.facts.total_bytes
-
-
-def set_per_process_memory_fraction(fraction: float, device: Any = None) -> None:
-    """Limit the memory that this process may use.
-
-    Raises: AssertionError without a device, ValueError outside of 0 to 1.
-    """
-    backend = cuda.backend(device)
-    if not 0 <= fraction <= 1:
-        raise ValueError(f"Invalid fraction value: {fraction}. Allowed range: 0~1")
-    total = backend.facts.total_bytes
-    backend.allocator.limit = None if fraction == 1 else int(fraction * total)
+    """Start the sums of page-locked memory anew: none are kept."""
 
 
 def list_gpu_processes(device: Any = None) -> str:

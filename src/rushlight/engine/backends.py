@@ -45,6 +45,9 @@ class Backend(Protocol):
     def from_host(self, array: np.ndarray) -> Any:
         """A value from an array in storage form, which the back end may keep."""
 
+    def from_device(self, value: Any) -> Any:
+        """A value from another device's."""
+
     def to_host(self, value: Any) -> np.ndarray:
         """The array of a value, once it is computed."""
 
@@ -68,6 +71,10 @@ class CpuBackend:
     def from_host(self, array: np.ndarray) -> np.ndarray:
         """The array itself."""
         return array
+
+    def from_device(self, value: Any) -> np.ndarray:
+        """A copy of what a device has."""
+        return value.to_host()
 
     def to_host(self, value: np.ndarray) -> np.ndarray:
         """The value itself."""

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import sys
 import warnings
+from typing import Any
 
 import numpy as np
 
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
-from rushlight.base.errors import FlushFailed
+from rushlight.base.errors import FlushFailed, InternalError
 from rushlight.base.hot import hot
 from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_integer
 from rushlight.engine.arena import ARENA, ArenaPlanner
+from rushlight.engine.copies import copies_of_leaves, join_copied, with_checks_early
 from rushlight.engine.kernels import is_crowded
-from rushlight.engine.lowered import Lowered
 from rushlight.engine.native import NativeRun, Output
+from rushlight.engine.pipeline import Lowered
 from rushlight.engine.steps import NativeStep
 from rushlight.engine.takeover import Lifetimes, Successors, Takeovers
+from rushlight.engine.verify import faults_of_placement
 from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
@@ -36,29 +39,34 @@ class CompiledPlan(Lowered):
     """parts: NativeRun, or a value for the reference rule, in order.
 
     only: the one native run of a plan that is nothing else, else None.
+    native: whether no reference rule runs; then nobody asks for nodes but of leaves and of results.
     takeovers: leaves that results are written over, in the last part; None without any.
     outputs: memory of the kept values that kernels write; referred: kept slots that rules write.
+    joined: slot of a value without memory of its own -> slot of the one whose memory it has.
     """
 
     __slots__ = (
-        "parts", "arena_bytes", "fixed", "outputs", "referred", "read", "only", "takeovers", "plan",
-        "shapes", "flags", "addresses", "base", "__weakref__",
+        "parts", "arena_bytes", "fixed", "outputs", "referred", "read", "only", "native",
+        "takeovers", "plan", "shapes", "flags", "addresses", "base", "joined", "__weakref__",
     )  # fmt: skip
 
     def __init__(self, plan, nodes) -> None:
         started = clock()
         known = stats.kernels_compiled, stats.kernels_from_disk
         self.plan = plan
-        sequence, safe_from, program = self._scheduled(program_of(plan, nodes))
-        lifetimes, over = self._joined(sequence, safe_from, program)
+        self.lower(program_of(plan, nodes))
+        sequence, program = self.sequence, self.program
+        safe_from, lifetimes, over = self._joined(sequence, program, nodes)
         written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
         self.parts = self._parts(sequence, safe_from, program)
         self._place(program, written, lifetimes, over.in_arena)
+        del self.sequence, self.program  # the parts and the schedule have them
         native_outputs = {output.slot for output in self.outputs}
         # Values that reference rules leave behind, and leaves that stay what they are.
         self.referred = [s for s in plan.live if s not in native_outputs and s not in self.split]
         only = self.parts[0] if len(self.parts) == 1 else None
         self.only = only if isinstance(only, NativeRun) and not self.referred else None
+        self.native = all([isinstance(part, NativeRun) for part in self.parts])
         if is_crowded():
             memo.crowded = True
         stats.compile_seconds += clock() - started
@@ -67,21 +75,32 @@ class CompiledPlan(Lowered):
         if config.debug >= 1:
             self._report(*known, clock() - started)
 
-    def _joined(self, sequence: list, safe_from: int, program) -> tuple[Lifetimes, Successors]:
-        """Lifetimes of buffers, and what is written over what; ends the sequence where needed."""
-        uses = [self._buffers_of(item) for item in sequence]
+    def _joined(self, sequence: list, program, nodes: list) -> tuple[int, Lifetimes, Successors]:
+        """From where on nothing can fail, lifetimes of buffers, and what is written over what.
+
+        Orders the sequence, and ends it where needed.
+        """
+        uses = [self.buffers_of(item) for item in sequence]
+        for item in sequence:
+            if isinstance(item, NativeStep) and item.copies is not None:
+                old, new = item.copies
+                item.copies = self.schedule.memory(old), self.schedule.memory(new)
+        safe_from = with_checks_early(sequence, self.checks.slot, uses)
+        self.joined = join_copied(sequence, uses, program)
         self.flags = np.zeros(self.checks.count, bool)
         if self.checks.slot is not None:
             self.constants[self.checks.slot] = self.flags
         lifetimes = Lifetimes(uses)
         written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
         over = Successors(self.schedule, lifetimes, written - set(self.constants), safe_from)
-        self.takeovers = Takeovers(over.of_leaves) if over.of_leaves else None
+        copied = copies_of_leaves(sequence, program)
+        over.add_copies(copied, lifetimes, safe_from)
+        self.takeovers = Takeovers(over.of_leaves, copied, nodes) if over.of_leaves else None
         if self.takeovers is not None:
             sequence.append(self.takeovers.last_step(program, self.constants))
         self.addresses = Words(np.zeros(max(program.values, default=-1) + 1, np.int64))
         self.base = -1
-        return lifetimes, over
+        return safe_from, lifetimes, over
 
     def _report(self, compiled: int, from_disk: int, seconds: float) -> None:
         """One line: how much became machine code, and what did not.
@@ -141,6 +160,11 @@ class CompiledPlan(Lowered):
                 self.read.append(slot)
         self.fixed = list(offsets.items())
         self.arena_bytes = planner.total
+        if config.verify:
+            values = program.values
+            sizes = {s: values[s].numel * values[s].dtype.itemsize for s in offsets}
+            for fault in faults_of_placement(offsets, sizes, lifetimes, over, planner.total):
+                raise InternalError(f"compiler: after placing, {fault}")
 
     def steps(self) -> list[NativeStep]:
         """The native steps of all parts, in order."""
@@ -209,18 +233,24 @@ class CompiledPlan(Lowered):
         """Execute with results written over leaves; what `run` does after it read the leaves."""
         claimed = takeovers.claim(nodes)
         arrays: dict[int, np.ndarray] = {}
+        integers = self.addresses.integers
         for output in self.outputs:
-            array = claimed.get(output.slot)
-            array = output.array()[0] if array is None else array
-            arrays[output.slot] = array
-            self.addresses.integers[output.slot] = array.__array_interface__["data"][0]
+            slot = output.slot
+            if slot in claimed:
+                arrays[slot] = claimed[slot]
+                integers[slot] = integers[takeovers.leaves[slot]]
+            else:
+                arrays[slot], integers[slot] = output.array()
         if not self.run_parts(nodes, arrays, self.parts[:-1]) or self.flags.any():
             return self._judge(nodes)
         takeovers.done[0] = False
+        last = self.parts[-1]
+        spared = takeovers.spare(last, claimed)
         try:
             takeovers.withdraw(nodes, claimed)
-            self.parts[-1].run(self.addresses, nodes, self)
+            last.run(self.addresses, nodes, self)
         finally:
+            takeovers.respect(last, spared)
             if takeovers.done[0]:
                 self._hand_out_leaves(nodes, arrays)
             else:
@@ -286,7 +316,7 @@ class CompiledPlan(Lowered):
             if isinstance(operand, list):
                 operands.append(operand)
             else:
-                operands.append(widen(operand, self.schedule.program.values[slot].dtype))
+                operands.append(widen(operand, self._value(slot).dtype))
         started = clock()
         try:
             result = compute(value, operands)
@@ -311,4 +341,8 @@ class CompiledPlan(Lowered):
         if array is None:
             shape, dtype = self.shapes[shown]
             array = ARENA.view(int(addresses.array[shown]), shape, dtype)
-        return array.reshape(self.schedule.program.values[slot].shape)
+        return array.reshape(self._value(slot).shape)
+
+    def _value(self, slot: int) -> Any:
+        """What the program says of a slot."""
+        return self.schedule.program.values[slot]

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from rushlight.base.dtypes import int64
+from rushlight.base.target import Target
 from rushlight.codegen.convolution import (
     FULL,
     NARROW,
     PARAMS,
     PARTIAL,
     ConvolutionSpec,
+    TileSet,
     choose_tiles,
     convolution_text,
     needed_edges,
     needed_rows,
 )
 from rushlight.codegen.gemm_choices import choose_core_rows
-from rushlight.engine.kernels import library_of_text
+from rushlight.engine.kernels import is_loaded, library_of_text
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.convolution import TRANSPOSED, Windows
 from rushlight.runtime.host import host_target
@@ -30,11 +32,24 @@ from rushlight.tape.program import Program
 _SMALLEST_SHARE = 1 << 18
 
 
-def windows_step(windows: Windows, program: Program, constants: dict) -> NativeStep:
-    """The step of one product; its tables are added to `constants`."""
-    target = host_target()
+def windows_buffers(windows: Windows, program: Program, constants: dict) -> list[int]:
+    """Slots of the operands, the result and the tables, which are added to `constants`."""
+    tables: list[Any] = [windows.lines]
+    if windows.form == TRANSPOSED:
+        tables += [windows.blocks, [(c,) for c in windows.chunks]]
+    buffers = [windows.a, windows.x, windows.c]
+    for table in tables:
+        array = np.array(table, np.int64).reshape(-1)
+        value = program.new_value(array.shape, int64)
+        constants[value.slot] = array
+        buffers.append(value.slot)
+    return buffers
+
+
+def _code_of(windows: Windows, target: Target) -> tuple[ConvolutionSpec, TileSet]:
+    """The code that serves such windows, and its tiles."""
     words = dict(windows.words)
-    m, n, k = words["m"], words["n"], words["k"]
+    m, n = words["m"], words["n"]
     # Columns that come from the batch may be few in one step and many in the next.
     columns = 1 << 30 if windows.loose else n
     tiles = choose_tiles(m, columns, windows.dtype, choose_core_rows(m, target), target)
@@ -45,18 +60,27 @@ def windows_step(windows: Windows, program: Program, constants: dict) -> NativeS
     )  # fmt: skip
     rows = "_".join(map(str, spec.rows))
     name = f"convolution_{spec.dtype}_{spec.form}_{rows}x{spec.vectors}"
-    spec = replace(spec, name=name)
+    return replace(spec, name=name), tiles
+
+
+def windows_step(
+    windows: Windows, program: Program, constants: dict, loose: bool = False
+) -> NativeStep:
+    """The step of one product; its tables are added to `constants`.
+
+    loose: by code for any number of columns, unless code for these few is there already: a short
+    last batch then compiles nothing.
+    """
+    target = host_target()
+    spec, tiles = _code_of(windows, target)
+    if loose and not is_loaded(repr(spec)):
+        spec, tiles = _code_of(replace(windows, loose=True), target)
+    name = spec.name
     library = library_of_text(repr(spec), [name], lambda: convolution_text(spec, target))
+    words = dict(windows.words)
+    m, n, k = words["m"], words["n"], words["k"]
     words["panels"] = -(-n // tiles.columns)
-    tables: list[Sequence[tuple[int, ...]]] = [windows.lines]
-    if windows.form == TRANSPOSED:
-        tables += [windows.blocks, [(c,) for c in windows.chunks]]
-    buffers = [windows.a, windows.x, windows.c]
-    for table in tables:
-        array = np.array(table, np.int64).reshape(-1)
-        value = program.new_value(array.shape, int64)
-        constants[value.slot] = array
-        buffers.append(value.slot)
+    buffers = windows_buffers(windows, program, constants)
     arguments: list[tuple[int, int | None, bool]] = [(words[p], None, False) for p in PARAMS]
     tasks = windows.batches * words["groups"] * words["panels"]
     # Chunks share one sum.

@@ -63,8 +63,28 @@ class KernelFacts:
 def facts_of(compiled: Any, step: NativeStep) -> KernelFacts:
     """The facts of one native step of a CompiledPlan."""
     if step.facts is None:
-        step.facts = _facts(compiled.schedule, step)
+        members = getattr(step, "members", ())
+        if members:
+            step.facts = _together([facts_of(compiled, member) for member in members])
+        else:
+            step.facts = _facts(compiled.schedule, step)
     return step.facts
+
+
+def _together(facts: list[KernelFacts]) -> KernelFacts:
+    """Of one launch that does the work of several kernels alike."""
+    first = facts[0]
+    return KernelFacts(
+        f"{first.name}_and_{len(facts) - 1}_alike",
+        first.operations,
+        tuple(dict.fromkeys(line for each in facts for line in each.lines)),
+        sum(each.flops for each in facts),
+        sum(each.moved for each in facts),
+        first.itemsize,
+        f"{first.loops}, and those of {len(facts) - 1} alike",
+        tuple(shaped for each in facts for shaped in each.inputs),
+        tuple(shaped for each in facts for shaped in each.outputs),
+    )
 
 
 def _facts(schedule: Schedule, step: NativeStep) -> KernelFacts:

@@ -6,28 +6,30 @@ and the result is copied in; that is counted, with its name, in `stats()`.  Leve
 
 from __future__ import annotations
 
-import struct
 import warnings
 from typing import Any
 
 import numpy as np
 
 from rushlight.base.config import config
-from rushlight.base.dtypes import narrow, widen
+from rushlight.base.dtypes import float32, float64, narrow, uint64, widen
 from rushlight.base.errors import FlushFailed
 from rushlight.base.observe import KERNEL, PLAN, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words
 from rushlight.codegen.grid import NoKernel
 from rushlight.engine.arena import ArenaPlanner
-from rushlight.engine.device_products import product_launch
-from rushlight.engine.device_step import DeviceStep, HostStep
-from rushlight.engine.lowered import Lowered
+from rushlight.engine.device_chain import FEWEST_STEPS, Chain
+from rushlight.engine.device_items import item_launches
+from rushlight.engine.device_joined import JoinedStep, with_joined_steps
+from rushlight.engine.device_products import on_tensor_cores
+from rushlight.engine.device_step import DeviceStep, HostStep, bits_of_word
 from rushlight.engine.native import NativeRun
+from rushlight.engine.pipeline import Lowered
 from rushlight.engine.takeover import Lifetimes
 from rushlight.loopnest.ir import Const, Expr, Op, Param
 from rushlight.lowering.group import Nest
-from rushlight.lowering.matmul import Product
+from rushlight.lowering.products import wide_product_source
 from rushlight.reference.executor import DATA_ERRORS, compute, run_plan
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.node import Node
@@ -37,19 +39,32 @@ from rushlight.tape.program import OPERATION, OUTPUT, program_of
 class DevicePlan(Lowered):
     """sequence: steps, and values for reference rules.  read: leaves that steps take."""
 
-    __slots__ = ("plan", "backend", "sequence", "program", "read", "fixed", "arena_bytes",
-                 "outputs", "tables")  # fmt: skip
+    __slots__ = (
+        "plan", "backend", "read", "fixed", "arena_bytes", "outputs", "tables", "chain", "was_run",
+    )  # fmt: skip
 
     only = None
+    native = False
+    product_source = staticmethod(wide_product_source)
+
+    @property
+    def reads_narrow(self) -> bool:  # type: ignore[override]
+        """Whether products read 16-bit floats where they lie: tensor cores do."""
+        return on_tensor_cores("bfloat16", self.backend)
 
     def __init__(self, plan: Any, nodes: list, backend: Any) -> None:
         started = clock()
         self.plan = plan
         self.backend = backend
-        self.sequence, _, self.program = self._scheduled(program_of(plan, nodes))
+        self.lower(program_of(plan, nodes))
         if self.checks.slot is not None:
             self.constants[self.checks.slot] = np.zeros(self.checks.count, bool)
         self.tables: dict[int, DeviceArray] = {}
+        self.chain: Chain | None = None
+        self.was_run = False
+        self.sequence = with_joined_steps(
+            self.sequence, self.program.values, backend, self.buffers_of
+        )
         self._place()
         stats.compile_seconds += clock() - started
         if watchers:
@@ -69,28 +84,32 @@ class DevicePlan(Lowered):
         ]
         scratch = tuple((s.extent, _itemsize(s.dtype)) for s in nest.kernel.scratch)
         return DeviceStep(
-            kernel, function, kernel.name, nest.buffers, nest.written, words, nest.extent, scratch,
-            nest.kernel.params,
+            kernel, function, nest.buffers, nest.written, words, nest.extent, scratch,
+            nest.kernel.params, nest.kernel,
         )  # fmt: skip
 
     def steps_of_item(self, item: Any, program: Any) -> list:
-        """Launches of an item's kernels; the CPU's steps where there are none."""
-        if isinstance(item, Product):
-            return [product_launch(item, program, self.constants, self.backend)]
-        name = type(item).__name__.lower()
-        return [HostStep(s, f"{name}: no kernel yet") for s in super().steps_of_item(item, program)]
+        """Launches of an item's kernels, or the CPU's steps where some cannot be made."""
+        try:
+            return item_launches(item, program, self.constants, self.backend)
+        except NoKernel as refusal:
+            steps = super().steps_of_item(item, program)
+            return [HostStep(step, str(refusal)) for step in steps]
 
-    def _buffers_of(self, item: Any) -> list[int]:
+    def takes(self, item: Any) -> bool:
+        """What the CPU takes, and attention where kernels are more than text."""
+        return super().takes(item) or self.backend.driver.joins
+
+    def buffers_of(self, item: Any) -> list[int]:
         if isinstance(item, DeviceStep | HostStep):
             return item.buffers
-        return super()._buffers_of(item)
+        return super().buffers_of(item)
 
     def _place(self) -> None:
         """Offsets in one block for values that nobody keeps; leaves and outputs have their own."""
         values = self.program.values
-        lifetimes = Lifetimes([self._buffers_of(item) for item in self.sequence])
-        steps = [i for i in self.sequence if isinstance(i, DeviceStep | HostStep)]
-        written = {slot for step in steps for slot in step.written}
+        lifetimes = Lifetimes([self.buffers_of(item) for item in self.sequence])
+        written = {slot for step in self.steps() for slot in step.written}
         planner = ArenaPlanner()
         self.read: list[int] = []
         self.outputs: list[int] = []
@@ -111,8 +130,14 @@ class DevicePlan(Lowered):
         self.arena_bytes = planner.total
 
     def steps(self) -> list:
-        """Launches and steps of the CPU, in order."""
-        return [item for item in self.sequence if isinstance(item, DeviceStep | HostStep)]
+        """Launches and steps of the CPU, in order, those of a joined launch each."""
+        found: list = []
+        for item in self.sequence:
+            if isinstance(item, JoinedStep):
+                found += item.members
+            elif isinstance(item, DeviceStep | HostStep):
+                found.append(item)
+        return found
 
     @property
     def fallbacks(self) -> list[str]:
@@ -133,20 +158,24 @@ class DevicePlan(Lowered):
             return self._judge(nodes)
         memory: dict[int, DeviceArray] = {}
         backend = self.backend
+        stream = backend.stream
         for slot in self.read:
             value = nodes[slot].value
             if type(value) is FlushFailed:
                 return self._judge(nodes)
             memory[slot] = backend.here(value)
+        for slot, table in self.constants.items():
+            if slot not in self.tables:
+                self.tables[slot] = backend.from_host(table)
+            memory[slot] = self.tables[slot]
+        for array in memory.values():
+            stream.reads(array.memory)
+        stream.begin()
         if self.arena_bytes:
             block = backend.allocator.allocate(self.arena_bytes)
             for slot, offset in self.fixed:
                 value = self.program.values[slot]
                 memory[slot] = DeviceArray(block, value.shape, value.dtype.numpy, offset)
-        for slot, table in self.constants.items():
-            if slot not in self.tables:
-                self.tables[slot] = backend.from_host(table)
-            memory[slot] = self.tables[slot]
         if self.checks.count:
             assert self.checks.slot is not None
             backend.clear(memory[self.checks.slot])
@@ -154,15 +183,14 @@ class DevicePlan(Lowered):
             value = self.program.values[slot]
             memory[slot] = backend.empty(value.shape, value.dtype.numpy)
         run = _Run(self, nodes, memory)
-        with np.errstate(all="ignore"), warnings.catch_warnings():
-            warnings.simplefilter("ignore", RuntimeWarning)
-            for item in self.sequence:
-                if isinstance(item, DeviceStep):
-                    run.launch(item)
-                elif isinstance(item, HostStep):
-                    run.through_host(item)
-                elif not run.refer(item):
-                    return self._judge(nodes)
+        if self.was_run and not watchers and self._chained():
+            assert self.chain is not None
+            self.chain.run(run)
+            stats.kernel_launches += len(self.sequence)
+            stats.graph_launches += 1
+        elif not self._launch_all(run):
+            return self._judge(nodes)
+        self.was_run = True
         if self.checks.count:
             assert self.checks.slot is not None
             if memory[self.checks.slot].to_host().any():
@@ -171,6 +199,27 @@ class DevicePlan(Lowered):
             made = run.memory_of(slot)
             nodes[slot].value = made.reshape(nodes[slot].shape)
         return None
+
+    def _chained(self) -> bool:
+        """Whether one launch runs all steps: from the second time on, if no step is the host's."""
+        if self.chain is None and self.backend.driver.graphs:
+            steps = [item for item in self.sequence if isinstance(item, DeviceStep)]
+            if len(steps) == len(self.sequence) >= FEWEST_STEPS:
+                self.chain = Chain(steps, self.backend)
+        return self.chain is not None
+
+    def _launch_all(self, run: _Run) -> bool:
+        """Run the steps one by one; False if an operation failed."""
+        with np.errstate(all="ignore"), warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            for item in self.sequence:
+                if isinstance(item, DeviceStep):
+                    run.launch(item)
+                elif isinstance(item, HostStep):
+                    run.through_host(item)
+                elif not run.refer(item):
+                    return False
+        return True
 
     def _judge(self, nodes: list) -> BaseException | None:
         """Execute by the reference rules, on the host."""
@@ -211,37 +260,40 @@ class _Run:
         """The bits of a scalar leaf's value as a word."""
         node = self.nodes[slot]
         value = node.value
+        dtype = node.dtype
         if floating:
-            wide = widen(np.asarray(value), node.dtype)
-            return struct.unpack("<q", struct.pack("<d", float(wide)))[0]
-        if node.dtype.name == "uint64":
+            if dtype is not float32 and dtype is not float64:
+                value = widen(np.asarray(value), dtype)
+            return bits_of_word(float(value), True)
+        if dtype is uint64:
             return int(np.asarray(value, np.uint64).view(np.int64))
         return int(value)
 
     def launch(self, step: DeviceStep) -> None:
         """Run a kernel."""
-        words = []
-        for number, slot, floating in step.words:
-            if slot is not None:
-                words.append(self.number(slot, floating))
-            elif floating:
-                words.append(struct.unpack("<q", struct.pack("<d", float(number)))[0])
-            else:
-                words.append(int(number))
-        blocks = step.kernel.blocks(step.extent)
-        addresses = [self.memory[slot].address for slot in step.buffers]
-        held = []
-        for extent, itemsize in step.scratch:
-            row = _evaluated(extent, step.params, words)
-            rows = blocks * step.kernel.groups
-            held.append(self.backend.allocator.allocate(rows * row * itemsize))
-        addresses += [block.address for block in held]
+        words, memory, pointers = step.table.copy(), self.memory, step.pointers
+        for place, slot, floating in step.varying:
+            words[place] = self.number(slot, floating)
+        for place, slot in zip(step.places, step.buffers):
+            words[place] = memory[slot].address
+        held = self.scratch(step, words[pointers:])
+        words[pointers - len(held) : pointers] = [block.address for block in held]
         started = clock()
-        self.backend.launch(step.function, blocks, addresses, [*words, step.extent])
+        self.backend.launch(step.entry, step.blocks, words[:pointers], words[pointers:])
         stats.kernel_launches += 1
         if watchers:
             self.backend.synchronize()
-            tell(KERNEL, step.name, started, (self.plan, step), clock())
+            tell(KERNEL, step.function, started, (self.plan, step), clock())
+
+    def scratch(self, step: DeviceStep, words: list[int]) -> list[Any]:
+        """Memory of a launch's own."""
+        rows = step.blocks * step.kernel.groups
+        return [
+            self.backend.allocator.allocate(
+                rows * _evaluated(extent, step.params, words) * itemsize
+            )
+            for extent, itemsize in step.scratch
+        ]
 
     def through_host(self, step: HostStep) -> None:
         """Run a step of the CPU."""

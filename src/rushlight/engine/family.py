@@ -38,10 +38,10 @@ class Family:
     """live: for each slot whether its value is kept.  model: the plan of the first sizes.
 
     samples: lists of sizes, the latest last.  templates: the one used last comes first.
-    refusal: why no template can be made, or "".
+    refusal: why no template can be made, or "".  code_bytes: about what the templates take.
     """
 
-    __slots__ = ("live", "model", "samples", "templates", "refusal")
+    __slots__ = ("live", "model", "samples", "templates", "refusal", "code_bytes")
 
     def __init__(self, live: list[bool], model: Plan) -> None:
         self.live = live
@@ -51,15 +51,16 @@ class Family:
         self.samples: list[np.ndarray] = []
         self.templates: list[Any] = []
         self.refusal = ""
+        self.code_bytes = 0
 
     def plan(self, nodes: list, sizes: np.ndarray) -> Plan:
         """A plan of these sizes, not compiled yet."""
         model = self.model
         leaves = tuple(
             [
-                leaf if nodes[slot].shape == leaf.shape
-                else leaf_spec(BUFFER, nodes[slot].shape, leaf.dtype, leaf.device)
-                for slot, leaf in zip(model.live, model.leaves)
+                leaf if node.shape == leaf.shape and node.step.order == leaf.order
+                else leaf_spec(BUFFER, node.shape, leaf.dtype, leaf.device, node.step.order)
+                for node, leaf in zip([nodes[slot] for slot in model.live], model.leaves)
             ]
         )  # fmt: skip
         plan = Plan(model.instructions, model.live, leaves, model.dropped)

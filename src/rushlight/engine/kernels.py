@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from rushlight.base.config import config
 from rushlight.base.observe import LIBRARY, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.codegen.fingerprint import codegen_fingerprint
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.ir import Kernel
+from rushlight.loopnest.verify import verify_kernel
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, loaded_libraries
 from rushlight.runtime.kernel_cache import process_cache
@@ -46,6 +48,11 @@ def _full_identity(identity: str) -> str:
 def is_loaded(identity: str) -> bool:
     """Whether the module of an identity can be had without a compile or a look at the disk."""
     return _cache.holds(_full_identity(identity), host_target())
+
+
+def prepare_text(identity: str, make_text: Callable[[], str]) -> None:
+    """Make the object code of an identity beside the program: loading it later then is brief."""
+    _cache.prepare(_full_identity(identity), make_text, host_target())
 
 
 def is_crowded() -> bool:
@@ -95,6 +102,8 @@ def kernel_library(kernel: Kernel, brief: bool = False) -> tuple[Library, str]:
         brief = False
 
     def make_text() -> str:
+        if config.verify:
+            verify_kernel(kernel)
         return module_text([named], host_target(), brief)
 
     return library_of_text(printed, [name], make_text, kernel, brief), name

@@ -32,6 +32,11 @@ class NarrowFamily:
         self.own: Family | None = None
         self.live = wide.live
 
+    @property
+    def code_bytes(self) -> int:
+        """Of its own templates."""
+        return 0 if self.own is None else self.own.code_bytes
+
     def plan(self, nodes: list, sizes: np.ndarray) -> Plan:
         """A plan of these sizes."""
         plan = self.of_template(nodes, sizes)
@@ -120,6 +125,7 @@ def _name(node, slots: dict[int, int]) -> tuple:
         step.dtype,
         device,
         outputs,
+        step.order,
     )
 
 
@@ -131,10 +137,11 @@ def _ones_listed(name: tuple, other: tuple) -> list[int] | None:
     places: list[int] = []
     listed = [0]
     if name[0].__class__ is LeafKind:
-        alike = name[2:] == other[2:] and _compare(name[1], other[1], places, listed)
+        # How the axes lie (the last entry) makes no other program, and axes of size 1 lie anyhow.
+        alike = name[2:-1] == other[2:-1] and _compare(name[1], other[1], places, listed)
         return places if alike else None
-    *operands, params, shape, dtype, device, outputs = name
-    *operands_of_other, other_params, other_shape, other_dtype, other_device, others = other
+    *operands, params, shape, dtype, device, outputs, _ = name
+    *operands_of_other, other_params, other_shape, other_dtype, other_device, others, _ = other
     if operands != operands_of_other or (dtype, device) != (other_dtype, other_device):
         return None
     for place, (mine, wide) in enumerate(zip(params, other_params)):

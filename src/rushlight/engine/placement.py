@@ -16,9 +16,7 @@ from rushlight.base.errors import FlushFailed
 from rushlight.base.stats import stats
 from rushlight.engine.backends import Runnable, backend_of
 from rushlight.engine.plan import Instruction, Plan, leaf_of
-from rushlight.primitives.movement import copy
 from rushlight.tape.device_array import DeviceArray
-from rushlight.tape.memo import Step
 from rushlight.tape.node import Node
 from rushlight.tape.tape import unread_node
 
@@ -41,8 +39,10 @@ def moved(value: Any, target: device) -> Any:
     """A materialised value on a device."""
     if type(value) is FlushFailed:
         return value
-    array = value.to_host() if type(value) is DeviceArray else np.asarray(value)
     stats.device_copies += 1
+    if type(value) is DeviceArray and target is not CPU:
+        return backend_of(target).from_device(value)
+    array = value.to_host() if type(value) is DeviceArray else np.asarray(value)
     if target is CPU and array is value:
         array = array.copy()
     return backend_of(target).from_host(array)
@@ -51,28 +51,31 @@ def moved(value: Any, target: device) -> Any:
 class PlacedPlan:
     """parts: stretches and copies, in order.
 
-    crossing: values that another part reads and nobody keeps; renamed: copies of what any device
-    computes, which are part of a stretch.  Both have nodes of their own while the plan runs.
+    crossing: values that another part reads and nobody keeps; they have nodes of their own while
+    the plan runs.
     """
 
     only = None
+    native = False
 
     def __init__(self, plan: Plan, nodes: list) -> None:
         self.plan = plan
         cut = _Cut(plan, nodes)
         self.crossing = {slot: nodes[slot].step for slot in cut.crossing}
-        self.renamed = {slot: _copy_step(nodes[slot].step) for slot in cut.renamed}
         shadow = self._shadow(nodes)
         self.parts: list[Any] = []
+        # Where each stretch is computed, and its plan.
+        self.placed: list[tuple[device, Any]] = []
         for part in cut.parts:
             if not isinstance(part, Copy):
                 place, stretch = part
                 part = backend_of(place).plan(stretch, shadow)
+                self.placed.append((place, part))
             self.parts.append(part)
 
     def _shadow(self, nodes: list) -> list:
         shadow = list(nodes)
-        for slot, step in (*self.crossing.items(), *self.renamed.items()):
+        for slot, step in self.crossing.items():
             shadow[slot] = _stand_in(nodes[slot], step)
         return shadow
 
@@ -109,12 +112,6 @@ def _stand_in(node: Node, step: Any) -> Node:
     return made
 
 
-def _copy_step(step: Step) -> Step:
-    made = Step(None, None, copy, (), step.shape, step.dtype, step.device)
-    made.line = step.line
-    return made
-
-
 class _Cut:
     """Which instruction belongs where.
 
@@ -124,7 +121,6 @@ class _Cut:
     def __init__(self, plan: Plan, nodes: list) -> None:
         self.nodes = nodes
         self.by_slot = {i.slot: i for i in plan.instructions}
-        self.renamed: set[int] = set()
         self.crossing: set[int] = set()
         self.parts: list[Any] = []
         self.part_of: dict[int, int] = {}
@@ -168,10 +164,7 @@ class _Cut:
             return False
         (source,) = instruction.inputs
         origin = self.nodes[source].step.device
-        if origin is ANYWHERE or origin is self._target(instruction):
-            self.renamed.add(instruction.slot)
-            return False
-        return True
+        return origin is not ANYWHERE and origin is not self._target(instruction)
 
     def _target(self, instruction: Instruction) -> device:
         return self.nodes[instruction.slot].step.device

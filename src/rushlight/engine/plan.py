@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.device import ANYWHERE, CPU, placing
+from rushlight.base.device import ACCELERATORS, ANYWHERE, CPU, placing
 from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.tape.memo import BUFFER, LeafSpec, leaf_spec
@@ -64,7 +64,7 @@ class Plan:
         numbers = getattr(self.compiled, "numbers", None)
         if numbers is None:
             return kept + CODE_BYTES * len(self.instructions)
-        return kept + _NUMBER_BYTES * len(numbers)
+        return kept + _NUMBER_BYTES * len(numbers) + self.compiled.template.image_bytes()
 
 
 def is_operation(node) -> bool:
@@ -110,9 +110,14 @@ def make_plan(nodes, slots: dict[int, int], live: list[bool]) -> Plan:
 
 
 def leaf_of(node) -> LeafSpec:
-    """The specification of a recorded value once it is materialised."""
+    """The specification of a recorded value once it is materialised.
+
+    Where there are devices, what any of them computes goes on belonging to none: a flush may come
+    between the operation that makes it and the one that reads it.
+    """
     place = node.step.device
-    return leaf_spec(BUFFER, node.shape, node.dtype, CPU if place is ANYWHERE else place)
+    stays = place is not ANYWHERE or placing.begun
+    return leaf_spec(BUFFER, node.shape, node.dtype, place if stays else CPU, node.step.order)
 
 
 def is_placed(nodes) -> bool:
@@ -121,4 +126,9 @@ def is_placed(nodes) -> bool:
 
 
 def _is_elsewhere(step) -> bool:
-    return step.device.type == "cuda" or getattr(step.primitive, "target", None) is not None
+    if step.device.type in ACCELERATORS:
+        return True
+    if getattr(step.primitive, "target", None) is None:
+        return False
+    # What any device computes is sent to the CPU without leaving it.
+    return any(place.type in ACCELERATORS for place in step.params)

@@ -11,7 +11,10 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
+from rushlight.base.later import Later
+from rushlight.base.stats import stats
 from rushlight.base.target import Target
+from rushlight.codegen.arithmetic import NARROW
 from rushlight.codegen.gemm import (
     A_COLUMNS,
     A_DIRECT,
@@ -37,8 +40,9 @@ from rushlight.codegen.gemm_choices import (
     most_rows_of_modes,
 )
 from rushlight.codegen.microkernel import K_BLOCK, largest_rows
-from rushlight.engine.kernels import is_loaded, library_of_text
+from rushlight.engine.kernels import is_loaded, library_of_text, prepare_text
 from rushlight.lowering.matmul import Product
+from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library
 
 # Up to here the code that serves every shape loses at most half a microsecond to the code for one,
@@ -64,6 +68,17 @@ def _serving_every_shape(dtype: str) -> GemmSpec:
     return replace(spec, name=f"gemm_{dtype}_{B_ANY}_{spec.core_rows}_{spec.edge}")
 
 
+def _serving_small(product: Product, target: Target) -> GemmSpec:
+    """The code for products of few multiplications: one for all, or for each order of operands
+    where they have to be packed."""
+    if product.dtype not in NARROW:
+        return _serving_every_shape(product.dtype)
+    dtype = product.dtype
+    mode = B_LOCAL_ROWS if product.b_strides[1] == 1 else B_LOCAL_COLUMNS
+    a_mode = choose_a_mode(1, 1, product.k, *product.a_strides, dtype, mode, target)
+    return _spec_named(dtype, mode, GATHER_ROWS, EDGE_ANY, a_mode)
+
+
 @functools.cache
 def _identity(spec: GemmSpec) -> str:
     return repr(spec)
@@ -74,17 +89,23 @@ class _Loaded:
     there are few classes of sizes.
 
     owed: multiply-adds computed by other code for lack of the best, by the best one's name.
+    wanted: specifications of code that is owed, by name.  coming: those that a thread makes now.
+    absent: names not in memory either, when so many kernels had been made or read.
     """
 
     def __init__(self) -> None:
         self.target: Target | None = None
         self.libraries: dict[str, Library] = {}
         self.owed: dict[str, int] = {}
+        self.absent: dict[str, int] = {}
+        self.wanted: dict[str, GemmSpec] = {}
+        self.coming: dict[str, Later] = {}
 
     def of(self, target: Target) -> dict[str, Library]:
         """The libraries made for a target."""
         if self.target is not target:
-            self.libraries, self.owed, self.target = {}, {}, target
+            self.libraries, self.owed, self.absent, self.target = {}, {}, {}, target
+            self.wanted, self.coming = {}, {}
         return self.libraries
 
 
@@ -104,7 +125,17 @@ def library_of(spec: GemmSpec, target: Target) -> Library:
 
 def _can_be_had(spec: GemmSpec, target: Target) -> bool:
     """Whether code can be had without a compile or a look at the disk."""
-    return spec.name in _loaded.of(target) or is_loaded(_identity(spec))
+    name = spec.name
+    if name in _loaded.of(target):
+        return True
+    # Asked for each size of a product, and what is asked for is a digest of a long text.
+    made = stats.kernels_compiled + stats.kernels_from_disk
+    if _loaded.absent.get(name) == made:
+        return False
+    if is_loaded(_identity(spec)):
+        return True
+    _loaded.absent[name] = made
+    return False
 
 
 def best_spec(product: Product, m: int, target: Target) -> GemmSpec:
@@ -123,7 +154,7 @@ def spec_for(product: Product, target: Target) -> GemmSpec:
     if _can_be_had(best, target):
         return best
     if _work(product) <= _FEW_MULTIPLICATIONS:
-        return _serving_every_shape(product.dtype)
+        return _serving_small(product, target)
     # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
     for rows in most_rows_of_modes(product.dtype, target):
         for k in (product.k, K_BLOCK):
@@ -141,19 +172,37 @@ def spec_among_loaded(product: Product, target: Target) -> tuple[GemmSpec, str]:
         return best, ""
     serving = _serving(product, best, target)
     if _work(product) <= _FEW_MULTIPLICATIONS:
-        smallest = _serving_every_shape(product.dtype)
+        smallest = _serving_small(product, target)
         return next((s for s in (smallest, *serving) if _can_be_had(s, target)), smallest), ""
-    if _loaded.owed.get(best.name, 0) < _MULTIPLICATIONS_OF_A_COMPILE:
+    if not _is_due(best.name, target):
         for general in serving:
             if _can_be_had(general, target):
+                _loaded.wanted[best.name] = best
                 return general, best.name
     return best, ""
 
 
 def note_use(name: str, multiplications: int) -> bool:
-    """Better code was not there for so much work; returns whether it is time to make it."""
-    owed = _loaded.owed[name] = _loaded.owed.get(name, 0) + multiplications
-    return owed >= _MULTIPLICATIONS_OF_A_COMPILE
+    """Better code was not there for so much work; returns whether it can be had now."""
+    _loaded.owed[name] = _loaded.owed.get(name, 0) + multiplications
+    return _is_due(name, host_target())
+
+
+def _is_due(name: str, target: Target) -> bool:
+    """Whether better code is worth making, and made: a thread does that, and no step waits."""
+    if _loaded.owed.get(name, 0) < _MULTIPLICATIONS_OF_A_COMPILE:
+        return False
+    coming = _loaded.coming.get(name)
+    if coming is None:
+        spec = _loaded.wanted.get(name)
+        if spec is None:
+            return False
+        coming = _loaded.coming[name] = Later(lambda: _prepare(spec, target))
+    return coming.is_over()
+
+
+def _prepare(spec: GemmSpec, target: Target) -> None:
+    prepare_text(_identity(spec), lambda: gemm_text(spec, target))
 
 
 def load_what_serves(products: list[Product], target: Target) -> None:
@@ -172,9 +221,11 @@ def _serving(
     """Code for any number of rows, the fastest first; fixed: for this number of columns, or for
     any."""
     rows, mode = largest_rows(target), best.b_mode
-    modes = _ALONG_ROWS if mode in _ALONG_ROWS else _ALONG_COLUMNS
+    modes = list(_ALONG_ROWS if mode in _ALONG_ROWS else _ALONG_COLUMNS)
     packing = A_LINES if product.a_strides[1] == 1 else A_COLUMNS
     a_modes = [A_DIRECT, packing] if 1 in product.a_strides else [A_DIRECT]
+    if best.dtype in NARROW:
+        modes, a_modes = [m for m in modes if m not in (B_DIRECT, B_LINES)], [best.a_mode]
     found = []
     for b_mode in dict.fromkeys((mode, *modes)):
         edges = [EDGE_ANY]

@@ -8,7 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from rushlight.base.dtypes import dtype_by_name, int64
-from rushlight.codegen.gemm import PACKED, GemmSpec
+from rushlight.codegen.byte_rows import byte_rows_spec, byte_rows_text, lines_at_once
+from rushlight.codegen.gemm import PACKED, PARAMS, GemmSpec
 from rushlight.codegen.gemm_choices import choose_blocks
 from rushlight.codegen.row_product import (
     ALONG_K,
@@ -23,7 +24,8 @@ from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library
-from rushlight.runtime.threads import get_num_threads
+from rushlight.runtime.pool_text import NO_STEP
+from rushlight.runtime.threads import get_num_threads, pool
 from rushlight.tape.program import Program
 
 _PACK_GRAIN = 4
@@ -55,6 +57,9 @@ class ProductCalls(NamedTuple):
 
 def product_calls(product: Product, spec: GemmSpec | None = None) -> ProductCalls:
     """What computes a product of these sizes; spec: by which code, else by the best."""
+    if product.is_few_bytes:
+        # Where the number of rows varies, other numbers need memory.
+        return ProductCalls([_bytes_call(product)], 1)
     if product.is_vector:
         return ProductCalls([_row_call(product)], 0)
     target = host_target()
@@ -106,15 +111,45 @@ def _row_call(product: Product) -> ProductCall:
     return ProductCall(library, spec.name, words, extent, grain)
 
 
-def product_steps(product: Product, program: Program, constants: dict) -> list[NativeStep]:
-    """The steps of one product; its table of batch offsets is added to `constants`."""
+def _bytes_call(product: Product) -> ProductCall:
+    """Of a product of few rows of bytes; it has as many words as one of more rows."""
+    target, spec = host_target(), byte_rows_spec(product.m)
+    library = library_of_text(repr(spec), [spec.name], lambda: byte_rows_text(spec, target))
+    m, n, k, batches = product.m, product.n, product.k, product.batches
+    work = batches * n * k * max(m, _ROWS_OF_READING)
+    lines = lines_at_once(spec, target)
+    pieces = max(1, min(_ROW_TILES, work // _SMALLEST_SHARE) // batches)
+    tile = max(1, -(-n // (pieces * lines))) * lines
+    tiles = -(-n // tile)
+    words = [m, n, k, product.a_strides[0], product.b_strides[1], tile, tiles]
+    words += [0] * (len(PARAMS) - len(words))
+    extent = batches * tiles
+    return ProductCall(library, spec.name, words, extent, max(1, _SMALLEST_SHARE * extent // work))
+
+
+def with_place_to_pack(calls: list[ProductCall]) -> list[ProductCall]:
+    """As many calls whether the product packs or not: a call that does nothing stands for packing,
+    so that products of other sizes, which may pack, fit the same steps."""
+    if len(calls) > 1:
+        return calls
+    return [ProductCall(pool.code(), NO_STEP, calls[0].words, 1, 1), *calls]
+
+
+def product_steps(
+    product: Product, program: Program, constants: dict, alike: bool = False
+) -> list[NativeStep]:
+    """The steps of one product; its table of batch offsets is added to `constants`.
+
+    alike: as many steps as products of other sizes have.
+    """
     made = product_calls(product)
     table = program.new_value((3 * product.batches,), int64)
     constants[table.slot] = offsets_of(product)
     workspace = None
     if made.workspace:
         workspace = program.new_value((made.workspace,), dtype_by_name(product.dtype)).slot
-    return steps_of_calls(product, made.calls, table.slot, workspace)
+    calls = with_place_to_pack(made.calls) if alike and not product.is_vector else made.calls
+    return steps_of_calls(product, calls, table.slot, workspace)
 
 
 def steps_of_calls(

@@ -18,7 +18,7 @@ from rushlight.base.hot import hot
 from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
-from rushlight.engine import cuda  # noqa: F401 - says how CUDA devices are found
+from rushlight.engine import cuda, mps, xpu  # noqa: F401 - they say how devices are found
 from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.family import MOST_FAMILIES, Family, sizes_of
 from rushlight.engine.narrow import narrow_family
@@ -26,7 +26,7 @@ from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
 from rushlight.tape.block import Segment, expand, pending_counts
-from rushlight.tape.memo import Step, memo
+from rushlight.tape.memo import Step, code_bytes_of, forms, memo
 from rushlight.tape.tape import Tape
 
 # Live sets remembered for one memo position; a program that varies more is not replaying anyway.
@@ -51,7 +51,7 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
     else:
         assert isinstance(nodes, Segment)
         plan = _plan_for(nodes, step)
-    if watchers or plan.compiled is None or plan.compiled.only is None:
+    if watchers or plan.compiled is None or not plan.compiled.native:
         expand(nodes)
     fresh = plan.compiled is None
     error = _run(plan, nodes)
@@ -97,6 +97,7 @@ def _plan_for(nodes: Segment, step: Step) -> Plan:
     counts = pending_counts(nodes)
     signature = (counts, *nodes.runs)
     found = step.plans.get(signature)
+    step.form.used = forms.now
     if found is not None:
         stats.plans_replayed += 1
         return found
@@ -162,6 +163,7 @@ def _plan_of_form(nodes: Segment, step: Step, counts: bytes, live: list[bool], f
             plan.family = family
             plan.sizes = sizes_of(nodes)
             if len(families) >= MOST_FAMILIES:
+                memo.code_bytes -= code_bytes_of(families)
                 families.clear()
             families[key] = family
         else:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.symbolic import largest, smallest
-from rushlight.codegen.recurrence import (
+from rushlight.codegen.recurrence import recurrence_text
+from rushlight.codegen.recurrence_walk import (
     BACKWARD_BUFFERS,
     FORWARD_BUFFERS,
+    LINE,
     PARAMS,
     RecurrenceSpec,
-    recurrence_text,
 )
 from rushlight.codegen.recurrent_weights import pack_text, recurrence_tiles
 from rushlight.engine.kernels import library_of_text
@@ -25,20 +28,35 @@ _SMALLEST_SHARE = 1 << 18
 _MOST_SEQUENCES = 48
 
 
-def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
-    """The steps of one recurrence."""
-    target = host_target()
+class Panels(NamedTuple):
+    """A weight to pack: its name among the buffers, its slot, lines of each gate, gates, columns of
+    a line (k), and how many panels that makes, in `place`."""
+
+    name: str
+    source: int
+    lines: int
+    k: int
+    gates: int
+    panels: int
+    place: int
+
+
+def recurrence_memory(
+    item: Recurrence, program: Program, columns: int
+) -> tuple[dict[str, int], list[Panels], set[int]]:
+    """(slots of all buffers by name, the weights to pack, those that the walk itself writes).
+
+    columns: of a panel.
+    """
     form, units, outputs = item.form, item.units, item.outputs
     dtype = dtype_by_name(item.dtype)
-    tiles = recurrence_tiles(item.dtype, target)
 
-    def padded(columns: int) -> int:
-        return -(-columns // tiles.columns) * tiles.columns
+    def padded(size: int) -> int:
+        return -(-size // columns) * columns
 
     def memory(*shape: int) -> int:
         return program.new_value(shape, dtype).slot
 
-    steps: list[NativeStep] = []
     buffers = dict(item.buffers)
     if item.gradient:
         packed = [("weight", item.weight, outputs, 1, form.gates * units)]
@@ -51,17 +69,36 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
         packed = [("weight", item.weight, units, form.gates, outputs)]
         if item.projection is not None:
             packed.append(("projection", item.projection, outputs, 1, units))
-        buffers["sums"] = memory(item.batch, form.gates * tiles.columns)
+        buffers["sums"] = memory(item.batch, form.gates * columns)
     own = {slot for name, slot in buffers.items() if name in ("states", "hidden", "sums")}
+    weights = []
     for name, source, lines, gates, k in packed:
-        panels = gates * padded(lines) // tiles.columns
-        buffers[name] = memory(panels, k, tiles.columns)
-        places = (source, buffers[name])
+        panels = gates * padded(lines) // columns
+        buffers[name] = memory(panels, k, columns)
+        weights.append(Panels(name, source, lines, k, gates, panels, buffers[name]))
+    return buffers, weights, own
+
+
+def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
+    """The steps of one recurrence."""
+    target = host_target()
+    form, units, outputs = item.form, item.units, item.outputs
+    tiles = recurrence_tiles(item.dtype, target)
+    steps: list[NativeStep] = []
+    buffers, weights, own = recurrence_memory(item, program, tiles.columns)
+    if item.gradient:
+        # Rows are up to two lines further apart than they are long.
+        dtype = dtype_by_name(item.dtype)
+        width = form.gates * units + 2 * LINE // dtype.itemsize
+        buffers["factors"] = program.new_value((item.batch, width), dtype).slot
+        own.add(buffers["factors"])
+    for weight in weights:
         # Forward, a line along k is a row of the weight.
-        stride = lines if item.gradient else k
-        words = (k, lines, gates, stride)
-        steps.append(_pack_step(item, places, words, panels))
-    spec = _spec(item)
+        stride = weight.lines if item.gradient else weight.k
+        words = (weight.k, weight.lines, weight.gates, stride)
+        places = (weight.source, weight.place)
+        steps.append(_pack_step(item, places, words, weight.panels))
+    spec = recurrence_spec(item)
     library = library_of_text(repr(spec), [spec.name], lambda: recurrence_text(spec, target))
     # Nobody looks at what a form does not have.
     nothing = buffers["weight"]
@@ -89,7 +126,8 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
     return steps
 
 
-def _spec(item: Recurrence) -> RecurrenceSpec:
+def recurrence_spec(item: Recurrence) -> RecurrenceSpec:
+    """What the code of one recurrence depends on."""
     form = item.form._replace(reverse=False)
     if item.gradient:
         form = form._replace(biased=False)

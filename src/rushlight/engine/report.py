@@ -83,8 +83,25 @@ def chosen_steps(compiled: Any, kernels: str | None = None) -> list[NativeStep]:
     return [s for s in compiled.steps() if wanted in facts_of(compiled, s).name]
 
 
+def plans_in(compiled: Any) -> list[tuple[str, Any]]:
+    """(device, plan) of each stretch of a plan over several devices; a plan of the CPU is its own.
+
+    The CPU's is named "".
+    """
+    placed = getattr(compiled, "placed", None)
+    if placed is None:
+        return [("", compiled)]
+    return [("" if place.type == "cpu" else str(place), plan) for place, plan in placed]
+
+
 def plan_text(compiled: Any, kernels: str = "", *, lines: bool = True) -> str:
     """The tape and the groups; with a filter, only the groups whose kernels' names contain it."""
+    if hasattr(compiled, "placed"):
+        found = []
+        for place, plan in plans_in(compiled):
+            name = f"{place} ({plan.backend.facts.name})" if place else "the CPU"
+            found += [f"on {name}:", plan_text(plan, kernels, lines=lines)]
+        return "\n".join(found)
     schedule, names = compiled.schedule, group_names(compiled)
     parts = [] if kernels else ["tape:", print_program(schedule.program, lines=lines)]
     if compiled.rewrites and not kernels:

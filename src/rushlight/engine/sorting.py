@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from rushlight.base.dtypes import int64
+from rushlight.base.symbolic import largest
 from rushlight.codegen.sorting import (
     DIGIT_BITS,
     HALF_BITS,
@@ -44,7 +45,7 @@ def sort_steps(sort: Sort, program: Program) -> list[NativeStep]:
     }  # fmt: skip
     # Groups of whole rows, or pieces of rows.
     extent = sort.groups * sort.pieces
-    grain = max(1, _SMALLEST_SHARE * extent // (sort.rows * sort.size))
+    grain = largest([1, _SMALLEST_SHARE * extent // (sort.rows * sort.size)])
 
     def step(function: str, shift: int) -> NativeStep:
         values = {**numbers, "digit": shift}

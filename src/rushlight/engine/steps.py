@@ -39,6 +39,7 @@ class NativeStep:
     group, part: the group of the schedule it is of, and which of that group's steps.
     facts: what reports say of it, once one asked (`describe.KernelFacts`).
     brief: how to get faster code where its sizes vary and this is brief code, else None.
+    copies: as of a nest (`lowering/group.py`), by slots of memory.
     """
 
     library: Library
@@ -53,6 +54,7 @@ class NativeStep:
     part: int = 0
     facts: Any = None
     brief: Brief | None = None
+    copies: tuple[int, int] | None = None
 
 
 def step_of_nest(nest: Nest) -> NativeStep:
@@ -73,6 +75,7 @@ def step_of_nest(nest: Nest) -> NativeStep:
         brief = elements <= FEW_ELEMENTS
     library, name = kernel_library(nest.kernel, brief)
     step = NativeStep(library, name, nest.buffers, nest.written, words, nest.extent, grain)
+    step.copies = nest.copies
     if brief and varies:
         step.brief = Brief(nest.kernel, elements)
     return step

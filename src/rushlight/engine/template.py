@@ -28,6 +28,7 @@ from rushlight.engine import compiled
 from rushlight.engine import steps as native_steps
 from rushlight.engine.arena import ALIGNMENT, ARENA
 from rushlight.engine.family import MOST_TEMPLATES, Family, misfits
+from rushlight.engine.image import Image, Surface
 from rushlight.engine.kernels import kernel_library
 from rushlight.engine.native import NativeRun, Output
 from rushlight.engine.plan import CODE_BYTES
@@ -35,30 +36,36 @@ from rushlight.engine.products import (
     offsets_of,
     product_calls,
     steps_of_calls,
+    with_place_to_pack,
 )
 from rushlight.engine.recurrences import recurrence_steps
+from rushlight.engine.sorting import sort_steps
 from rushlight.engine.steps import NativeStep, step_of_nest
 from rushlight.engine.takeover import Lifetimes
+from rushlight.engine.template_convolutions import VaryingConvolution
 from rushlight.engine.template_products import (
     CALL_COLUMNS,
     Numbers,
     VaryingProduct,
     chosen,
     flat_sizes,
-    no_call,
     places_of,
     prepare,
     with_product_sizes,
 )
+from rushlight.engine.template_values import Stub, VaryingValue, sampled, sampled_step
+from rushlight.lowering.convolution import is_convolution
 from rushlight.lowering.group import Nest
 from rushlight.lowering.matmul import Product
+from rushlight.lowering.ordering import Sort
+from rushlight.lowering.products import product_source
 from rushlight.lowering.recurrence import Recurrence
 from rushlight.runtime.launch import EXTENT_WORD, FUNCTION_WORD, GRAIN_WORD
 from rushlight.runtime.threads import get_num_threads
+from rushlight.schedule.fusion import PRODUCT
 from rushlight.tape.block import expand
-from rushlight.tape.form import with_sizes, without_sizes
 from rushlight.tape.memo import memo
-from rushlight.tape.program import OPERATION, OUTPUT, Program, program_of
+from rushlight.tape.program import OPERATION, OUTPUT, Program, Value, program_of
 
 
 def compiled_plan(plan, nodes: list) -> Any:
@@ -95,7 +102,9 @@ def _template_of(plan, nodes: list, family: Family) -> Template | None:
         return None
     family.templates.insert(0, made)
     del family.templates[MOST_TEMPLATES:]
-    memo.code_bytes += CODE_BYTES * len(plan.instructions)
+    kept = CODE_BYTES * len(plan.instructions) * len(family.templates)
+    memo.code_bytes += kept - family.code_bytes
+    family.code_bytes = kept
     return made
 
 
@@ -105,18 +114,25 @@ class Instance:
     Reports want the loops and names of these very sizes: a plan made for them then tells.
     """
 
-    __slots__ = ("template", "numbers", "plan", "_exact")
+    __slots__ = ("template", "numbers", "plan", "image", "fills", "_exact")
 
     def __init__(self, template: Template, numbers: tuple[int, ...], plan) -> None:
         self.template = template
         self.numbers = numbers
         self.plan = plan
+        self.image: Image | None = None
+        self.fills = 0
         self._exact: compiled.CompiledPlan | None = None
 
     @property
     def only(self):
         """As of the template."""
         return self.template.only
+
+    @property
+    def native(self) -> bool:
+        """As of the template."""
+        return self.template.native
 
     def run(self, nodes) -> BaseException | None:
         """Execute; live nodes get values.  Returns the first data-dependent error."""
@@ -151,27 +167,19 @@ class _Entries:
         return np.array(self.at, np.intp), np.array(self.numbers, np.intp)
 
 
-def _valued(value):
-    """A nest of tuples with Syms, as it is in the last sample."""
-    if value.__class__ is Sym:
-        return value.value
-    if value.__class__ is tuple:
-        return tuple([_valued(part) for part in value])
-    return value
-
-
 class Template(compiled.CompiledPlan):
-    """filled: the instance whose numbers are in place.
+    """filled: the instance whose numbers are in place.  version: changes with the code of a kernel.
 
     same, first: places of sizes that vary, and of the one each is equal to.  fixed_at, fixed_to:
     places of sizes that do not vary, and what they are.  atoms: places of one of each that varies.
+    own: what it shows while no image does.
     """
 
     __slots__ = (
         "filled", "trace", "atoms", "same", "first", "fixed_at", "fixed_to", "function", "syms",
         "products", "workspace", "fills", "varying_outputs", "lane_base", "lane_at", "lane_numbers",
         "lane_of", "arena_slots", "product_constants", "threads",
-        "briefs",
+        "briefs", "version", "convolutions", "varying_values", "concrete", "own",
     )  # fmt: skip
 
     def __init__(self, plan, nodes, samples: np.ndarray) -> None:
@@ -182,35 +190,42 @@ class Template(compiled.CompiledPlan):
         self.trace = Trace()
         program = self._program(plan, nodes, samples)
         self.products: list[VaryingProduct] = []
+        self.convolutions: list[VaryingConvolution] = []
         self.workspace: int | None = None
         self.threads = 0
-        sequence, safe_from, program = self._scheduled(program)
-        for item in sequence:
-            if not isinstance(item, NativeStep):
-                raise Untraceable(f"{item.primitive} has no kernel")
-        lifetimes, over = self._joined(sequence, safe_from, program)
+        self.version = 0
+        self.lower(program)
+        sequence, program = self.sequence, self.program
+        safe_from, lifetimes, over = self._joined(sequence, program, nodes)
         wanted = Numbers()
-        entries = [_valued_step(step, wanted) for step in sequence]
+        rules = [item for item in sequence if not isinstance(item, NativeStep)]
+        native = [item for item in sequence if isinstance(item, NativeStep)]
+        entries = [sampled_step(step, wanted) for step in native]
         self.parts = self._parts(sequence, safe_from, program)
-        self._note_entries(dict(zip(map(id, sequence), entries)), wanted)
-        written = {slot for step in sequence for slot in step.written}
+        self._note_entries(dict(zip(map(id, native), entries)), wanted)
+        written = {slot for step in native for slot in step.written}
         self._place_in_lanes(program, written, lifetimes, over.in_arena, wanted)
+        self.own = Surface(self)
         native_outputs = {output.slot for output in self.outputs}
         self.referred = [s for s in plan.live if s not in native_outputs and s not in self.split]
-        if self.referred:
-            raise Untraceable("a value that no kernel writes is kept")
+        self._note_rules(rules, program, wanted)
         only = self.parts[0] if len(self.parts) == 1 else None
-        self.only = only if isinstance(only, NativeRun) else None
+        self.only = only if isinstance(only, NativeRun) and not self.referred else None
+        self.native = self.only is not None
         constants: list[int] = []
         flat = [places_of(v.product, wanted, constants) for v in self.products]
+        flat += [v.places(wanted, constants) for v in self.convolutions]
         self.product_constants = tuple(constants)
-        for varying, places in zip(self.products, flat):
+        placed: list[Any] = [*self.products, *self.convolutions]
+        for varying, places in zip(placed, flat):
             # Constants stand behind all numbers.
             count = len(wanted.wanted)
             varying.sizes = itemgetter(*[p if p >= 0 else count + ~p for p in places])
         self.function = self.trace.function(self.syms, wanted.wanted)
-        # Reports ask plans made for their sizes.
-        self.schedule = None  # type: ignore[assignment]
+        if not rules:
+            # Reports ask plans made for their sizes.
+            self.schedule = None  # type: ignore[assignment]
+        del self.sequence, self.program
         for slot, array in self.constants.items():
             self.addresses.integers[slot] = array.ctypes.data
         stats.compile_seconds += clock() - started
@@ -242,7 +257,7 @@ class Template(compiled.CompiledPlan):
         stubs, start = [], 0
         for node in nodes:
             count = len(node.step.sizes)
-            stubs.append(_Stub(node, iter(listed[start : start + count])))
+            stubs.append(Stub(node, iter(listed[start : start + count])))
             start += count
         for place, stub in enumerate(stubs):
             if stub.outputs:
@@ -258,16 +273,30 @@ class Template(compiled.CompiledPlan):
                 steps += self._product_steps(item, program)
             elif isinstance(item, Recurrence):
                 steps += recurrence_steps(item, program)
+            elif isinstance(item, Sort):
+                steps += sort_steps(item, program)
             else:
                 raise Untraceable(f"{type(item).__name__} is made for its sizes")
         return steps
 
+    def _steps_of(self, group, position: int) -> list | None:
+        if group.kind == PRODUCT:
+            (member,) = group.members.values()
+            source = product_source(member.value, self.program)
+            if source is not None and is_convolution(source):
+                made = VaryingConvolution(member.value, self.program, sampled, self.constants)
+                self.convolutions.append(made)
+                return made.steps
+        return super()._steps_of(group, position)
+
     def _product_steps(self, product: Product, program) -> list[NativeStep]:
-        for size in (product.m, product.n):
+        # One row has a kernel of its own, which reads A along k; one column another order of both.
+        plain = product.dtype in ("float32", "float64") and not product.stored
+        for size in (product.n,) if plain and product.a_strides[1] == 1 else (product.m, product.n):
             if size.__class__ is Sym:
-                size.trace.asked(size, 1, "==", False)  # one row has a kernel of its own
+                size.trace.asked(size, 1, "==", False)
         prepare(product)
-        valued = with_product_sizes(product, [_valued(size) for size in flat_sizes(product)])
+        valued = with_product_sizes(product, [sampled(size) for size in flat_sizes(product)])
         made = product_calls(valued)
         table = program.new_value((1,), int64)
         self.constants[table.slot] = offsets_of(valued)
@@ -277,8 +306,7 @@ class Template(compiled.CompiledPlan):
             if self.workspace is None:
                 self.workspace = program.new_value((1,), dtype_by_name("float64")).slot
             workspace = self.workspace
-            if len(calls) == 1:
-                calls = [no_call(calls[0].words), *calls]
+            calls = with_place_to_pack(calls)
         steps = steps_of_calls(valued, calls, table.slot, workspace)
         self.products.append(VaryingProduct(product, steps, table.slot))
         return steps
@@ -289,6 +317,8 @@ class Template(compiled.CompiledPlan):
         self.briefs = []
         places: dict[int, tuple[int, int, int]] = {}
         for number, part in enumerate(self.parts):
+            if not isinstance(part, NativeRun):
+                continue
             words, rows = _Entries(), _Entries()
             start = 0
             for row, step in enumerate(part.steps):
@@ -307,10 +337,24 @@ class Template(compiled.CompiledPlan):
             at, numbers = rows.done()
             at = at.reshape(-1, 2)
             self.fills.append((part, *words.done(), at[:, 0], at[:, 1], numbers))
-        for varying in self.products:
+        varied: list[Any] = [*self.products, *self.convolutions]
+        for varying in varied:
             # Its calls follow one another.
             number, varying.row, varying.start = places[id(varying.steps[0])]
             varying.run = self.parts[number]
+
+    def _note_rules(self, rules: list[Value], program: Program, wanted: Numbers) -> None:
+        """What reference rules compute, and what they read."""
+        slots = {slot for value in rules for slot in (value.slot, *value.inputs)}
+        slots |= {self.schedule.memory(slot) for slot in slots}
+        self.varying_values = [VaryingValue(program.values[s], wanted) for s in sorted(slots)]
+        self.concrete: dict[int, Value] = {}
+
+    def _value(self, slot: int) -> Value:
+        return self.concrete[slot]
+
+    def _refer(self, value, nodes, arrays, addresses) -> bool:
+        return super()._refer(self.concrete[value.slot], nodes, arrays, addresses)
 
     def _place_in_lanes(self, program, written, lifetimes: Lifetimes, over, wanted) -> None:
         """Lanes of the arena, and the outputs.
@@ -323,16 +367,18 @@ class Template(compiled.CompiledPlan):
         self.varying_outputs = []
         lanes: list[_Lane] = []
         lane_of: dict[int, int] = {}
+        # What convolutions need for themselves lies where the workspace of products does.
+        apart = {slot for varying in self.convolutions for slot in varying.own}
         first, last = lifetimes.first, lifetimes.last
         for slot in sorted(first, key=first.__getitem__):
             value = program.values[slot]
-            if slot in self.constants or slot == self.workspace:
+            if slot in self.constants or slot == self.workspace or slot in apart:
                 continue
             if slot not in written:
                 if value.source not in (OPERATION, OUTPUT):
                     self.read.append(slot)
             elif value.live:
-                output = Output(slot, _valued(tuple(value.shape)), value.dtype.numpy)
+                output = Output(slot, sampled(tuple(value.shape)), value.dtype.numpy)
                 self.outputs.append(output)
                 if any(n.__class__ is Sym for n in value.shape):
                     dims = [wanted.place(n) if n.__class__ is Sym else ~n for n in value.shape]
@@ -361,7 +407,12 @@ class Template(compiled.CompiledPlan):
             return None
         if not (sizes[self.same] == sizes[self.first]).all():
             return None
-        return self.function(*sizes[self.atoms].tolist())
+        numbers = self.function(*sizes[self.atoms].tolist())
+        if numbers is not None and self.convolutions:
+            everything = numbers + self.product_constants
+            if any([varying.found(everything) is None for varying in self.convolutions]):
+                return None
+        return numbers
 
     def instance(self, numbers: tuple[int, ...], plan) -> Instance:
         """What a plan of sizes with these numbers has as its compiled form."""
@@ -379,13 +430,25 @@ class Template(compiled.CompiledPlan):
             place = wrong[0]
             one, other = sizes[self.first[place]], sizes[self.same[place]]
             return "two sizes were always equal", f"they are {one} and {other}"
-        return self.trace.broken(self.syms, sizes[self.atoms].tolist())
+        atoms = sizes[self.atoms].tolist()
+        numbers = self.function(*atoms)
+        if numbers is not None:
+            return "a convolution was computed by certain calls", "it takes others"
+        return self.trace.broken(self.syms, atoms)
 
     def fill(self, instance: Instance) -> None:
         """Put the numbers of an instance where the machine code reads them."""
         self.filled = None  # an interrupt may end this midway
         self.base = -1
         self.plan = instance.plan
+        image = instance.image
+        if image is not None:
+            if image.version == self.version and image.threads == get_num_threads():
+                image.show(self)
+                self.filled = instance
+                return
+            instance.image = None
+        self.own.show(self)
         numbers = instance.numbers
         values = np.array(numbers, np.int64)
         for part, at, places, rows, columns, row_numbers in self.fills:
@@ -402,14 +465,34 @@ class Template(compiled.CompiledPlan):
         self.arena_bytes = total + workspace
         base = ARENA.at_least(self.arena_bytes)
         addresses = self.addresses.array
-        addresses[self.arena_slots] = (ends - lanes)[self.lane_of] + base
+        offsets = (ends - lanes)[self.lane_of]
+        addresses[self.arena_slots] = offsets + base
         if self.workspace is not None:
             addresses[self.workspace] = base + total
+        self._place_convolutions(base + total)
         for output, dims in self.varying_outputs:
             shape = tuple([~d if d < 0 else numbers[d] for d in dims])
             output.reshape(shape)
+        for varying in self.varying_values:
+            value = varying.at(numbers)
+            self.concrete[value.slot] = value
+            self.shapes[value.slot] = (value.shape, value.dtype.numpy)
         self.base = base
         self.filled = instance
+        instance.fills += 1
+        # Sizes that come again are put in place as a whole; where better code may still be made for
+        # a product, it is chosen anew each time.
+        settled = not any([v.calls.owes for v in self.products])
+        if instance.fills > 1 and settled and not self.convolutions and not self.varying_values:
+            instance.image = Image(self, offsets, total)
+
+    def image_bytes(self) -> int:
+        """About what an instance of sizes that come again takes more."""
+        words = len(self.own.addresses.array) + len(self.arena_slots)
+        for _, numbers, native in self.own.parts:
+            words += len(numbers.array) + native.own_words()
+        spares = Output.LARGEST_SPARE * Output.MOST_SPARES * len(self.varying_outputs)
+        return 8 * words + spares
 
     def _speed_up(self, numbers: tuple[int, ...]) -> None:
         """Kernels that were brief for lack of elements get faster code once they have many."""
@@ -419,7 +502,9 @@ class Template(compiled.CompiledPlan):
             if numbers[elements] <= native_steps.FEW_ELEMENTS:
                 kept.append(entry)
                 continue
+            assert step.brief is not None
             step.library, step.function = kernel_library(step.brief.kernel)
+            self.version += 1
             part.native.rows[row, FUNCTION_WORD] = step.library[step.function]
         self.briefs = kept
 
@@ -433,13 +518,30 @@ class Template(compiled.CompiledPlan):
             if sizes != varying.key or threads != self.threads:
                 self._choose(varying, sizes, threads)
             most = max(most, varying.calls.workspace)
+        for convolution in self.convolutions:
+            made = convolution.found(everything)
+            assert made is not None  # these sizes were asked for before
+            convolution.calls = made  # its code stays loaded as long as somebody refers to it
+            words, rows = convolution.run.words.array, convolution.run.native.rows
+            start, row = convolution.start, convolution.row
+            words[start : start + len(made.words)] = made.words
+            rows[row : row + len(made.rows), CALL_COLUMNS] = made.rows
+            for slot, table in made.tables:
+                self.addresses.integers[convolution.slots[slot]] = table.ctypes.data
+            most = max(most, made.workspace)
         self.threads = threads
         return most
+
+    def _place_convolutions(self, base: int) -> None:
+        for varying in self.convolutions:
+            for slot, offset in varying.calls.offsets:
+                self.addresses.integers[varying.slots[slot]] = base + offset
 
     def _choose(self, varying: VaryingProduct, sizes: tuple[int, ...], threads: int) -> None:
         """Choose how a product of these sizes is computed."""
         varying.key = None  # an interrupt may end this midway
-        found = chosen(varying.product, sizes, len(varying.steps), threads)
+        steps = varying.steps
+        found = chosen(varying.product, sizes, (len(steps), len(steps[0].words)), threads)
         words, rows = varying.run.words.array, varying.run.native.rows
         words[varying.start : varying.start + len(found.words)] = found.words
         rows[varying.row : varying.row + len(found.rows), CALL_COLUMNS] = found.rows
@@ -463,13 +565,13 @@ class _Lane:
 
     def __init__(self, size, last: int) -> None:
         self.sizes = [size]
-        self.most = _valued(size)
+        self.most = sampled(size)
         self.last = last
 
 
 def _lane_for(lanes: list[_Lane], size, first: int, last: int) -> int:
     """The lane of a value that lives so long: one of values as large, else one that grows least."""
-    value = _valued(size)
+    value = sampled(size)
     best, cost = -1, None
     for number, lane in enumerate(lanes):
         if lane.last >= first:
@@ -487,40 +589,3 @@ def _lane_for(lanes: list[_Lane], size, first: int, last: int) -> int:
     lane.most = max(lane.most, value)
     lane.last = last
     return best
-
-
-class _Stub:
-    """Stands for a node whose sizes are Syms, and for its step."""
-
-    __slots__ = ("step", "primitive", "params", "shape", "dtype", "line", "outputs", "sizes")
-
-    def __init__(self, node, sizes) -> None:
-        step = node.step
-        self.step = self
-        self.primitive = step.primitive
-        self.params = step.params
-        sized = getattr(step.primitive, "sized", ())
-        if sized:
-            self.params = tuple(
-                [
-                    with_sizes(without_sizes((p,), []), sizes)[0] if place in sized else p
-                    for place, p in enumerate(step.params)
-                ]
-            )
-        self.shape = with_sizes(without_sizes(step.shape, []), sizes)
-        self.dtype = step.dtype
-        self.line = step.line
-        self.outputs = getattr(step, "outputs", ())
-
-
-def _valued_step(step: NativeStep, wanted: Numbers) -> tuple:
-    """Give a step the numbers of the last sample; returns its Syms: words, extent, grain."""
-    entries: list[tuple[int, Sym]] = []
-    for place, (number, slot, floating) in enumerate(step.words):
-        if number.__class__ is Sym:
-            entries.append((place, number))
-            step.words[place] = (number.value, slot, floating)
-    extent = step.extent if step.extent.__class__ is Sym else None
-    grain = step.grain if step.grain.__class__ is Sym else None
-    step.extent, step.grain = _valued(step.extent), _valued(step.grain)
-    return entries, extent, grain

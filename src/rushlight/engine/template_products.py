@@ -14,13 +14,11 @@ import numpy as np
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.base.symbolic import Sym
 from rushlight.engine.product_code import load_what_serves, note_use, spec_among_loaded
-from rushlight.engine.products import ProductCall, offsets_of, product_calls
+from rushlight.engine.products import offsets_of, product_calls, with_place_to_pack
 from rushlight.engine.steps import NativeStep
 from rushlight.lowering.matmul import Product
 from rushlight.runtime.host import host_target
 from rushlight.runtime.launch import EXTENT_WORD, FUNCTION_WORD, GRAIN_WORD
-from rushlight.runtime.pool_text import NO_STEP
-from rushlight.runtime.threads import pool
 
 
 class Numbers:
@@ -72,7 +70,7 @@ class Chosen:
         "words", "rows", "offsets", "offsets_address", "workspace", "libraries", "owes", "work",
     )  # fmt: skip
 
-    def __init__(self, pattern: Product, sizes: tuple[int, ...], count: int) -> None:
+    def __init__(self, pattern: Product, sizes: tuple[int, ...], room: tuple[int, int]) -> None:
         product = with_product_sizes(pattern, sizes)
         spec, self.owes = None, ""
         self.work = product.batches * product.m * product.n * product.k
@@ -80,9 +78,11 @@ class Chosen:
             spec, self.owes = spec_among_loaded(product, host_target())
         made = product_calls(product, spec)
         calls = made.calls
+        count, width = room
         if len(calls) < count:
-            calls = [no_call(calls[0].words), *calls]
-        self.words = np.array([word for call in calls for word in call.words], np.int64)
+            calls = with_place_to_pack(calls)
+        words = [[*call.words, *[0] * (width - len(call.words))] for call in calls]
+        self.words = np.array(words, np.int64).reshape(-1)
         self.rows = np.array(
             [(call.library[call.function], call.extent, call.grain) for call in calls], np.int64
         )
@@ -96,21 +96,22 @@ class Chosen:
 
 CALL_COLUMNS = np.array([FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD])
 # By dtypes, number of calls, threads and sizes: equal layers share them, and so do other steps.
+# The longest unused is forgotten first.
 _chosen: dict[tuple, Chosen] = {}
-_MOST_CHOSEN = 1 << 11
+_MOST_CHOSEN = 1 << 12
 
 
-def chosen(product: Product, sizes: tuple[int, ...], count: int, threads: int) -> Chosen:
-    """How a product of these sizes is computed, in so many calls."""
-    name = (product.dtype, product.stored, count, threads, sizes)
-    found = _chosen.get(name)
+def chosen(product: Product, sizes: tuple[int, ...], room: tuple[int, int], threads: int) -> Chosen:
+    """How a product of these sizes is computed; room: in how many calls, of how many words each."""
+    name = (product.dtype, product.stored, room, threads, sizes)
+    found = _chosen.pop(name, None)
     if found is not None and found.owes and note_use(found.owes, found.work):
         found = None
     if found is None:
-        found = Chosen(product, sizes, count)
+        found = Chosen(product, sizes, room)
         if len(_chosen) >= _MOST_CHOSEN:
-            _chosen.clear()
-        _chosen[name] = found
+            del _chosen[next(iter(_chosen))]
+    _chosen[name] = found
     return found
 
 
@@ -148,17 +149,13 @@ def with_product_sizes(product: Product, sizes: Sequence[int]) -> Product:
 
 def places_of(product: Product, wanted: Numbers, constants: list[int]) -> list[int]:
     """For each of a product's sizes the place of its number, or ~ of its place among constants."""
-    places = []
-    for size in flat_sizes(product):
-        if size.__class__ is Sym:
-            places.append(wanted.place(size))
-        else:
-            if size not in constants:
-                constants.append(size)
-            places.append(~constants.index(size))
-    return places
+    return [place_of(size, wanted, constants) for size in flat_sizes(product)]
 
 
-def no_call(words: list[int]) -> ProductCall:
-    """A call that does nothing, with as many words: stands for packing that is not needed."""
-    return ProductCall(pool.code(), NO_STEP, words, 1, 1)
+def place_of(size: Any, wanted: Numbers, constants: list[int]) -> int:
+    """The place of a size's number, or ~ of its place among constants."""
+    if size.__class__ is Sym:
+        return wanted.place(size)
+    if size not in constants:
+        constants.append(size)
+    return ~constants.index(size)

@@ -1,6 +1,7 @@
-"""PyTorch's `torch.export`: a module as one graph, recorded by one call.
+"""PyTorch's `torch.export`: a module as one graph, recorded by calls.
 
-Sizes and branches are those of the example.  Level: export (12).
+Branches are those of the example; so are sizes, but for those that are said to be dynamic.
+Level: export (12).
 """
 
 from __future__ import annotations
@@ -8,9 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from rushlight.export import exported_program, graph_signature
-from rushlight.export.encoding import decoded, decoded_graph, encoded, encoded_graph
+from rushlight._dynamo.exc import UserError
+from rushlight.export import dynamic_shapes, exported_program, graph_signature
+from rushlight.export.dynamic_shapes import Dim, ShapesCollection, dims
+from rushlight.export.encoding import (
+    decoded,
+    decoded_graph,
+    decoded_sizes,
+    encoded,
+    encoded_graph,
+    encoded_sizes,
+)
 from rushlight.export.exported_program import ExportedProgram
+from rushlight.export.generalizing import generalize
 from rushlight.export.graph_signature import ExportGraphSignature
 from rushlight.fx.recording import record
 from rushlight.nn.modules.module import Module
@@ -19,8 +30,13 @@ from rushlight.serialization import save as save_checkpoint
 from rushlight.tensor.grad_mode import no_grad
 
 __all__ = [
+    "Dim",
     "ExportGraphSignature",
     "ExportedProgram",
+    "ShapesCollection",
+    "dims",
+    "draft_export",
+    "dynamic_shapes",
     "export",
     "exported_program",
     "graph_signature",
@@ -28,7 +44,7 @@ __all__ = [
     "save",
 ]
 
-_VERSION = 1
+_VERSION = 2
 
 
 def export(
@@ -43,20 +59,22 @@ def export(
 ) -> ExportedProgram:
     """The graph of `mod(*args, **kwargs)`.
 
-    Raises: ValueError for what is no module; NotImplementedError for dynamic_shapes: sizes are
-    those of the example.  Source: torch.export.export.
+    dynamic_shapes: by the arguments' names, or in their order, what is said of the sizes of each
+        tensor: `{axis: Dim("batch")}`, or one entry for each axis; None for the example's.  The
+        module is called with other sizes, to find the numbers that follow them.
+    Raises: ValueError for what is no module; UserError where a size that is to change cannot.
+    Source: torch.export.export.
     """
     if not isinstance(mod, Module):
         raise ValueError(f"Expected `mod` to be an instance of `torch.nn.Module`, got {type(mod)}.")
     if not isinstance(args, tuple):
         raise TypeError(f"Expected args to be a tuple, got {type(args)}")
-    if dynamic_shapes:
-        raise NotImplementedError(
-            "export: dynamic_shapes is not supported; sizes are those of the example, export once "
-            "for each"
-        )
+    named = dict(kwargs or {})
     with no_grad():
-        recording = record(mod, args, dict(kwargs or {}))
+        if dynamic_shapes:
+            recording, sizes = generalize(mod, args, named, dynamic_shapes)
+        else:
+            recording, sizes = record(mod, args, named), None
     constants = {
         name: value
         for name, value in recording.values.items()
@@ -64,8 +82,19 @@ def export(
     }
     return ExportedProgram(
         recording.graph, recording.arguments, recording.parameters, recording.buffers, constants,
-        (args, dict(kwargs or {})),
+        (args, named), sizes,
     )  # fmt: skip
+
+
+def draft_export(
+    mod: Module, args: tuple[Any, ...], kwargs: Mapping[str, Any] | None = None, **options: Any
+) -> ExportedProgram:
+    """As `export`; sizes that cannot change are the example's, and raise nothing."""
+    try:
+        return export(mod, args, kwargs, **options)
+    except UserError:
+        options.pop("dynamic_shapes")
+        return export(mod, args, kwargs, **options)
 
 
 def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = None) -> None:
@@ -81,6 +110,7 @@ def save(ep: ExportedProgram, f: Any, *, extra_files: dict[str, Any] | None = No
         "rushlight.export": _VERSION,
         "graph": encoded_graph(ep._recorded),
         "arguments": encoded(ep._arguments),
+        "sizes": encoded_sizes(ep._sizes),
         "parameters": dict(ep._parameters),
         "buffers": dict(ep._buffers),
         "constants": dict(ep.constants),
@@ -104,5 +134,8 @@ def load(f: Any, *, extra_files: dict[str, Any] | None = None) -> ExportedProgra
     for name in list(extra_files or ()):
         if extra_files is not None and name in content["extra"]:
             extra_files[name] = content["extra"][name]
-    parts = [content[kind] for kind in ("parameters", "buffers", "constants")]
-    return ExportedProgram(graph, decoded(content["arguments"], nodes), *parts)
+    parameters, buffers = content["parameters"], content["buffers"]
+    return ExportedProgram(
+        graph, decoded(content["arguments"], nodes), parameters, buffers, content["constants"],
+        sizes=decoded_sizes(content["sizes"]),
+    )  # fmt: skip

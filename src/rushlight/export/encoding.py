@@ -13,6 +13,8 @@ from typing import Any
 
 from rushlight.base.device import device
 from rushlight.base.dtypes import DType
+from rushlight.export.dynamic_shapes import Symbol, Term, ValueRange
+from rushlight.export.generalizing import Sizes
 from rushlight.fx.graph import Graph
 from rushlight.fx.node import Node
 from rushlight.fx.recording import recurrent_layers
@@ -20,6 +22,8 @@ from rushlight.overrides.interception import overridable, python_form
 
 _FURTHER: dict[str, Callable] = {
     "operator.getitem": operator.getitem, "recurrent_layers": recurrent_layers,
+    "operator.add": operator.add, "operator.mul": operator.mul,
+    "operator.floordiv": operator.floordiv,
 }  # fmt: skip
 
 
@@ -37,6 +41,37 @@ def _named() -> dict[str, Any]:
         if not any(part in name for part in _REFUSED)
     }  # fmt: skip
     return {**found, **_FURTHER}
+
+
+def encoded_sizes(sizes: Sizes | None) -> Any:
+    """What is known of dynamic sizes, as plain values."""
+    if sizes is None:
+        return None
+    symbols = list(sizes.ranges)
+    return {
+        "symbols": [
+            [symbol.name, symbol.label, bounds.lower, bounds.upper]
+            for symbol, bounds in sizes.ranges.items()
+        ],
+        "axes": [
+            [[axis, symbols.index(t.symbol), t.factor, t.offset] for axis, t in axes.items()]
+            for axes in sizes.axes
+        ],
+    }
+
+
+def decoded_sizes(content: Any) -> Sizes | None:
+    """The inverse of `encoded_sizes`."""
+    if content is None:
+        return None
+    rows = content["symbols"]
+    symbols = [Symbol(name, label) for name, label, _, _ in rows]
+    ranges = {s: ValueRange(low, high) for s, (_, _, low, high) in zip(symbols, rows)}
+    axes = [
+        {axis: Term(symbols[number], factor, offset) for axis, number, factor, offset in a}
+        for a in content["axes"]
+    ]
+    return Sizes(axes, ranges)
 
 
 def encoded(value: Any) -> Any:

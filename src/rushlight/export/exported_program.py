@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from rushlight.export.generalizing import Sizes
 from rushlight.export.graph_signature import (
     ConstantArgument,
     ExportGraphSignature,
@@ -41,13 +42,15 @@ class ExportedProgram:
         buffers: dict[str, Tensor],
         constants: dict[str, Tensor],
         example_inputs: Any = None,
+        sizes: Sizes | None = None,
     ) -> None:
         self._recorded = graph
         self._arguments = arguments
         self._parameters, self._buffers = parameters, buffers
         self.constants = constants
         self.example_inputs = example_inputs
-        self.range_constraints: dict[Any, Any] = {}
+        self._sizes = sizes
+        self.range_constraints: dict[Any, Any] = {} if sizes is None else dict(sizes.ranges)
         self.graph_module, self.graph_signature = self._lifted()
 
     def _kind(self, name: str) -> InputKind:
@@ -167,17 +170,54 @@ class ExportedModule(Module):
             names[path] = path
         self._tensors = program.constants
         self._graph = program._recorded
+        inputs = [node for node in program._recorded.nodes if node.op == "placeholder"]
+        sizes = program._sizes
+        axes = [{} for _ in inputs] if sizes is None else sizes.axes
+        self._axes = dict(zip(inputs, axes))
+        self._ranges = {} if sizes is None else sizes.ranges
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the exported call gives for other values.
 
-        Raises: RuntimeError for structures, shapes and numbers other than the example's.
+        Raises: RuntimeError for structures, shapes and numbers other than the example's, dynamic
+        sizes apart.
         """
         given: dict[Node, Any] = {}
         expected, named = self._program_arguments
         _match(tuple(expected), args, given, "args")
         _match(named, kwargs, given, "kwargs")
+        self._check_sizes(given)
         return self._run(given)
+
+    def _check_sizes(self, given: dict[Node, Any]) -> None:
+        """Raises: RuntimeError for a size other than the example's, or one that may not be."""
+        values: dict[Any, tuple[int, str]] = {}
+        for node, tensor in given.items():
+            axes = self._axes[node]
+            shape = node.meta["shape"]
+            fits = tensor.dim() == len(shape) and all(
+                axis in axes or size == shape[axis] for axis, size in enumerate(tensor.shape)
+            )
+            if not fits:
+                raise RuntimeError(
+                    f"Guard failed: {node.name} must be a tensor of size"
+                    f" {[axes.get(i, n) for i, n in enumerate(shape)]}, got {list(tensor.shape)}"
+                )
+            for axis, term in axes.items():
+                symbol = term.symbol
+                size, place = tensor.shape[axis], f"{node.name}.size()[{axis}]"
+                value = term.inverse(size)
+                bounds = self._ranges[symbol]
+                known = values.setdefault(symbol, (-1 if value is None else value, place))
+                if known[0] != value:
+                    raise RuntimeError(
+                        f"Guard failed: {place} == {term} where {symbol} is {known[0]}, as"
+                        f" {known[1]} says; it is {size}"
+                    )
+                if not bounds.lower <= value <= bounds.upper:
+                    raise RuntimeError(
+                        f"Guard failed: {place} is {size}, and {symbol.label} is in {bounds}"
+                    )
 
     def _run(self, values: dict[Node, Any]) -> Any:
         for node in self._graph.nodes:
@@ -201,12 +241,10 @@ class ExportedModule(Module):
 def _match(expected: Any, value: Any, given: dict[Node, Any], where: str) -> None:
     """Bind inputs to their nodes; all else must be what the example was."""
     if isinstance(expected, Node):
-        shape = expected.meta["shape"]
-        if not isinstance(value, Tensor) or tuple(value.shape) != shape:
-            found = list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+        if not isinstance(value, Tensor):
             raise RuntimeError(
-                f"Guard failed: {where} must be a tensor of size {list(shape)}, as in the example, "
-                f"got {found}"
+                f"Guard failed: {where} must be a tensor, as in the example, got"
+                f" {type(value).__name__}"
             )
         given[expected] = value
     elif isinstance(expected, dict):

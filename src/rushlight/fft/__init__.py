@@ -2,6 +2,7 @@
 
 from rushlight.ops import fourier
 from rushlight.ops.spelling import with_out
+from rushlight.tensor.tensor import Tensor as Tensor
 
 __all__ = [
     "fft", "fft2", "fftfreq", "fftn", "fftshift", "hfft", "hfft2", "hfftn", "ifft", "ifft2",

@@ -12,6 +12,7 @@ from rushlight.fx.graph import Graph
 from rushlight.fx.node import BaseArgumentTypes, Node
 from rushlight.fx.writing import BINARY, INPLACE
 from rushlight.overrides import is_tensor_method_or_property
+from rushlight.overrides.interception import watch_unless_watched
 from rushlight.tensor.tensor import Tensor
 
 __all__ = [
@@ -159,6 +160,9 @@ class Proxy:
     def __init__(self, node: Node, tracer: TracerBase | None = None) -> None:
         self.tracer = GraphAppendingTracer(node.graph) if tracer is None else tracer
         self.node = node
+        # Tracing watches all calls until it ends; a proxy that a program makes itself may meet one
+        # at any time.
+        watch_unless_watched()
 
     def __repr__(self) -> str:
         return f"Proxy({self.node.name})"
@@ -206,6 +210,8 @@ class Proxy:
         kwargs = kwargs or {}
         tracer = next(_tracers((*args, *kwargs.values())))
         name = getattr(orig_method, "__name__", "")
+        if name == "einsum" and len(args) == 2 and isinstance(args[1], (list, tuple)):
+            args = (args[0], *args[1])  # as einsum itself takes a list of operands apart
         if args and isinstance(args[0], Tensor) and is_tensor_method_or_property(orig_method):
             if name != "__get__":
                 return tracer.create_proxy("call_method", name, args, kwargs)

@@ -90,8 +90,13 @@ def _flat_weights(layers: list) -> list[Tensor]:
 
 
 class _Recorder(TorchFunctionMode):
-    def __init__(self, names: dict[int, str], values: dict[str, Tensor]) -> None:
+    """making: whether functions of numbers alone are nodes too, not constants."""
+
+    def __init__(
+        self, names: dict[int, str], values: dict[str, Tensor], making: bool = False
+    ) -> None:
         self.graph = Graph()
+        self.making = making
         self.names = names
         self.values = values
         self.used: dict[str, Tensor] = {}
@@ -120,7 +125,7 @@ class _Recorder(TorchFunctionMode):
             return self._property(func, args[0], result)
         writes = name.endswith("_") and not name.endswith("__")
         known = [x for x in tensors_in((args, kwargs)) if self._is_known(x)]
-        if not known and name not in _RANDOM:
+        if not known and name not in _RANDOM and not (self.making and _is_of_numbers(args, kwargs)):
             return result  # a constant, which becomes an attribute where it is used
         if not writes and all(any(x is y for y in known) for x in found):
             return result  # the operand itself
@@ -243,16 +248,25 @@ def tensors_in(value: Any) -> list[Tensor]:
     return []
 
 
+def _is_of_numbers(args: tuple, kwargs: dict) -> bool:
+    """Whether a call is one that makes a tensor from sizes and numbers."""
+    values = [*args, *kwargs.values()]
+    flat = [x for value in values for x in (value if isinstance(value, (tuple, list)) else [value])]
+    return all(isinstance(x, _PLAIN) for x in flat)
+
+
 def record(
     function: Callable[..., Any],
     args: tuple,
     kwargs: dict[str, Any] | None = None,
     root: Any = None,
+    making: bool = False,
 ) -> Recording:
     """Call `function(*args, **kwargs)` and give the graph of what it did.
 
     root: the module whose parameters and buffers keep their names; by default `function`, if it is
         a module.  Inputs are the tensors in the arguments, in order.
+    making: tensors that are made from sizes and numbers are nodes, and no constants.
     Raises: RuntimeError for arguments that a graph cannot hold; what the call raises.
     """
     kwargs = dict(kwargs or {})
@@ -267,7 +281,7 @@ def record(
     names: dict[int, str] = {}
     for name, value in values.items():
         names.setdefault(id(value), name)
-    recorder = _Recorder(names, values)
+    recorder = _Recorder(names, values, making)
     # Each input is a tensor of its own, whoever else holds it.
     inputs: list[str] = []
 

@@ -58,6 +58,27 @@ class Attribute(NamedTuple):
     type: Any
 
 
+class TensorType:
+    """TorchScript's type of tensors, which programs name in annotations."""
+
+    @staticmethod
+    def get() -> TensorType:
+        """The one there is."""
+        return _TENSOR_TYPE
+
+    def __str__(self) -> str:
+        return "Tensor"
+
+    def __eq__(self, other: object) -> bool:
+        return type(other) is TensorType
+
+    def __hash__(self) -> int:
+        return hash(TensorType)
+
+
+_TENSOR_TYPE = TensorType()
+
+
 def is_scripting() -> bool:
     """Whether the code runs as TorchScript: no, it is Python."""
     return False

@@ -11,6 +11,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.jit.calls import Call
 from rushlight.jit.scripted import Listing, RecursiveScriptModule, ScriptModule
 from rushlight.nn.modules.module import Module
 from rushlight.nn.parameter import Parameter
@@ -76,6 +77,7 @@ class LoadedModule(RecursiveScriptModule):
         ScriptModule.__init__(self)
         self.__dict__["script_class"] = script_class
         self.__dict__["_fields"] = {}
+        self.__dict__["_calls"] = {}
 
     # ---- values --------------------------------------------------------------------------------
 
@@ -151,13 +153,13 @@ class LoadedModule(RecursiveScriptModule):
             Module.__setattr__(self, name, value)
 
     def __getstate__(self) -> dict[str, Any]:
-        return dict(self.__dict__)
+        return {**self.__dict__, "_calls": {}}
 
     def __deepcopy__(self, memo: dict) -> LoadedModule:
         made = LoadedModule(self.__dict__["script_class"])
         memo[id(self)] = made
         for name, value in self.__dict__.items():
-            if name != "script_class":
+            if name not in ("script_class", "_calls"):
                 made.__dict__[name] = copy.deepcopy(value, memo)
         return made
 
@@ -169,7 +171,11 @@ class LoadedModule(RecursiveScriptModule):
         function = own.method(name)
         if function is None:
             raise RuntimeError(f"{own.qualified_name} has no method {name!r}")
-        return functools.partial(function, self)
+        calls = self.__dict__["_calls"]
+        found = calls.get(name)
+        if found is None:
+            found = calls[name] = Call(function)
+        return functools.partial(found, self)
 
     def call_method(self, name: str, *args: Any, **kwargs: Any) -> Any:
         """Call a method."""

@@ -1,4 +1,6 @@
-"""The recurrent operators of TorchScript: `aten::lstm`, `gru`, `rnn_tanh`, `rnn_relu` and cells.
+"""The recurrent operators of PyTorch's library: `lstm`, `gru`, `rnn_tanh`, `rnn_relu` and cells.
+
+They are TorchScript's, and functions of the top namespace.
 
 In: what serialized code passes, weights as one flat list.  Out: outputs and last states.
 Level: jit (12).
@@ -39,6 +41,11 @@ def _sequence(mode: str, states: int) -> Callable[..., tuple]:
         output, last = run_layers(mode, x, sizes, state, layers, dropout, train)
         return (output.transpose(0, 1) if batch_first else output, *last)
 
+    kind = mode.replace("_", " of ").lower().replace("lstm", "LSTM").replace("gru", "GRU")
+    run.__doc__ = (
+        f"Layers of an {kind}: (output, *last states) of a sequence (T, B, F), or of a packed one"
+        " given as its values and batch sizes."
+    )
     return run
 
 
@@ -51,6 +58,7 @@ def _cell(step: Callable, states: int) -> Callable[..., Any]:
         made = step(F.linear(input, w_ih, b_ih), state, weights)
         return made if states == 2 else made[0]
 
+    run.__doc__ = f"One step of a recurrent layer: {step.__name__} on an input (B, F)."
     return run
 
 
@@ -60,3 +68,8 @@ RECURRENT: dict[str, Callable[..., Any]] = {
     "lstm_cell": _cell(lstm_step, 2), "gru_cell": _cell(gru_step, 1),
     "rnn_tanh_cell": _cell(tanh_step, 1), "rnn_relu_cell": _cell(relu_step, 1),
 }  # fmt: skip
+
+lstm, lstm_cell = RECURRENT["lstm"], RECURRENT["lstm_cell"]
+gru, gru_cell = RECURRENT["gru"], RECURRENT["gru_cell"]
+rnn_tanh, rnn_tanh_cell = RECURRENT["rnn_tanh"], RECURRENT["rnn_tanh_cell"]
+rnn_relu, rnn_relu_cell = RECURRENT["rnn_relu"], RECURRENT["rnn_relu_cell"]

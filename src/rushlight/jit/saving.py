@@ -19,8 +19,9 @@ from rushlight.jit.writing import Writer
 from rushlight.nn.modules.module import Module
 from rushlight.serialization.rebuild import STORAGE_TYPES
 from rushlight.serialization.zip_records import RecordWriter
+from rushlight.tensor.memory import Storage
 from rushlight.tensor.pickling import storage_array, tensor_window
-from rushlight.tensor.storage import Storage, current_edge
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor
 
 _VERSION = b"10\n"

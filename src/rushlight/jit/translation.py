@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import ast
 import math
-import types
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.jit.calls import Effects
 from rushlight.jit.operators import operator_named, primitive_named
 from rushlight.tensor.tensor import Tensor
 
@@ -95,6 +95,8 @@ class Translator:
         tree = ast.fix_missing_locations(ast.Module([made], []))
         exec(compile(tree, f"<TorchScript {node.name}>", "exec"), self.scope)
         function = self.scope["translated"]
+        if _has_effects(node):
+            function = _counted(function)
         return _named_arguments(function, [a.arg for a in [*given.args, *given.kwonlyargs]])
 
     def constant(self, node: ast.expr) -> Any:
@@ -321,10 +323,37 @@ class _Entering:
             leave("__exit__", None, None, None)
 
 
+# Operators that change a list or a dictionary, write a text, or choose how all later ones work.
+_CHANGING = frozenset(
+    "append extend insert remove reverse clear pop popitem update setdefault sort _set_item Delete"
+    " Print warn set_grad_enabled manual_seed seed".split()
+)
+
+
+def _has_effects(node: ast.FunctionDef) -> bool:
+    """Whether a function may do more than compute its result; what it calls is not looked at."""
+    for part in ast.walk(node):
+        if isinstance(part, ast.Attribute):
+            if isinstance(part.ctx, ast.Store) or part.attr in _CHANGING:
+                return True
+        elif isinstance(part, ast.With) or (isinstance(part, ast.Name) and part.id == "setattr"):
+            return True
+    return False
+
+
+def _counted(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, which says when it ran."""
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        Effects.count += 1
+        return function(*args, **kwargs)
+
+    return call
+
+
 def _named_arguments(function: Callable[..., Any], names: list[str]) -> Callable[..., Any]:
     """The function, which takes keywords under the names without the prefix."""
     known = frozenset(names)
-    assert isinstance(function, types.FunctionType)
 
     def call(*args: Any, **kwargs: Any) -> Any:
         if not kwargs:

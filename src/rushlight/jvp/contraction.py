@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from rushlight.jvp.table import bilinear
-from rushlight.primitives.contraction import convolution, matmul
+from rushlight.jvp.table import bilinear, nondifferentiable
+from rushlight.primitives.contraction import byte_matmul, convolution, matmul
 
 bilinear(matmul, __name__)
 bilinear(convolution, __name__)
+nondifferentiable(byte_matmul, __name__)

@@ -1,7 +1,7 @@
 """JVP rows of the elementwise primitives.  Level 5.
 
-Most follow from the VJP (`diagonal`).  Written out are those that are not holomorphic for complex
-values, and the ones that every program uses.
+They follow from the VJP (`diagonal`), so a new primitive needs none.  Written out are those that
+are not holomorphic for complex values, and the ones that every program uses.
 """
 
 from __future__ import annotations
@@ -12,11 +12,14 @@ from rushlight.jvp.table import (
     diagonal,
     linear,
     nondifferentiable,
+    rules,
     spread,
     total,
     zero_tangent,
 )
 from rushlight.primitives import elementwise as p
+from rushlight.tape.primitive import of_family
+from rushlight.vjp import elementwise as _vjp  # noqa: F401  (its rows are read below)
 from rushlight.vjp.broadcast import conjugate
 
 
@@ -79,18 +82,12 @@ define(p.sub, __name__, _sub_jvp)
 bilinear(p.mul, __name__)
 define(p.div, __name__, _div_jvp)
 define(p.where, __name__, _where_jvp)
-for _primitive in (
-    p.logical_not, p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor,
-    p.shift_left, p.shift_right, p.gcd,
-    p.eq, p.ne, p.lt, p.le, p.gt, p.ge,
-):  # fmt: skip
-    nondifferentiable(_primitive, __name__)
-for _primitive in (
-    p.reciprocal, p.sqrt, p.rsqrt, p.exp, p.exp2, p.expm1, p.log, p.log2, p.log10, p.log1p,
-    p.sin, p.cos, p.tan, p.asin, p.acos, p.atan, p.sinh, p.cosh, p.tanh, p.asinh, p.acosh, p.atanh,
-    p.sigmoid, p.erf, p.erfc, p.erfinv, p.lgamma, p.digamma, p.polygamma,
-    p.floor, p.ceil, p.trunc, p.round_even, p.relu,
-    p.floor_divide, p.remainder, p.fmod, p.power, p.maximum, p.minimum, p.igamma, p.igammac,
-    p.atan2, p.copysign, p.nextafter,
-):  # fmt: skip
-    diagonal(_primitive, __name__)
+# The rest follows from the VJP: where a result has no cotangent it has no tangent, and a diagonal
+# Jacobian is its own transpose.
+for _primitive in of_family("elementwise"):
+    if _primitive.name in rules.rows:
+        continue
+    if _primitive.vjp is None:
+        nondifferentiable(_primitive, __name__)
+    else:
+        diagonal(_primitive, __name__)

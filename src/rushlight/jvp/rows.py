@@ -1,6 +1,7 @@
 """Importing this module fills the table of forward derivatives.  Level 5."""
 
 from rushlight.jvp import (  # noqa: F401
+    attention,
     contraction,
     elementwise,
     indexing,

@@ -56,8 +56,9 @@ class Operator:
         tensors = list(_tensors((*args, *kwargs.values())))
         if any(x.device.type == "meta" for x in tensors):
             return self.run_fake(args, kwargs)
-        if state.autocast is not None and "cpu" in self.autocast:
-            dtype = self.autocast["cpu"]
+        kind = tensors[0].device.type if tensors else "cpu"
+        if state.autocast is not None and kind in state.autocast.dtypes and kind in self.autocast:
+            dtype = self.autocast[kind]
             args = tuple(
                 x.to(dtype) if isinstance(x, Tensor) and x.dtype.is_floating_point else x  # type: ignore[attr-defined]
                 for x in args

@@ -35,23 +35,24 @@ from rushlight.loopnest.ir import (
 )
 from rushlight.lowering.arguments import Arguments
 from rushlight.lowering.bounds import known_below
-from rushlight.lowering.group import FLAT_PIECE, Nest
+from rushlight.lowering.group import COLUMN_PIECE, FLAT_PIECE, Nest
 from rushlight.lowering.position import ZERO
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.table import Alone
 from rushlight.tape.primitive import VARIADIC
 from rushlight.tape.program import OPERATION, SCALAR_LEAF, Program, Value
 
-# Columns that one thread takes of loops that run many times over them.
-COLUMN_PIECE = 64
-
 
 class Checks:
-    """The flags of a plan: `slot` is their buffer's, `count` how many there are."""
+    """The flags of a plan: `slot` is their buffer's, `count` how many there are.
+
+    done: (slot of an index, size, whether it counts from the end) of what has a flag.
+    """
 
     def __init__(self) -> None:
         self.slot: int | None = None
         self.count = 0
+        self.done: set[tuple[int, int, bool]] = set()
 
     def add(self, program: Program) -> int:
         """The place of a new flag."""
@@ -134,6 +135,21 @@ class Maker(Arguments):
         """The operand at `position`."""
         return self.program.values[value.inputs[position]]
 
+    def results(self, value: Value, names: Sequence[str]) -> tuple[dict[str, int], set[str]]:
+        """(slots of an operation's results by name, the names of those that the program has);
+        others get memory for the run alone."""
+        program = self.program
+        seen: dict[int, int] = {}
+        for slot in program.users[value.slot]:
+            seen.setdefault(program.values[slot].index, slot)
+        found: dict[str, int] = {}
+        for index, (name, output) in enumerate(zip(names, value.outputs)):
+            if index in seen:
+                found[name] = seen[index]
+            else:
+                found[name] = program.new_value(output.shape, output.dtype).slot
+        return found, {names[index] for index in seen}
+
     def load(self, value: Value, index: Expr) -> Expr:
         """One element of a value."""
         if value.source == SCALAR_LEAF:
@@ -169,6 +185,11 @@ class Maker(Arguments):
         below = known_below(index, self.program)
         if below is not None and below <= size:
             return
+        if size.__class__ is int:  # of sizes that vary it is not known which are equal
+            asked = index.slot, size, from_end
+            if asked in self.checks.done:
+                return
+            self.checks.done.add(asked)
         self.flagged(index, lambda c: self.bounded(index, c, size, from_end=from_end)[1])
 
     def flagged(self, operand: Value, wrong: Callable[[Expr], Expr]) -> None:
@@ -215,13 +236,14 @@ class Maker(Arguments):
         """
         rows = numel(tuple(shared))
         pieces, piece = 1, FLAT_PIECE if not ordered else COLUMN_PIECE
-        if rows == 1 and inner > 1:
+        # Not "more than one", which would be a guard: loops may run once where sizes vary.
+        split = rows == 1 and inner != 1
+        if split:
             pieces = -(-inner // piece)
-        split = rows == 1 and inner > 1
         r = Var("r")
         outer: list[Expr] = [ZERO] * len(shared)
         if not split:
-            outer = self._decoded(r if rows > 1 else ZERO, shared)
+            outer = self._decoded(r if rows != 1 else ZERO, shared)
         c = r * Const(piece, "int64") + Var("c") if split else Var("c")
         variables: list[Expr] = [Var(f"k{i}") for i in range(len(ordered))]
         first = tuple(before(outer, variables))
@@ -236,7 +258,7 @@ class Maker(Arguments):
         for place in range(len(ordered) - 1, -1, -1):
             statements = (Loop(f"k{place}", self.size(ordered[place]), SERIAL, statements),)
         extent = pieces if split else rows
-        if split or rows > 1:
+        if split or rows != 1:
             statements = (Loop("r", self.extent(extent), PARALLEL, statements),)
         work = numel(tuple(ordered)) * (smallest([inner, piece]) if split else inner)
         self.finish(statements, extent, work)
@@ -283,6 +305,10 @@ class Maker(Arguments):
         """Adds the nest that fills `target` with the elements of `source`, converted."""
         axes = axes_of(target.shape, broadcast_steps(target.shape, source.shape))
         self.each(axes, lambda at: [self.store(target, at[-1], self.load(source, at[0]))])
+        # One element is no loop, and would be copied whatever the extent.
+        alike = source.dtype is target.dtype and source.shape == target.shape
+        if alike and source.source != SCALAR_LEAF and axes != [Axis(1, (0,))]:
+            self.nests[-1].copies = source.slot, target.slot
 
     def fill(self, target: Value, number: float) -> None:
         """Adds the nest that sets all elements of `target`."""

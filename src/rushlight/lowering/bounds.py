@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from rushlight.base.shapes import numel
-from rushlight.primitives import movement, ordering, reduction
+from rushlight.primitives import ordering, reduction
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.program import OPERATION, Program, Value
 
@@ -20,15 +20,11 @@ _BELOW: dict[Primitive, Callable[..., int]] = {
     reduction.argmin: lambda x, axis, keepdim: x.shape[axis],
     reduction.window_argmax: lambda x, *windows: numel(tuple(x.shape[2:])),
 }
-# Every element of the result is one of the first operand's.
-_MOVES = (
-    movement.copy, movement.reshape, movement.permute, movement.expand, movement.strided_read,
-)  # fmt: skip
 
 
 def known_below(index: Value, program: Program) -> int | None:
     """A number that all elements of an index are below, none being negative; None if unknown."""
-    while index.source == OPERATION and index.primitive in _MOVES:
+    while index.source == OPERATION and index.primitive.moves:
         index = program.values[index.inputs[0]]
     if index.source != OPERATION:
         return None

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from rushlight.loopnest.ir import call
 from rushlight.lowering.alone import Maker, broadcast_steps
+from rushlight.lowering.scalars import as_dtype
 from rushlight.lowering.table import Alone, define
+from rushlight.lowering.window_gradients import is_single_gradient, single_gradient
 from rushlight.lowering.windows import is_single, single_convolution
 from rushlight.primitives import contraction as p
 from rushlight.tape.program import Value
@@ -34,7 +36,8 @@ def _integer_product(maker: Maker, value: Value) -> None:
             y_at = y_at + outer[axis] * maker.size(y_steps[axis])
             place = place + outer[axis] * maker.size(stride)
             stride *= batch[axis]
-        term = call("and" if logical else "mul", maker.load(x, x_at), maker.load(y, y_at))
+        read = [as_dtype(e, value.dtype.name) for e in (maker.load(x, x_at), maker.load(y, y_at))]
+        term = call("and" if logical else "mul", *read)
         total = call("or" if logical else "add", maker.load(value, place), term)
         return [maker.store(value, place, total)]
 
@@ -54,8 +57,16 @@ def _is_inexact(value: Value, operands: list[Value]) -> bool:
 
 
 def _not_single(value: Value, operands: list[Value]) -> bool:
-    return not is_single(value, *operands)
+    return not is_single(value, *operands) and not is_single_gradient(value, *operands)
+
+
+def _of_single_channels(maker: Maker, value: Value) -> None:
+    if is_single(value, *(maker.operand(value, place) for place in range(2))):
+        single_convolution(maker, value)
+    else:
+        single_gradient(maker, value)
 
 
 define(p.matmul, __name__, Alone(_integer_product, _is_inexact))
-define(p.convolution, __name__, Alone(single_convolution, _not_single))
+define(p.byte_matmul, __name__, Alone(_integer_product))
+define(p.convolution, __name__, Alone(_of_single_channels, _not_single))

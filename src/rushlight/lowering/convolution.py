@@ -9,10 +9,13 @@ convolution without zeros.  The order of each sum follows from the shapes alone.
 
 from __future__ import annotations
 
-import itertools
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from rushlight.base.shapes import contiguous_strides, numel, view_strides
+from rushlight.base.symbolic import Sym
 from rushlight.loopnest.ir import Accumulator, Const, Expr, Reduce, Var
 from rushlight.lowering.alone import Maker
 from rushlight.lowering.matmul import Product
@@ -52,7 +55,8 @@ class Windows:
     step: int
     # Whether the number of columns follows from the batch, which may change from step to step.
     loose: bool
-    lines: tuple[tuple[int, int, int, int], ...]
+    # Of each line its place in memory and its distance from the window's along each axis.
+    lines: np.ndarray
     blocks: tuple[tuple[int, int, int], ...] = ()
     chunks: tuple[int, ...] = ()
 
@@ -82,8 +86,11 @@ def _whole(program: Program, slot: int) -> StridedOperand:
 def _runs(operand: StridedOperand) -> bool:
     """Whether the spatial axes are one long axis in memory."""
     spatial = operand.shape[2:]
-    steps = view_strides(spatial, operand.strides[2:], (numel(spatial),))
-    return steps is not None and numel(spatial) >= _SHORT_KERNEL
+    size = numel(spatial)
+    if size.__class__ is Sym and min(size.samples) < _SHORT_KERNEL:
+        return False  # short ones are read as a whole: where sizes vary, all of them then are
+    steps = view_strides(spatial, operand.strides[2:], (size,))
+    return steps is not None and size >= _SHORT_KERNEL
 
 
 def _form(value: Value, program: Program) -> tuple[str, bool]:
@@ -195,12 +202,9 @@ class _Lowering:
             count < _FEW_POSITIONS or -(-count // _LANES) * _LANES > _MOST_WASTE * count
         )
         rows = self.outputs * self.groups
-        lines = tuple(
-            (channel * self.x.strides[1] + sum(d * a.x_step for d, a in zip(distance, axes)),
-             *distance)
-            for channel in range(self.channels)
-            for distance in itertools.product(*([d for _, d in t] for t in taps))
-        )  # fmt: skip
+        channels = np.arange(self.channels) * self.x.strides[1]
+        distances = [np.array([d for _, d in t]) for t in taps]
+        lines = _table_of_lines(channels, distances, [a.x_step for a in axes])
         kernel = self.w.slot if every_tap else self._kernel_of(taps).slot
         found = self.target
         # The rows of a merged product hold one channel of every image: the exchanged order.
@@ -314,7 +318,7 @@ class _Lowering:
             **_vector_words(sizes, factors), **_image_words(limits, steps),
         }  # fmt: skip
         self._windows(
-            TRANSPOSED, (summed.slot, seen.slot, found.slot), words, tuple(lines),
+            TRANSPOSED, (summed.slot, seen.slot, found.slot), words, lines,
             batches=parts, loose=False, blocks=tuple(blocks), chunks=tuple(chunks),
         )  # fmt: skip
         if found is not self.target:
@@ -322,16 +326,12 @@ class _Lowering:
 
     def _lines_of_outputs(
         self, seen: StridedOperand, steps: list[int], swapped: bool
-    ) -> list[tuple[int, int, int, int]]:
+    ) -> np.ndarray:
         """A line for each output position of each image, or of each output channel if swapped."""
         sign = -1 if swapped else 1
-        lines = []
-        for outer in range(self.outputs if swapped else self.batch):
-            for at in itertools.product(*(range(a.output) for a in self.axes)):
-                z, y, x = (sign * (p * a.stride - a.low) for p, a in zip(at, self.axes))
-                offset = z * steps[0] + y * steps[1] + x * steps[2]
-                lines.append((outer * seen.strides[0] + offset, z, y, x))
-        return lines
+        outer = np.arange(self.outputs if swapped else self.batch) * seen.strides[0]
+        at = [sign * (np.arange(a.output) * a.stride - a.low) for a in self.axes]
+        return _table_of_lines(outer, at, steps)
 
     def _blocks(
         self, summed: StridedOperand, length: int, rows: int, columns: int
@@ -403,6 +403,15 @@ class _Lowering:
                 blocks, chunks,
             )
         )  # fmt: skip
+
+
+def _table_of_lines(outer: np.ndarray, at: list[np.ndarray], steps: Sequence[int]) -> np.ndarray:
+    """(lines, 4): `outer` plus where it lies along each axis, and the places along the axes."""
+    z, y, x = at
+    lines = np.empty((len(outer), len(z), len(y), len(x), 4), np.int64)
+    lines[..., 1], lines[..., 2], lines[..., 3] = z[:, None, None], y[:, None], x
+    lines[..., 0] = lines[..., 1:] @ np.array(steps, np.int64) + outer[:, None, None, None]
+    return lines.reshape(-1, 4)
 
 
 def _vector_words(sizes, factors) -> dict[str, int]:

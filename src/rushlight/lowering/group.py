@@ -58,6 +58,8 @@ from rushlight.tape.program import OPERATION, Program, Value
 # Elements of one piece of a flat elementwise kernel: small enough to share among threads, large
 # enough that its launch does not count.
 FLAT_PIECE = 8192
+# Columns of a sum over rows that a thread takes at once: whole lines, four vectors of any machine.
+COLUMN_PIECE = 64
 
 # Scratch of one kernel: it lies on the stack of a thread and should stay in a first or second
 # level of cache.  Longer rows go through memory.
@@ -74,6 +76,8 @@ class Nest:
     words: the values of kernel.params.
     extent: iterations of the parallel loop (1 without one).
     row_elements: about how many elements one iteration of it handles.
+    copies: (slot, slot) of a nest that fills the second with the elements of the first and does
+        nothing else; it does nothing at an extent of 0.
     """
 
     kernel: Kernel
@@ -82,6 +86,7 @@ class Nest:
     words: list[Word]
     extent: int
     row_elements: int
+    copies: tuple[int, int] | None = None
 
 
 def can_lower(value: Value, program: Program) -> bool:
@@ -417,6 +422,8 @@ class NestBuilder(ExpressionBuilder):
         for axis, expr in zip(outer, self._decoded(r, tuple(shape[a] for a in outer))):
             index[axis] = expr
         place: Expr = r
+        if inner is not None and rows == 1:
+            return self._column_pieces(member, shape, list(axes), index, inner)
         if inner is not None:
             index[inner] = Var("c")
             place = r * self.size(shape[inner]) + Var("c")
@@ -430,6 +437,22 @@ class NestBuilder(ExpressionBuilder):
         if rows == 1:
             return self._nest(tuple(statements), 1)
         return self._nest((Loop("r", self.size(rows), PARALLEL, tuple(statements)),), rows)
+
+    def _column_pieces(self, member, shape, axes, index: list[Expr], inner: int) -> Nest:
+        """The columns of a single row of results, shared among threads piece by piece."""
+        width = shape[inner]
+        piece = Const(COLUMN_PIECE, "int64")
+        first = Var("r") * piece
+        index[inner] = place = first + Var("c")
+        body = self._nested_reduction(member, shape, axes, index, False)
+        result = body.pop()
+        slot = member.value.slot
+        self.written.add(slot)
+        body.append(Store(self.buffer(slot), place, result))
+        extent = call("minimum", piece, self.size(width) - first)
+        columns = Loop("c", extent, VECTOR, tuple(body))
+        pieces = -(-width // COLUMN_PIECE)
+        return self._nest((Loop("r", self.extent(pieces), PARALLEL, (columns,)),), pieces)
 
     def _nested_reduction(self, member, shape, axes, index, lanes_inside) -> list:
         """Nested Reduce statements, and last the expression of the result.

@@ -5,8 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.lowering.scalars import HALF
 from rushlight.schedule.views import StridedOperand, strided_operand
 from rushlight.tape.program import Program, Value
+
+# The dtype of a product of uint8 by int8, whose C is int32.
+BYTES = "uint8"
+# Rows of bytes at most for which a matrix of bytes is read where it lies.
+_FEW_ROWS = 16
 
 
 @dataclass(frozen=True)
@@ -37,8 +43,16 @@ class Product:
 
     @property
     def is_vector(self) -> bool:
-        """Whether C is one row or one column."""
+        """Whether C is one row or one column, and a kernel for such products computes it."""
+        if self.dtype == BYTES:
+            return self.m == 1 and self.is_few_bytes
         return self.m == 1 or self.n == 1
+
+    @property
+    def is_few_bytes(self) -> bool:
+        """Whether it has few rows of bytes, and lines along k: then nothing is packed."""
+        along_k = self.a_strides[1] == 1 and self.b_strides[0] == 1
+        return self.dtype == BYTES and along_k and 1 <= self.m <= _FEW_ROWS
 
     def transposed(self) -> Product:
         """The same product of one row or column, seen as C' = B' @ A'."""
@@ -50,7 +64,8 @@ class Product:
 
 
 def matmul_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:
-    """The two operands as they lie in memory; B has a stride of 1 along one of its axes.
+    """The two operands as they lie in memory; B has a stride of 1 along one of its axes, and so has
+    an A of 16-bit floats or bytes, which is packed.
 
     Where one of them is a vector, it has a stride of 1, and the other one along one axis.
     """
@@ -62,6 +77,8 @@ def matmul_operands(value: Value, program: Program) -> tuple[StridedOperand, Str
         first = _whole(program, value.inputs[0])
     if not _has_unit_stride(second):
         second = _whole(program, value.inputs[1])
+    if value.dtype.name in (*HALF, "int32") and not _has_unit_stride(first):
+        first = _whole(program, value.inputs[0])
     if n == 1 < m:
         if not _has_unit_stride(first):
             first = _whole(program, value.inputs[0])
@@ -102,8 +119,9 @@ def product_of(
     batch = tuple(value.shape[:-2])
     whole = contiguous_strides((*batch, m, n))[: len(batch)]
     steps = tuple(zip(_batch_steps(batch, x), _batch_steps(batch, y), whole))
+    dtype = BYTES if target.dtype.name == "int32" else target.dtype.name
     return Product(
-        target.dtype.name, x.slot, y.slot, target.slot, m, n, k,
+        dtype, x.slot, y.slot, target.slot, m, n, k,
         _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), batch, steps, stored,
     )  # fmt: skip
 

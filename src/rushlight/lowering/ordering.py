@@ -113,7 +113,9 @@ def _searchsorted(maker: Maker, value: Value) -> None:
         bound, wanted = maker.bind(_comparable(maker.load(values, at)))
         statements: list[Stmt] = [bound]
         place: Expr = ZERO
-        step = 1 << (size.bit_length() - 1)
+        step = 1
+        while 2 * step <= size:
+            step *= 2
         while step:
             reached = place + Const(step, "int64")
             inside = call("le", reached, maker.size(size))

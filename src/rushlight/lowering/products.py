@@ -1,7 +1,8 @@
 """Contractions computed by the GEMM's cores: which, what they read, what runs in order.
 
-16-bit floats are widened into memory of their own, multiplied and added in float32, and rounded
-once; a matrix that a vector is multiplied by is widened as it is read.  Level 6.
+16-bit floats are multiplied and added in float32, and sums are rounded once.  A product of two
+matrices reads them where they lie and writes them so; a matrix that a vector is multiplied by is
+widened as it is read; a convolution's operands are widened into memory of their own.  Level 6.
 """
 
 from __future__ import annotations
@@ -14,11 +15,14 @@ from rushlight.lowering.convolution import (
     is_convolution,
 )
 from rushlight.lowering.matmul import matmul_operands, matrix_of, product_of
+from rushlight.lowering.scalars import HALF
+from rushlight.lowering.window_gradients import is_single_gradient
 from rushlight.lowering.windows import is_single
 from rushlight.schedule.views import StridedOperand
 from rushlight.tape.program import OPERATION, Program, Value
 
 _DTYPES = ("float32", "float64", "float16", "bfloat16")
+_BYTES = "byte_matmul"
 
 
 def product_source(value: Value, program: Program) -> Value | None:
@@ -34,14 +38,20 @@ def product_source(value: Value, program: Program) -> Value | None:
     return value if _is_product(value, program) and not _is_passed_on(value, program) else None
 
 
+def wide_product_source(value: Value, program: Program) -> Value | None:
+    """The same where the cores have no products of bytes."""
+    return None if value.primitive.name == _BYTES else product_source(value, program)
+
+
 def _is_product(value: Value, program: Program) -> bool:
-    if value.primitive.name != "matmul" and not is_convolution(value):
+    if value.primitive.name not in ("matmul", _BYTES) and not is_convolution(value):
         return False
-    if value.dtype.name not in _DTYPES:
+    if value.dtype.name not in _DTYPES and value.primitive.name != _BYTES:
         return False
     operands = [program.values[s] for s in value.inputs]
-    if is_convolution(value) and is_single(value, *operands):
-        return False
+    if is_convolution(value):
+        if is_single(value, *operands) or is_single_gradient(value, *operands):
+            return False
     return value.numel > 0 and all(v.numel > 0 for v in operands)
 
 
@@ -76,13 +86,24 @@ def product_operands(value: Value, program: Program) -> tuple[StridedOperand, St
     return matmul_operands(value, program)
 
 
-def product_items(value: Value, program: Program, checks: Checks) -> list:
-    """Nests, Products and Windows in the order in which they run, that make `value`."""
+def product_items(
+    value: Value, program: Program, checks: Checks, reads_narrow: bool = True
+) -> list:
+    """Nests, Products and Windows in the order in which they run, that make `value`.
+
+    reads_narrow: whether the machine's products of matrices read and write 16-bit floats.
+    """
     source = product_source(value, program)
     assert source is not None
     maker = Maker(program, checks)
     items: list = maker.nests
-    read = None if is_convolution(source) else matrix_of(source)
+    if is_convolution(source):
+        operands = product_operands(source, program)
+        return convolution_items_of(value, source, operands, program, checks)
+    if _is_narrow(source) and reads_narrow:
+        items.append(product_of(value, *product_operands(source, program), value))
+        return items
+    read = matrix_of(source)
     x, y = (
         operand if place == read else _widened(operand, maker)
         for place, operand in enumerate(product_operands(source, program))
@@ -90,14 +111,38 @@ def product_items(value: Value, program: Program, checks: Checks) -> list:
     target = maker.temporary(value)
     if target.dtype is value.dtype:
         target = value
-    if is_convolution(source):
-        convolution_items(source, maker, x, y, target, exchanged=source is not value)
-    else:
-        stored = value.dtype.name if read is not None and target is not value else ""
-        items.append(product_of(value, x, y, target, stored))
+    stored = value.dtype.name if read is not None and target is not value else ""
+    items.append(product_of(value, x, y, target, stored))
     if target is not value:
         maker.copy(target, value)
     return items
+
+
+def convolution_items_of(
+    value: Value,
+    source: Value,
+    operands: tuple[StridedOperand, StridedOperand],
+    program: Program,
+    checks: Checks,
+) -> list:
+    """What makes `value` of a convolution and its operands as they lie in memory."""
+    maker = Maker(program, checks)
+    x, w = [_widened(operand, maker) for operand in operands]
+    target = maker.temporary(value)
+    if target.dtype is value.dtype:
+        target = value
+    convolution_items(source, maker, x, w, target, exchanged=source is not value)
+    if target is not value:
+        maker.copy(target, value)
+    return maker.nests
+
+
+def _is_narrow(source: Value) -> bool:
+    """Whether the cores read the operands where they lie, though those are no float32."""
+    if source.primitive.name == _BYTES:
+        return True
+    halves = source.dtype.name in HALF and not is_convolution(source)
+    return halves and matrix_of(source) is None
 
 
 def _widened(operand: StridedOperand, maker: Maker) -> StridedOperand:

@@ -36,21 +36,6 @@ class Recurrence:
     keeps: bool
 
 
-def _results(maker: Maker, value: Value, names: tuple[str, ...]) -> tuple[dict[str, int], set[str]]:
-    """(slots of the results, those that the program has); others get memory for the run alone."""
-    program = maker.program
-    seen: dict[int, int] = {}
-    for slot in program.users[value.slot]:
-        seen.setdefault(program.values[slot].index, slot)
-    found: dict[str, int] = {}
-    for index, (name, output) in enumerate(zip(names, value.outputs)):
-        if index in seen:
-            found[name] = seen[index]
-        else:
-            found[name] = program.new_value(output.shape, output.dtype).slot
-    return found, {names[index] for index in seen}
-
-
 def _named(fields: tuple[str, ...], values) -> dict[str, Value]:
     return {name: v for name, v in zip(fields, values) if v is not None}
 
@@ -60,7 +45,7 @@ def _recurrence(maker: Maker, value: Value) -> None:
     given = form.operands([maker.operand(value, i) for i in range(len(value.inputs))])
     operands = _named(given._fields, given)
     names = _present_names(form.results(range(len(value.outputs))))
-    results, seen = _results(maker, value, names)
+    results, seen = maker.results(value, names)
     kept = results.get("kept")
     if kept is not None and "kept" not in seen:
         # Each step writes over what the last one kept.
@@ -78,7 +63,7 @@ def _gradient(maker: Maker, value: Value) -> None:
     given = p.gradient_operands(form, operands_given)
     operands = _named(given._fields, given)
     names = _present_names(p.gradient_results(form, range(len(value.outputs))))
-    results, _ = _results(maker, value, names)
+    results, _ = maker.results(value, names)
     steps = given.sizes.shape[0] if form.packed else given.g_output.shape[0]
     sources = {"h": "h0", "c": "c0"}
     buffers = {sources.get(name, name): v.slot for name, v in operands.items()}

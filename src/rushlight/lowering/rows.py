@@ -1,6 +1,7 @@
 """Importing this module fills the table of lowerings.  Level 6."""
 
 from rushlight.lowering import (  # noqa: F401
+    attention,
     contraction,
     elementwise,
     indexing,

@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.symbolic import is_likely_less, surely_less
 from rushlight.loopnest.ir import (
     DTYPES,
     Accumulator,
@@ -35,6 +36,10 @@ _HALF_WORD = 16
 # Rows of outputs up to here are joined: where neighbors are gathered anyway, and where they are
 # beside each other in memory.
 _GATHERED_ROW, _CONTIGUOUS_ROW = 8, 4
+# Elements of a window up to which its sum has no loops: what rows have in common is done once.
+_WRITTEN_OUT = 9
+# From so many planes on threads share planes, and walk the rows of one in order.
+_MANY_PLANES = 64
 
 
 @dataclass(frozen=True)
@@ -111,31 +116,44 @@ class _Window:
             (t[1][0] - t[0][0], t[1][1] - t[0][1]) if len(t) > 1 else (0, 0) for t in taps
         ]
         self.sizes, self.at = sizes, at
+        self._numbers: dict[tuple[str, int], Expr] = {}
+
+    def number(self, role: str, axis: int, value: int) -> Expr:
+        """A size, step or start: the same parameter for all elements of the window."""
+        found = self._numbers.get((role, axis))
+        if found is None:
+            found = self._numbers[role, axis] = self.maker.size(value)
+        return found
 
     def element(self, x: Value, lead: Expr, taps: Sequence[Expr]) -> tuple[Expr, Expr | None]:
         """(the element at `taps` of the window, whether it is one of x if that is not sure)."""
-        maker = self.maker
-        index = lead * maker.size(numel(tuple(a.size for a in self.axes)))
+        index = lead * self.number("plane", 0, numel(tuple(a.size for a in self.axes)))
         inside: Expr | None = None
         for n, axis in enumerate(self.axes):
             place = self.along(n, taps[n])
-            index = index + place * maker.size(axis.x_step)
-            for wrong in self._bounds(n, place):
-                inside = wrong if inside is None else call("and", inside, wrong)
-        loaded = maker.load(x, index)
+            index = index + place * self.number("x step", n, axis.x_step)
+            # Axis by axis: what one axis allows is the same for several elements.
+            allowed = self._bounds(n, place)
+            for more in allowed[1:]:
+                allowed[0] = call("and", allowed[0], more)
+            for known in allowed[:1]:
+                inside = known if inside is None else call("and", inside, known)
+        loaded = self.maker.load(x, index)
         if inside is not None and isinstance(loaded, Load):
             loaded = replace(loaded, mask=inside)
         return loaded, inside
 
     def along(self, n: int, tap: Expr) -> Expr:
         """The index in x along an axis."""
-        axis, maker = self.axes[n], self.maker
+        axis = self.axes[n]
         factor = axis.period * axis.stride // axis.spread
         # A step of two has code of its own.
-        place = self.at[n] * (Const(2, "int64") if factor == 2 else maker.size(factor))
+        place = self.at[n] * (
+            Const(2, "int64") if factor == 2 else self.number("factor", n, factor)
+        )
         if self.counts[n] > 1:
-            place = place + tap * maker.size(self.steps[n][1])
-        return place + maker.size(self.firsts[n][1])
+            place = place + tap * self.number("tap", n, self.steps[n][1])
+        return place + self.number("first", n, self.firsts[n][1])
 
     def _bounds(self, n: int, place: Expr) -> list[Expr]:
         axis = self.axes[n]
@@ -145,18 +163,19 @@ class _Window:
         found: list[Expr] = []
         if first < 0:
             found.append(call("ge", place, Const(0, "int64")))
-        if last >= axis.size:
-            found.append(call("lt", place, self.maker.size(axis.size)))
+        # Where sizes vary and some windows may reach beyond, all of them are asked.
+        if not surely_less(last, axis.size):
+            found.append(call("lt", place, self.number("size", n, axis.size)))
         return found
 
     def weight(self, w: Value, row: Expr, taps: Sequence[Expr]) -> Expr:
         """The weight of an element of the window."""
-        maker = self.maker
-        index = row * maker.size(numel(tuple(a.kernel for a in self.axes)))
+        index = row * self.number("weights", 0, numel(tuple(a.kernel for a in self.axes)))
         for n, axis in enumerate(self.axes):
             start = self.firsts[n][0] * axis.w_step
-            index = index + maker.size(start) + taps[n] * maker.size(self.steps[n][0] * axis.w_step)
-        return maker.load(w, index)
+            step = self.number("weight", n, self.steps[n][0] * axis.w_step)
+            index = index + self.number("weight start", n, start) + taps[n] * step
+        return self.maker.load(w, index)
 
 
 def summed_windows(
@@ -221,11 +240,15 @@ def _each_output(
         return
 
     def rows(shared, ordered, c):
-        *lead, z, y = shared
-        at = [z, y, c]
+        outer = shared + ordered
+        lead, at = outer[:-2], [*outer[-2:], c]
         return body(lead, at, lambda row: output_place(maker, axes, phase, row, at))
 
-    maker.loops((*leading, *sizes[:2]), (), sizes[2], rows)
+    planes = (*leading, sizes[0])
+    if is_likely_less(numel(planes), _MANY_PLANES):
+        maker.loops((*planes, sizes[1]), (), sizes[2], rows)
+    else:
+        maker.loops(planes, (sizes[1],), sizes[2], rows)
 
 
 def _is_narrow(axes: Sequence[WindowAxis], sizes) -> bool:
@@ -235,7 +258,7 @@ def _is_narrow(axes: Sequence[WindowAxis], sizes) -> bool:
     if sizes[1] * sizes[2] >= 1 << _HALF_WORD:
         return False
     gathered = axes[2].stride // axes[2].spread != 1
-    return sizes[2] <= (_GATHERED_ROW if gathered else _CONTIGUOUS_ROW)
+    return not is_likely_less(_GATHERED_ROW if gathered else _CONTIGUOUS_ROW, sizes[2])
 
 
 def _as(element: Expr, dtype: str) -> Expr:
@@ -248,6 +271,8 @@ def _nested_sum(
     """(statements that add the terms of a window row by row, the sum)."""
     zero: Expr = Const(0, "int64")
     walked = [n for n in range(_RANK) if window.counts[n] > 1]
+    if numel(tuple(window.counts)) <= _WRITTEN_OUT:
+        return [], _written_out(window, term)
     taps = [Var(f"t{n}") if n in walked else zero for n in range(_RANK)]
     current = term(taps)
     statements: list[Stmt] = []
@@ -257,6 +282,21 @@ def _nested_sum(
         statements = [Reduce(f"t{n}", extent, 1, tuple(statements), (total,))]
         current = Var(f"sum{n}", current.dtype)
     return statements, current
+
+
+def _written_out(window: _Window, term: Callable[[Sequence[Expr]], Expr]) -> Expr:
+    """The sum of a small window, term after term in the order of `_nested_sum`."""
+
+    def total(taps: tuple[Expr, ...]) -> Expr:
+        n = len(taps)
+        if n == _RANK:
+            return term(taps)
+        found = total((*taps, Const(0, "int64")))
+        for tap in range(1, window.counts[n]):
+            found = call("add", found, total((*taps, Const(tap, "int64"))))
+        return found
+
+    return total(())
 
 
 # ---- operations ----------------------------------------------------------------------------------
@@ -273,7 +313,7 @@ def window_sum(maker: Maker, value: Value) -> None:
             x.shape[2:], kernel, value.shape[2:], stride, padding, spread, spacing, steps
         )
     ]
-    _rounded_once(maker, value, lambda total: summed_windows(maker, x, total, three_axes(axes)))
+    rounded_once(maker, value, lambda total: summed_windows(maker, x, total, three_axes(axes)))
 
 
 def is_single(value: Value, x: Value, w: Value) -> bool:
@@ -285,19 +325,24 @@ def is_single(value: Value, x: Value, w: Value) -> bool:
 
 def single_convolution(maker: Maker, value: Value) -> None:
     """The nests of a convolution of single channels."""
-    stride, padding, spread, spacing, _ = value.params
     x, w = maker.operand(value, 0), maker.operand(value, 1)
+    axes = convolution_axes(value, x, w)
+    rounded_once(maker, value, lambda total: summed_windows(maker, x, total, axes, w))
+
+
+def convolution_axes(value: Value, x: Value, w: Value) -> list[WindowAxis]:
+    """The three spatial axes of a convolution, seen as windows."""
+    stride, padding, spread, spacing, _ = value.params
     steps = zip(contiguous_strides(x.shape)[2:], contiguous_strides(w.shape)[2:])
-    axes = three_axes([
+    return three_axes([
         WindowAxis(n, k, o, s, low, d, kd, *both)
         for n, k, o, s, (low, _), d, kd, both in zip(
             x.shape[2:], w.shape[2:], value.shape[2:], stride, padding, spread, spacing, steps
         )
     ])  # fmt: skip
-    _rounded_once(maker, value, lambda total: summed_windows(maker, x, total, axes, w))
 
 
-def _rounded_once(maker: Maker, value: Value, make: Callable[[Value], None]) -> None:
+def rounded_once(maker: Maker, value: Value, make: Callable[[Value], None]) -> None:
     """Makes the nests for memory in the dtype of arithmetic, and the one that rounds."""
     total = maker.temporary(value)
     if total.dtype is value.dtype:

@@ -1,13 +1,15 @@
-"""PyTorch's `torch.mps`, truthfully: rushlight has no code generator for Apple's GPUs.
+"""PyTorch's `torch.mps`: Apple's GPUs by Metal.
 
-Questions are answered, seeding does nothing, whatever needs the device raises RuntimeError as
-PyTorch does elsewhere than on such a machine.  Level 12.
+Without one questions are answered, seeding does nothing, whatever needs the device raises
+RuntimeError as PyTorch does elsewhere than on such a machine.  Level 12.
 """
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any
 
+from rushlight.accelerated import Devices, Memory, Random
+from rushlight.engine import mps as engine
 from rushlight.mps import profiler
 from rushlight.mps.event import Event
 
@@ -31,77 +33,68 @@ __all__ = [
 ]
 
 
-def _refuse(operation: str) -> NoReturn:
-    raise RuntimeError(
-        f"Cannot execute {operation}() without MPS backend: rushlight runs on the CPU; test"
-        " mps.is_available() first"
-    )
-
-
-def is_available() -> bool:
-    """Whether tensors can live on an Apple GPU: no."""
-    return False
-
-
-def device_count() -> int:
-    """Number of usable Apple GPUs: 0."""
-    return 0
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the GPU's generator, if there is one."""
+_devices, _memory, _random = Devices(engine.kind), Memory(engine.kind), Random(engine.kind)
+is_available, device_count = _devices.is_available, _devices.device_count
+manual_seed = _random.manual_seed
 
 
 def seed() -> None:
-    """Seed the GPU's generator at random.  Raises: RuntimeError."""
-    _refuse("seed")
+    """Seed the GPU's generator at random.  Raises: RuntimeError without one."""
+    engine.kind.backend()
+    _random.seed()
 
 
 def get_rng_state(device: Any = "mps") -> Any:
-    """State of the GPU's generator.  Raises: RuntimeError."""
-    _refuse("get_rng_state")
+    """State of the GPU's generator.  Raises: RuntimeError without one."""
+    return _random.get_rng_state(device)
 
 
 def set_rng_state(new_state: Any, device: Any = "mps") -> None:
-    """Set the state of the GPU's generator.  Raises: RuntimeError."""
-    _refuse("set_rng_state")
+    """Set the state of the GPU's generator.  Raises: RuntimeError without one."""
+    engine.kind.backend()
+    _random.set_rng_state(new_state, device)
 
 
 def synchronize() -> None:
-    """Wait for the GPU.  Raises: RuntimeError."""
-    _refuse("synchronize")
+    """Compute what was recorded, and wait for the GPU.  Raises: RuntimeError without one."""
+    _devices.synchronize()
 
 
 def empty_cache() -> None:
-    """Give cached memory back.  Raises: RuntimeError."""
-    _refuse("empty_cache")
+    """Give cached memory back.  Raises: RuntimeError without a GPU."""
+    engine.kind.backend()
+    _memory.empty_cache()
 
 
 def set_per_process_memory_fraction(fraction: float) -> None:
-    """Limit the memory of this process.  Raises: RuntimeError."""
-    _refuse("set_per_process_memory_fraction")
+    """Limit the memory of this process.  Raises: RuntimeError without a GPU, ValueError."""
+    _memory.set_per_process_memory_fraction(fraction)
 
 
 def current_allocated_memory() -> int:
-    """Bytes that tensors hold.  Raises: RuntimeError."""
-    _refuse("current_allocated_memory")
+    """Bytes that tensors hold.  Raises: RuntimeError without a GPU."""
+    engine.kind.backend()
+    return _memory.memory_allocated()
 
 
 def driver_allocated_memory() -> int:
-    """Bytes that the driver holds.  Raises: RuntimeError."""
-    _refuse("driver_allocated_memory")
+    """Bytes that the driver holds.  Raises: RuntimeError without a GPU."""
+    free, total = _memory.mem_get_info()
+    return total - free
 
 
 def recommended_max_memory() -> int:
-    """Bytes that may be used.  Raises: RuntimeError."""
-    _refuse("recommended_max_memory")
+    """Bytes that may be used.  Raises: RuntimeError without a GPU."""
+    return engine.kind.backend().facts.total_bytes
 
 
 def compile_shader(source: str) -> Any:
-    """Functions from Metal source.  Raises: RuntimeError."""
-    _refuse("compile_shader")
+    """Functions from Metal source.  Raises: RuntimeError, NotImplementedError with a GPU."""
+    engine.kind.backend()
+    raise NotImplementedError("mps.compile_shader: kernels of a program's own are not supported")
 
 
 def load_metallib(source: Any) -> Any:
-    """Functions from a Metal library.  Raises: RuntimeError."""
-    _refuse("load_metallib")
+    """Functions from a Metal library.  Raises: RuntimeError, NotImplementedError with a GPU."""
+    engine.kind.backend()
+    raise NotImplementedError("mps.load_metallib: kernels of a program's own are not supported")

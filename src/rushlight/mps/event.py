@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from rushlight import streams
+from rushlight.engine import mps
 
-class Event:
-    """An event on an Apple GPU.  Raises: RuntimeError."""
 
-    def __init__(self, enable_timing: bool = False) -> None:
-        raise RuntimeError("mps.Event needs the MPS backend; rushlight runs on the CPU")
+class Event(streams.Event):
+    """A mark behind the work of an Apple GPU.  Raises: RuntimeError without one."""
+
+    kind = mps.kind

@@ -106,6 +106,7 @@ from rushlight.ops.grid import (
     affine_grid,
     grid_sample,
 )
+from rushlight.ops.grouped import grouped_mm
 from rushlight.ops.linear_loss import (
     linear_cross_entropy,
 )
@@ -222,6 +223,7 @@ __all__ = [
     "gelu",
     "glu",
     "grid_sample",
+    "grouped_mm",
     "group_norm",
     "gumbel_softmax",
     "hardshrink",

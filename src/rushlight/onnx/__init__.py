@@ -33,6 +33,8 @@ __all__ = [
     "UnsupportedOperatorError",
     "export",
     "is_in_onnx_export",
+    "register_custom_op_symbolic",
+    "unregister_custom_op_symbolic",
 ]
 
 _state = {"exporting": False}
@@ -41,6 +43,20 @@ _state = {"exporting": False}
 def is_in_onnx_export() -> bool:
     """Whether a model is being exported."""
     return _state["exporting"]
+
+
+def register_custom_op_symbolic(symbolic_name: str, symbolic_fn: Any, opset_version: int) -> None:
+    """Say how TorchScript's exporter writes an operator.  Raises: OnnxExporterError: a graph is
+    recorded from calls here, and what writes a call is a rule of `rushlight.onnx.building`."""
+    raise OnnxExporterError(
+        f"register_custom_op_symbolic: {symbolic_name}: no TorchScript graph is exported here; "
+        "write the call by a function of (builder, arguments, node) under "
+        "@rushlight.onnx.building.rule(name), which gives builder.add(kind, *inputs)"
+    )
+
+
+def unregister_custom_op_symbolic(symbolic_name: str, opset_version: int) -> None:
+    """Forget such an operator: none is known."""
 
 
 def export(

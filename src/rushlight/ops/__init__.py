@@ -32,6 +32,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     fractional_pool,
     gamma_numbers,
     grid,
+    grouped,
     hashing,
     histogram,
     householder,
@@ -42,6 +43,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     legacy,
     linalg,
     linear_loss,
+    lobpcg,
     loss,
     magnitude,
     matmul,
@@ -52,6 +54,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     padding,
     pointwise,
     pool,
+    quantized_names,
     random,
     random_fill,
     ranges,
@@ -61,6 +64,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     resampling,
     scan,
     scatter,
+    segments,
     selection,
     shaping,
     short_time,
@@ -68,7 +72,9 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     special,
     splitting,
     statistics,
+    top_forms,
 )
+from rushlight.ops.functions import FUNCTIONS_OF_METHODS  # noqa: F401 - makes them public
 from rushlight.ops.registry import load_library  # noqa: F401 - `torch.ops.load_library`
 
 

@@ -12,7 +12,7 @@ from rushlight.ops.creation import arithmetic_value
 from rushlight.ops.spelling import attach_method
 from rushlight.tape.tape import local
 from rushlight.tensor import autodiff
-from rushlight.tensor.graph import AccumulateGrad, BlockGrad, OutputOf, target_of
+from rushlight.tensor.graph import AccumulateGrad, OutputOf, shown, target_of
 from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
 from rushlight.tensor.tensor import Tensor
 
@@ -51,14 +51,23 @@ def _only_element(x: Tensor):
     return item(x)
 
 
+def _real_element(x: Tensor, kind: str):
+    value = _only_element(x)
+    if isinstance(value, complex):
+        if value.imag != 0:
+            raise RuntimeError(f"value cannot be converted to type {kind} without overflow")
+        return value.real
+    return value
+
+
 @attach_method("__float__")
 def _as_float(self) -> float:
-    return float(_only_element(self))
+    return float(_real_element(self, "double"))
 
 
 @attach_method("__int__")
 def _as_int(self) -> int:
-    return int(_only_element(self))
+    return int(_real_element(self, "int64_t"))
 
 
 @attach_method("__complex__")
@@ -146,9 +155,7 @@ def _get_grad_fn(self):
     edge = current_edge(self)
     if type(edge) is AccumulateGrad:
         return None
-    if type(edge) is BlockGrad:
-        return edge.opened()
-    return edge.node if type(edge) is OutputOf else edge
+    return shown(edge.node if type(edge) is OutputOf else edge)
 
 
 def _get_is_leaf(self) -> bool:

@@ -12,7 +12,9 @@ from rushlight.base.dtypes import bool_
 from rushlight.base.hot import hot
 from rushlight.base.shapes import wrap_axis
 from rushlight.ops.arithmetic import add, true_divide
+from rushlight.ops.formats import row_major
 from rushlight.ops.pointwise import abs as absolute
+from rushlight.ops.pointwise import neg
 from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.ops.random_fill import leak_slopes
 from rushlight.ops.shaping import narrow
@@ -225,6 +227,7 @@ PUBLIC["threshold_"] = threshold.in_place
 # ---- smooth ones ---------------------------------------------------------------------------------
 
 
+@hot
 def gelu(input, approximate: str = "none") -> Tensor:
     """x times the normal distribution function of x, or its tanh approximation.
 
@@ -416,6 +419,10 @@ def softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """exp(x) / sum(exp(x)) along `dim`.  Raises: RuntimeError for integers without dtype=.
 
     Source: torch.nn.functional.softmax.
+
+    >>> import rushlight as rl
+    >>> rl.special.softmax(rl.tensor([0.5, 1.0, 2.0]), 0)
+    tensor([0.1402, 0.2312, 0.6285])
     """
     x = _softmax_input("softmax", input, dtype)
     axis = _softmax_axis("softmax", x, dim)
@@ -427,14 +434,19 @@ def _softmax(x, axis: int) -> Tensor:
     axes = (axis,) if x._node.shape else ()
     wide = widened(x)
     weights = p.exp(_shifted(wide, axes))
-    found = p.div(weights, reduce_sum(weights, axes, True))
-    return named(to_dtype(found, x._node.dtype), "SoftmaxBackward0")
+    # A division for each row instead of for each element, here and in backward.
+    found = p.mul(weights, p.reciprocal(reduce_sum(weights, axes, True)))
+    return named(row_major(to_dtype(found, x._node.dtype)), "SoftmaxBackward0")
 
 
 def log_softmax(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """log(softmax(x)) along `dim`, computed without overflow.
 
     Source: torch.nn.functional.log_softmax.
+
+    >>> import rushlight as rl
+    >>> rl.special.log_softmax(rl.tensor([0.5, 1.0, 2.0]), 0)
+    tensor([-1.9644, -1.4644, -0.4644])
     """
     x = _softmax_input("log_softmax", input, dtype)
     axis = _softmax_axis("log_softmax", x, dim)
@@ -446,12 +458,13 @@ def _log_softmax(x, axis: int) -> Tensor:
     axes = (axis,) if x._node.shape else ()
     shifted = _shifted(widened(x), axes)
     found = p.sub(shifted, p.log(reduce_sum(p.exp(shifted), axes, True)))
-    return named(to_dtype(found, x._node.dtype), "LogSoftmaxBackward0")
+    return named(row_major(to_dtype(found, x._node.dtype)), "LogSoftmaxBackward0")
 
 
 def softmin(input, dim=None, _stacklevel: int = 3, dtype=None) -> Tensor:
     """softmax(-x).  Source: torch.nn.functional.softmin."""
-    return softmax(p.neg(_softmax_input("softmin", input, dtype)), dim)
+    check_tensor("softmin", input)
+    return softmax(neg(input), dim, dtype=dtype)
 
 
 def softmax_of_top(input, dim, dtype=None) -> Tensor:

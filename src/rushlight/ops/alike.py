@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import dtype_argument, get_default_dtype
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.base.windows import layout_of
 from rushlight.ops.creation import (
     empty_array,
     empty_on,
@@ -16,9 +17,10 @@ from rushlight.ops.creation import (
     shape_of_argument,
     tensor,
 )
+from rushlight.ops.formats import order_like
 from rushlight.ops.promotion import check_tensor, refuse_overflow
 from rushlight.ops.spelling import attach_method, spelled
-from rushlight.tensor.storage import Storage, layout_for
+from rushlight.tensor.memory import Storage
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 
 
@@ -27,7 +29,9 @@ def _like(name: str, value: int, what: str):
         check_tensor(name, input)
         dtype = dtype_argument(dtype) or input._node.dtype
         keywords.setdefault("device", input.device)
-        return made(name, filled(input._node.shape, value, dtype), dtype, **keywords)
+        order = order_like(input, memory_format)
+        new = filled(input._node.shape, value, dtype)
+        return made(name, new, dtype, order=order, **keywords)
 
     make.__name__ = make.__qualname__ = name
     make.__doc__ = (
@@ -46,9 +50,9 @@ def empty_like(input, *, dtype=None, memory_format=None, **keywords) -> Tensor:
     check_tensor("empty_like", input)
     dtype = dtype_argument(dtype) or input._node.dtype
     keywords.setdefault("device", input.device)
-    return made(
-        "empty_like", empty_on(keywords["device"], input._node.shape, dtype), dtype, **keywords
-    )
+    order = order_like(input, memory_format)
+    new = empty_on(keywords["device"], input._node.shape, dtype)
+    return made("empty_like", new, dtype, order=order, **keywords)
 
 
 @spelled()
@@ -60,7 +64,9 @@ def full_like(input, fill_value, *, dtype=None, memory_format=None, **keywords) 
     dtype = dtype_argument(dtype) or input._node.dtype
     refuse_overflow(fill_value, dtype)
     keywords.setdefault("device", input.device)
-    return made("full_like", filled(input._node.shape, fill_value, dtype), dtype, **keywords)
+    order = order_like(input, memory_format)
+    new = filled(input._node.shape, fill_value, dtype)
+    return made("full_like", new, dtype, order=order, **keywords)
 
 
 def _new(name: str, value: int):
@@ -109,7 +115,9 @@ def new_tensor(self, data, *, dtype=None, device=None, requires_grad=False, layo
     """A tensor that copies `data`, of this tensor's dtype unless told otherwise."""
     dtype = dtype_argument(dtype) or self._node.dtype
     device = self.device if device is None else device
-    return tensor(data, dtype=dtype, device=device, requires_grad=requires_grad)
+    return tensor(
+        data, dtype=dtype, device=device, requires_grad=requires_grad, pin_memory=pin_memory
+    )
 
 
 def strided_memory(shape, strides, dtype) -> Tensor:
@@ -131,7 +139,7 @@ def strided_memory(shape, strides, dtype) -> Tensor:
     storage = Storage(memory._node, dtype, size)
     memory._node.home = (storage.writes, 0)
     result._storage = storage
-    result._layout = layout_for(storage, shape, strides, 0)
+    result._layout = layout_of(storage.size, shape, strides, 0)
     result._seen = storage.stamp
     return result
 

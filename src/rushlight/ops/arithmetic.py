@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import bool_
 from rushlight.base.hot import hot
+from rushlight.ops.former_order import sum_of_former
 from rushlight.ops.promotion import (
+    check_tensor,
     constant,
     is_number,
     promote,
@@ -44,25 +46,56 @@ def _scaled_by_alpha(name: str, other, alpha, dtype):
 
 @spelled(method=True, inplace=True, out=True)
 @hot
-def add(input, other, *, alpha=1) -> Tensor:
-    """input + alpha * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.add."""
+def add(input, other, former=None, *, alpha=1) -> Tensor:
+    """input + alpha * other.  Shapes: broadcast.  Dtypes: promoted.
+
+    former: the other operand where the factor stands before it, as in `x.add_(0.1, y)`.
+    Source: torch.add.
+    """
+    if former is not None:
+        other, alpha = sum_of_former("add", other, former)
     x, y = promote("add", input, other)
     return apply2(p.add, x, _scaled_by_alpha("add", y, alpha, x._node.dtype))
 
 
-@spelled(method=True, inplace=True, out=True, aliases=("subtract",))
-@hot
-def sub(input, other, *, alpha=1) -> Tensor:
-    """input - alpha * other.
+def _is_bool(operand) -> bool:
+    if isinstance(operand, Tensor):
+        return operand._node.dtype is bool_
+    return isinstance(operand, bool)
 
-    Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub.
-    """
-    x, y = promote("sub", input, other)
-    if x._node.dtype is bool_:
+
+def _refuse_bools(input, other) -> None:
+    """Raise PyTorch's RuntimeError for a difference with truth values in it."""
+    first, second = _is_bool(input), _is_bool(other)
+    if first and second:
         raise RuntimeError(
             "Subtraction, the `-` operator, with two bool tensors is not supported. Use the `^` or "
             "`logical_xor()` operator instead."
         )
+    if first or second:
+        raise RuntimeError(
+            "Subtraction, the `-` operator, with a bool tensor is not supported. If you are trying "
+            "to invert a mask, use the `~` or `logical_not()` operator instead."
+        )
+
+
+@spelled(method=True, inplace=True, out=True, aliases=("subtract",))
+@hot
+def sub(input, other, former=None, *, alpha=1) -> Tensor:
+    """input - alpha * other.
+
+    former: the other operand where the factor stands before it, as in `x.sub_(0.1, y)`.
+    Shapes: broadcast.  Dtypes: promoted; not bool.  Source: torch.sub.
+    """
+    if former is not None:
+        other, alpha = sum_of_former("sub", other, former)
+    x, y = promote("sub", input, other)
+    if (
+        x is not input
+        or x._node.dtype is bool_
+        or (y is not other and other.__class__ is not float and other.__class__ is not int)
+    ):
+        _refuse_bools(input, other)
     return apply2(p.sub, x, _scaled_by_alpha("sub", y, alpha, x._node.dtype))
 
 
@@ -128,6 +161,7 @@ def remainder(input, other) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def fmod(input, other) -> Tensor:
     """The rest of division with the dividend's sign, as C's fmod.  Source: torch.fmod."""
+    check_tensor("fmod", input)
     x, y = promote("fmod", input, other)
     refuse("fmod", x, bool_=True, complex_=True)
     return p.fmod(x, y)

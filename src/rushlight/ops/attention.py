@@ -10,8 +10,11 @@ import math
 
 import numpy as np
 
-from rushlight.base.dtypes import bool_
+from rushlight.base.device import placing
+from rushlight.base.dtypes import bool_, float32
+from rushlight.base.hot import hot
 from rushlight.base.limits import finfo
+from rushlight.base.orders import axes_of_copy
 from rushlight.ops.creation import filled
 from rushlight.ops.dropout import dropout
 from rushlight.ops.joining import cat, repeat_interleave
@@ -21,21 +24,21 @@ from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.ops.shaping import expand, narrow, reshape
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
+from rushlight.primitives.attention import IN_TILES, WIDEST, attention
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.reduction import reduce_max, reduce_sum
+from rushlight.tape.tape import local
 from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
-from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+from rushlight.tensor.storage import current_edge
+from rushlight.tensor.tensor import Tensor, strides_of, tensor_from_numpy
 
 
+# One tensor for all layers: a program then has one leaf.
 @functools.lru_cache(maxsize=64)
-def _triangle(rows: int, columns: int) -> np.ndarray:
-    return np.tri(rows, columns, dtype=np.bool_)
-
-
-def _causal_mask(rows: int, columns: int) -> Tensor:
-    """True where position i may look at position j <= i."""
-    return tensor_from_numpy(_triangle(rows, columns), bool_)
+def _causal_mask(rows: int, columns: int, placed: bool) -> Tensor:
+    """True where position i may look at position j <= i.  placed: as of `placing`."""
+    return tensor_from_numpy(np.tri(rows, columns, dtype=np.bool_), bool_)
 
 
 def _as_bias(mask: Tensor, like: Tensor) -> Tensor:
@@ -45,6 +48,7 @@ def _as_bias(mask: Tensor, like: Tensor) -> Tensor:
     return e.where(mask, like._scalar(0.0), like._scalar(float("-inf")))
 
 
+@hot
 def _check_attention(query, key, value, attn_mask, is_causal: bool) -> None:
     for name, x in (("query", query), ("key", key), ("value", value)):
         check_tensor("scaled_dot_product_attention", x, name)
@@ -71,6 +75,7 @@ def _check_attention(query, key, value, attn_mask, is_causal: bool) -> None:
             )
 
 
+@hot
 def scaled_dot_product_attention(
     query, key, value, attn_mask=None, dropout_p=0.0, is_causal=False, scale=None, enable_gqa=False
 ) -> Tensor:
@@ -82,16 +87,70 @@ def scaled_dot_product_attention(
     torch.nn.functional.scaled_dot_product_attention.
     """
     _check_attention(query, key, value, attn_mask, is_causal)
+    factor = 1 / math.sqrt(query._node.shape[-1]) if scale is None else scale
+    if placing.begun and dropout_p == 0.0 and _has_tiles(query, key, value, attn_mask, enable_gqa):
+        found = _in_tiles(query, key, value, attn_mask, factor, is_causal)
+        return _laid_as(found, query, key, value, attn_mask)
     if enable_gqa:
         heads = query._node.shape[-3]
         key = repeat_interleave(key, heads // key._node.shape[-3], -3)
         value = repeat_interleave(value, heads // value._node.shape[-3], -3)
-    factor = 1 / math.sqrt(query._node.shape[-1]) if scale is None else scale
     causal = None
     if is_causal:
-        causal = _causal_mask(query._node.shape[-2], key._node.shape[-2])
+        causal = _causal_mask(query._node.shape[-2], key._node.shape[-2], placing.begun)
     attend = _attention if dropout_p == 0.0 else _attention.__wrapped__  # type: ignore[attr-defined]
-    return attend(query, key, value, attn_mask, causal, factor, dropout_p)
+    found = attend(query, key, value, attn_mask, causal, factor, dropout_p)
+    return found if dropout_p > 0.0 else _laid_as(found, query, key, value, attn_mask)
+
+
+@hot
+def _laid_as(found: Tensor, query: Tensor, key: Tensor, value: Tensor, attn_mask) -> Tensor:
+    """The result with its axes in memory as those of the query, where PyTorch has it so."""
+    shape = query._node.shape
+    if found._node.shape == shape and len(shape) == 4:
+        strides = strides_of(query)
+        fits = strides[-1] == strides_of(key)[-1] == strides_of(value)[-1] == 1
+        if fits and (attn_mask is None or current_edge(attn_mask) is None):
+            axes = axes_of_copy(shape, strides)
+            if axes is not None or found._node.step.order is not None:
+                return p.copy(found, axes or (0, 1, 2, 3))
+    return found
+
+
+def _has_tiles(query, key, value, attn_mask, enable_gqa: bool) -> bool:
+    """Whether kernels of the device compute attention without the matrix of scores."""
+    q, k, v = query._node.shape, key._node.shape, value._node.shape
+    if query.device.type != "cuda" or local.tape.transforms is not None:
+        return False
+    if query._node.dtype.name not in IN_TILES or not len(q) == len(k) == len(v) <= 4:
+        return False
+    heads_fit = q[:-2] == k[:-2] or (
+        enable_gqa and len(q) > 2 and q[:-3] == k[:-3] and k[-3] != 0 and q[-3] % k[-3] == 0
+    )
+    fits = k[:-2] == v[:-2] and k[-2] == v[-2] and q[-1] == k[-1] and heads_fit
+    if attn_mask is not None:
+        mask = (1,) * 4 + attn_mask._node.shape
+        full = (1,) * 2 + q[:-1] + k[-2:-1]
+        fits = fits and all([n in (1, m) for n, m in zip(mask[-4:], full[-4:])])
+        fits = fits and len(attn_mask._node.shape) <= len(q)
+    return fits and max(q[-1], v[-1]) <= WIDEST and 0 not in (*q, *k, *v)
+
+
+def _of_four_axes(x: Tensor) -> Tensor:
+    shape = x._node.shape
+    return x if len(shape) == 4 else p.reshape(x, (1,) * (4 - len(shape)) + shape)
+
+
+def _in_tiles(query, key, value, attn_mask, factor: float, causal: bool) -> Tensor:
+    shape = (*query._node.shape[:-1], value._node.shape[-1])
+    operands = [_of_four_axes(x) for x in (query, key, value)]
+    if attn_mask is not None:
+        mask = attn_mask
+        if mask._node.dtype is not bool_ and mask._node.dtype is not float32:
+            mask = e.cast(mask, float32)
+        operands.append(_of_four_axes(mask))
+    found, _ = attention(tuple(operands), float(factor), bool(causal))
+    return found if found._node.shape == shape else p.reshape(found, shape)
 
 
 @replayed
@@ -123,7 +182,7 @@ def _safe_softmax(scores: Tensor) -> Tensor:
     weights = e.exp(e.sub(scores, e.maximum(top, lowest)))
     empty = e.cast(e.lt(top, lowest), weights._node.dtype)
     total = e.add(reduce_sum(weights, (last,), True), empty)
-    return named(e.div(weights, total), "SoftmaxBackward0")
+    return named(e.mul(weights, e.reciprocal(total)), "SoftmaxBackward0")
 
 
 # ---- multi-head attention ------------------------------------------------------------------------
@@ -278,7 +337,12 @@ def multi_head_attention_forward(
     if padding is not None:
         mask = padded(padding, [(0, 0), (0, extra)])
         attn_mask = _merged_mask(mask, attn_mask, batch, num_heads, k._node.shape[1])
-    out, weights = _attend(q, k, v, attn_mask, dropout_p if training else 0.0)
+    dropped = dropout_p if training else 0.0
+    unseen = placing.begun and not need_weights and dropped == 0.0
+    if unseen and _has_tiles(q, k, v, attn_mask, False):
+        out = _in_tiles(q, k, v, attn_mask, 1 / math.sqrt(q._node.shape[-1]), False)
+    else:
+        out, weights = _attend(q, k, v, attn_mask, dropped)
     out = p.reshape(p.permute(out, (1, 0, 2)), (length * batch, features))
     out = reshape(linear(out, out_proj_weight, out_proj_bias), (length, batch, -1))
     if not batched:

@@ -7,6 +7,7 @@ import numpy as np
 from rushlight.base.dtypes import narrow
 from rushlight.base.shapes import numel
 from rushlight.ops.arithmetic import div
+from rushlight.ops.formats import as_picture, row_major
 from rushlight.ops.pool import (
     PoolWindows,
     adaptive_bounds,
@@ -73,7 +74,8 @@ def _average(
     else:
         found = div(total, by, rounding_mode="trunc")
     label = "SqueezeBackward1" if rank == 1 else f"AvgPool{rank}DBackward0"
-    return named(unbatched(found, was_batched), label)
+    found = unbatched(found, was_batched)
+    return named(as_picture(found, input) if rank == 2 else row_major(found), label)
 
 
 def _define_average(rank: int):
@@ -157,6 +159,7 @@ def _define_adaptive(rank: int):
         found = _adaptive_average(name, rank, input, output_size)
         if found is input:
             return found
+        found = as_picture(found, input) if rank == 2 else row_major(found)
         return named(found, _adaptive_label(rank, found._node.shape[-rank:]))
 
     pool.__name__ = pool.__qualname__ = name

@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.base.device import ANYWHERE, placing
+from rushlight.base.device import ACCELERATORS, ANYWHERE, placing
 from rushlight.tensor.placing import beside
 from rushlight.tensor.tensor import Tensor
 
@@ -19,7 +19,7 @@ def beside_input(function: Callable[..., Any]) -> Callable[..., Any]:
         result = function(*arguments, **keywords)
         if placing.begun:
             for operand in (*arguments, *keywords.values()):
-                if isinstance(operand, Tensor) and operand.device.type == "cuda":
+                if isinstance(operand, Tensor) and operand.device.type in ACCELERATORS:
                     return _brought(result, operand)
         return result
 

@@ -81,7 +81,12 @@ def _split(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def bessel_j0(input) -> Tensor:
-    """Bessel function of the first kind of order 0.  Source: torch.special.bessel_j0."""
+    """Bessel function of the first kind of order 0.  Source: torch.special.bessel_j0.
+
+    >>> import rushlight as rl
+    >>> rl.special.bessel_j0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.9385, 0.7652, 0.2239])
+    """
     x = _operand("bessel_j0", input)
     beyond, near, far = _split(x)
     p, q, cosine, sine = _hankel(far, 0)
@@ -91,7 +96,12 @@ def bessel_j0(input) -> Tensor:
 
 
 def bessel_j1(input) -> Tensor:
-    """Bessel function of the first kind of order 1.  Source: torch.special.bessel_j1."""
+    """Bessel function of the first kind of order 1.  Source: torch.special.bessel_j1.
+
+    >>> import rushlight as rl
+    >>> rl.special.bessel_j1(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.2423, 0.4401, 0.5767])
+    """
     x = _operand("bessel_j1", input)
     beyond, near, far = _split(x)
     p, q, cosine, sine = _hankel(far, 1)
@@ -120,7 +130,12 @@ def _second_kind(name: str, input, order: int, body) -> Tensor:
 
 
 def bessel_y0(input) -> Tensor:
-    """Bessel function of the second kind of order 0.  Source: torch.special.bessel_y0."""
+    """Bessel function of the second kind of order 0.  Source: torch.special.bessel_y0.
+
+    >>> import rushlight as rl
+    >>> rl.special.bessel_y0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([-0.4445,  0.0883,  0.5104])
+    """
 
     def body(x):
         growth = _plus(e.log(_times(x, 0.5)), np.euler_gamma)
@@ -132,7 +147,12 @@ def bessel_y0(input) -> Tensor:
 
 
 def bessel_y1(input) -> Tensor:
-    """Bessel function of the second kind of order 1.  Source: torch.special.bessel_y1."""
+    """Bessel function of the second kind of order 1.  Source: torch.special.bessel_y1.
+
+    >>> import rushlight as rl
+    >>> rl.special.bessel_y1(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([-1.4715, -0.7812, -0.1070])
+    """
 
     def body(x):
         growth = _plus(e.log(_times(x, 0.5)), np.euler_gamma - 1)
@@ -213,20 +233,40 @@ def _k(name: str, input, order: int, scaled: bool) -> Tensor:
 
 
 def modified_bessel_k0(input) -> Tensor:
-    """Modified Bessel function of the second kind of order 0."""
+    """Modified Bessel function of the second kind of order 0.
+
+    >>> import rushlight as rl
+    >>> rl.special.modified_bessel_k0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.9244, 0.4210, 0.1139])
+    """
     return _k("modified_bessel_k0", input, 0, False)
 
 
 def modified_bessel_k1(input) -> Tensor:
-    """Modified Bessel function of the second kind of order 1."""
+    """Modified Bessel function of the second kind of order 1.
+
+    >>> import rushlight as rl
+    >>> rl.special.modified_bessel_k1(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([1.6564, 0.6019, 0.1399])
+    """
     return _k("modified_bessel_k1", input, 1, False)
 
 
 def scaled_modified_bessel_k0(input) -> Tensor:
-    """exp(x) times modified_bessel_k0(x)."""
+    """exp(x) times modified_bessel_k0(x).
+
+    >>> import rushlight as rl
+    >>> rl.special.scaled_modified_bessel_k0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([1.5241, 1.1445, 0.8416])
+    """
     return _k("scaled_modified_bessel_k0", input, 0, True)
 
 
 def scaled_modified_bessel_k1(input) -> Tensor:
-    """exp(x) times modified_bessel_k1(x)."""
+    """exp(x) times modified_bessel_k1(x).
+
+    >>> import rushlight as rl
+    >>> rl.special.scaled_modified_bessel_k1(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([2.7310, 1.6362, 1.0335])
+    """
     return _k("scaled_modified_bessel_k1", input, 1, True)

@@ -11,6 +11,7 @@ from rushlight.ops.arithmetic import mul
 from rushlight.ops.arithmetic import sub as subtract
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value
+from rushlight.ops.former_order import factors_of_former
 from rushlight.ops.members import read
 from rushlight.ops.promotion import (
     as_inexact,
@@ -83,10 +84,25 @@ def _check_value(name: str, value, dtype) -> None:
         )
 
 
+def _check_factors(name: str, *factors) -> None:
+    for place, factor in enumerate(factors, 1):
+        if not isinstance(factor, Tensor):
+            raise TypeError(
+                f"{name}(): argument 'tensor{place}' (position {place + 1}) must be Tensor, not "
+                f"{type(factor).__name__}"
+            )
+
+
 @spelled(method=True, inplace=True, out=True)
-def addcmul(input, tensor1, tensor2, *, value=1) -> Tensor:
-    """input + value * tensor1 * tensor2.  Source: torch.addcmul."""
+def addcmul(input, tensor1, tensor2, *former, value=1) -> Tensor:
+    """input + value * tensor1 * tensor2; once also with `value` before them.
+
+    Source: torch.addcmul.
+    """
+    if former:
+        tensor1, tensor2, value = factors_of_former("addcmul", tensor1, tensor2, *former)
     check_tensor("addcmul", input)
+    _check_factors("addcmul", tensor1, tensor2)
     dtype = result_dtype(input, tensor1, tensor2)
     _check_value("addcmul", value, dtype)
     product = e.mul(to_dtype(tensor1, dtype), to_dtype(tensor2, dtype))
@@ -96,12 +112,15 @@ def addcmul(input, tensor1, tensor2, *, value=1) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
-def addcdiv(input, tensor1, tensor2, *, value=1) -> Tensor:
-    """input + value * tensor1 / tensor2.  Raises: RuntimeError for integers.
+def addcdiv(input, tensor1, tensor2, *former, value=1) -> Tensor:
+    """input + value * tensor1 / tensor2; once also with `value` before them.
 
-    Source: torch.addcdiv.
+    Raises: RuntimeError for integers.  Source: torch.addcdiv.
     """
+    if former:
+        tensor1, tensor2, value = factors_of_former("addcdiv", tensor1, tensor2, *former)
     check_tensor("addcdiv", input)
+    _check_factors("addcdiv", tensor1, tensor2)
     if not result_dtype(tensor1, tensor2).is_inexact:
         raise RuntimeError(
             "Integer division with addcdiv is no longer supported, and in a future  release "
@@ -122,6 +141,7 @@ _TENSORS_ONLY = ("atan2", "hypot", "nextafter")
 
 
 def _real_pair(name: str, input, other, *, floating: bool = True) -> tuple[Tensor, Tensor]:
+    check_tensor(name, input)
     x, y = promote(name, input, other, floating=floating)
     if name in _TENSORS_ONLY:
         check_tensors(name, input, other)
@@ -207,7 +227,12 @@ def product_with_log(name: str, input, other, log, lowest: float) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def xlogy(input, other) -> Tensor:
-    """input * log(other), 0 where input is 0.  Source: torch.xlogy."""
+    """input * log(other), 0 where input is 0.  Source: torch.xlogy.
+
+    >>> import rushlight as rl
+    >>> rl.special.xlogy(rl.tensor([0.5, 1.0, 2.0]), rl.tensor([2.0, 1.0, 0.5]))
+    tensor([ 0.3466,  0.0000, -1.3863])
+    """
     return product_with_log("xlogy", input, other, e.log, 0.0)
 
 

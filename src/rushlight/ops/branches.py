@@ -71,12 +71,6 @@ def module_load(self, other: Tensor, assign: bool = False) -> Tensor:
     return alias_without_grad(self.copy_(other))
 
 
-@attach_method("record_stream")
-def record_stream(self, stream: Any) -> None:
-    """Tell an accelerator's allocator of a stream.  Raises: RuntimeError: there is none."""
-    raise RuntimeError("record_stream: the tensor lies on the CPU, which has no streams")
-
-
 PUBLIC["bilinear"] = bilinear
 PUBLIC["pairwise_distance"] = pairwise_distance
 PUBLIC["relu_"] = vars(Tensor)["relu_"]

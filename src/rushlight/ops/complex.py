@@ -10,6 +10,7 @@ from rushlight.ops.shaping import select
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.movement import concatenate, reshape
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -153,7 +154,7 @@ def view_as_real(input) -> Tensor:
         raise RuntimeError("view_as_real is only supported for complex tensors")
     shape = (*input._node.shape, 1)
     parts = (reshape(e.real(input), shape), reshape(e.imag(input), shape))
-    return concatenate(parts, len(shape) - 1)
+    return named(concatenate(parts, len(shape) - 1), "ViewAsRealBackward0")
 
 
 @spelled()
@@ -172,12 +173,18 @@ def view_as_complex(input) -> Tensor:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if input._node.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
-    return e.make_complex(select(input, -1, 0), select(input, -1, 1))
+    found = e.make_complex(select(input, -1, 0), select(input, -1, 1))
+    return named(found, "ViewAsComplexBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
 def sinc(input) -> Tensor:
-    """sin(pi x) / (pi x), 1 at 0.  Source: torch.sinc."""
+    """sin(pi x) / (pi x), 1 at 0.  Source: torch.sinc.
+
+    >>> import rushlight as rl
+    >>> rl.special.sinc(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([ 6.3662e-01, -2.7828e-08,  2.7828e-08])
+    """
     x = as_inexact("sinc", input)
     zero = e.eq(x, x._scalar(0.0))
     scaled = e.mul(e.where(zero, x._scalar(1.0), x), x._scalar(math.pi))

@@ -6,6 +6,8 @@ kernel.  Shapes: input (N, C, *spatial) or unbatched (C, *spatial).
 
 from __future__ import annotations
 
+from rushlight.base.formats import channels_last
+from rushlight.ops.formats import as_picture, row_major, suggested_format
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives.contraction import convolution as convolution_primitive
@@ -195,6 +197,10 @@ def _transposed(
             )
     flipped = swap_channels(flip_spatial(weight), groups)
     found = convolution_primitive(x, flipped, (1,) * rank, tuple(pads), stride, dilation, groups)
+    if rank == 2 and suggested_format(weight) is channels_last:
+        found = as_picture(found, weight)
+    else:
+        found = as_picture(found, x) if rank == 2 else row_major(found)
     return _finish(found, bias, batched, rank)
 
 

@@ -5,17 +5,23 @@ Level 11.
 
 from __future__ import annotations
 
-import weakref
+from typing import Any
 
 from rushlight.base import dtypes, formats, limits
-from rushlight.base.device import CPU, META, resolve_device
+from rushlight.base.device import ACCELERATORS, CPU, META, resolve_device
 from rushlight.base.dtypes import ALL_DTYPES, DType, dtype_argument, dtype_by_name
 from rushlight.base.dtypes import can_cast as dtype_can_cast
-from rushlight.base.shapes import is_contiguous as strides_are_contiguous
 from rushlight.base.shapes import numel as count
 from rushlight.base.shapes import wrap_axis
-from rushlight.engine import cuda as cuda_devices
 from rushlight.ops.creation import filled
+from rushlight.ops.formats import (
+    copied_as,
+    keeps_format,
+    lies_in,
+    lying,
+    order_of_format,
+    suggested_format,
+)
 from rushlight.ops.promotion import (
     NUMBERS,
     check_tensor,
@@ -32,19 +38,16 @@ from rushlight.tape.meta import NO_DATA
 from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.graph import named
-from rushlight.tensor.placing import device_array, placed
-from rushlight.tensor.storage import (
-    Storage,
-    check_writable,
-    current_edge,
-    pin,
-    storage_of,
-)
-from rushlight.tensor.tensor import Size, Tensor, meta_tensor, strides_of
+from rushlight.tensor.placing import device_array, pinned, placed
+from rushlight.tensor.placing import is_pinned as is_page_locked
+from rushlight.tensor.storage import check_writable, current_edge, pin
+from rushlight.tensor.tensor import Size, Tensor, meta_tensor
 
 for _name in ("strided", "sparse_coo", "sparse_csr", "sparse_csc", "sparse_bsr", "sparse_bsc",
+              "jagged",
               "contiguous_format", "preserve_format",
-              "channels_last", "channels_last_3d", "layout", "memory_format"):  # fmt: skip
+              "channels_last", "channels_last_3d", "layout", "memory_format", "qscheme",
+              *formats.QUANTIZATION_SCHEMES):  # fmt: skip
     PUBLIC[_name] = getattr(formats, _name)
 PUBLIC["finfo"] = limits.finfo
 PUBLIC["iinfo"] = limits.iinfo
@@ -53,8 +56,16 @@ PUBLIC["iinfo"] = limits.iinfo
 # ---- dtype and device ----------------------------------------------------------------------------
 
 
-def converted(x: Tensor, dtype: DType | None, always_copy: bool) -> Tensor:
-    """The tensor itself, or a copy where the dtype differs or a copy is asked for."""
+def converted(
+    x: Tensor, dtype: DType | None, always_copy: bool, memory_format: Any = None
+) -> Tensor:
+    """The tensor itself, or a copy where dtype or format differs or a copy is asked for."""
+    if memory_format is not None and not keeps_format(memory_format):
+        if dtype is not None and dtype is not x._node.dtype:
+            return lying(cast(x, dtype), order_of_format(memory_format, len(x._node.shape)))
+        if always_copy or suggested_format(x) is not memory_format:
+            return copied_as(x, memory_format)
+        return x
     if dtype is not None and dtype is not x._node.dtype:
         return cast(x, dtype)
     return copied(x) if always_copy else x
@@ -86,8 +97,8 @@ def to(self, *args, dtype=None, device=None, non_blocking=False, copy=False,
     if device is not None:
         place = resolve_device(device)
         if place is not self._node.step.device:
-            return _moved(self, place, dtype or self._node.dtype)
-    return converted(self, dtype, copy)
+            self, copy = _moved(self, place, dtype or self._node.dtype), False
+    return converted(self, dtype, copy, memory_format)
 
 
 def _moved(x: Tensor, device, dtype: DType) -> Tensor:
@@ -104,6 +115,8 @@ def _moved(x: Tensor, device, dtype: DType) -> Tensor:
 
 def _conversion_method(name: str, dtype: DType) -> None:
     def convert(self, memory_format=None) -> Tensor:
+        if memory_format is not None:
+            return converted(self, dtype, False, memory_format)
         return self if self._node.dtype is dtype else cast(self, dtype)
 
     convert.__name__ = convert.__qualname__ = name
@@ -128,7 +141,8 @@ def type_(self, dtype=None, non_blocking=False):
     """The type's name without argument; else this tensor converted.  Source: torch.Tensor.type."""
     if dtype is None:
         name = type_name(self._node.dtype)
-        return name.replace("torch.", "torch.cuda.") if self.device.type == "cuda" else name
+        kind = self.device.type
+        return name.replace("torch.", f"torch.{kind}.") if kind in ACCELERATORS else name
     if isinstance(dtype, str):
         dtype = _TYPE_STRINGS.get(dtype) or dtype_by_name(dtype.removeprefix("torch."))
     return converted(self, dtype_argument(dtype), False)
@@ -144,7 +158,8 @@ def type_as(self, other) -> Tensor:
 @attach_method("cpu")
 def cpu(self, memory_format=None) -> Tensor:
     """This tensor in the CPU's memory; itself if it is there."""
-    return self if self._node.step.device is CPU else _moved(self, CPU, self._node.dtype)
+    here = self if self._node.step.device is CPU else _moved(self, CPU, self._node.dtype)
+    return converted(here, None, False, memory_format)
 
 
 @attach_method("cuda")
@@ -156,34 +171,46 @@ def cuda(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
     place = resolve_device("cuda" if device is None else device)
     if place.type != "cuda":
         raise RuntimeError(f"Invalid device, must be cuda device: {place}")
-    return self if place is self._node.step.device else _moved(self, place, self._node.dtype)
+    there = self if place is self._node.step.device else _moved(self, place, self._node.dtype)
+    return converted(there, None, False, memory_format)
 
 
-_page_locked: weakref.WeakSet[Storage] = weakref.WeakSet()
+@attach_method("xpu")
+def xpu(self, device=None, non_blocking=False, memory_format=None) -> Tensor:
+    """This tensor on a device of OpenCL, the current one unless told otherwise.
+
+    Raises: AssertionError without such devices, as PyTorch without XPU.
+    """
+    place = resolve_device("xpu" if device is None else device)
+    if place.type != "xpu":
+        raise RuntimeError(f"Invalid device, must be xpu device: {place}")
+    there = self if place is self._node.step.device else _moved(self, place, self._node.dtype)
+    return converted(there, None, False, memory_format)
 
 
 @attach_method("is_pinned")
 def is_pinned(self, device=None) -> bool:
     """Whether `pin_memory` gave the memory."""
-    return self._storage is not None and self._storage in _page_locked
+    return is_page_locked(self)
 
 
 @attach_method("pin_memory")
 def pin_memory(self, device=None) -> Tensor:
-    """A copy that an accelerator may fetch by itself; itself if it is one.
+    """A copy in page-locked memory, which a device reads while the program goes on; itself if it
+    is one.
 
-    The memory is ordinary and counts as pinned: copies to a device are done at the call.
     Raises: RuntimeError, as PyTorch, without an accelerator or for a tensor on one.
     """
-    if not cuda_devices.backends():
-        raise RuntimeError("Cannot access accelerator device when none is available.")
-    if self.device.type != "cpu":
-        raise RuntimeError(f"cannot pin '{self.type()}' only dense CPU tensors can be pinned")
-    if is_pinned(self):
-        return self
-    pinned = placed(copied(self), CPU)
-    _page_locked.add(storage_of(pinned))
-    return pinned
+    return pinned(self)
+
+
+@attach_method("record_stream")
+def record_stream(self, stream: Any) -> None:
+    """Keep the memory until what a stream was given is done.  A stream that reads values is known
+    without it; for streams of other libraries.  Raises: RuntimeError for a tensor of the CPU."""
+    if self.device.type == "cpu":
+        raise RuntimeError("record_stream: the tensor lies on the CPU, which has no streams")
+    stream._queue.reads(device_array(self).memory)
 
 
 def _get_is_cpu(self) -> bool:
@@ -202,6 +229,14 @@ def _get_is_cuda(self) -> bool:
     return self.device.type == "cuda"
 
 
+def _get_is_xpu(self) -> bool:
+    return self.device.type == "xpu"
+
+
+def _get_is_mps(self) -> bool:
+    return self.device.type == "mps"
+
+
 def _get_is_meta(self) -> bool:
     return self.device is META
 
@@ -209,8 +244,10 @@ def _get_is_meta(self) -> bool:
 Tensor.is_cpu = property(_get_is_cpu)
 Tensor.is_meta = property(_get_is_meta)
 Tensor.is_cuda = property(_get_is_cuda)
-for _name in ("is_sparse", "is_quantized", "is_mps", "is_mkldnn", "is_nested",
-              "is_xpu", "is_xla", "is_sparse_csr"):  # fmt: skip
+Tensor.is_xpu = property(_get_is_xpu)
+Tensor.is_mps = property(_get_is_mps)
+for _name in ("is_sparse", "is_quantized", "is_mkldnn", "is_nested", "is_xla",
+              "is_sparse_csr"):  # fmt: skip
     setattr(Tensor, _name, property(_get_false))
 Tensor.layout = property(_get_layout)
 
@@ -220,31 +257,26 @@ Tensor.layout = property(_get_layout)
 
 @spelled(method=True)
 def clone(input, *, memory_format=None) -> Tensor:
-    """A copy that gradients flow through.  Source: torch.clone."""
+    """A copy that gradients flow through, in its own memory format or in another one.
+
+    Source: torch.clone.
+    """
     check_tensor("clone", input)
-    return copied(input)
+    return copied(input) if memory_format is None else copied_as(input, memory_format)
 
 
 @attach_method("contiguous")
-def contiguous(self, memory_format=None) -> Tensor:
-    """This tensor if its elements lie in row-major order, else a copy that does."""
-    return self if is_contiguous(self) else copied(self)
+def contiguous(self, memory_format=formats.contiguous_format) -> Tensor:
+    """This tensor if its elements lie in the order of a format, else a copy that does."""
+    if memory_format is formats.preserve_format:
+        raise RuntimeError("preserve memory format is unsupported by the contiguous operator")
+    return self if lies_in(self, memory_format) else copied_as(self, memory_format)
 
 
 @attach_method("is_contiguous")
-def is_contiguous(self, memory_format=None) -> bool:
-    """Whether the elements lie in row-major order; other memory formats are never used here."""
-    if memory_format in (formats.channels_last, formats.channels_last_3d):
-        return _is_channels_last(self)
-    return self._layout is None or strides_are_contiguous(self._node.shape, self._layout[0])
-
-
-def _is_channels_last(x: Tensor) -> bool:
-    shape, strides = x._node.shape, strides_of(x)
-    if len(shape) < 4:
-        return False
-    order = (0, *range(2, len(shape)), 1)
-    return strides_are_contiguous([shape[a] for a in order], [strides[a] for a in order])
+def is_contiguous(self, memory_format=formats.contiguous_format) -> bool:
+    """Whether the elements lie in the order of a memory format, row-major unless told otherwise."""
+    return lies_in(self, memory_format)
 
 
 @attach_method("copy_")
@@ -348,7 +380,7 @@ def get_device(self) -> int:
 @attach_method("data_ptr")
 def data_ptr(self) -> int:
     """Address of the first element.  Hands the memory out for good: an address holds nothing."""
-    if self.device.type == "cuda":
+    if self.device.type in ACCELERATORS:
         return device_array(self).address if count(self._node.shape) else 0
     array = pin(self)
     self._storage.lent = False

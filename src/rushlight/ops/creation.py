@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import META, placing, resolve_device
+from rushlight.base.device import ACCELERATORS, META, placing, resolve_device
 from rushlight.base.dtypes import (
     DType,
     bool_,
@@ -25,13 +25,15 @@ from rushlight.base.dtypes import (
 )
 from rushlight.base.formats import SPARSE_LAYOUTS, check_layout
 from rushlight.base.hot import hot
+from rushlight.ops.formats import lying, order_of_data, order_of_format
 from rushlight.ops.promotion import is_number, refuse_overflow, to_dtype
 from rushlight.ops.spelling import PUBLIC, spelled, write_out
 from rushlight.primitives.movement import expand
 from rushlight.tape.tape import materialise
 from rushlight.tensor.autodiff import require_gradient
+from rushlight.tensor.dlpack import from_cuda_array, shares_device_memory
 from rushlight.tensor.interop import from_numpy
-from rushlight.tensor.placing import empty_there, placed
+from rushlight.tensor.placing import empty_there, pinned, placed
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, meta_tensor, scalar_tensor, tensor_from_numpy
 
@@ -99,8 +101,9 @@ def tensor(data, *, dtype=None, device=None, requires_grad: bool = False, pin_me
             refuse_overflow(array.min().item(), chosen)
     if on_meta:
         return finish(meta_tensor(array.shape, chosen), requires_grad)
-    made = tensor_from_numpy(converted(array, inferred, chosen), chosen)
-    return finish(placed(made, place), requires_grad)
+    made = lying(tensor_from_numpy(converted(array, inferred, chosen), chosen), order_of_data(data))
+    made = placed(made, place)
+    return finish(pinned(made) if pin_memory else made, requires_grad)
 
 
 def converted(array: np.ndarray, source: DType, target: DType) -> np.ndarray:
@@ -245,10 +248,11 @@ def shape_of_argument(size) -> tuple[int, ...]:
 
 def made(
     operation: str, array_or_tensor, dtype: DType, *, out=None, layout=None, device=None,
-    requires_grad=False, pin_memory=False, names=None,
+    requires_grad=False, pin_memory=False, names=None, order=None,
 ) -> Tensor:  # fmt: skip
     """Finish a new tensor under the keywords that all creating functions take.
 
+    order: how its axes lie in memory (`base/orders.py`).
     Raises: NotImplementedError for layouts and names we lack, PyTorch's errors for devices.
     """
     place = resolve_device(device)
@@ -256,10 +260,6 @@ def made(
     check_layout(operation, layout)
     if names is not None:
         raise NotImplementedError(f"{operation}: named tensors are not supported; leave names out")
-    if pin_memory:
-        raise RuntimeError(
-            f"{operation}: pin_memory=True needs an accelerator; none is available on this system"
-        )
     result = array_or_tensor
     if on_meta and out is None:
         result = meta_tensor(result.shape, dtype)
@@ -267,9 +267,11 @@ def made(
         result = tensor_from_numpy(result, dtype)
     if out is not None:
         return write_out(out, result)
+    if order is not None:
+        result = lying(result, order)
     if placing.begun and not on_meta:
         result = placed(result, place)
-    return finish(result, requires_grad)
+    return finish(pinned(result) if pin_memory else result, requires_grad)
 
 
 @spelled()
@@ -328,7 +330,7 @@ def empty_on(device, shape, dtype: DType):
     place = resolve_device(device)
     if place is META:
         return meta_tensor(shape, dtype)
-    if place.type == "cuda":
+    if place.type in ACCELERATORS:
         return empty_there(place, shape, dtype)
     return empty_array(shape, dtype)
 
@@ -346,8 +348,10 @@ def empty(*size, out=None, dtype=None, memory_format=None, **keywords) -> Tensor
         dtype = get_default_dtype() if out is None else out.dtype
     if keywords.get("layout") in SPARSE_LAYOUTS:
         return _sparse(size, dtype, **keywords)
-    values = empty_on(keywords.get("device"), shape_from(size), dtype)
-    return made("empty", values, dtype, out=out, **keywords)
+    shape = shape_from(size)
+    order = None if memory_format is None else order_of_format(memory_format, len(shape))
+    values = empty_on(keywords.get("device"), shape, dtype)
+    return made("empty", values, dtype, out=out, order=order, **keywords)
 
 
 @spelled()
@@ -375,7 +379,9 @@ def as_tensor(data, dtype=None, device=None) -> Tensor:
         if device is not None and placing.begun:
             data = placed(data, resolve_device(device))
         return to_dtype(data, dtype or data._node.dtype)
-    if resolve_device(device).type == "cuda":
+    if shares_device_memory(data):
+        return as_tensor(from_cuda_array(data), dtype, device)
+    if resolve_device(device).type in ACCELERATORS:
         return tensor(data, dtype=dtype, device=device)
     if isinstance(data, np.ndarray) and data.flags.writeable and data.dtype.isnative:
         shareable = all(step >= 0 and step % data.itemsize == 0 for step in data.strides)

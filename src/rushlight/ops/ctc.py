@@ -16,7 +16,6 @@ from rushlight.ops.creation import filled, value_of
 from rushlight.ops.loss import reduced
 from rushlight.ops.members import read
 from rushlight.ops.promotion import check_tensor, constant, widened
-from rushlight.ops.spelling import PUBLIC
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
 from rushlight.primitives.indexing import gather
@@ -202,6 +201,3 @@ def _with_batch(log_probs: Tensor) -> tuple[int, int, int]:
             f"ctc_loss: log_probs must be (T, N, C) or (T, C), got {list(log_probs.shape)}"
         )
     return (log_probs.shape[0], 1, log_probs.shape[1])
-
-
-PUBLIC["ctc_loss"] = ctc_loss

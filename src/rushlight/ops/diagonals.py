@@ -6,7 +6,7 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import contiguous_strides, numel, wrap_axis
-from rushlight.ops.indexing import checked_position
+from rushlight.base.windows import checked_position
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype
 from rushlight.ops.shaping import axis_of, diagonal
 from rushlight.ops.spelling import spelled, write_result

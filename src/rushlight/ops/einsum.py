@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import string
 
+from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel, wrap_axis
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
@@ -137,13 +138,25 @@ def _evaluate(inputs, output, operands) -> Tensor:
     result, labels = terms[0]
     for position in range(1, len(terms)):
         later = {label for _, rest in terms[position + 1 :] for label in rest} | set(output)
-        result, labels = _contract(result, labels, *terms[position], later)
+        x, y = (result, labels), terms[position]
+        last = position == len(terms) - 1
+        if last and _comes_second(x[1], y[1], output):
+            x, y = y, x
+        result, labels = _contract(*x, *y, later, output if last else ())
     lost = tuple(axis for axis, label in enumerate(labels) if label not in output)
     if lost:
-        result = reduce_sum(result, lost, False)
+        result = _sum(result, lost)
         labels = [label for label in labels if label in output]
     order = tuple(labels.index(label) for label in output)
     return result if order == tuple(range(len(order))) else permute(result, order)
+
+
+def _comes_second(x_labels, y_labels, output) -> bool:
+    """Whether the result's axes that only the second operand has stand before those that only the
+    first one has: the product of the two the other way round then has them in this order."""
+    first = [place for place, k in enumerate(output) if k in x_labels and k not in y_labels]
+    second = [place for place, k in enumerate(output) if k in y_labels and k not in x_labels]
+    return bool(first) and bool(second) and max(second) < min(first)
 
 
 def _without_repeats(x: Tensor, labels: list[str]) -> tuple[Tensor, list[str]]:
@@ -165,8 +178,11 @@ def _without_repeats(x: Tensor, labels: list[str]) -> tuple[Tensor, list[str]]:
         labels = [k for a, k in enumerate(labels) if a not in (first, second)] + [label]
 
 
-def _contract(x, x_labels, y, y_labels, kept: set) -> tuple[Tensor, list[str]]:
-    """Product of two operands, summed over the labels that nothing needs later."""
+def _contract(x, x_labels, y, y_labels, kept: set, order=()) -> tuple[Tensor, list[str]]:
+    """Product of two operands, summed over the labels that nothing needs later.
+
+    order: of labels in the final result, which the product's labels follow where they can.
+    """
     x, x_labels = _summed_alone(x, x_labels, y_labels, kept)
     y, y_labels = _summed_alone(y, y_labels, x_labels, kept)
     shared = [label for label in x_labels if label in y_labels]
@@ -176,6 +192,10 @@ def _contract(x, x_labels, y, y_labels, kept: set) -> tuple[Tensor, list[str]]:
     batch = [label for label in shared if label not in summed]
     rows = [label for label in x_labels if label not in shared]
     columns = [label for label in y_labels if label not in shared]
+    for labels in (batch, rows, columns):
+        labels.sort(key=lambda label: order.index(label) if label in order else len(order))
+    if x._node.dtype is not y._node.dtype:  # one of them was summed before
+        x, y = e.cast(x, int64), e.cast(y, int64)
     if not summed:
         labels = batch + rows + columns
         return e.mul(_spread(x, x_labels, labels), _spread(y, y_labels, labels)), labels
@@ -195,6 +215,11 @@ def _contract(x, x_labels, y, y_labels, kept: set) -> tuple[Tensor, list[str]]:
     return reshape(product, shape), batch + rows + columns
 
 
+def _sum(x, axes) -> Tensor:
+    """As `torch.sum`: integers are counted in int64."""
+    return reduce_sum(x if x._node.dtype.is_inexact else e.cast(x, int64), axes, False)
+
+
 def _summed_alone(x, labels, other_labels, kept):
     """Sum over labels that only this operand has and nothing needs."""
     axes = tuple(
@@ -202,7 +227,7 @@ def _summed_alone(x, labels, other_labels, kept):
     )
     if not axes:
         return x, labels
-    return reduce_sum(x, axes, False), [k for a, k in enumerate(labels) if a not in axes]
+    return _sum(x, axes), [k for a, k in enumerate(labels) if a not in axes]
 
 
 def _equal_sizes(x, x_labels, y, y_labels, shared, kept):

@@ -10,6 +10,7 @@ from rushlight.base.dtypes import bool_, int64
 from rushlight.base.formats import sparse_coo
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import filled, value_of
+from rushlight.ops.formats import in_rows, resulting
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import PUBLIC, spelled
 from rushlight.primitives import elementwise as e
@@ -136,6 +137,7 @@ def _with_sparse_gradient(weight: Tensor, indices: Tensor, row: int | None) -> T
 
 
 @spelled(function=False)
+@resulting(in_rows)
 def one_hot(tensor, num_classes=-1) -> Tensor:
     """Rows with a one at the index and zeros elsewhere.  Dtypes: int64.
 

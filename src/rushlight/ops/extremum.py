@@ -102,7 +102,7 @@ def _pairwise(name: str, primitive, what: str):
         check_tensors(name, input, other)
         x, y = promote(name, input, other)
         if x._node.dtype.is_complex:
-            raise NotImplementedError(f"{name} not implemented for complex tensors.")
+            raise RuntimeError(f"{name} not implemented for complex tensors.")
         return primitive(x, y)
 
     compute.__name__ = compute.__qualname__ = name
@@ -121,7 +121,7 @@ def _ignoring_nan(name: str, wins, what: str):
         check_tensors(name, input, other)
         x, y = promote(name, input, other)
         if x._node.dtype.is_complex:
-            raise NotImplementedError(f"{name} not implemented for complex tensors.")
+            raise RuntimeError(f"{name} not implemented for complex tensors.")
         better = wins(x, y)
         if x._node.dtype.is_inexact:
             better = e.bitwise_or(better, e.ne(y, y))
@@ -145,9 +145,8 @@ def _index(name: str, search, what: str):
     def find(input, dim=None, keepdim=False) -> Tensor:
         check_tensor(name, input)
         if input._node.dtype is bool_ or input._node.dtype.is_complex:
-            raise NotImplementedError(
-                f"\"{name}_cpu\" not implemented for '{input._node.dtype.name}'"
-            )
+            what = "bool" if input._node.dtype is bool_ else "complex"
+            raise RuntimeError(f"{name}(): does not support {what} input")
         x = constant(input)
         if dim is None:
             if numel(x._node.shape) == 0:

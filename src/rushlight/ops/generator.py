@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import CPU, device, resolve_device
+from rushlight.base.device import ACCELERATORS, CPU, device, resolve_device
 from rushlight.base.dtypes import uint8
 from rushlight.engine.backends import backend_of
 from rushlight.ops.creation import value_of
@@ -117,12 +117,13 @@ def _restored(state: bytes, place: str = "cpu") -> Generator:
 
 def _engine_for(operation: str, place: device) -> Any:
     """A new engine for a device.  Raises: RuntimeError for one without numbers of its own."""
-    if place.type == "cuda":
+    if place.type in ACCELERATORS:
         facts: Any = backend_of(place).facts
         return Philox(facts.multiprocessors, facts.threads)
     if place.type != "cpu":
         raise RuntimeError(
-            f"{operation}: cannot get a generator for device {place}; use device='cpu' or 'cuda'"
+            f"{operation}: cannot get a generator for device {place}; use device='cpu', or one "
+            "of an accelerator"
         )
     return MersenneTwister()
 
@@ -138,7 +139,7 @@ default_generator = _seeded_from_system()
 
 
 class _OfDevices:
-    """The default generators of CUDA devices, made at first use; seed: what to start them with."""
+    """The default generators of accelerators, made at first use; seed: what to start them with."""
 
     def __init__(self) -> None:
         self.generators: dict[device, Generator] = {}
@@ -172,15 +173,16 @@ def engine_of(operation: str, generator: Generator | None, place: Any = None) ->
     """
     where = resolve_device(place)
     if generator is None:
-        return of_devices.of(where).engine if where.type == "cuda" else default_generator.engine
+        own = where.type in ACCELERATORS
+        return of_devices.of(where).engine if own else default_generator.engine
     if not isinstance(generator, Generator):
         raise TypeError(
             f"{operation}(): argument 'generator' must be torch.Generator, "
             f"not {type(generator).__name__}"
         )
-    if place is not None and where.type in ("cpu", "cuda") and generator.device.type != where.type:
+    kind = generator.device.type
+    if place is not None and where.type in ("cpu", *ACCELERATORS) and kind != where.type:
         raise RuntimeError(
-            f"Expected a '{where.type}' device type for generator but found "
-            f"'{generator.device.type}'"
+            f"Expected a '{where.type}' device type for generator but found '{kind}'"
         )
     return generator.engine

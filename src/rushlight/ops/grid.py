@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Sequence
 
 from rushlight.base.dtypes import int64
+from rushlight.base.limits import finfo
 from rushlight.base.shapes import numel
 from rushlight.ops.promotion import check_tensor, constant
 from rushlight.ops.ranges import linspace
@@ -102,6 +103,8 @@ class _Image:
         inside = functools.reduce(operator.and_, within)
         # A coordinate outside, or NaN, must not reach the index.
         kept = [e.where(here, x, x._scalar(0.0)) for here, x in zip(within, coordinates)]
+        if numel(self.sizes) > 2 / finfo(kept[0].dtype).eps:  # not every index is such a number
+            kept = [e.cast(x, int64) for x in kept]
         flat = kept[0]
         for x, size in zip(kept[1:], self.sizes[1:]):
             flat = flat * size + x
@@ -260,7 +263,7 @@ def _base_places(sizes: Sequence[int], align_corners: bool, like: Tensor) -> lis
     places = []
     for size in reversed(sizes):
         ends = 1.0 if align_corners else 1.0 - 1.0 / size
-        row = linspace(-ends, ends, size, dtype=like.dtype)
+        row = linspace(-ends, ends, size, dtype=like.dtype, device=like.device)
         places.append(row * 0.0 if size == 1 else row)
     return places
 

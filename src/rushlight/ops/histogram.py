@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from rushlight.base.dtypes import bool_, int64
+from rushlight.base.dtypes import bool_
 from rushlight.base.shapes import numel
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value, value_of
+from rushlight.ops.indexing import select_view
 from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.return_types import return_type
@@ -195,6 +196,8 @@ def unravel_index(indices, shape) -> tuple[Tensor, ...]:
     for n in reversed(sizes):
         found.append(flat % n if n else flat)
         flat = flat // n if n else flat
-    made = [positions(f) for f in reversed(found)]
-    dtype = indices._node.dtype
-    return tuple([m if dtype is int64 else m.to(dtype) for m in made])
+    if not found:
+        return ()
+    # As PyTorch, views of one tensor that has the coordinates along its last axis.
+    made = positions(np.stack(found[::-1], -1))
+    return tuple([select_view(made, made.ndim - 1, axis) for axis in range(len(found))])

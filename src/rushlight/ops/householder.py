@@ -8,6 +8,7 @@ import numpy as np
 
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import value_of
+from rushlight.ops.formats import column_major, in_columns, resulting
 from rushlight.ops.matrix_norm import householder_product
 from rushlight.ops.padding import pad
 from rushlight.ops.promotion import check_tensor
@@ -44,7 +45,8 @@ def geqrf(input: Any) -> Any:
     for place in np.ndindex(*batch):
         h, tau = np.linalg.qr(array[place], mode="raw")
         reflectors[place], factors[place] = h.T, tau
-    return _Geqrf(tensor_from_numpy(reflectors, dtype), tensor_from_numpy(factors, dtype))
+    made = column_major(tensor_from_numpy(reflectors, dtype))
+    return _Geqrf(made, tensor_from_numpy(factors, dtype))
 
 
 @spelled(method=True, out=True)
@@ -54,6 +56,7 @@ def orgqr(input: Any, input2: Any) -> Tensor:
 
 
 @spelled(method=True, out=True)
+@resulting(in_columns)
 def ormqr(
     input: Any, input2: Any, input3: Any, left: bool = True, transpose: bool = False
 ) -> Tensor:

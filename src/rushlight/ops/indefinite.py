@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight.base.dtypes import bool_, int32
 from rushlight.ops.creation import value_of
+from rushlight.ops.formats import column_major
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.return_types import return_type
 from rushlight.tensor.grad_mode import is_grad_enabled
@@ -130,7 +131,7 @@ def ldl_factor_ex(A, *, hermitian=False, check_errors=False):  # noqa: N803 - Py
             f"diagonal matrix D is singular at {int(info[info != 0][0])}"
         )
     dtype = A._node.dtype
-    parts = (tensor_from_numpy(factors, dtype), tensor_from_numpy(pivots, int32))
+    parts = (column_major(tensor_from_numpy(factors, dtype)), tensor_from_numpy(pivots, int32))
     return _FactorEx(*parts, tensor_from_numpy(info, int32))
 
 
@@ -197,4 +198,4 @@ def ldl_solve(LD, pivots, B, *, hermitian=False) -> Tensor:  # noqa: N803 - PyTo
     found = np.empty_like(b, order="C")
     for place in np.ndindex(*batch):
         found[place] = _solved(a[place], p[place], b[place], conjugated)
-    return tensor_from_numpy(found, B._node.dtype)
+    return column_major(tensor_from_numpy(found, B._node.dtype))

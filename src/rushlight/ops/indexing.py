@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import operator
 import warnings
+from typing import Any
 
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64, uint8
 from rushlight.base.errors import OutOfBounds
-from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel
+from rushlight.base.hot import hot
+from rushlight.base.shapes import broadcast_shapes, numel
+from rushlight.base.windows import (
+    IndexAxes,
+    Window,
+    checked_position,
+    given_window,
+    index_window,
+    select_window,
+    slice_window,
+)
 from rushlight.ops.creation import tensor, value_of
 from rushlight.ops.promotion import is_number, refuse_overflow
 from rushlight.ops.spelling import attach_method
@@ -22,116 +33,48 @@ from rushlight.primitives import indexing as pi
 from rushlight.primitives import movement as pm
 from rushlight.primitives.elementwise import cast, where
 from rushlight.tensor.graph import named
-from rushlight.tensor.storage import check_writable, make_view, unread_view, write
-from rushlight.tensor.tensor import Tensor, scalar_tensor, strides_of, tensor_from_numpy
+from rushlight.tensor.storage import check_writable, make_view, storage_of, unread_view, write
+from rushlight.tensor.tensor import Tensor, scalar_tensor, tensor_from_numpy
 
 _INDEX_DTYPES = ("int64", "int32", "bool", "uint8")
 
 
-class Window:
-    """The view that the basic part of an index describes, and the index tensors left over.
-
-    tensors: (axis of the view, tensor) pairs; a mask covers as many axes as it has.
-    label: what autograd calls the view: the last of the steps that PyTorch would take.
-    """
-
-    __slots__ = (
-        "label",
-        "offset",
-        "sizes",
-        "strides",
-        "tensors",
-        "trivial",
-        "value_offset",
-        "value_strides",
-    )  # fmt: skip
-
-    def __init__(self, offset: int) -> None:
-        self.sizes: list[int] = []
-        self.strides: list[int] = []
-        self.value_strides: list[int] = []
-        self.offset = offset
-        self.value_offset = 0
-        self.tensors: list[tuple[int, Tensor]] = []
-        self.trivial = True
-        self.label = "AliasBackward0"
-
-    def add(self, size: int, stride: int, value_stride: int) -> None:
-        self.sizes.append(size)
-        self.strides.append(stride)
-        self.value_strides.append(value_stride)
-
-    def view(self, x: Tensor) -> Tensor:
-        """The window as a view of x."""
-        found = strided_view(
-            x, self.sizes, self.strides, self.offset, self.value_strides, self.value_offset
-        )
-        return named(found, self.label)
-
-
+@hot
 def strided_view(x: Tensor, sizes, strides, offset, value_strides, value_offset) -> Tensor:
     """A view given by its layout in x's storage and by its window of x's own elements."""
-    sizes = tuple(sizes)
-    value_strides = tuple(value_strides)
-
-    def read(source: Tensor) -> Tensor:
-        if value_offset == 0 and numel(sizes) == numel(source._node.shape):
-            if value_strides == contiguous_strides(sizes):
-                return pm.reshape(source, sizes)
-        return pm.strided_read(source, source._scalar(value_offset, int64), sizes, value_strides)
-
-    return make_view(x, sizes, tuple(strides), offset, read)
+    size = storage_of(x).size
+    return _view(
+        x,
+        given_window(x._node.shape, size, sizes, strides, offset, value_strides, value_offset),
+    )
 
 
+@hot
+def _view(x: Tensor, window: Window) -> Tensor:
+    return make_view(x, window.sizes, window.layout, _read_window, window)
+
+
+@hot
+def _read_window(source: Tensor, window: Window) -> Tensor:
+    """Record reading a window of a tensor's own elements."""
+    if window.whole:
+        return pm.reshape(source, window.sizes)
+    offset = source._scalar(window.value_offset, int64)
+    return pm.strided_read(source, offset, window.sizes, window.value_strides)
+
+
+@hot
 def select_view(x: Tensor, axis: int, index: int) -> Tensor:
     """The view at one position of an axis; axis and index are in range and not negative."""
-    shape = x._node.shape
-    strides = strides_of(x)
-    plain = contiguous_strides(shape)
-    return strided_view(
-        x,
-        shape[:axis] + shape[axis + 1 :],
-        strides[:axis] + strides[axis + 1 :],
-        x.storage_offset() + index * strides[axis],
-        plain[:axis] + plain[axis + 1 :],
-        index * plain[axis],
-    )
+    size = storage_of(x).size  # which says how the tensor lies
+    return _view(x, select_window(x._node.shape, x._layout, size, axis, index))
 
 
+@hot
 def slice_view(x: Tensor, axis: int, start: int, count: int, step: int = 1) -> Tensor:
     """The view of `count` positions of an axis, from `start` in steps."""
-    shape = x._node.shape
-    strides = strides_of(x)
-    plain = contiguous_strides(shape)
-    return strided_view(
-        x,
-        (*shape[:axis], count, *shape[axis + 1 :]),
-        (*strides[:axis], strides[axis] * step, *strides[axis + 1 :]),
-        x.storage_offset() + start * strides[axis],
-        (*plain[:axis], plain[axis] * step, *plain[axis + 1 :]),
-        start * plain[axis],
-    )
-
-
-def checked_position(index: int, size: int, axis: int) -> int:
-    """A position counted from the front.  Raises: IndexError with PyTorch's words."""
-    if not -size <= index < size:
-        raise IndexError(f"index {index} is out of bounds for dimension {axis} with size {size}")
-    return index + size if index < 0 else index
-
-
-def slice_range(item: slice, size: int) -> tuple[int, int, int]:
-    """(start, count, step).  Raises: ValueError unless the step is positive."""
-    start, stop, step = item.start, item.stop, item.step
-    step = 1 if step is None else operator.index(step)
-    if step <= 0:
-        raise ValueError("step must be greater than zero")
-    start, stop, step = slice(
-        None if start is None else operator.index(start),
-        None if stop is None else operator.index(stop),
-        step,
-    ).indices(size)
-    return start, max(0, (stop - start + step - 1) // step), step
+    size = storage_of(x).size
+    return _view(x, slice_window(x._node.shape, x._layout, size, axis, start, count, step))
 
 
 # ---- reading an index ----------------------------------------------------------------------------
@@ -139,6 +82,27 @@ def slice_range(item: slice, size: int) -> tuple[int, int, int]:
 
 def _nests(item) -> bool:
     return isinstance(item, (list, tuple, slice, Tensor, np.ndarray)) or item is None
+
+
+@hot
+def _plain_items(index: tuple) -> tuple | None:
+    """An index of ints and slices of ints as `index_window` takes it; None for any other."""
+    items: list = []
+    for item in index:
+        if item.__class__ is int:
+            items.append(item)
+        elif item.__class__ is slice:
+            start, stop, step = item.start, item.stop, item.step
+            if start is not None and start.__class__ is not int:
+                return None
+            if stop is not None and stop.__class__ is not int:
+                return None
+            if step is not None and step.__class__ is not int:
+                return None
+            items.append((start, stop, step))
+        else:
+            return None
+    return tuple(items)
 
 
 def items_of(index) -> tuple:
@@ -191,75 +155,39 @@ def _is_mask(item) -> bool:
     return item._node.dtype is bool_ or item._node.dtype is uint8
 
 
-def _axes_taken(item) -> int:
-    if item is None or item is ... or isinstance(item, bool):
-        return 0
-    if isinstance(item, Tensor) and _is_mask(item):
-        return len(item._node.shape)
-    return 1
+def resolve(x: Tensor, items: tuple) -> tuple[Window, list[tuple[int, Tensor]]]:
+    """Work out an index: the view that its basic part describes, and the index tensors left over
+    with the axes of that view at which they stand.  A mask covers as many axes as it has.
 
-
-def resolve(x: Tensor, items: tuple) -> Window:
-    """Work out the basic part of an index.  Raises: IndexError, ValueError."""
+    Raises: IndexError, ValueError.
+    """
     shape = x._node.shape
-    rank = len(shape)
-    taken = sum([_axes_taken(i) for i in items])
-    if taken > rank:
-        if rank == 0:
-            raise IndexError(
-                "invalid index of a 0-dim tensor. Use `tensor.item()` in Python or "
-                "`tensor.item<T>()` in C++ to convert a 0-dim tensor to a number"
-            )
-        raise IndexError(f"too many indices for tensor of dimension {rank}")
-    strides = strides_of(x)
-    plain = contiguous_strides(shape)
-    window = Window(x.storage_offset())
-    checks: list[tuple[Tensor, int]] = []
-    axis = 0
+    tensors: list[Tensor] = []
+    plain: list[Any] = []
     for item in items:
-        if item is ...:
-            # A second Ellipsis stands for no axes.
-            for _ in range(rank - taken):
-                window.add(shape[axis], strides[axis], plain[axis])
-                axis += 1
-            taken = rank
-        elif item is None or isinstance(item, bool):
-            stride = strides[axis] * shape[axis] if axis < rank else 1
-            if isinstance(item, bool):
-                window.tensors.append((len(window.sizes), _flag(item)))
-            window.add(1, stride, 1)
-            window.trivial = False
-            window.label = "UnsqueezeBackward0"
+        if isinstance(item, bool):
+            tensors.append(_flag(item))
+            plain.append(IndexAxes(0))
         elif isinstance(item, Tensor):
-            checks.append((item, axis))
-            window.tensors.append((len(window.sizes), item))
-            for _ in range(_axes_taken(item)):
-                window.add(shape[axis], strides[axis], plain[axis])
-                axis += 1
+            tensors.append(item)
+            plain.append(IndexAxes(len(item._node.shape) if _is_mask(item) else 1))
         elif isinstance(item, slice):
-            start, count, step = slice_range(item, shape[axis])
-            window.offset += start * strides[axis]
-            window.value_offset += start * plain[axis]
-            window.add(count, strides[axis] * step, plain[axis] * step)
-            if count != shape[axis]:
-                window.trivial = False
-                window.label = "SliceBackward0"
-            axis += 1
+            plain.append(tuple(map(_bound, (item.start, item.stop, item.step))))
         else:
-            position = checked_position(item, shape[axis], axis)
-            window.offset += position * strides[axis]
-            window.value_offset += position * plain[axis]
-            window.trivial = False
-            window.label = "SelectBackward0"
-            axis += 1
-    for rest in range(axis, rank):
-        window.add(shape[rest], strides[rest], plain[rest])
-    for item, at in checks:
-        if _is_mask(item):
-            _check_mask(item, shape, at)
-        else:
-            _check_known(item, shape[at], at)
-    return window
+            plain.append(item)
+    size = storage_of(x).size  # which says how the tensor lies
+    window = index_window(shape, x._layout, size, tuple(plain))
+    covered = [item.axes for item in plain if item.__class__ is IndexAxes]
+    for index, count, start in zip(tensors, covered, window.starts):
+        if count and _is_mask(index):
+            _check_mask(index, shape, start)
+        elif count:
+            _check_known(index, shape[start], start)
+    return window, list(zip(window.places, tensors))
+
+
+def _bound(value) -> int | None:
+    return None if value is None else int(operator.index(value))
 
 
 def _flag(value: bool) -> Tensor:
@@ -410,22 +338,29 @@ def _common_shape(shapes) -> tuple[int, ...]:
 
 
 @attach_method("__getitem__")
+@hot
 def getitem(self, index):
     """A view for ints, slices, None and Ellipsis; a copy where tensors or lists take part."""
-    kind = type(index)
     shape = self._node.shape
-    if kind is int and shape:
-        found = select_view(self, 0, checked_position(index, shape[0], 0))
-        return named(found, "SelectBackward0")
-    if kind is slice and shape:
-        start, count, step = slice_range(index, shape[0])
-        found = slice_view(self, 0, start, count, step)
-        return named(found, "SliceBackward0")
-    window = resolve(self, items_of(index))
-    if not window.tensors:
-        return window.view(self)
-    x = self if window.trivial else window.view(self)
-    gathering = Gathering(tuple(window.sizes), integer_indices(window.tensors, window.sizes))
+    if shape:
+        if index.__class__ is int:
+            found = select_view(self, 0, checked_position(index, shape[0], 0))
+            return named(found, "SelectBackward0")
+        items = _plain_items(index if index.__class__ is tuple else (index,))
+        if items is not None:
+            size = storage_of(self).size  # which says how the tensor lies
+            window = index_window(shape, self._layout, size, items)
+            whole = window.trivial and index.__class__ is slice
+            return named(_view(self, window), "SliceBackward0" if whole else window.label)
+    return _getitem(self, index)
+
+
+def _getitem(self, index):
+    window, tensors = resolve(self, items_of(index))
+    if not tensors:
+        return named(_view(self, window), window.label)
+    x = self if window.trivial else named(_view(self, window), window.label)
+    gathering = Gathering(window.sizes, integer_indices(tensors, window.sizes))
     return named(gathering.read(x), "IndexBackward0")
 
 
@@ -450,19 +385,19 @@ def setitem(self, index, value) -> None:
             number_as(value, self._node.dtype)
         return
     # A lone True assigns to the whole tensor, converting the value as basic indices do.
-    window = resolve(self, items_of(None if index is True else index))
+    window, tensors = resolve(self, items_of(None if index is True else index))
     target = self
     if not window.trivial:
-        target = unread_view(self, window.sizes, window.strides, window.offset)
-    if not window.tensors:
+        target = unread_view(self, window.sizes, window.layout)
+    if not tensors:
         check_writable(target)
         found = _assigned(value, target)
         write(target, pm.copy(found) if found is value else found)
         return
     if not window.trivial:
-        target = window.view(self)
+        target = named(_view(self, window), window.label)
     check_writable(target)
-    write(target, _with_elements_set(target, window.tensors, value))
+    write(target, _with_elements_set(target, tensors, value))
 
 
 def _assigned(value, target: Tensor) -> Tensor:

@@ -6,9 +6,16 @@ Importing this module also attaches hooks, pickling and deepcopy to Tensor.  Lev
 from __future__ import annotations
 
 from rushlight.ops.spelling import PUBLIC
-from rushlight.tensor import hooks, interop, notebook, pickling, printing  # noqa: F401 - attach methods
+from rushlight.tensor import (  # noqa: F401 - attach methods
+    dlpack,
+    hooks,
+    interop,
+    notebook,
+    pickling,
+    printing,
+)
 
 PUBLIC["from_numpy"] = interop.from_numpy
-PUBLIC["from_dlpack"] = interop.from_dlpack
-PUBLIC["to_dlpack"] = interop.to_dlpack
+PUBLIC["from_dlpack"] = dlpack.from_dlpack
+PUBLIC["to_dlpack"] = dlpack.to_dlpack
 PUBLIC["set_printoptions"] = printing.set_printoptions

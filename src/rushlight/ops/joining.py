@@ -11,6 +11,7 @@ from rushlight.base.dtypes import int64, promote_types
 from rushlight.base.shapes import contiguous_strides, numel, wrap_axes, wrap_axis
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import filled, value_of
+from rushlight.ops.formats import as_picture, in_rows, resulting, row_major
 from rushlight.ops.promotion import check_tensor, result_dtype, to_dtype
 from rushlight.ops.shaping import (
     atleast_1d,
@@ -45,7 +46,7 @@ def _sequence_of_tensors(name: str, tensors) -> list[Tensor]:
 
 def _common_dtype(tensors: list[Tensor]) -> list[Tensor]:
     dtype = tensors[0]._node.dtype
-    if all(x._node.dtype is dtype for x in tensors):
+    if all([x._node.dtype is dtype for x in tensors]):
         return tensors
     dtype = result_dtype(*tensors)
     return [to_dtype(x, dtype) for x in tensors]
@@ -76,10 +77,14 @@ def cat(tensors, dim=0, *, axis=None) -> Tensor:
     along = wrap_axis(dim, len(shape))
     for place, x in enumerate(present):
         _check_joins(x._node.shape, shape, along, place)
-    return p.concatenate(present, along) if len(present) > 1 else p.copy(present[0])
+    if len(present) > 1:
+        return p.concatenate(present, along)
+    return named(as_picture(p.copy(present[0]), present[0]), "CatBackward0")
 
 
 def _check_joins(given, shape, axis: int, place: int) -> None:
+    if given == shape:
+        return
     if len(given) != len(shape):
         raise RuntimeError(
             f"Tensors must have same number of dimensions: got {len(shape)} and {len(given)}"
@@ -109,7 +114,7 @@ def stack(tensors, dim=0) -> Tensor:
     tensors = _common_dtype(tensors)
     lifted = (*shape[:axis], 1, *shape[axis:])
     parts = [p.reshape(x, lifted) for x in tensors]
-    found = p.concatenate(parts, axis) if len(parts) > 1 else parts[0]
+    found = p.concatenate(parts, axis) if len(parts) > 1 else as_picture(parts[0], parts[0])
     return named(found, "StackBackward0")
 
 
@@ -327,6 +332,7 @@ def flipud(input) -> Tensor:
 
 
 @spelled(method=True)
+@resulting(in_rows)
 def roll(input, shifts, dims=None) -> Tensor:
     """The elements shifted along axes, coming in again at the other end.  Source: torch.roll."""
     check_tensor("roll", input)
@@ -382,7 +388,7 @@ def rot90(input, k=1, dims=(0, 1)) -> Tensor:
         )
     k %= 4
     if k == 0:
-        return p.copy(input)
+        return row_major(p.copy(input))
     if k == 2:
         return flipped(input, (first, second))
     axes = list(range(rank))

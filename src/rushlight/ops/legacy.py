@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import ALL_DTYPES, DType, get_default_dtype
 from rushlight.ops.creation import empty_array, shape_from, tensor
-from rushlight.ops.spelling import PUBLIC
+from rushlight.ops.spelling import PUBLIC, attach_method
 from rushlight.tensor.autodiff import type_name
-from rushlight.tensor.storage import storage_of
+from rushlight.tensor.memory import storage_of
 from rushlight.tensor.tensor import Tensor, become, tensor_from_numpy
 
 
@@ -33,6 +33,13 @@ def _new_tensor(cls, *arguments, device=None) -> Tensor:
     made = object.__new__(cls)
     become(made, _construct(get_default_dtype(), arguments))
     return made
+
+
+@attach_method("new")
+def new(self, *arguments, device=None) -> Tensor:
+    """A tensor of this one's dtype and device, of sizes or a sequence: the older `new_empty` and
+    `new_tensor`.  Source: torch.Tensor.new."""
+    return _construct(self.dtype, arguments).to(self.device if device is None else device)
 
 
 class _TypedConstructor(type):

@@ -10,6 +10,15 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from rushlight.ops.activation import log_softmax, softmax
+from rushlight.ops.conv import (
+    conv1d,
+    conv2d,
+    conv3d,
+    conv_transpose1d,
+    conv_transpose2d,
+    conv_transpose3d,
+)
+from rushlight.ops.norm import layer_norm
 from rushlight.tensor.tensor import Tensor
 
 
@@ -68,6 +77,34 @@ def softmax_backward(
     return made if input_dtype is None else made.to(input_dtype)
 
 
+def reversed_sub(input: Tensor, other: Any, alpha: Any = 1) -> Tensor:
+    """`other - alpha * input`."""
+    return other - (input if alpha == 1 else input * alpha)
+
+
+def layer_norm_step(
+    input: Any, normalized_shape: Sequence[int], weight: Any, bias: Any, eps: float
+) -> tuple[Any, Any, Any]:
+    """Layer norm with the mean and the reciprocal of the deviation, axes kept."""
+    axes = tuple(range(input.dim() - len(normalized_shape), input.dim()))
+    mean = input.mean(axes, keepdim=True)
+    scale = (input.var(axes, correction=0, keepdim=True) + eps).rsqrt()
+    return layer_norm(input, list(normalized_shape), weight, bias, eps), mean, scale
+
+
+def convolution_step(
+    input: Tensor, weight: Tensor, bias: Any, stride: Any, padding: Any, dilation: Any,
+    transposed: bool, output_padding: Any, groups: int,
+) -> Tensor:  # fmt: skip
+    """Convolution over one to three axes, transposed if so said."""
+    axes = len(stride)
+    if transposed:
+        turned = (conv_transpose1d, conv_transpose2d, conv_transpose3d)[axes - 1]
+        return turned(input, weight, bias, stride, padding, output_padding, groups, dilation)
+    plain = (conv1d, conv2d, conv3d)[axes - 1]
+    return plain(input, weight, bias, stride, padding, dilation, groups)
+
+
 def size_of(input: Tensor, dim: int | None = None) -> Any:
     """Its shape, or the length of an axis."""
     return input.shape if dim is None else input.shape[dim]
@@ -99,6 +136,10 @@ STEPS: dict[str, Callable[..., Any]] = {
     "_softmax": softmax_step,
     "_log_softmax": log_softmax_step,
     "_softmax_backward_data": softmax_backward,
+    "_local_scalar_dense": Tensor.item,
+    "rsub": reversed_sub,
+    "convolution": convolution_step,
+    "native_layer_norm": layer_norm_step,
     "sym_size": size_of,
     "sym_stride": stride_of,
     "sym_numel": Tensor.numel,

@@ -10,6 +10,7 @@ import math
 
 from rushlight.base.dtypes import int32
 from rushlight.base.dtypes import int64 as _INDEX
+from rushlight.ops.formats import column_major, in_columns, resulting, row_major
 from rushlight.ops.promotion import check_tensor, constant
 from rushlight.ops.ranges import eye, tril, triu
 from rushlight.ops.reduction import prod
@@ -20,6 +21,7 @@ from rushlight.primitives import elementwise as e
 from rushlight.primitives import linalg as p
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.movement import expand, permute, reshape
+from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
 
@@ -55,7 +57,7 @@ def check_matrix(name: str, x, *, square: bool = False) -> Tensor:
 def identity_for(x: Tensor) -> Tensor:
     """Identity matrices of x's shape."""
     n = x._node.shape[-1]
-    one = eye(n, dtype=x._node.dtype)
+    one = eye(n, dtype=x._node.dtype, device=x.device)
     return expand(one, (*x._node.shape[:-2], n, n))
 
 
@@ -67,8 +69,15 @@ def _no_failures(x: Tensor) -> Tensor:
 # ---- systems -------------------------------------------------------------------------------------
 
 
+@resulting(in_columns)
 def inv(A) -> Tensor:  # noqa: N803 - PyTorch's name
-    """The inverse.  Raises: LinAlgError if A is singular.  Source: torch.linalg.inv."""
+    """The inverse.  Raises: LinAlgError if A is singular.  Source: torch.linalg.inv.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.inv(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([[ 0.6000, -0.2000],
+            [-0.2000,  0.4000]])
+    """
     check_matrix("linalg.inv", A, square=True)
     return p.solve(A, identity_for(A), True)
 
@@ -77,10 +86,14 @@ def inv_ex(A, *, check_errors=False):  # noqa: N803
     """(inverse, info); info names the first zero pivot, 0 if there is none.
 
     Source: torch.linalg.inv_ex.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.inv_ex(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).info
+    tensor(0, dtype=torch.int32)
     """
     check_matrix("linalg.inv", A, square=True)
     found = p.solve(A, identity_for(A), bool(check_errors))
-    return return_type("linalg_inv_ex", "inverse", "info")(found, first_zero_pivot(A))
+    return return_type("linalg_inv_ex", "inverse", "info")(column_major(found), first_zero_pivot(A))
 
 
 def first_zero_pivot(A: Tensor) -> Tensor:  # noqa: N803
@@ -104,6 +117,10 @@ def solve(A, B, *, left=True) -> Tensor:  # noqa: N803
     """X with A X = B, or X A = B.  Shapes: (*, n, n) and (*, n, k) or (*, n).
 
     Raises: LinAlgError if A is singular.  Source: torch.linalg.solve.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.solve(rl.tensor([[2.0, 1.0], [1.0, 3.0]]), rl.tensor([3.0, 4.0]))
+    tensor([1., 1.])
     """
     return _solved(A, B, left, True)
 
@@ -115,14 +132,14 @@ def _solved(A, B, left: bool, check: bool) -> Tensor:  # noqa: N803
     if vector:
         B = reshape(B, (*B._node.shape, 1))
     if not left and not vector:
-        found = p.solve(adjoint(A), adjoint(B), check)
+        found = column_major(p.solve(adjoint(A), adjoint(B), check))
         return adjoint(found)
     if A._node.shape[-1] != B._node.shape[-2]:
         raise RuntimeError(
             f"linalg.solve: Incompatible shapes of A and B for the equation AX = B "
             f"({A._node.shape[-2]}x{A._node.shape[-1]} and {B._node.shape[-2]}x{B._node.shape[-1]})"
         )
-    found = p.solve(A, B, check)
+    found = column_major(p.solve(A, B, check))
     return reshape(found, found._node.shape[:-1]) if vector else found
 
 
@@ -132,8 +149,16 @@ def solve_ex(A, B, *, left=True, check_errors=False):  # noqa: N803
     return return_type("linalg_solve_ex", "result", "info")(found, first_zero_pivot(A))
 
 
+@resulting(in_columns)
 def solve_triangular(A, B, *, upper, left=True, unitriangular=False) -> Tensor:  # noqa: N803
-    """X with A X = B (or X A = B), A being triangular.  Source: torch.linalg.solve_triangular."""
+    """X with A X = B (or X A = B), A being triangular.  Source: torch.linalg.solve_triangular.
+
+    >>> import rushlight as rl
+    >>> a = rl.tensor([[2.0, 1.0], [1.0, 3.0]])
+    >>> rl.linalg.solve_triangular(a.triu(), rl.ones(2, 1), upper=True)
+    tensor([[0.3333],
+            [0.3333]])
+    """
     check_matrix("linalg.solve_triangular", A, square=True)
     check_matrix("linalg.solve_triangular", B)
     if A._node.shape[-1] != B._node.shape[-2 if left else -1]:
@@ -146,6 +171,7 @@ def solve_triangular(A, B, *, upper, left=True, unitriangular=False) -> Tensor: 
     return adjoint(p.triangular_solve(adjoint(A), adjoint(B), not upper, bool(unitriangular)))
 
 
+@resulting(in_columns)
 def triangular_solve(b, A, upper=True, transpose=False, unitriangular=False):  # noqa: N803
     """(X, A) with A X = b.  Source: torch.triangular_solve."""
     check_matrix("triangular_solve", A, square=True)
@@ -169,14 +195,25 @@ def _sign_of_exchanges(pivots: Tensor, dtype) -> Tensor:
 
 
 def det(A) -> Tensor:  # noqa: N803
-    """The determinant.  Source: torch.linalg.det."""
+    """The determinant.  Source: torch.linalg.det.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.det(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(5.)
+    """
     check_matrix("linalg.det", A, square=True)
     packed, pivots, _ = p.lu(A)
-    return e.mul(prod(packed.diagonal(0, -2, -1), -1), _sign_of_exchanges(pivots, A._node.dtype))
+    found = prod(packed.diagonal(0, -2, -1), -1)
+    return named(e.mul(found, _sign_of_exchanges(pivots, A._node.dtype)), "LinalgDetBackward0")
 
 
 def slogdet(A):  # noqa: N803
-    """(sign, log of the absolute value) of the determinant.  Source: torch.linalg.slogdet."""
+    """(sign, log of the absolute value) of the determinant.  Source: torch.linalg.slogdet.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.slogdet(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).logabsdet
+    tensor(1.6094)
+    """
     check_matrix("linalg.slogdet", A, square=True)
     packed, pivots, _ = p.lu(A)
     diagonal = packed.diagonal(0, -2, -1)
@@ -198,9 +235,16 @@ def logdet(input) -> Tensor:
 # ---- factorisations ------------------------------------------------------------------------------
 
 
+@resulting(in_columns)
 def cholesky(A, *, upper=False) -> Tensor:  # noqa: N803
     """L with A = L L^H (or its adjoint, if upper).  Raises: LinAlgError if A is not positive
-    definite.  Source: torch.linalg.cholesky."""
+    definite.  Source: torch.linalg.cholesky.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.cholesky(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([[1.4142, 0.0000],
+            [0.7071, 1.5811]])
+    """
     check_matrix("linalg.cholesky", A, square=True)
     return _cholesky(A, upper, True)
 
@@ -221,26 +265,32 @@ def cholesky_ex(A, *, upper=False, check_errors=False):  # noqa: N803
     diagonal = e.absolute(constant(found).diagonal(0, -2, -1))
     failed = e.ne(diagonal, diagonal).any(-1)
     info = return_type("linalg_cholesky_ex", "L", "info")
-    return info(found, failed.int())
+    return info(column_major(found), failed.int())
 
 
+@resulting(in_columns)
 def cholesky_inverse(L, upper=False) -> Tensor:  # noqa: N803
     """The inverse of L L^H.  Source: torch.cholesky_inverse."""
     check_matrix("cholesky_inverse", L, square=True)
     return cholesky_solve(identity_for(L), L, upper)
 
 
+@resulting(in_columns)
 def cholesky_solve(B, L, upper=False) -> Tensor:  # noqa: N803
     """X with L L^H X = B.  Source: torch.cholesky_solve."""
     check_matrix("cholesky_solve", L, square=True)
     check_matrix("cholesky_solve", B)
-    lower = adjoint(L) if upper else L
-    middle = p.triangular_solve(lower, B, False, False)
-    return p.triangular_solve(adjoint(lower), middle, True, False)
+    return p.cholesky_solve(L, B, bool(upper))
 
 
+@resulting(in_columns)
 def qr(A, mode="reduced"):  # noqa: N803
-    """(Q, R); mode "complete" has a square Q, "r" has none.  Source: torch.linalg.qr."""
+    """(Q, R); mode "complete" has a square Q, "r" has none.  Source: torch.linalg.qr.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.qr(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).R.shape
+    torch.Size([2, 2])
+    """
     check_matrix("linalg.qr", A)
     if mode not in ("reduced", "complete", "r"):
         raise RuntimeError(
@@ -253,23 +303,35 @@ def qr(A, mode="reduced"):  # noqa: N803
 
 
 def eigh(A, UPLO="L"):  # noqa: N803
-    """(ascending eigenvalues, eigenvectors) of a Hermitian matrix.  Source: torch.linalg.eigh."""
+    """(ascending eigenvalues, eigenvectors) of a Hermitian matrix.  Source: torch.linalg.eigh.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.eigh(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).eigenvalues
+    tensor([1.3820, 3.6180])
+    """
     check_matrix("linalg.eigh", A, square=True)
     if UPLO.upper() not in ("L", "U"):
         raise RuntimeError(f"Expected UPLO argument to be 'L' or 'U', but got {UPLO}")
     values, vectors = p.eigh(adjoint(A) if UPLO.upper() == "U" else A)
-    return return_type("linalg_eigh", "eigenvalues", "eigenvectors")(values, vectors)
+    return return_type("linalg_eigh", "eigenvalues", "eigenvectors")(values, column_major(vectors))
 
 
 def eigvalsh(A, UPLO="L") -> Tensor:  # noqa: N803
-    """Eigenvalues of a Hermitian matrix.  Source: torch.linalg.eigvalsh."""
+    """Eigenvalues of a Hermitian matrix.  Source: torch.linalg.eigvalsh.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.eigvalsh(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([1.3820, 3.6180])
+    """
     return eigh(A, UPLO)[0]
 
 
 def eig(A):  # noqa: N803
     """(eigenvalues, eigenvectors), complex.  Source: torch.linalg.eig."""
     check_matrix("linalg.eig", A, square=True)
-    return return_type("linalg_eig", "eigenvalues", "eigenvectors")(*p.eig(A))
+    values, vectors = p.eig(A)
+    result = return_type("linalg_eig", "eigenvalues", "eigenvectors")
+    return result(values, column_major(vectors))
 
 
 def eigvals(A) -> Tensor:  # noqa: N803
@@ -278,17 +340,30 @@ def eigvals(A) -> Tensor:  # noqa: N803
 
 
 def svd(A, full_matrices=True, *, driver=None):  # noqa: N803
-    """(U, S, Vh) with A = U diag(S) Vh.  Source: torch.linalg.svd."""
+    """(U, S, Vh) with A = U diag(S) Vh.  Source: torch.linalg.svd.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.svd(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).S
+    tensor([3.6180, 1.3820])
+    """
     check_matrix("linalg.svd", A)
-    return return_type("linalg_svd", "U", "S", "Vh")(*p.svd(A, bool(full_matrices)))
+    u, values, vh = p.svd(A, bool(full_matrices))
+    result = return_type("linalg_svd", "U", "S", "Vh")
+    return result(column_major(u), values, column_major(vh))
 
 
 def svdvals(A, *, driver=None) -> Tensor:  # noqa: N803
-    """Singular values, largest first.  Source: torch.linalg.svdvals."""
+    """Singular values, largest first.  Source: torch.linalg.svdvals.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.svdvals(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([3.6180, 1.3820])
+    """
     check_matrix("linalg.svdvals", A)
     return p.svd(A, False)[1]
 
 
+@resulting(in_columns)
 def lu_factor(A, *, pivot=True):  # noqa: N803
     """(L and U in one matrix, pivots).  Source: torch.linalg.lu_factor."""
     check_matrix("linalg.lu_factor", A)
@@ -305,7 +380,13 @@ def lu_factor_ex(A, *, pivot=True, check_errors=False):  # noqa: N803
 
 
 def lu(A, *, pivot=True):  # noqa: N803
-    """(P, L, U) with A = P L U.  Source: torch.linalg.lu."""
+    """(P, L, U) with A = P L U.  Source: torch.linalg.lu.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.lu(rl.tensor([[2.0, 1.0], [1.0, 3.0]])).U
+    tensor([[2.0000, 1.0000],
+            [0.0000, 2.5000]])
+    """
     packed, pivots = lu_factor(A, pivot=pivot)
     return return_type("linalg_lu", "P", "L", "U")(*lu_unpack(packed, pivots))
 
@@ -320,16 +401,16 @@ def lu_unpack(LU_data, LU_pivots, unpack_data=True, unpack_pivots=True):  # noqa
     if unpack_pivots:
         permutation = _permutation_matrix(LU_pivots, m, LU_data._node.dtype)
     if unpack_data:
-        unit = eye(m, k, dtype=LU_data._node.dtype)
-        lower = tril(LU_data[..., :, :k], -1) + unit
-        upper = triu(LU_data[..., :k, :])
+        unit = eye(m, k, dtype=LU_data._node.dtype, device=LU_data.device)
+        lower = row_major(tril(LU_data[..., :, :k], -1) + unit)
+        upper = row_major(triu(LU_data[..., :k, :]))
     return result(permutation, lower, upper)
 
 
 def _permutation_matrix(pivots: Tensor, m: int, dtype) -> Tensor:
     """P with A = P L U: identity rows exchanged as elimination did, in reverse order."""
     batch = tuple(pivots._node.shape[:-1])
-    order = expand(eye(m, dtype=dtype), (*batch, m, m))
+    order = expand(eye(m, dtype=dtype, device=pivots.device), (*batch, m, m))
     places = pivots.new_tensor(list(range(1, m + 1)))
     for row in range(pivots._node.shape[-1] - 1, -1, -1):
         other = pivots[..., row : row + 1]
@@ -348,6 +429,10 @@ def lu_solve(LU, pivots, B, *, left=True, adjoint=False) -> Tensor:  # noqa: N80
     if not left:
         turned = lu_solve(LU, pivots, _turned(B), adjoint=not adjoint)
         return _turned(turned)
+    return column_major(_lu_solved(permutation, lower, upper, B, adjoint))
+
+
+def _lu_solved(permutation, lower, upper, B, adjoint: bool) -> Tensor:  # noqa: N803
     if adjoint:
         middle = p.triangular_solve(_turned(upper), B, False, False)
         middle = p.triangular_solve(_turned(lower), middle, True, True)

@@ -7,6 +7,7 @@ import math
 from rushlight.base.dtypes import promote_types
 from rushlight.base.shapes import wrap_axes, wrap_axis
 from rushlight.ops.arithmetic import mul, sub
+from rushlight.ops.formats import in_rows, resulting
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype, widened
 from rushlight.ops.reduction import numpy_names
 from rushlight.ops.spelling import spelled, write_out
@@ -37,6 +38,10 @@ def vector_norm(x, ord=2, dim=None, keepdim=False, *, dtype=None, out=None) -> T
 
     Dtypes: real.  Raises: RuntimeError for integers, and for an empty axis where ord needs one.
     Source: torch.linalg.vector_norm.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.vector_norm(rl.tensor([3.0, 4.0]), ord=1)
+    tensor(7.)
     """
     check_tensor("linalg.vector_norm", x)
     own = x._node.dtype
@@ -129,6 +134,7 @@ def dist(input, other, p=2) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def renorm(input, p, dim, maxnorm) -> Tensor:
     """Slices along `dim` scaled down so that their p-norm is at most maxnorm.
 
@@ -163,7 +169,12 @@ def norm_except_dim(v, pow: int = 2, dim: int = 0) -> Tensor:
 
 
 def cross(input, other, *, dim=-1) -> Tensor:
-    """Cross product of vectors of 3 elements along `dim`.  Source: torch.linalg.cross."""
+    """Cross product of vectors of 3 elements along `dim`.  Source: torch.linalg.cross.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.cross(rl.tensor([1.0, 0.0, 0.0]), rl.tensor([0.0, 1.0, 0.0]))
+    tensor([0., 0., 1.])
+    """
     rank = max(input.ndim, other.ndim)
     if input.ndim != other.ndim:
         raise RuntimeError(

@@ -6,19 +6,22 @@ a Linear is two records and no copy.
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bool_
+from rushlight.base.dtypes import bool_, int8, int16, int32, uint8
 from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.arithmetic import add, mul
+from rushlight.ops.formats import row_major
+from rushlight.ops.former_order import product_of_former
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import movement as mv
+from rushlight.primitives.contraction import byte_matmul
 from rushlight.primitives.contraction import matmul as product
 from rushlight.primitives.elementwise import add as p_add
 from rushlight.primitives.elementwise import conj
 from rushlight.primitives.elementwise import mul as p_mul
 from rushlight.primitives.reduction import reduce_sum
-from rushlight.tensor.apply import apply2
+from rushlight.tensor.apply import apply1, apply2
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
@@ -47,6 +50,12 @@ def matmul(input, other) -> Tensor:
     on the left and one column on the right, and its axis vanishes.  Dtypes: equal.
 
     Raises: RuntimeError if the inner sizes or the dtypes differ.  Source: torch.matmul.
+
+    >>> import rushlight as rl
+    >>> a = rl.tensor([[2.0, 1.0], [1.0, 3.0]])
+    >>> rl.linalg.matmul(a, a)
+    tensor([[ 5.,  5.],
+            [ 5., 10.]])
     """
     check_tensor("matmul", input)
     check_tensor("matmul", other, "other")
@@ -111,6 +120,26 @@ def mm(input, mat2) -> Tensor:
     _check_rank("mm", input, 2, "input")
     _check_rank("mm", mat2, 2, "mat2")
     return product(input, mat2, False, False)
+
+
+@spelled(out=True)
+def _int_mm(input, mat2) -> Tensor:
+    """Product of two int8 matrices.  Shapes: (m, k) @ (k, n) -> (m, n).  Dtypes: int8 -> int32.
+
+    Raises: RuntimeError for other dtypes or ranks.  Source: torch._int_mm.
+    """
+    _check_rank("_int_mm", input, 2, "self")
+    _check_rank("_int_mm", mat2, 2, "mat2")
+    for name, x in (("self", input), ("mat2", mat2)):
+        if x._node.dtype is not int8:
+            raise RuntimeError(
+                f"_int_mm: expected {name} to have dtype int8, got {x._node.dtype}; convert it "
+                "with .to(torch.int8)"
+            )
+    # The machine multiplies unsigned by signed bytes: 128 more of one is 128 times the other's sum.
+    shifted = to_dtype(add(to_dtype(input, int16), 128), uint8)
+    sums = reduce_sum(to_dtype(mat2, int32), (0,), True)
+    return add(byte_matmul(shifted, mat2, False, False), mul(sums, -128))
 
 
 @spelled(method=True, out=True)
@@ -225,24 +254,33 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
         found = p_mul(found, found._scalar(alpha))
     if beta == 0:
         return found
-    return p_add(input if beta == 1 else p_mul(input, input._scalar(beta)), found)
+    return row_major(p_add(input if beta == 1 else p_mul(input, input._scalar(beta)), found))
 
 
 @spelled(method=True, inplace=True, out=True)
-def addmm(input, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+def addmm(input, mat1, mat2, *former, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat1 @ mat2).  Source: torch.addmm."""
+    if former:
+        parts = product_of_former("addmm", input, mat1, mat2, *former)
+        input, mat1, mat2, beta, alpha = parts
     return named(_combined("addmm", input, mm(mat1, mat2), beta, alpha), "AddmmBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
-def addmv(input, mat, vec, *, beta=1, alpha=1) -> Tensor:
+def addmv(input, mat, vec, *former, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * (mat @ vec).  Source: torch.addmv."""
+    if former:
+        parts = product_of_former("addmv", input, mat, vec, *former)
+        input, mat, vec, beta, alpha = parts
     return named(_combined("addmv", input, mv_(mat, vec), beta, alpha), "AddmvBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
-def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
+def addr(input, vec1, vec2, *former, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * outer(vec1, vec2).  Dtypes: promoted.  Source: torch.addr."""
+    if former:
+        parts = product_of_former("addr", input, vec1, vec2, *former)
+        input, vec1, vec2, beta, alpha = parts
     found = outer(vec1, vec2)
     dtype = input._node.dtype
     if dtype is bool_ and found._node.dtype is bool_:
@@ -257,15 +295,21 @@ def addr(input, vec1, vec2, *, beta=1, alpha=1) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
-def baddbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+def baddbmm(input, batch1, batch2, *former, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * bmm(batch1, batch2).  Source: torch.baddbmm."""
+    if former:
+        parts = product_of_former("baddbmm", input, batch1, batch2, *former)
+        input, batch1, batch2, beta, alpha = parts
     found = _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
     return named(found, "BaddbmmBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
-def addbmm(input, batch1, batch2, *, beta=1, alpha=1) -> Tensor:
+def addbmm(input, batch1, batch2, *former, beta=1, alpha=1) -> Tensor:
     """beta * input + alpha * the sum of the batch's products.  Source: torch.addbmm."""
+    if former:
+        parts = product_of_former("addbmm", input, batch1, batch2, *former)
+        input, batch1, batch2, beta, alpha = parts
     found = reduce_sum(bmm(batch1, batch2), (0,), False)
     return named(_combined("addbmm", input, found, beta, alpha), "AddbmmBackward0")
 
@@ -280,6 +324,12 @@ def multi_dot(tensors) -> Tensor:
     """Product of matrices in the order that needs the fewest multiplications.
 
     The first and last may be vectors.  Source: torch.linalg.multi_dot.
+
+    >>> import rushlight as rl
+    >>> a = rl.tensor([[2.0, 1.0], [1.0, 3.0]])
+    >>> rl.linalg.multi_dot([a, a])
+    tensor([[ 5.,  5.],
+            [ 5., 10.]])
     """
     tensors = list(tensors)
     if len(tensors) < 2:
@@ -348,12 +398,12 @@ def linear(input, weight, bias=None) -> Tensor:
     if len(weight_shape) == 1:
         found = matmul(input, weight)
     else:
-        rows = mv.reshape(input, (numel(shape[:-1]), shape[-1]))
+        rows = apply1(mv.reshape, input, ((numel(shape[:-1]), shape[-1]),))
         found = apply2(product, rows, weight, (False, True))
-        found = mv.reshape(found, (*shape[:-1], weight_shape[0]))
+        found = apply1(mv.reshape, found, ((*shape[:-1], weight_shape[0]),))
     if bias is None:
         return named(found, "UnsafeViewBackward0" if len(shape) > 1 else "SqueezeBackward4")
-    return named(p_add(found, bias), "ViewBackward0")
+    return named(apply2(p_add, found, bias), "ViewBackward0")
 
 
 def bilinear(input1, input2, weight, bias=None) -> Tensor:

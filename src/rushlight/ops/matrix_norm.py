@@ -9,6 +9,7 @@ from rushlight.base.dtypes import int64 as _INDEX
 from rushlight.base.limits import finfo
 from rushlight.base.shapes import numel, wrap_axis
 from rushlight.ops.arithmetic import mul
+from rushlight.ops.formats import column_major, in_columns, resulting, row_major
 from rushlight.ops.joining import cat
 from rushlight.ops.linalg import (
     adjoint,
@@ -29,6 +30,7 @@ from rushlight.ops.promotion import (
     is_followed,
     promote,
     to_dtype,
+    widened,
 )
 from rushlight.ops.random import randn
 from rushlight.ops.ranges import eye
@@ -48,6 +50,10 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None) -> Ten
     """The ord-norm of matrices along two axes: "fro", "nuc", ±1, ±2, ±inf.
 
     Raises: RuntimeError for another ord.  Source: torch.linalg.matrix_norm.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.matrix_norm(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(3.8730)
     """
     check_tensor("linalg.matrix_norm", A, "A")
     if A.ndim < 2:
@@ -88,7 +94,12 @@ def matrix_norm(A, ord="fro", dim=(-2, -1), keepdim=False, *, dtype=None) -> Ten
 
 
 def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa: N803
-    """A vector or matrix norm, by the number of axes and ord.  Source: torch.linalg.norm."""
+    """A vector or matrix norm, by the number of axes and ord.  Source: torch.linalg.norm.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.norm(rl.tensor([3.0, 4.0]))
+    tensor(5.)
+    """
     check_tensor("linalg.norm", A, "A")
     if dim is not None and not isinstance(dim, int):
         dim = tuple(dim)
@@ -106,7 +117,12 @@ def norm(A, ord=None, dim=None, keepdim=False, *, dtype=None) -> Tensor:  # noqa
 
 
 def cond(A, p=None) -> Tensor:  # noqa: N803
-    """The condition number in the p-norm.  Source: torch.linalg.cond."""
+    """The condition number in the p-norm.  Source: torch.linalg.cond.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.cond(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(2.6180)
+    """
     check_matrix("linalg.cond", A)
     if p is None or p in (2, -2):
         values = svdvals(A)
@@ -140,7 +156,12 @@ def _threshold(values: Tensor, A: Tensor, atol, rtol) -> Tensor:  # noqa: N803
 
 
 def matrix_rank(A, tol=None, *, atol=None, rtol=None, hermitian=False) -> Tensor:  # noqa: N803
-    """Number of singular values above the tolerance.  Source: torch.linalg.matrix_rank."""
+    """Number of singular values above the tolerance.  Source: torch.linalg.matrix_rank.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.matrix_rank(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor(2)
+    """
     check_matrix("linalg.matrix_rank", A)
     if tol is not None:
         atol, rtol = tol, 0.0
@@ -156,6 +177,11 @@ def pinv(A, rcond=None, hermitian=False, *, atol=None, rtol=None) -> Tensor:  # 
     """The Moore-Penrose inverse, small singular values counting as 0.
 
     Source: torch.linalg.pinv.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.pinv(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([[ 0.6000, -0.2000],
+            [-0.2000,  0.4000]])
     """
     check_matrix("linalg.pinv", A)
     if numel(A._node.shape) == 0:
@@ -215,6 +241,11 @@ def lstsq(A, B, rcond=None, *, driver=None):  # noqa: N803
     """The X that makes |A X - B| smallest, by the pseudo-inverse; A of full rank for residuals.
 
     Source: torch.linalg.lstsq.
+
+    >>> import rushlight as rl
+    >>> a = rl.tensor([[2.0, 1.0], [1.0, 3.0]])
+    >>> rl.linalg.lstsq(a, rl.ones(2, 1)).solution.shape
+    torch.Size([2, 1])
     """
     check_matrix("linalg.lstsq", A)
     vector = B.ndim == A.ndim - 1
@@ -232,6 +263,8 @@ def lstsq(A, B, rcond=None, *, driver=None):  # noqa: N803
         values = svdvals(A)
     if vector:
         solution = reshape(solution, solution._node.shape[:-1])
+    else:
+        solution = column_major(solution)
     result = return_type("linalg_lstsq", "solution", "residuals", "rank", "singular_values")
     return result(solution, residuals, rank, values)
 
@@ -251,7 +284,7 @@ def svd_lowrank(A, q=6, niter=2, M=None):  # noqa: N803
         basis, _ = p.qr(product(adjoint(A), basis), False)
         basis, _ = p.qr(product(A, basis), False)
     u, values, vh = p.svd(product(adjoint(basis), A), False)
-    return product(basis, u), values, adjoint(vh)
+    return product(basis, u), values, row_major(adjoint(vh))
 
 
 @spelled()
@@ -270,7 +303,13 @@ def pca_lowrank(A, q=None, center=True, niter=2):  # noqa: N803
 
 
 def matrix_power(A, n: int) -> Tensor:  # noqa: N803
-    """The n-th power, of the inverse for a negative n.  Source: torch.linalg.matrix_power."""
+    """The n-th power, of the inverse for a negative n.  Source: torch.linalg.matrix_power.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.matrix_power(rl.tensor([[2.0, 1.0], [1.0, 3.0]]), 2)
+    tensor([[ 5.,  5.],
+            [ 5., 10.]])
+    """
     check_tensor("linalg.matrix_power", A, "A")
     if A.ndim < 2 or A._node.shape[-1] != A._node.shape[-2]:
         raise RuntimeError(
@@ -297,7 +336,14 @@ def matrix_exp(A) -> Tensor:  # noqa: N803
     """The exponential, by a Taylor series of A / 2**k squared k times; reads the norm for k.
 
     Source: torch.linalg.matrix_exp.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.matrix_exp(rl.zeros(2, 2))
+    tensor([[1., 0.],
+            [0., 1.]])
     """
+    if isinstance(A, Tensor) and A._node.dtype.is_floating_point and A._node.dtype.itemsize == 2:
+        return to_dtype(matrix_exp(widened(A)), A._node.dtype)
     check_matrix("linalg.matrix_exp", A, square=True)
     if numel(A._node.shape) == 0:
         return A.clone()
@@ -317,7 +363,12 @@ def matrix_exp(A) -> Tensor:  # noqa: N803
 
 
 def vecdot(x, y, *, dim=-1) -> Tensor:
-    """Dot products along `dim`, x conjugated.  Source: torch.linalg.vecdot."""
+    """Dot products along `dim`, x conjugated.  Source: torch.linalg.vecdot.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.vecdot(rl.tensor([0.5, 1.0, 2.0]), rl.tensor([2.0, 1.0, 0.5]))
+    tensor(3.)
+    """
     check_tensor("linalg.vecdot", x)
     left = e.conj(x) if x._node.dtype.is_complex else x
     if not x._node.dtype.is_inexact:
@@ -326,7 +377,14 @@ def vecdot(x, y, *, dim=-1) -> Tensor:
 
 
 def vander(x, *, N=None) -> Tensor:  # noqa: N803
-    """Matrices of ascending powers of vectors.  Source: torch.linalg.vander."""
+    """Matrices of ascending powers of vectors.  Source: torch.linalg.vander.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.vander(rl.tensor([1.0, 2.0, 3.0]))
+    tensor([[1., 1., 1.],
+            [1., 2., 4.],
+            [1., 3., 9.]])
+    """
     check_tensor("linalg.vander", x)
     if N is not None and N <= 1:
         raise RuntimeError(f"linalg.vander: N must be greater than 1, got N={N}, x {x.ndim}D")
@@ -344,7 +402,12 @@ def vander(x, *, N=None) -> Tensor:  # noqa: N803
 
 
 def diagonal(A, *, offset=0, dim1=-2, dim2=-1) -> Tensor:  # noqa: N803
-    """Diagonals of matrices, as a view.  Source: torch.linalg.diagonal."""
+    """Diagonals of matrices, as a view.  Source: torch.linalg.diagonal.
+
+    >>> import rushlight as rl
+    >>> rl.linalg.diagonal(rl.tensor([[2.0, 1.0], [1.0, 3.0]]))
+    tensor([2., 3.])
+    """
     return A.diagonal(offset, dim1, dim2)
 
 
@@ -382,6 +445,7 @@ def tensorsolve(A, B, dims=None) -> Tensor:  # noqa: N803
     return reshape(found, tuple(rest))
 
 
+@resulting(in_columns)
 def householder_product(A, tau) -> Tensor:  # noqa: N803
     """The first columns of the product of the reflections that A's columns and tau describe.
 
@@ -417,7 +481,7 @@ def householder_product(A, tau) -> Tensor:  # noqa: N803
 def identity_of(A: Tensor, size: int) -> Tensor:  # noqa: N803
     """Identity matrices of the given size, in A's dtype and batch."""
     batch = A._node.shape[:-2]
-    return eye(size, dtype=A._node.dtype).expand((*batch, size, size))
+    return eye(size, dtype=A._node.dtype, device=A.device).expand((*batch, size, size))
 
 
 def _publish() -> None:

@@ -11,19 +11,15 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.device import CPU, device
-from rushlight.base.dtypes import DType, narrow, uint8, widen
-from rushlight.base.shapes import broadcast_shapes
+from rushlight.base.dtypes import DType, get_default_dtype, narrow, uint8, widen
+from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel, span
 from rushlight.ops.spelling import PUBLIC, attach_method, spelled
 from rushlight.tensor.autodiff import require_gradient
+from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.interop import read_array, tensor_on_buffer
+from rushlight.tensor.memory import Storage, storage_of
 from rushlight.tensor.pickling import storage_array, tensor_on_storage
-from rushlight.tensor.storage import (
-    Storage,
-    alias_without_grad,
-    current_edge,
-    storage_of,
-    write,
-)
+from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data, write
 from rushlight.tensor.tensor import Tensor, become, strides_of, tensor_from_numpy
 from rushlight.tensor.torch_function import converted  # noqa: F401 - attaches Tensor's own rule
 
@@ -42,7 +38,10 @@ def frombuffer(
     Raises: ValueError for sizes that do not fit, with PyTorch's words.  Source: torch.frombuffer.
     """
     try:
-        data = np.frombuffer(memoryview(buffer).cast("B"), np.uint8)
+        if isinstance(buffer, np.ndarray) and buffer.size and buffer.flags.c_contiguous:
+            data = buffer.reshape(-1).view(np.uint8)  # an array whose owner is known
+        else:
+            data = np.frombuffer(memoryview(buffer).cast("B"), np.uint8)
     except TypeError:
         raise ValueError("object does not implement Python buffer protocol.") from None
     except ValueError:  # NumPy refuses empty buffers
@@ -80,16 +79,44 @@ PUBLIC["frombuffer"] = frombuffer
 # ---- storages ------------------------------------------------------------------------------------
 
 
+def _storage_of_arguments(name: str, arguments: tuple, dtype: DType) -> Storage:
+    """Memory for what a constructor was given: a storage, a size, a sequence, or nothing."""
+    given = arguments[0] if arguments else 0
+    if len(arguments) > 1:
+        raise TypeError(f"{name}: expected a size or a sequence, got {len(arguments)} arguments")
+    if isinstance(given, Storage):
+        return given
+    if isinstance(given, UntypedStorage):
+        return given._storage
+    if isinstance(given, (int, np.integer)):
+        if given < 0:
+            raise RuntimeError(f"{name}: Trying to create a storage of {given} elements")
+        memory = np.empty(int(given), dtype.numpy)
+    else:
+        memory = narrow(np.array(list(given), dtype.compute), dtype)
+    return storage_of(tensor_on_buffer(memory, dtype, "storage"))
+
+
+def _check_on_cpu(where: Any) -> None:
+    if where is not None and device(where).type != "cpu":
+        raise RuntimeError(
+            f"a storage is made in the CPU's memory, not on {where}: make a tensor there, whose "
+            "untyped_storage() it is"
+        )
+
+
 class UntypedStorage:
     """The memory behind tensors, in bytes; tensors that share memory have equal `data_ptr()`.
 
-    Source: torch.UntypedStorage, as far as it is read from.
+    Made of a number of bytes, whose values are not said, or of a sequence of them.
+    Source: torch.UntypedStorage.
     """
 
     __slots__ = ("_storage",)
 
-    def __init__(self, storage: Storage) -> None:
-        self._storage = storage
+    def __init__(self, *arguments: Any, device: Any = None) -> None:
+        self._storage = _storage_of_arguments(type(self).__name__, arguments, uint8)
+        _check_on_cpu(device)
 
     def _bytes(self) -> np.ndarray:
         return storage_array(self._storage).view(np.uint8)
@@ -127,6 +154,30 @@ class UntypedStorage:
             return _over(self._pinned_bytes()[index])
         return int(self._bytes()[index])
 
+    def __setitem__(self, index: int | slice, value: Any) -> None:
+        """Write bytes: numbers from 0 to 255, one of them for all or one for each."""
+        self._pinned_bytes()[index] = value
+        self._storage.touch()
+
+    def fill_(self, value: int) -> UntypedStorage:
+        """Write one byte everywhere; returns the storage."""
+        self[:] = value
+        return self
+
+    def copy_(self, source: UntypedStorage, non_blocking: bool = False) -> UntypedStorage:
+        """Overwrite with another storage's bytes, as many as there are here."""
+        if source.nbytes() != self.nbytes():
+            raise RuntimeError(
+                f"UntypedStorage.copy_: {source.nbytes()} bytes do not fit {self.nbytes()}"
+            )
+        self._pinned_bytes()[:] = source._bytes()
+        self._storage.touch()
+        return self
+
+    def clone(self) -> UntypedStorage:
+        """A storage of its own with the same bytes."""
+        return _over(np.array(self._bytes()))
+
     def is_shared(self) -> bool:
         """Whether other processes can see the memory."""
         return _whole(self._storage).is_shared()
@@ -145,8 +196,8 @@ class UntypedStorage:
                 file.truncate(nbytes)
         elif present < nbytes:
             raise RuntimeError(
-                f"UntypedStorage.from_file: {path!r} has {present} bytes, fewer than the {nbytes}"
-                " asked for"
+                f"file <{path}> size <{present}> is smaller than the required mapping size"
+                f" <{nbytes}>; ask for fewer elements"
             )
         length = nbytes or present
         if not length:
@@ -171,15 +222,66 @@ class UntypedStorage:
         return f"{head}[torch.storage.UntypedStorage(device=cpu) of size {self.nbytes()}]"
 
 
+@spelled()
+def from_file(
+    filename: Any,
+    shared: bool | None = None,
+    size: int | None = 0,
+    *,
+    dtype: DType | None = None,
+    layout: Any = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A 1-d tensor of the first `size` elements of a file, mapped into memory.
+
+    shared: whether writes reach the file, which is made that long if it is shorter.
+    Raises: RuntimeError for a file that is not there or too short, where writes stay private.
+    """
+    dtype = get_default_dtype() if dtype is None else dtype
+    path = os.fspath(filename)
+    if not size:
+        return tensor_from_numpy(np.empty(0, dtype.numpy), dtype)
+    if not shared and not os.path.exists(path):
+        raise RuntimeError(
+            f"unable to open file <{path}> in read-only mode: No such file or directory (2)"
+        )
+    storage = UntypedStorage.from_file(path, bool(shared), size * dtype.itemsize)
+    made = frombuffer(storage._pinned_bytes(), dtype=dtype, requires_grad=requires_grad)
+    return made if device is None else made.to(device)  # type: ignore[attr-defined]
+
+
 def _over(memory: np.ndarray) -> UntypedStorage:
     """A storage on memory that others see, too."""
     return UntypedStorage(storage_of(tensor_on_buffer(memory, uint8, "storage")))
 
 
 class TypedStorage(UntypedStorage):
-    """The same in elements.  Source: torch.TypedStorage, as far as it is read from."""
+    """The same in elements of a dtype, the default one unless given.
+
+    wrap_storage: bytes to be read as such elements; they stay shared.
+    Raises: TypeError for `wrap_storage` with a size.  Source: torch.TypedStorage.
+    """
 
     __slots__ = ()
+
+    def __init__(
+        self, *arguments: Any, wrap_storage: UntypedStorage | None = None,
+        dtype: DType | None = None, device: Any = None, _internal: bool = False,
+    ) -> None:  # fmt: skip
+        chosen = get_default_dtype() if dtype is None else dtype
+        if wrap_storage is not None:
+            if arguments or dtype is None:
+                raise TypeError(
+                    "TypedStorage: wrap_storage= goes with dtype= alone: its bytes are what there "
+                    "is to be read"
+                )
+            memory = wrap_storage._pinned_bytes().view(chosen.numpy)
+            self._storage = storage_of(tensor_on_buffer(memory, chosen, "storage"))
+            return
+        self._storage = _storage_of_arguments(type(self).__name__, arguments, chosen)
+        _check_on_cpu(device)
 
     @property
     def dtype(self) -> DType:
@@ -205,6 +307,12 @@ class TypedStorage(UntypedStorage):
 
     def __getitem__(self, index: Any) -> Any:
         return self._elements()[index].item()
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        """Write elements."""
+        memory = self._pinned_bytes().view(self.dtype.numpy)
+        memory[index] = narrow(np.asarray(value), self.dtype)
+        self._storage.touch()
 
     def untyped(self) -> UntypedStorage:
         """The same memory in bytes."""
@@ -233,6 +341,58 @@ def untyped_storage(self: Tensor) -> UntypedStorage:
 def typed_storage(self: Tensor) -> TypedStorage:
     """The memory behind the tensor in elements."""
     return TypedStorage(storage_of(self))
+
+
+@attach_method("set_")
+def set_(
+    self: Tensor,
+    source: Any = None,
+    storage_offset: int = 0,
+    size: Any = None,
+    stride: Any = None,
+) -> Tensor:
+    """Show other memory from now on: a tensor's, a window of a storage, or none; returns itself.
+
+    Raises: RuntimeError for another dtype, for a window that leaves the storage, and where
+    autograd follows the tensor.  Source: torch.Tensor.set_.
+    """
+    if current_edge(self) is not None and is_grad_enabled():
+        raise RuntimeError(
+            "set_(): a tensor that requires grad cannot be given other memory; do it under "
+            "torch.no_grad(), or set .data"
+        )
+    dtype = self._node.dtype
+    if source is None:
+        replace_data(self, tensor_from_numpy(np.empty(0, dtype.numpy), dtype))
+        return self
+    if isinstance(source, Tensor):
+        if source._node.dtype is not dtype:
+            raise RuntimeError(
+                f"set_(): the source has dtype {source._node.dtype}, this tensor {dtype}"
+            )
+        storage = storage_of(source)
+        if size is None:
+            replace_data(self, alias_without_grad(source))
+            return self
+    else:
+        storage = source._storage
+        if storage.dtype is not dtype:
+            raise RuntimeError(
+                f"set_(): the storage holds {storage.dtype}, this tensor has dtype {dtype}; view "
+                "the tensor behind the storage as that dtype first"
+            )
+    shape = (storage.size - storage_offset,) if size is None else tuple(size)
+    strides = contiguous_strides(shape) if stride is None else tuple(stride)
+    needed = storage_offset + span(shape, strides) if numel(shape) else 0
+    if len(strides) != len(shape) or min((storage_offset, *shape, *strides)) < 0:
+        raise RuntimeError(f"set_(): offset {storage_offset}, {list(shape)}, {list(strides)}")
+    if needed > storage.size:
+        raise RuntimeError(
+            f"setStorage: sizes {list(shape)}, strides {list(strides)}, storage offset "
+            f"{storage_offset} need {needed} elements; the storage has {storage.size}"
+        )
+    replace_data(self, tensor_on_storage(storage, storage_offset, shape, strides, False))
+    return self
 
 
 @attach_method("is_set_to")

@@ -5,8 +5,10 @@
 
 from __future__ import annotations
 
+from rushlight.base.hot import hot
 from rushlight.base.shapes import numel, wrap_axes
 from rushlight.ops.arithmetic import add, mul, pow, true_divide
+from rushlight.ops.formats import as_picture, row_major
 from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as p
@@ -64,6 +66,7 @@ def _affine(x: Tensor, weight, bias, shape: tuple[int, ...] | None = None) -> Te
     return x
 
 
+@hot
 def _require_inexact(name: str, x) -> None:
     check_tensor(name, x)
     if not x._node.dtype.is_floating_point:
@@ -73,6 +76,7 @@ def _require_inexact(name: str, x) -> None:
 # ---- over the last axes --------------------------------------------------------------------------
 
 
+@hot
 def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-5) -> Tensor:
     """Zero mean and unit variance over the last axes.
 
@@ -80,14 +84,24 @@ def layer_norm(input, normalized_shape, weight=None, bias=None, eps: float = 1e-
     Raises: RuntimeError if they do not fit.  Source: torch.nn.functional.layer_norm.
     """
     _require_inexact("LayerNormKernelImpl", input)
-    axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
+    shape = input._node.shape
+    if (
+        normalized_shape
+        and normalized_shape.__class__ is tuple
+        and normalized_shape == shape[-1:]
+        and (weight is None or weight._node.shape == normalized_shape)
+        and (bias is None or bias._node.shape == normalized_shape)
+    ):
+        axes: tuple = (len(shape) - 1,)
+    else:
+        axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
     return _layer_norm(input, weight, bias, axes, eps)
 
 
 @replayed
 def _layer_norm(input, weight, bias, axes: tuple[int, ...], eps: float) -> Tensor:
     found = _affine(_standardised_rows(widened(input), axes, eps), weight, bias)
-    return named(to_dtype(found, input._node.dtype), "NativeLayerNormBackward0")
+    return named(row_major(to_dtype(found, input._node.dtype)), "NativeLayerNormBackward0")
 
 
 def _last_axes(x: Tensor, normalized_shape, parameters) -> tuple[int, ...]:
@@ -132,7 +146,7 @@ def _rms_norm(input, weight, axes: tuple[int, ...], eps: float | None) -> Tensor
     square = p.mul(x, x)
     mean = p.div(reduce_sum(square, axes, True), square._scalar(_count(x, axes)))
     found = p.mul(x, p.rsqrt(p.add(mean, mean._scalar(eps))))
-    return to_dtype(_affine(found, weight, None), input._node.dtype)
+    return row_major(to_dtype(_affine(found, weight, None), input._node.dtype))
 
 
 _EPSILONS = {"float32": 2.0**-23, "float64": 2.0**-52}
@@ -148,9 +162,18 @@ def batch_norm(
     """Zero mean and unit variance for each channel (axis 1).
 
     training: use the batch's statistics, and move the running ones towards them in place.
-    Raises: ValueError for one value for each channel in training, RuntimeError for wrong sizes.
-    Source: torch.nn.functional.batch_norm.
+    Raises: ValueError in training for one value for each channel and for an eps that is not
+    positive, RuntimeError for wrong sizes.  Source: torch.nn.functional.batch_norm.
     """
+    if training and eps <= 0.0:
+        raise ValueError(f"batch_norm eps must be positive during training, but got {eps}")
+    return normed_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
+
+
+def normed_batch(
+    input, running_mean, running_var, weight, bias, training: bool, momentum: float, eps: float
+) -> Tensor:
+    """`batch_norm` without its check of eps."""
     _require_inexact("batch_norm", input)
     shape = input._node.shape
     if numel(shape) == 0:
@@ -182,7 +205,7 @@ def batch_norm(
         var = mv.reshape(to_dtype(running_var, x._node.dtype), along)
         found = p.mul(p.sub(x, mean), p.rsqrt(p.add(var, var._scalar(eps))))
     found = to_dtype(_affine(found, weight, bias, along), input._node.dtype)
-    return named(found, "NativeBatchNormBackward0")
+    return named(as_picture(found, input), "NativeBatchNormBackward0")
 
 
 def _batch_statistics(x: Tensor, running_mean, running_var, momentum: float, eps: float) -> Tensor:
@@ -239,7 +262,7 @@ def instance_norm(
         if running is not None:
             samples = p.div(reduce_sum(constant(batch), (0,), True), batch._scalar(shape[0]))
             _move_towards(running, samples, momentum, factor)
-    return to_dtype(_affine(found, weight, bias, along), input._node.dtype)
+    return row_major(to_dtype(_affine(found, weight, bias, along), input._node.dtype))
 
 
 def group_norm(input, num_groups: int, weight=None, bias=None, eps: float = 1e-5) -> Tensor:
@@ -279,7 +302,8 @@ def _group_norm(input, weight, bias, num_groups: int, eps: float) -> Tensor:
     grouped = mv.reshape(x, (batch, num_groups, size))
     found = mv.reshape(_standardised_rows(grouped, (2,), eps), shape)
     found = _affine(found, weight, bias, (1, channels, *(1,) * (len(shape) - 2)))
-    return named(to_dtype(found, input._node.dtype), "NativeGroupNormBackward0")
+    found = as_picture(to_dtype(found, input._node.dtype), input)
+    return named(found, "NativeGroupNormBackward0")
 
 
 # ---- across channels -----------------------------------------------------------------------------
@@ -324,6 +348,11 @@ def normalize(input, p: float = 2.0, dim=1, eps: float = 1e-12, out=None) -> Ten
 # ---- with their statistics -----------------------------------------------------------------------
 
 
+def _statistics_dtype(input, parameter):
+    """That of the parameters: float32 beside an input of half precision only if they are."""
+    return input._node.dtype if parameter is None else parameter._node.dtype
+
+
 @spelled()
 def native_layer_norm(input, normalized_shape, weight, bias, eps: float):
     """(layer_norm, mean, 1 / deviation), the statistics with axes of size 1."""
@@ -331,7 +360,9 @@ def native_layer_norm(input, normalized_shape, weight, bias, eps: float):
     axes = _last_axes(input, normalized_shape, (("weight", weight), ("bias", bias)))
     found, mean, var = _standardised(widened(input), axes, eps)
     deviation = p.rsqrt(p.add(var, var._scalar(eps)))
-    return to_dtype(_affine(found, weight, bias), input._node.dtype), mean, deviation
+    found = row_major(to_dtype(_affine(found, weight, bias), input._node.dtype))
+    kept = _statistics_dtype(input, weight)
+    return found, to_dtype(mean, kept), to_dtype(deviation, kept)
 
 
 @spelled()
@@ -343,16 +374,20 @@ def native_group_norm(input, weight, bias, N, C, HxW, group, eps: float):  # noq
     deviation = p.rsqrt(p.add(var, var._scalar(eps)))
     shape = (N, group)
     found = group_norm(input, group, weight, bias, eps)
+    kept = _statistics_dtype(input, weight)
+    mean, deviation = to_dtype(mean, kept), to_dtype(deviation, kept)
     return found, mv.reshape(mean, shape), mv.reshape(deviation, shape)
 
 
 @spelled()
 def native_batch_norm(input, weight, bias, running_mean, running_var, training, momentum, eps):
     """(batch_norm, mean, 1 / deviation); the statistics are empty outside training."""
-    found = batch_norm(input, running_mean, running_var, weight, bias, training, momentum, eps)
+    found = normed_batch(input, running_mean, running_var, weight, bias, training, momentum, eps)
     if not training:
         return found, input.new_zeros((0,)), input.new_zeros((0,))
     _, mean, var = _standardised(widened(input), (0, *range(2, input.ndim)), eps)
     channels = (input._node.shape[1],)
     deviation = p.rsqrt(p.add(var, var._scalar(eps)))
+    kept = _statistics_dtype(input, weight if running_mean is None else running_mean)
+    mean, deviation = to_dtype(mean, kept), to_dtype(deviation, kept)
     return found, mv.reshape(mean, channels), mv.reshape(deviation, channels)

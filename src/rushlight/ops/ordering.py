@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides
+from rushlight.ops.formats import lying_like, row_major
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.return_types import return_type
 from rushlight.ops.shaping import axis_of
@@ -49,14 +50,14 @@ def sort(input, dim=-1, descending=False, *, stable=False):
     """(values, indices) in ascending order along an axis; always stable.  Source: torch.sort."""
     x, order, axis = _ordered("sort", input, dim, descending)
     values = named(_like(pi.gather(x, order, axis), input), "SortBackward0")
-    return _Sort(values, _like(order, input))
+    return _Sort(lying_like(values, input), lying_like(_like(order, input), input))
 
 
 @spelled(method=True, out=True)
 def argsort(input, dim=-1, descending=False, *, stable=False) -> Tensor:
     """The indices that sort an axis.  Source: torch.argsort."""
     _, order, _ = _ordered("argsort", input, dim, descending)
-    return _like(order, input)
+    return lying_like(_like(order, input), input)
 
 
 @spelled(method=True, out=True)
@@ -76,7 +77,7 @@ def topk(input, k, dim=-1, largest=True, sorted=True):
         )
     if not input._node.shape and k == 0:
         k = 1
-    first = leading(order, axis, 0, k)
+    first = row_major(leading(order, axis, 0, k))
     values = named(_like(pi.gather(x, first, axis), input), "TopkBackward0")
     return _Topk(values, _like(first, input))
 
@@ -88,7 +89,7 @@ def kthvalue(input, k, dim=-1, keepdim=False):
     size = x._node.shape[axis]
     if not 1 <= k <= size:
         raise RuntimeError(f"kthvalue(): selected number k out of range for dimension {axis}: {k}")
-    place = leading(order, axis, k - 1, 1)
+    place = row_major(leading(order, axis, k - 1, 1))
     values = pi.gather(x, place, axis)
     if not input._node.shape:
         return _Kth(named(p.reshape(values, ()), "KthvalueBackward0"), p.reshape(place, ()))

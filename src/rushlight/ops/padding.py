@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import numpy as np
 
 from rushlight.base.dtypes import bool_, int64
 from rushlight.base.shapes import contiguous_strides
 from rushlight.ops.creation import filled
+from rushlight.ops.formats import as_picture, resulting
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
@@ -50,6 +53,7 @@ def _cropped(x: Tensor, amounts) -> Tensor:
 
 
 @spelled()
+@resulting(as_picture)
 def constant_pad_nd(input, pad, value=0) -> Tensor:
     """Constant borders.  Raises: RuntimeError if an axis would vanish.
 
@@ -79,8 +83,13 @@ def constant_pad_nd(input, pad, value=0) -> Tensor:
     return named(found, "ConstantPadNdBackward0")
 
 
-def _border_index(mode: str, size: int, low: int, high: int):
-    """The position each padded position shows."""
+@functools.lru_cache(maxsize=64)
+def _border_index(mode: str, size: int, low: int, high: int) -> Tensor:
+    """The position each padded position shows; the same tensor each time, for nobody to write."""
+    return tensor_from_numpy(_border_positions(mode, size, low, high).astype(np.int64), int64)
+
+
+def _border_positions(mode: str, size: int, low: int, high: int) -> np.ndarray:
     at = np.arange(-low, size + high)
     if mode == "replicate":
         return np.clip(at, 0, size - 1)
@@ -124,6 +133,7 @@ def _check_border(mode: str, input: Tensor, pad) -> None:
         )
 
 
+@resulting(as_picture)
 def pad(input, pad, mode: str = "constant", value=None) -> Tensor:
     """Borders around the last axes; `pad` lists (low, high) beginning with the last axis.
 
@@ -150,6 +160,5 @@ def pad(input, pad, mode: str = "constant", value=None) -> Tensor:
     found = input
     for axis, (low, high) in enumerate(pads):
         if low or high:
-            index = _border_index(mode, input._node.shape[axis], low, high)
-            found = take(found, tensor_from_numpy(index.astype(np.int64), int64), axis)
+            found = take(found, _border_index(mode, input._node.shape[axis], low, high), axis)
     return p.copy(input) if found is input else found

@@ -148,7 +148,12 @@ trunc = _rounding("trunc", p.trunc, "towards zero", ("fix",))
 
 @spelled(method=True, inplace=True, out=True)
 def round(input, *, decimals: int = 0) -> Tensor:  # noqa: A001 - PyTorch's name
-    """Rounded to `decimals` places, halves to even.  Source: torch.round."""
+    """Rounded to `decimals` places, halves to even.  Source: torch.round.
+
+    >>> import rushlight as rl
+    >>> rl.special.round(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0., 1., 2.])
+    """
     check_tensor("round", input)
     dtype = input._node.dtype
     refuse("round", input, bool_=True, complex_=True)
@@ -262,7 +267,12 @@ def nan_to_num(input, nan=None, posinf=None, neginf=None) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def logit(input, eps=None) -> Tensor:
-    """log(x / (1 - x)), x first limited to [eps, 1 - eps] if eps is given.  Source: torch.logit."""
+    """log(x / (1 - x)), x first limited to [eps, 1 - eps] if eps is given.  Source: torch.logit.
+
+    >>> import rushlight as rl
+    >>> rl.special.logit(rl.tensor([0.25, 0.5]))
+    tensor([-1.0986,  0.0000])
+    """
     x = as_inexact("logit", input)
     refuse("logit", x, complex_=True)
     if eps is not None:

@@ -13,8 +13,9 @@ import numpy as np
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import filled
+from rushlight.ops.formats import as_picture, row_major
 from rushlight.ops.promotion import check_tensor
-from rushlight.ops.spelling import spelled
+from rushlight.ops.spelling import PUBLIC, spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.indexing import gather, scatter, take
 from rushlight.primitives.reduction import argmax, window_argmax
@@ -160,10 +161,11 @@ def _max_with_index(name, rank, input, kernel, stride, padding, dilation, ceil_m
     lead, shape = x._node.shape[:2], index._node.shape
     flat = p.reshape(x, (*lead, numel(windows.sizes)))
     best = gather(flat, p.reshape(index, (*lead, numel(windows.output))), 2)
-    values = named(unbatched(p.reshape(best, shape), was_batched), _MAX_LABELS[rank])
+    values = as_picture(unbatched(p.reshape(best, shape), was_batched), input)
+    values = named(values, _MAX_LABELS[rank])
     if not with_index:
         return values
-    return values, unbatched(index, was_batched)
+    return values, as_picture(unbatched(index, was_batched), input)
 
 
 def _define_max_pool(rank: int):
@@ -254,11 +256,12 @@ def _adaptive_max(name: str, rank: int, input, output_size, with_index: bool):
     index = argmax(seen, 3, True)
     values = unbatched(p.reshape(gather(seen, index, 3), shape), was_batched)
     label = "SqueezeBackward1" if rank == 1 else f"AdaptiveMaxPool{rank}DBackward0"
-    values = named(values, label)
+    values = named(as_picture(values, input) if rank == 2 else row_major(values), label)
     if not with_index:
         return values
     places = gather(p.expand(positions, seen._node.shape), index, 3)
-    return values, unbatched(p.reshape(places, shape), was_batched)
+    places = unbatched(p.reshape(places, shape), was_batched)
+    return values, as_picture(places, input) if rank == 2 else row_major(places)
 
 
 def _define_adaptive_max(rank: int):
@@ -277,7 +280,10 @@ def _define_adaptive_max(rank: int):
 
     with_indices.__name__ = with_indices.__qualname__ = f"{name}_with_indices"
     with_indices.__doc__ = f"As {name}, with the flat positions."
-    return spelled(function=rank == 1)(pool), with_indices
+    if rank == 1:
+        # PyTorch's name at the top gives the positions too, unlike torch.nn.functional's.
+        PUBLIC[name] = with_indices
+    return pool, with_indices
 
 
 adaptive_max_pool1d, adaptive_max_pool1d_with_indices = _define_adaptive_max(1)
@@ -313,7 +319,8 @@ def _define_unpool(rank: int):
         empty = filled((*lead, numel(sizes)), 0, input._node.dtype)
         flat = (*lead, numel(shape[-rank:]))
         spread = scatter(empty, p.reshape(indices, flat), p.reshape(input, flat), len(lead), "set")
-        return p.reshape(spread, (*lead, *sizes))
+        made = p.reshape(spread, (*lead, *sizes))
+        return as_picture(made, input) if rank == 2 else made
 
     unpool.__name__ = unpool.__qualname__ = name
     unpool.__doc__ = f"Zeros with the maxima put back.  Source: torch.nn.functional.{name}."

@@ -86,6 +86,7 @@ def check_operand(name: str, value, position: str = "other") -> None:
 
 
 @hot
+@hot
 def check_tensor(name: str, value, position: str = "input") -> None:
     """Raise PyTorch's TypeError unless `value` is a tensor."""
     if not isinstance(value, Tensor):

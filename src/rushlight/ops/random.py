@@ -13,9 +13,11 @@ import numpy as np
 
 from rushlight.base.device import META, resolve_device
 from rushlight.base.dtypes import DType, get_default_dtype, int64, widen
+from rushlight.base.orders import strides_in
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import finish, shape_from, value_of
+from rushlight.ops.formats import lying, order_like
 from rushlight.ops.generator import Generator, engine_of
 from rushlight.ops.random_fill import (
     Draw,
@@ -24,7 +26,6 @@ from rushlight.ops.random_fill import (
     flips_for,
     integer_draw,
     normal_draw,
-    preserved_strides,
     scalar_name,
     uniform_draw,
     unsupported,
@@ -36,7 +37,7 @@ from rushlight.rng import discrete
 from rushlight.rng.multinomial import multinomial as draw_categories
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import is_grad_enabled
-from rushlight.tensor.placing import placed
+from rushlight.tensor.placing import pinned, placed
 from rushlight.tensor.storage import current_edge, write
 from rushlight.tensor.tensor import Tensor, meta_tensor, tensor_from_numpy
 
@@ -60,14 +61,15 @@ def _new(
     """A drawn tensor of `shape` under PyTorch's keywords for new tensors."""
     place = resolve_device(device)
     on_meta = place is META
-    _require_plain(operation, layout, pin_memory, names)
+    _require_plain(operation, layout, names)
     if on_meta and out is None:
         return finish(meta_tensor(shape, dtype or default), requires_grad)
     if out is None:
         chosen = dtype or default
         draw = draw_of(chosen)
         _require_differentiable(chosen, requires_grad)
-        return finish(placed(drawn(shape, None, chosen, draw), place), requires_grad)
+        made = placed(drawn(shape, None, chosen, draw), place)
+        return finish(pinned(made) if pin_memory else made, requires_grad)
     if dtype is not None and dtype is not out.dtype:
         raise RuntimeError(
             f"{operation}: dtype {scalar_name(dtype)} does not match dtype of out parameter "
@@ -82,15 +84,10 @@ def _require_differentiable(dtype: DType, requires_grad: bool) -> None:
         raise RuntimeError("Only Tensors of floating point and complex dtype can require gradients")
 
 
-def _require_plain(operation: str, layout: object, pin_memory: bool, names: object) -> None:
+def _require_plain(operation: str, layout: object, names: object) -> None:
     if layout is not None and str(layout) != "torch.strided":
         raise NotImplementedError(
             f"{operation}: layout {layout} is not supported; tensors here are strided"
-        )
-    if pin_memory:
-        raise RuntimeError(
-            f"{operation}: pin_memory=True requires a CUDA or other accelerator backend; no pinned "
-            "memory allocator is available on this system."
         )
     if names is not None:
         raise NotImplementedError(f"{operation}: named tensors are not supported; leave names out")
@@ -218,16 +215,17 @@ def _like(
 ) -> Tensor:
     place = resolve_device(input.device if device is None else device)
     on_meta = place is META
-    _require_plain(operation, layout, pin_memory, None)
+    _require_plain(operation, layout, None)
     chosen = dtype or input.dtype
     if on_meta:
         return finish(meta_tensor(input._node.shape, chosen), requires_grad)
-    strides = None
-    if memory_format is None or str(memory_format) == "torch.preserve_format":
-        strides = preserved_strides(input)
+    order = order_like(input, memory_format)
+    strides = None if order is None else strides_in(input._node.shape, order)
     draw = draw_of(chosen)
     _require_differentiable(chosen, requires_grad)
-    return finish(placed(drawn(input._node.shape, strides, chosen, draw), place), requires_grad)
+    made = lying(drawn(input._node.shape, strides, chosen, draw), order)
+    made = placed(made, place)
+    return finish(pinned(made) if pin_memory else made, requires_grad)
 
 
 @spelled()
@@ -353,7 +351,9 @@ def bernoulli(
     if p is None:
         return _with_zero_gradient(flips_for(input, engine), input)
     draw = bernoulli_draw(engine, input.dtype, float(p))
-    made = drawn(input._node.shape, preserved_strides(input), input.dtype, draw)
+    order = order_like(input)
+    strides = None if order is None else strides_in(input._node.shape, order)
+    made = lying(drawn(input._node.shape, strides, input.dtype, draw), order)
     return _with_zero_gradient(made, input)
 
 

@@ -16,6 +16,7 @@ from rushlight.base.dtypes import (
 )
 from rushlight.base.limits import iinfo
 from rushlight.ops.creation import made
+from rushlight.ops.formats import row_major
 from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor, refuse_overflow
 from rushlight.ops.spelling import spelled
@@ -31,13 +32,22 @@ def _number(value):
 
 
 def _range_dtype(*bounds):
-    if all(isinstance(b, (int, np.integer)) for b in bounds):
-        return int64
-    return get_default_dtype()
+    for bound in bounds:
+        if not isinstance(bound, (int, np.integer)):
+            return get_default_dtype()
+    return int64
+
+
+def _named_bounds(keywords: dict) -> dict:
+    """Those of the bounds that were given by name, taken out of the keywords."""
+    return {n: keywords.pop(n) for n in ("start", "end", "step") if n in keywords}
 
 
 def _bounds(named: dict, given: tuple, operation: str) -> tuple:
     """(start, end, step) from `f(end)`, `f(start, end)` or `f(start, end, step)`."""
+    if not named and 0 < len(given) < 3:
+        start, end = given if len(given) == 2 else (0, given[0])
+        return _number(start), _number(end), 1
     for name in ("start", "end", "step"):
         if name in named:
             continue
@@ -59,11 +69,11 @@ def arange(*bounds, out=None, dtype=None, **keywords) -> Tensor:
     Dtypes: int64 for ints, else the default floating dtype.
     Raises: RuntimeError for a step of 0 or of the wrong sign.  Source: torch.arange.
     """
-    named = {n: keywords.pop(n) for n in ("start", "end", "step") if n in keywords}
+    named = _named_bounds(keywords) if keywords else {}
     start, end, step = _bounds(named, bounds, "arange")
     if step == 0:
         raise RuntimeError("step must be nonzero")
-    if any(math.isinf(b) or math.isnan(b) for b in (start, end)):
+    if not math.isfinite(start) or not math.isfinite(end):
         raise RuntimeError(f"unsupported range: {start} -> {end}")
     if (end - start) * step < 0:
         raise RuntimeError("upper bound and lower bound inconsistent with step sign")
@@ -95,8 +105,7 @@ def _arange_count(start, end, step, dtype) -> int:
 @spelled()
 def range(*bounds, out=None, dtype=None, **keywords) -> Tensor:  # noqa: A001 - PyTorch's name
     """Numbers from start to end, end included; deprecated in PyTorch.  Source: torch.range."""
-    named = {n: keywords.pop(n) for n in ("start", "end", "step") if n in keywords}
-    start, end, step = _bounds(named, bounds, "range")
+    start, end, step = _bounds(_named_bounds(keywords), bounds, "range")
     dtype = dtype or get_default_dtype()
     if step == 0:
         raise RuntimeError("step must be nonzero")
@@ -215,7 +224,8 @@ def _triangle(name: str, keep):
             raise RuntimeError(f"{name}: input tensor must have at least 2 dimensions")
         rows, columns = input._node.shape[-2:]
         mask = tensor_from_numpy(keep(np.ones((rows, columns), np.bool_), int(diagonal)), bool_)
-        return named(p.where(mask, input, input._scalar(0)), f"{name.capitalize()}Backward0")
+        found = row_major(p.where(mask, input, input._scalar(0)))
+        return named(found, f"{name.capitalize()}Backward0")
 
     select.__name__ = select.__qualname__ = name
     select.__doc__ = f"The matrices' {name[-1]}-shaped half, the rest 0.  Source: torch.{name}."
@@ -247,7 +257,11 @@ def vander(x, N=None, increasing=False) -> Tensor:  # noqa: N803 - PyTorch's nam
 
 
 def window(name: str, length: int, weights, *, dtype=None, periodic=True, **keywords) -> Tensor:
-    """A window of `length` points; `weights` is a function of (positions, last position)."""
+    """A window of `length` points; `weights` is a function of (positions, last position).
+
+    Positions come in float64 for a window of float64 and in float32 otherwise, as PyTorch counts
+    them: each step of the formula is rounded so.
+    """
     dtype = dtype or get_default_dtype()
     if not dtype.is_inexact or dtype.is_complex:
         raise RuntimeError(f"{name} expects floating point dtypes, got: {dtype}")
@@ -257,16 +271,19 @@ def window(name: str, length: int, weights, *, dtype=None, periodic=True, **keyw
         array = np.ones(length)
     else:
         last = length if periodic else length - 1
-        array = weights(np.arange(length, dtype=np.float64), last)
+        counted = np.float64 if dtype.name == "float64" else np.float32
+        array = weights(np.arange(length, dtype=counted), last)
     return made(name, narrow(array, dtype), dtype, **keywords)
 
 
-def _cosine_sum(coefficients):
+def _cosine(angles: np.ndarray) -> np.ndarray:
+    """Cosines rounded once: NumPy's in float32 are further from PyTorch's."""
+    return np.cos(angles.astype(np.float64)).astype(angles.dtype)
+
+
+def _raised_cosine(alpha: float, beta: float):
     def weights(n, last):
-        total = np.zeros_like(n)
-        for order, coefficient in enumerate(coefficients):
-            total += (-1) ** order * coefficient * np.cos(2 * np.pi * order * n / last)
-        return total
+        return _cosine(n * (2.0 * np.pi / last)) * -beta + alpha
 
     return weights
 
@@ -274,21 +291,25 @@ def _cosine_sum(coefficients):
 @spelled()
 def hann_window(window_length, periodic=True, **keywords) -> Tensor:
     """Hann window.  Source: torch.hann_window."""
-    terms = _cosine_sum((0.5, 0.5))
-    return window("hann_window", window_length, terms, periodic=periodic, **keywords)
+    weights = _raised_cosine(0.5, 0.5)
+    return window("hann_window", window_length, weights, periodic=periodic, **keywords)
 
 
 @spelled()
 def hamming_window(window_length, periodic=True, alpha=0.54, beta=0.46, **keywords) -> Tensor:
     """Hamming window.  Source: torch.hamming_window."""
-    weights = _cosine_sum((alpha, beta))
+    weights = _raised_cosine(float(alpha), float(beta))
     return window("hamming_window", window_length, weights, periodic=periodic, **keywords)
 
 
 @spelled()
 def blackman_window(window_length, periodic=True, **keywords) -> Tensor:
     """Blackman window.  Source: torch.blackman_window."""
-    weights = _cosine_sum((0.42, 0.5, 0.08))
+
+    def weights(n, last):
+        half = n * (np.pi / last)
+        return _cosine(half * 4) * 0.08 - _cosine(half * 2) * 0.5 + 0.42
+
     return window("blackman_window", window_length, weights, periodic=periodic, **keywords)
 
 
@@ -297,7 +318,8 @@ def bartlett_window(window_length, periodic=True, **keywords) -> Tensor:
     """Triangular window.  Source: torch.bartlett_window."""
 
     def weights(n, last):
-        return 1 - np.abs(2 * n / last - 1)
+        rising = n * (2.0 / last)
+        return np.where(n <= last >> 1, rising, rising * -1 + 2)
 
     return window("bartlett_window", window_length, weights, periodic=periodic, **keywords)
 
@@ -307,6 +329,8 @@ def kaiser_window(window_length, periodic=True, beta=12.0, **keywords) -> Tensor
     """Kaiser window.  Source: torch.kaiser_window."""
 
     def weights(n, last):
-        return np.i0(beta * np.sqrt(1 - (2 * n / last - 1) ** 2)) / np.i0(beta)
+        middle = n.dtype.type(last / 2)
+        inside = np.sqrt(1 - ((n - middle) / middle) ** 2) * n.dtype.type(beta)
+        return np.i0(inside.astype(np.float64)) / np.i0(float(beta))
 
     return window("kaiser_window", window_length, weights, periodic=periodic, **keywords)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from rushlight.base.dtypes import int64
 from rushlight.base.shapes import contiguous_strides, numel
+from rushlight.ops.formats import as_picture, resulting
 from rushlight.ops.padding import padded
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
@@ -128,6 +129,7 @@ def fold(input, output_size, kernel_size, dilation=1, padding=0, stride=1) -> Te
 
 
 @spelled()
+@resulting(as_picture)
 def pixel_shuffle(input, upscale_factor) -> Tensor:
     """(*, C r^2, H, W) -> (*, C, H r, W r).  Source: torch.nn.functional.pixel_shuffle."""
     check_tensor("pixel_shuffle", input)
@@ -154,6 +156,7 @@ def pixel_shuffle(input, upscale_factor) -> Tensor:
 
 
 @spelled()
+@resulting(as_picture)
 def pixel_unshuffle(input, downscale_factor) -> Tensor:
     """(*, C, H r, W r) -> (*, C r^2, H, W).  Source: torch.nn.functional.pixel_unshuffle."""
     check_tensor("pixel_unshuffle", input)
@@ -180,6 +183,7 @@ def pixel_unshuffle(input, downscale_factor) -> Tensor:
 
 
 @spelled(aliases=("native_channel_shuffle",))
+@resulting(as_picture)
 def channel_shuffle(input, groups) -> Tensor:
     """Channels of the groups dealt out in turn.  Source: torch.nn.functional.channel_shuffle."""
     check_tensor("channel_shuffle", input)

@@ -205,7 +205,12 @@ amin = _extremum("amin", p.reduce_min, "smallest")
 @spelled(method=True, out=True)
 @numpy_names
 def logsumexp(input, dim, keepdim=False) -> Tensor:
-    """log(sum(exp(input))) without overflow.  Source: torch.logsumexp."""
+    """log(sum(exp(input))) without overflow.  Source: torch.logsumexp.
+
+    >>> import rushlight as rl
+    >>> rl.special.logsumexp(rl.tensor([0.5, 1.0, 2.0]), 0)
+    tensor(2.4644)
+    """
     x = as_inexact("logsumexp", input)
     axes = wrap_axes(dim, x.ndim)
     keepdim = bool(keepdim)

@@ -6,6 +6,7 @@ other overloads are the same operator.  A name that was never registered is abse
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -16,6 +17,7 @@ from rushlight.tensor.tensor import Tensor
 # Namespace -> name -> operator; `library` fills it.
 REGISTERED: dict[str, dict[str, Any]] = {}
 _BUILT_IN = ("aten", "prims")
+_FUNCTIONAL = "rushlight.nn.functional"
 # Steps of PyTorch's own below its functions.  Programs name them in tables of rules for classes
 # with `__torch_dispatch__`; here nothing is made of them, so calling one is refused.
 INTERNAL = frozenset(
@@ -64,10 +66,11 @@ class OperatorPacket:
         """The function behind it."""
         return self._call
 
-    def __getattr__(self, overload: str) -> OperatorPacket:
+    def __getattr__(self, overload: str) -> OperatorOverload:
         if overload.startswith("__"):
             raise AttributeError(overload)
-        return self
+        made = self.__dict__[overload] = OperatorOverload(self, overload)
+        return made
 
     def __repr__(self) -> str:
         return f"<OpOverloadPacket(op='{self._qualified_op_name.replace('::', '.')}')>"
@@ -79,6 +82,73 @@ class OperatorPacket:
         if not isinstance(other, OperatorPacket):
             return NotImplemented
         return self._qualified_op_name == other._qualified_op_name
+
+
+class OperatorOverload:
+    """An operator for arguments of certain kinds: `aten.add.Tensor`.
+
+    Here the function behind it takes all of them, so that each overload calls the same.
+    """
+
+    def __init__(self, packet: OperatorPacket, name: str) -> None:
+        self._overloadpacket = packet
+        self._overloadname = name
+        self._opname = packet.__name__
+        self.namespace = packet._qualified_op_name.partition("::")[0]
+        self.__name__ = f"{packet.__name__}.{name}"
+        self.__module__ = packet.__module__
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        return self._overloadpacket(*args, **kwargs)
+
+    @property
+    def overloadpacket(self) -> OperatorPacket:
+        """The operator with all its overloads."""
+        return self._overloadpacket
+
+    @property
+    def op(self) -> Callable[..., Any]:
+        """The function behind it."""
+        return self._overloadpacket.op
+
+    @property
+    def definition(self) -> Any:
+        """What registered the operator; None for PyTorch's own."""
+        return self._overloadpacket.definition
+
+    @property
+    def _schema(self) -> Any:
+        definition = self._overloadpacket.definition
+        return definition.schema if definition is not None else _Signature(self)
+
+    @property
+    def tags(self) -> list[Any]:
+        """What the operator promises: nothing is said of PyTorch's own."""
+        return []
+
+    def name(self) -> str:
+        """The name with namespace and overload, unless that is the default: `aten::add.Tensor`."""
+        suffix = "" if self._overloadname == "default" else f".{self._overloadname}"
+        return self._overloadpacket._qualified_op_name + suffix
+
+    def __repr__(self) -> str:
+        qualified = self._overloadpacket._qualified_op_name.replace("::", ".")
+        return f"<OpOverload(op='{qualified}', overload='{self._overloadname}')>"
+
+    def __str__(self) -> str:
+        return f"{self.namespace}.{self.__name__}"
+
+
+class _Signature:
+    """What is said of an operator of PyTorch's own: its name, and whether it writes."""
+
+    def __init__(self, overload: OperatorOverload) -> None:
+        self.name = overload._overloadpacket._qualified_op_name
+        self.overload_name = "" if overload._overloadname == "default" else overload._overloadname
+        self.is_mutable = overload._opname.endswith("_") and not overload._opname.endswith("__")
+
+    def __str__(self) -> str:
+        return f"{self.name}.{self.overload_name}" if self.overload_name else self.name
 
 
 class OperatorNamespace:
@@ -108,6 +178,9 @@ class OperatorNamespace:
 def _built_in(namespace: str, name: str) -> OperatorPacket | None:
     """An operator of PyTorch's that is a public function or a method here."""
     call: Any = PUBLIC.get(name) or vars(Tensor).get(name) or STEPS.get(name)
+    if call is None:
+        # Those of the layers are no functions of the top.
+        call = vars(importlib.import_module(_FUNCTIONAL)).get(name)
     if call is None and name in INTERNAL:
         call = _refusal(f"{namespace}::{name}")
     if not callable(call):

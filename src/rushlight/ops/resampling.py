@@ -13,6 +13,7 @@ import numpy as np
 
 from rushlight.base.dtypes import int32, int64, narrow, uint8
 from rushlight.ops.average_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
+from rushlight.ops.formats import as_picture
 from rushlight.ops.promotion import check_tensor
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.indexing import take
@@ -251,7 +252,7 @@ def interpolate(
             found = _cubic(found, axis, outputs, scale, bool(align_corners))
         else:
             found = _linear(found, axis, outputs, scale, bool(align_corners))
-    return named(found, _label(mode, rank, antialias))
+    return named(as_picture(found, input), _label(mode, rank, antialias))
 
 
 def upsample(input, size=None, scale_factor=None, mode="nearest", align_corners=None) -> Tensor:

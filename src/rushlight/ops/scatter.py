@@ -7,6 +7,7 @@ import numpy as np
 from rushlight.base.dtypes import bool_, int64, uint8
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel
 from rushlight.ops.creation import filled, value_of
+from rushlight.ops.formats import in_rows, lying_like, resulting, row_major
 from rushlight.ops.indexing import (
     Gathering,
     fitted_source,
@@ -115,6 +116,7 @@ def _scatter_into(x: Tensor, index: Tensor, src: Tensor, axis: int, mode: str) -
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
     """A copy with `input[index[i][j]][j] = src[i][j]` for dim 0.
 
@@ -130,6 +132,7 @@ def scatter(input, dim, index, src=None, *, value=None, reduce=None) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def scatter_add(input, dim, index, src) -> Tensor:
     """A copy with `src[i][j]` added at `index[i][j]` along dim 0.  Source: torch.scatter_add."""
     check_tensor("scatter_add", src, "src")
@@ -157,6 +160,7 @@ def _neutral(dtype, reduce: str):
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def scatter_reduce(input, dim, index, src, reduce, *, include_self=True) -> Tensor:
     """A copy with elements combined with those of src that name them.
 
@@ -300,6 +304,7 @@ def _single_value(name: str, value, like: Tensor) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(lying_like)
 def put(input, index, source, accumulate=False) -> Tensor:
     """A copy with elements of the flattened tensor replaced or added to.  Source: torch.put."""
     check_tensor("put", input)
@@ -321,6 +326,7 @@ def put(input, index, source, accumulate=False) -> Tensor:
 
 
 @spelled(method=True, inplace=True)
+@resulting(lying_like)
 def index_put(input, indices, values, accumulate=False) -> Tensor:
     """A copy with the elements that a tuple of index tensors names replaced or added to.
 
@@ -361,12 +367,13 @@ def masked_fill(input, mask, value) -> Tensor:
         raise RuntimeError(
             f"masked_fill_ only supports boolean masks, but got mask with dtype {mask._node.dtype}"
         )
-    found = e.where(mask, _single_value("masked_fill", value, input), input)
+    found = row_major(e.where(mask, _single_value("masked_fill", value, input), input))
     tensor_given = isinstance(value, Tensor)
     return named(found, "MaskedFillBackward1" if tensor_given else "MaskedFillBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def masked_scatter(input, mask, source) -> Tensor:
     """A copy whose elements under the mask are taken from source in order.
 

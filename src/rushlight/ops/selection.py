@@ -9,9 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from rushlight.base.dtypes import bool_, float32, float64, int32, int64, narrow
+from rushlight.base.orders import dense_order
 from rushlight.base.shapes import broadcast_shapes, contiguous_strides, numel, wrap_axis
 from rushlight.ops.beside import beside_input
 from rushlight.ops.creation import arithmetic_value, value_of
+from rushlight.ops.formats import column_major, lying
 from rushlight.ops.indexing import from_zero
 from rushlight.ops.members import each_member
 from rushlight.ops.promotion import check_tensor, is_number, result_dtype, to_dtype
@@ -174,7 +176,7 @@ def nonzero(input, *, as_tuple: bool = False):
         return tuple([positions(i) for i in found])
     if array.ndim == 0:
         return positions(np.zeros((found[0].size, 0)))
-    return positions(np.stack(found, 1))
+    return column_major(positions(np.stack(found, 1)))
 
 
 @spelled(method=True)
@@ -237,8 +239,17 @@ def unique(input, sorted=True, return_inverse=False, return_counts=False, dim=No
             raise RuntimeError("There are 0 sized dimensions, and they aren't being flattened")
         values, inverse, counts = _unique_rows(rows)
         values = np.moveaxis(values.reshape((-1, *shape[1:])), 0, axis)
-    made = from_array(values, input._node.dtype)
+    made = _slices_first(from_array(values, input._node.dtype), dim)
     return _chosen([made, positions(inverse), positions(counts)], flags)
+
+
+def _slices_first(made: Tensor, dim) -> Tensor:
+    """The distinct slices along an axis, which lie one after the other."""
+    if dim is None:
+        return made
+    rank = len(made._node.shape)
+    axis = wrap_axis(dim, rank)
+    return lying(made, dense_order((axis, *[a for a in range(rank) if a != axis])))
 
 
 def _unique_rows(rows):
@@ -268,7 +279,7 @@ def unique_consecutive(input, return_inverse=False, return_counts=False, dim=Non
     values = np.moveaxis(rows[new].reshape((-1, *shape[1:])), 0, axis)
     inverse = group.reshape(array.shape) if dim is None else group
     counts = np.bincount(group, minlength=int(new.sum()))
-    made = from_array(values, input._node.dtype)
+    made = _slices_first(from_array(values, input._node.dtype), dim)
     return _chosen(
         [made, positions(inverse), positions(counts)], (True, return_inverse, return_counts)
     )
@@ -325,6 +336,7 @@ def _histogram_range(name: str, array, low, high):
 
 @spelled(method=True, out=True)
 @each_member
+@beside_input
 def histc(input, bins=100, min=0, max=0) -> Tensor:
     """Counts in bins of equal width between min and max.  Source: torch.histc."""
     check_tensor("histc", input)

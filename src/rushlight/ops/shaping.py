@@ -12,27 +12,44 @@ from rushlight.base.shapes import (
     broadcast_all,
     contiguous_strides,
     infer_size,
+    is_contiguous,
     numel,
-    view_strides,
     wrap_axis,
 )
-from rushlight.ops.indexing import checked_position, select_view, slice_view, strided_view
+from rushlight.base.windows import (
+    checked_position,
+    exchanged_window,
+    layout_of,
+    permuted_window,
+    reshaped_window,
+)
+from rushlight.ops.formats import row_major
+from rushlight.ops.indexing import select_view, slice_view, strided_view
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import movement as p
 from rushlight.primitives.elementwise import conj
 from rushlight.tensor.graph import named
+from rushlight.tensor.memory import is_plain
 from rushlight.tensor.reinterpret import reinterpret
-from rushlight.tensor.storage import make_view
+from rushlight.tensor.storage import make_view, storage_of
 from rushlight.tensor.tensor import Size, Tensor, strides_of
 
 
+@hot
 def sizes_from(sizes, named=None) -> tuple[int, ...]:
     """Sizes given as separate arguments, as one sequence, or by name."""
     if not sizes and named is not None:
         sizes = (named,)
     if len(sizes) == 1 and isinstance(sizes[0], (tuple, list)):
         sizes = sizes[0]
+    for size in sizes:
+        if size.__class__ is not int:
+            return _as_ints(sizes)
+    return tuple(sizes)
+
+
+def _as_ints(sizes) -> tuple[int, ...]:
     for size in sizes:
         if isinstance(size, (float, str, bool)) or not hasattr(size, "__index__"):
             raise TypeError(f"sizes and dims must be ints, but found {type(size).__name__}")
@@ -48,27 +65,32 @@ def axis_of(input: Tensor, dim) -> int:
 # ---- reshaping -----------------------------------------------------------------------------------
 
 
-def strides_for(input: Tensor, new: tuple[int, ...]):
-    """Strides that show the tensor's memory in another shape, or None."""
-    if input._layout is None:
-        return contiguous_strides(new)
-    return view_strides(input._node.shape, strides_of(input), new)
-
-
 def view_as_shape(input: Tensor, new: tuple[int, ...], strides) -> Tensor:
     """A view of `new` shape with these strides; the elements keep their row-major order."""
-    return make_view(input, new, strides, input.storage_offset(), lambda x: p.reshape(x, new))
+    layout = layout_of(storage_of(input).size, new, strides, input.storage_offset())
+    return make_view(input, new, layout, p.reshape, new)
 
 
-def reshaped(input: Tensor, new: tuple[int, ...]) -> Tensor:
-    """The same elements in a shape known to fit: a view where possible."""
-    strides = strides_for(input, new)
-    if strides is None:
-        return named(p.reshape(input, new), "UnsafeViewBackward0")
-    return view_as_shape(input, new, strides)
+@hot
+def reshaped(input: Tensor, sizes: tuple[int, ...]) -> Tensor:
+    """The same elements in another shape: a view where possible.  Raises: RuntimeError."""
+    new, layout = _reshaped_window(input, sizes)
+    if layout is False:
+        return named(row_major(p.reshape(input, new)), "UnsafeViewBackward0")
+    return make_view(input, new, layout, p.reshape, new)
+
+
+@hot
+def _reshaped_window(input: Tensor, sizes: tuple[int, ...]):
+    shape = input._node.shape
+    if is_plain(input):
+        return reshaped_window(shape, None, numel(shape), sizes)
+    size = storage_of(input).size
+    return reshaped_window(shape, input._layout, size, sizes)
 
 
 @spelled(method=True, function=False)
+@hot
 def view(input, *shape, dtype=None, size=None) -> Tensor:
     """The same memory with another shape, or read as another dtype.
 
@@ -78,23 +100,24 @@ def view(input, *shape, dtype=None, size=None) -> Tensor:
         dtype = shape[0]
     if dtype is not None:
         return reinterpret(input, dtype)
-    new = infer_size(sizes_from(shape, size), numel(input._node.shape))
-    strides = strides_for(input, new)
-    if strides is None:
+    new, layout = _reshaped_window(input, sizes_from(shape, size))
+    if layout is False:
         raise RuntimeError(
             "view size is not compatible with input tensor's size and stride (at least one "
             "dimension spans across two contiguous subspaces). Use .reshape(...) instead."
         )
-    return view_as_shape(input, new, strides)
+    return make_view(input, new, layout, p.reshape, new)
 
 
+@hot
 def reshape(input, shape) -> Tensor:
     """The same elements with another shape: a view where possible.  Source: torch.reshape."""
     check_tensor("reshape", input)
-    return reshaped(input, infer_size(sizes_from((shape,)), numel(input._node.shape)))
+    return reshaped(input, sizes_from((shape,)))
 
 
 @spelled(method="reshape", function=False)
+@hot
 def _reshape_method(input, *shape, **named) -> Tensor:
     """The same elements with another shape: a view where possible."""
     return reshape(input, sizes_from(shape, named.get("shape")))
@@ -133,6 +156,8 @@ def flatten(input, start_dim=0, end_dim=-1) -> Tensor:
 def ravel(input) -> Tensor:
     """All elements in one axis.  Source: torch.ravel."""
     check_tensor("ravel", input)
+    if not is_plain(input) and not is_contiguous(input._node.shape, strides_of(input)):
+        input = p.copy(input, tuple(range(len(input._node.shape))))
     return reshaped(input, (numel(input._node.shape),))
 
 
@@ -208,17 +233,12 @@ def unsqueeze(input, dim) -> Tensor:
 # ---- reordering axes -----------------------------------------------------------------------------
 
 
+@hot
 def permuted(input: Tensor, axes: tuple[int, ...]) -> Tensor:
     """A view with the axes in another order."""
-    strides = strides_of(input)
-    shape = input._node.shape
-    return make_view(
-        input,
-        tuple([shape[a] for a in axes]),
-        tuple([strides[a] for a in axes]),
-        input.storage_offset(),
-        lambda x: p.permute(x, axes),
-    )
+    size = storage_of(input).size  # which says how the tensor lies
+    new, layout = permuted_window(input._node.shape, input._layout, size, axes)
+    return make_view(input, new, layout, p.permute, axes)
 
 
 def permute(input, dims) -> Tensor:
@@ -248,15 +268,17 @@ spelled()(permute)
 
 
 @spelled(method=True, aliases=("swapaxes", "swapdims"))
+@hot
 def transpose(input, dim0=None, dim1=None, *, axis0=None, axis1=None) -> Tensor:
     """A view with two axes exchanged.  Raises: IndexError.  Source: torch.transpose."""
     check_tensor("transpose", input)
-    first = axis_of(input, axis0 if dim0 is None else dim0)
-    second = axis_of(input, axis1 if dim1 is None else dim1)
-    axes = list(range(len(input._node.shape)))
-    if axes:
-        axes[first], axes[second] = axes[second], axes[first]
-    return named(permuted(input, tuple(axes)), "TransposeBackward0")
+    first = axis0 if dim0 is None else dim0
+    second = axis1 if dim1 is None else dim1
+    if first.__class__ is not int or second.__class__ is not int:
+        first, second = axis_of(input, first), axis_of(input, second)
+    size = storage_of(input).size  # which says how the tensor lies
+    axes, new, layout = exchanged_window(input._node.shape, input._layout, size, first, second)
+    return named(make_view(input, new, layout, p.permute, axes), "TransposeBackward0")
 
 
 @spelled(method=True)
@@ -346,7 +368,8 @@ def expanded(input: Tensor, shape: tuple[int, ...]) -> Tensor:
         0 if n == 1 and shape[lead + axis] != 1 else s
         for axis, (n, s) in enumerate(zip(own, strides_of(input)))
     )
-    return make_view(input, shape, strides, input.storage_offset(), lambda x: p.expand(x, shape))
+    layout = layout_of(storage_of(input).size, shape, strides, input.storage_offset())
+    return make_view(input, shape, layout, p.expand, shape)
 
 
 @spelled(method=True, function=False)
@@ -391,10 +414,10 @@ def expand_as(input, other) -> Tensor:
 
 
 @spelled(method=True)
-def broadcast_to(input, size) -> Tensor:
+def broadcast_to(input, *sizes, size=None) -> Tensor:
     """A view of shape `size`.  Source: torch.broadcast_to."""
     check_tensor("broadcast_to", input)
-    return expand(input, sizes_from((size,)))
+    return expand(input, sizes_from(sizes, size))
 
 
 @spelled()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 
 from rushlight.base.dtypes import int64
+from rushlight.base.orders import dense_order
 from rushlight.ops.arithmetic import mul, true_divide
 from rushlight.ops.complex import view_as_real
+from rushlight.ops.formats import lying
 from rushlight.ops.fourier import fft, ifft, irfft, rfft
 from rushlight.ops.padding import pad
 from rushlight.ops.promotion import all_members, check_tensor, constant
@@ -79,7 +81,10 @@ def stft(input, n_fft: int, hop_length=None, win_length=None, window=None, cente
     norm = "ortho" if normalized else None
     spectra = transpose((rfft if onesided else fft)(frames, norm=norm), 1, 2)
     spectra = reshape(spectra, (*batch, *spectra._node.shape[1:]))
-    return spectra if return_complex else view_as_real(spectra)
+    if return_complex:
+        return spectra
+    made, rank = view_as_real(spectra), len(batch)
+    return lying(made, dense_order((*range(rank), rank + 1, rank, rank + 2)))
 
 
 def _overlapped(frames: Tensor, hop: int) -> Tensor:

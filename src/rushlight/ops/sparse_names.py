@@ -12,15 +12,15 @@ from rushlight.ops.spelling import attach_method
 from rushlight.tensor.tensor import Tensor
 
 
-def _structure() -> Any:
+def _structure(module: str = "structure") -> Any:
     importlib.import_module("rushlight.sparse")
-    return importlib.import_module("rushlight.sparse.structure")
+    return importlib.import_module(f"rushlight.sparse.{module}")
 
 
 @attach_method("to_sparse")
 def to_sparse(self, sparse_dim=None, *, layout=None, blocksize=None, dense_dim=None) -> Tensor:
     """The nonzero elements, in a sparse layout; reads the tensor."""
-    return _structure().to_sparse(self, sparse_dim, layout=layout, blocksize=blocksize)
+    return _structure("blocks").to_sparse(self, sparse_dim, layout=layout, blocksize=blocksize)
 
 
 @attach_method("to_sparse_coo")
@@ -39,6 +39,18 @@ def to_sparse_csr(self, dense_dim=None) -> Tensor:
 def to_sparse_csc(self, dense_dim=None) -> Tensor:
     """A matrix by columns."""
     return _structure().to_sparse_csc(self)
+
+
+@attach_method("to_sparse_bsr")
+def to_sparse_bsr(self, blocksize, dense_dim=None) -> Tensor:
+    """A matrix by rows of blocks."""
+    return _structure("blocks").to_sparse_bsr(self, blocksize)
+
+
+@attach_method("to_sparse_bsc")
+def to_sparse_bsc(self, blocksize, dense_dim=None) -> Tensor:
+    """A matrix by columns of blocks."""
+    return _structure("blocks").to_sparse_bsc(self, blocksize)
 
 
 @attach_method("sparse_mask")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 
 from rushlight.ops.binary import product_with_log
+from rushlight.ops.formats import in_rows, resulting
 from rushlight.ops.promotion import as_inexact, promote, refuse
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as e
@@ -36,6 +37,10 @@ def polygamma(n, input) -> Tensor:
     """The n-th derivative of digamma.  Raises: RuntimeError for a negative n.
 
     Source: torch.polygamma.
+
+    >>> import rushlight as rl
+    >>> rl.special.polygamma(1, rl.tensor([0.5, 1.0, 2.0]))
+    tensor([4.9348, 1.6449, 0.6449])
     """
     x = _real("polygamma", input)
     if n < 0:
@@ -56,10 +61,15 @@ def _polygamma_in_place(self, n) -> Tensor:
 
 
 @spelled(method=True, inplace=True, out=True)
+@resulting(in_rows)
 def mvlgamma(input, p: int) -> Tensor:
     """Logarithm of the multivariate gamma function of dimension p.
 
     p (p - 1) / 4 log(pi) + the sum of lgamma(x - i / 2).  Source: torch.mvlgamma.
+
+    >>> import rushlight as rl
+    >>> rl.special.multigammaln(rl.tensor([2.0, 3.0]), 2)
+    tensor([0.4516, 1.5502])
     """
     x = _real("mvlgamma", input)
     if p < 1:
@@ -100,6 +110,10 @@ def zeta(input, other) -> Tensor:
 
     24 terms, the rest by Euler-Maclaurin; negative `other` below -24 loses digits.
     Source: torch.special.zeta.
+
+    >>> import rushlight as rl
+    >>> rl.special.zeta(rl.tensor([2.0, 3.0]), rl.tensor([1.0, 1.0]))
+    tensor([1.6449, 1.2021])
     """
     s, q = promote("zeta", input, other, floating=True)
     refuse("zeta", s, complex_=True)
@@ -130,7 +144,12 @@ def zeta(input, other) -> Tensor:
 
 
 def entr(input) -> Tensor:
-    """-x log(x), 0 with an infinite slope at 0, -inf below.  Source: torch.special.entr."""
+    """-x log(x), 0 with an infinite slope at 0, -inf below.  Source: torch.special.entr.
+
+    >>> import rushlight as rl
+    >>> rl.special.entr(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([ 0.3466, -0.0000, -1.3863])
+    """
     x = _real("entr", input)
     zero = x._scalar(0.0)
     positive = e.gt(x, zero)
@@ -143,7 +162,12 @@ def entr(input) -> Tensor:
 
 
 def ndtr(input) -> Tensor:
-    """Distribution function of the normal distribution.  Source: torch.special.ndtr."""
+    """Distribution function of the normal distribution.  Source: torch.special.ndtr.
+
+    >>> import rushlight as rl
+    >>> rl.special.ndtr(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.6915, 0.8413, 0.9772])
+    """
     x = _real("ndtr", input)
     return _times(e.erfc(_times(x, -math.sqrt(0.5))), 0.5)
 
@@ -175,6 +199,10 @@ def ndtri(input) -> Tensor:
     """Inverse of ndtr.  In the lower tail r = sqrt(-2 log x) less log(r) / r and a series in 1 / r.
 
     Source: torch.special.ndtri.
+
+    >>> import rushlight as rl
+    >>> rl.special.ndtri(rl.tensor([0.25, 0.5]))
+    tensor([-0.6745,  0.0000])
     """
     x = _real("ndtri", input)
     zero = e.eq(x, x._scalar(0.0))
@@ -199,7 +227,12 @@ def _place(x: Tensor, start: float, stop: float) -> Tensor:
 
 
 def log_ndtr(input) -> Tensor:
-    """log(ndtr(x)), accurate in both tails.  Source: torch.special.log_ndtr."""
+    """log(ndtr(x)), accurate in both tails.  Source: torch.special.log_ndtr.
+
+    >>> import rushlight as rl
+    >>> rl.special.log_ndtr(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([-0.3689, -0.1728, -0.0230])
+    """
     x = _real("log_ndtr", input)
     scaled = _times(x, math.sqrt(0.5))
     low = e.lt(x, x._scalar(-1.0))
@@ -218,6 +251,10 @@ def erfcx(input) -> Tensor:
     """exp(x**2) * erfc(x).  Far out 1 / (x sqrt(pi)) times 1 - 1/(2x²) + 3/(2x²)² - …
 
     Source: torch.special.erfcx.
+
+    >>> import rushlight as rl
+    >>> rl.special.erfcx(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.6157, 0.4276, 0.2554])
     """
     x = _real("erfcx", input)
     far = e.gt(x, x._scalar(_ERFCX_FAR))
@@ -242,7 +279,12 @@ def _overflowing(growth: Tensor, body, x: Tensor) -> Tensor:
 
 
 def xlog1py(input, other) -> Tensor:
-    """input * log1p(other), 0 where input is 0.  Source: torch.special.xlog1py."""
+    """input * log1p(other), 0 where input is 0.  Source: torch.special.xlog1py.
+
+    >>> import rushlight as rl
+    >>> rl.special.xlog1py(rl.tensor([0.5, 1.0, 2.0]), rl.tensor([2.0, 1.0, 0.5]))
+    tensor([0.5493, 0.6931, 0.8109])
+    """
     return product_with_log("xlog1py", input, other, e.log1p, -1.0)
 
 
@@ -306,14 +348,24 @@ def _scaled_bessel(size: Tensor, near, far) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def i0e(input) -> Tensor:
-    """exp(-|x|) I0(x).  Source: torch.special.i0e."""
+    """exp(-|x|) I0(x).  Source: torch.special.i0e.
+
+    >>> import rushlight as rl
+    >>> rl.special.i0e(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.6450, 0.4658, 0.3085])
+    """
     x = _real("i0e", input)
     beyond, near, far = _scaled_bessel(e.absolute(x), _I0_NEAR, _I0_FAR)
     return e.where(beyond, far, near)
 
 
 def i1e(input) -> Tensor:
-    """exp(-|x|) I1(x).  Source: torch.special.i1e."""
+    """exp(-|x|) I1(x).  Source: torch.special.i1e.
+
+    >>> import rushlight as rl
+    >>> rl.special.i1e(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.1564, 0.2079, 0.2153])
+    """
     x = _real("i1e", input)
     beyond, near, far = _scaled_bessel(e.absolute(x), _I1_NEAR, _I1_FAR)
     return e.where(beyond, e.mul(far, e.sign(x)), e.mul(near, x))
@@ -321,14 +373,24 @@ def i1e(input) -> Tensor:
 
 @spelled(method=True, inplace=True, out=True)
 def i0(input) -> Tensor:
-    """Modified Bessel function of the first kind of order 0.  Source: torch.i0."""
+    """Modified Bessel function of the first kind of order 0.  Source: torch.i0.
+
+    >>> import rushlight as rl
+    >>> rl.special.modified_bessel_i0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([1.0635, 1.2661, 2.2796])
+    """
     x = _real("i0", input)
     growth = e.exp(e.absolute(x))
     return _overflowing(growth, lambda z: e.mul(e.exp(e.absolute(z)), i0e(z)), x)
 
 
 def i1(input) -> Tensor:
-    """Modified Bessel function of the first kind of order 1.  Source: torch.special.i1."""
+    """Modified Bessel function of the first kind of order 1.  Source: torch.special.i1.
+
+    >>> import rushlight as rl
+    >>> rl.special.modified_bessel_i1(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.2579, 0.5652, 1.5906])
+    """
     x = _real("i1", input)
     growth = e.exp(e.absolute(x))
     infinite = e.eq(growth, growth._scalar(math.inf))
@@ -338,7 +400,12 @@ def i1(input) -> Tensor:
 
 
 def spherical_bessel_j0(input) -> Tensor:
-    """sin(x) / x, 1 at 0, 0 at infinity.  Source: torch.special.spherical_bessel_j0."""
+    """sin(x) / x, 1 at 0, 0 at infinity.  Source: torch.special.spherical_bessel_j0.
+
+    >>> import rushlight as rl
+    >>> rl.special.spherical_bessel_j0(rl.tensor([0.5, 1.0, 2.0]))
+    tensor([0.9589, 0.8415, 0.4546])
+    """
     x = _real("spherical_bessel_j0", input)
     zero = e.eq(x, x._scalar(0.0))
     infinite = e.eq(e.absolute(x), x._scalar(math.inf))

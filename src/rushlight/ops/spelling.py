@@ -18,7 +18,8 @@ from rushlight.base.shapes import broadcast_shapes
 from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, expand, reshape
 from rushlight.tape.tape import current_tape
-from rushlight.tensor.storage import check_writable, current_edge, storage_of, write
+from rushlight.tensor.memory import storage_of
+from rushlight.tensor.storage import check_writable, current_edge, write
 from rushlight.tensor.tensor import Tensor
 
 # Public function names in order of definition: name -> function; `rushlight/__init__` exports them.

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import operator
-from itertools import accumulate
 
-from rushlight.base.dtypes import int64
-from rushlight.base.shapes import contiguous_strides, numel, span
+from rushlight.base import formats
+from rushlight.base.dtypes import DType, int64
+from rushlight.base.hot import hot
+from rushlight.base.orders import strides_in
+from rushlight.base.shapes import numel, span
 from rushlight.ops.creation import value_of
+from rushlight.ops.formats import order_of_format, suggested_format
 from rushlight.ops.indexing import select_view, slice_view
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.shaping import (
@@ -16,6 +19,7 @@ from rushlight.ops.shaping import (
     expand,
     narrow,
     permute,
+    reshape,
     select,
     sizes_from,
     squeeze,
@@ -29,31 +33,37 @@ from rushlight.ops.spelling import PUBLIC, attach_method, spelled, write_out
 from rushlight.primitives import movement as p
 from rushlight.tape.tape import current_tape
 from rushlight.tensor.graph import AccumulateGrad, named
+from rushlight.tensor.memory import is_plain, storage_of
 from rushlight.tensor.pieces import follow_pieces
 from rushlight.tensor.reinterpret import grow_storage
 from rushlight.tensor.storage import (
     become_own_view,
     current_edge,
     refuse_overlap,
-    storage_of,
     storage_with_history,
     window_of_storage,
 )
 from rushlight.tensor.tensor import Tensor, strides_of
 
 
+@hot
 def _with_axes(name: str, input: Tensor) -> None:
     check_tensor(name, input)
     if not input._node.shape:
         raise RuntimeError(f"{name} expects at least a 1-dimensional tensor")
 
 
+@hot
 def pieces(input: Tensor, axis: int, sizes, label: str = "SplitBackward0") -> tuple[Tensor, ...]:
     """Views of consecutive stretches of an axis, all of it, which autograd calls `label`."""
     edge = current_edge(input)
-    starts = [0, *accumulate(sizes)]
-    views = [slice_view(input, axis, start, n) for start, n in zip(starts, sizes)]
-    follow_pieces(views, edge, input._node.shape, axis, sizes, label)
+    start = 0
+    views = []
+    for size in sizes:
+        views.append(slice_view(input, axis, start, size))
+        start += size
+    if edge is not None:
+        follow_pieces(views, edge, input._node.shape, axis, sizes, label)
     return tuple(views)
 
 
@@ -81,6 +91,7 @@ def split_with_sizes(input, split_sizes, dim=0) -> tuple[Tensor, ...]:
 
 
 @spelled(method=True, aliases=("unsafe_split",))
+@hot
 def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None) -> tuple[Tensor, ...]:
     """Views of `split_size` along an axis, the last one shorter; or of given sizes.
 
@@ -92,7 +103,9 @@ def split(tensor, split_size_or_sections=None, dim=0, *, split_size=None) -> tup
     if isinstance(split_size_or_sections, (tuple, list)):
         return split_with_sizes(tensor, split_size_or_sections, dim)
     axis = axis_of(tensor, dim)
-    length = operator.index(split_size_or_sections)
+    length = split_size_or_sections
+    if length.__class__ is not int:
+        length = operator.index(length)
     size = tensor._node.shape[axis]
     if length < 0 or (length == 0 and size):
         raise RuntimeError(
@@ -278,6 +291,7 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None) -> Tensor:
             f"leave the tensor of {numel(input._node.shape)} elements"
         )
     refuse_overlap(sizes, strides)
+    storage_of(input)
     begin = input._scalar(offset, int64)
     if input._layout is None:
         return p.strided_write(input, src, begin, sizes, strides)
@@ -289,12 +303,17 @@ def as_strided_scatter(input, src, size, stride, storage_offset=None) -> Tensor:
 # ---- copies of views -----------------------------------------------------------------------------
 
 
+def _in_rows(x: Tensor) -> Tensor:
+    return p.copy(x) if is_plain(x) else p.copy(x, tuple(range(len(x._node.shape))))
+
+
 def _copying(name: str, function, *, method: bool = False):
     def copied(input, *args, out=None, **kwargs):
         found = function(input, *args, **kwargs)
         if isinstance(found, Tensor):
-            return p.copy(found) if out is None else write_out(out, p.copy(found))
-        copies = [p.copy(part) for part in found]
+            made = _in_rows(found)
+            return made if out is None else write_out(out, made)
+        copies = [_in_rows(part) for part in found]
         if out is None:
             return tuple(copies)
         for target, part in zip(out, copies):
@@ -306,6 +325,11 @@ def _copying(name: str, function, *, method: bool = False):
     PUBLIC[name] = copied
     if method:
         setattr(Tensor, name, copied)
+
+
+def _viewed(input, size) -> Tensor:
+    """A copy has a row-major shape of any kind."""
+    return view(input, size) if isinstance(size, DType) else reshape(input, size)
 
 
 def _alias(input) -> Tensor:
@@ -323,7 +347,7 @@ for _name, _function in (
     ("permute", permute), ("select", select), ("slice", _slice), ("split", split),
     ("split_with_sizes", split_with_sizes), ("squeeze", squeeze), ("t", t),
     ("transpose", transpose), ("unbind", unbind), ("unfold", unfold), ("unsqueeze", unsqueeze),
-    ("view", view),
+    ("view", _viewed),
 ):  # fmt: skip
     _copying(f"{_name}_copy", _function)
 _copying("narrow_copy", narrow, method=True)
@@ -380,15 +404,19 @@ def resize_(self, *sizes, memory_format=None) -> Tensor:
         raise RuntimeError("cannot resize variables that require grad")
     if any(n < 0 for n in new):
         raise RuntimeError(f"resize_: negative dimension in {list(new)}")
+    strides = strides_in(new, order_of_format(memory_format, len(new)))
     if new == self._node.shape:
-        return self
+        if memory_format is None or strides_of(self) == strides:
+            return self
     missing = self.storage_offset() + numel(new) - storage_of(self).size
     if missing > 0:
         grow_storage(self, missing)
-    return self.as_strided_(new, contiguous_strides(new), self.storage_offset())
+    return self.as_strided_(new, strides, self.storage_offset())
 
 
 @spelled(method=True)
 def resize_as_(self, the_template, *, memory_format=None) -> Tensor:
     """`resize_` to another tensor's shape.  Source: torch.Tensor.resize_as_."""
-    return resize_(self, tuple(the_template._node.shape))
+    if memory_format is formats.preserve_format:
+        memory_format = suggested_format(the_template)
+    return resize_(self, tuple(the_template._node.shape), memory_format=memory_format)

@@ -16,6 +16,7 @@ from rushlight.optim.rmsprop import RMSprop
 from rushlight.optim.rprop import Rprop
 from rushlight.optim.sgd import SGD
 from rushlight.optim.sparse_adam import SparseAdam
+from rushlight.optim.swapping import swap_in_optimizer_params_and_state
 
 __all__ = [
     "ASGD",
@@ -35,5 +36,6 @@ __all__ = [
     "SGD",
     "SparseAdam",
     "swa_utils",
+    "swap_in_optimizer_params_and_state",
     "lr_scheduler",
 ]

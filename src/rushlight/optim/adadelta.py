@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_eps,
     check_lr,
     check_not_negative,
     count_tensor,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -26,6 +25,14 @@ class Adadelta(FlatOptimizer):
 
     v <- rho v + (1 - rho) g^2;  d = sqrt(u + eps) / sqrt(v + eps) * g;
     u <- rho u + (1 - rho) d^2;  x <- x - lr d.  Source: torch.optim.Adadelta.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.Adadelta([x], lr=1.0)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -65,14 +72,21 @@ class Adadelta(FlatOptimizer):
             "acc_delta": state_like(param),
         }
 
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        rho = group["rho"]
+        values = {
+            "lr": scalar_option(group["lr"]),
+            "rho": rho,
+            "rest": 1 - rho,
+            "eps": group["eps"],
+        }
+        return Numbers((), values, {"step": known["step"] + 1})
+
     def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        lr = scalar_option(group["lr"])
-        x, g = with_shared_options(group, x, g)
-        rho, eps = group["rho"], group["eps"]
-        v = state["square_avg"] * rho + g * (1 - rho) * g
-        delta = (state["acc_delta"] + eps).sqrt() / (v + eps).sqrt() * g
-        u = state["acc_delta"] * rho + delta * (1 - rho) * delta
-        return x - delta * lr, {"square_avg": v, "acc_delta": u}, {"step": step}
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        v = state["square_avg"] * n["rho"] + g * n["rest"] * g
+        delta = (state["acc_delta"] + n["eps"]).sqrt() / (v + n["eps"]).sqrt() * g
+        u = state["acc_delta"] * n["rho"] + delta * n["rest"] * delta
+        return x - delta * n["lr"], {"square_avg": v, "acc_delta": u}

@@ -7,7 +7,7 @@ from typing import Any
 from rushlight.base.limits import finfo
 from rushlight.ops.creation import zeros
 from rushlight.ops.magnitude import vector_norm
-from rushlight.optim.flat_step import count_tensor, lerp, scalar_option
+from rushlight.optim.options import count_tensor, lerp, scalar_option
 from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor

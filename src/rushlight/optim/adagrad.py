@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_eps,
     check_flavor,
     check_lr,
@@ -15,7 +15,6 @@ from rushlight.optim.flat_step import (
     count_tensor,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.tensor import Tensor
@@ -28,6 +27,14 @@ class Adagrad(FlatOptimizer):
 
     sum <- sum + g^2;  x <- x - lr / (1 + (t - 1) lr_decay) * g / (sqrt(sum) + eps).
     The state exists from construction, as in PyTorch.  Source: torch.optim.Adagrad.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.Adagrad([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -92,12 +99,14 @@ class Adagrad(FlatOptimizer):
         moved = g.with_elements(g.elements / scale)
         param._assign_value(FUNCTIONS["add"](param, moved, alpha=-rate))
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         step = known["step"] + 1
-        x, g = with_shared_options(group, x, g)
         rate = scalar_option(group["lr"]) / (1 + (step - 1) * group["lr_decay"])
+        return Numbers((), {"rate": rate, "eps": group["eps"]}, {"step": step})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
         total = state["sum"] + g * g
-        x = x - g * rate / (total.sqrt() + group["eps"])
-        return x, {"sum": total}, {"step": step}
+        return x - g * n["rate"] / (total.sqrt() + n["eps"]), {"sum": total}

@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.hot import hot
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_betas,
     check_eps,
     check_flavor,
     check_lr,
     check_not_negative,
     count_tensor,
-    lerp,
+    moment_numbers,
+    moments,
     scalar_option,
     state_like,
 )
@@ -32,6 +32,14 @@ class Adam(FlatOptimizer):
     x <- x - lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps).
     `capturable`, `foreach` and `fused` choose among implementations in PyTorch; they are kept in
     the groups and change nothing here.  Source: torch.optim.Adam.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.Adam([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -86,33 +94,39 @@ class Adam(FlatOptimizer):
         return state
 
     @hot
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        lr, weight_decay = scalar_option(group["lr"]), group["weight_decay"]
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         beta1, beta2 = group["betas"]
         step = known["step"] + 1
-        if group["maximize"]:
-            g = -g
-        if weight_decay != 0:
-            if group["decoupled_weight_decay"]:
-                x = x * (1 - lr * weight_decay)
-            else:
-                g = g + x * weight_decay
-        m = lerp(state["exp_avg"], g, 1 - beta1)
-        v = state["exp_avg_sq"] * beta2 + g * (1 - beta2) * g
+        from_end, values = moment_numbers(beta1, beta2)
+        values["step_size"] = scalar_option(group["lr"]) / (1 - beta1**step)
+        values["correction2"] = (1 - beta2**step) ** 0.5
+        values["eps"] = group["eps"]
+        return Numbers((bool(group["amsgrad"]), from_end), values, {"step": step})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        amsgrad, from_end = form
+        m, v = moments(state, g, from_end, n)
         changed = {"exp_avg": m, "exp_avg_sq": v}
-        if group["amsgrad"]:
+        if amsgrad:
             v = changed["max_exp_avg_sq"] = maximum(state["max_exp_avg_sq"], v)
-        step_size = lr / (1 - beta1**step)
-        denominator = v.sqrt() / (1 - beta2**step) ** 0.5 + group["eps"]
-        return x - m * step_size / denominator, changed, {"step": step}
+        denominator = v.sqrt() / n["correction2"] + n["eps"]
+        return x - m * n["step_size"] / denominator, changed
 
 
 class AdamW(Adam):
     """Adam with decoupled weight decay (Loshchilov and Hutter, 2019).
 
     Source: torch.optim.AdamW.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.AdamW([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_betas,
     check_eps,
     check_lr,
     check_not_negative,
     count_tensor,
-    lerp,
+    lerp_from,
+    lerp_number,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor
@@ -29,6 +29,14 @@ class Adamax(FlatOptimizer):
 
     m <- lerp(m, g, 1 - beta1);  u <- max(beta2 u, |g| + eps);  x <- x - lr / (1 - beta1^t) * m / u.
     Source: torch.optim.Adamax.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.Adamax([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -67,14 +75,22 @@ class Adamax(FlatOptimizer):
             "exp_inf": state_like(param),
         }
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        lr = scalar_option(group["lr"])
-        x, g = with_shared_options(group, x, g)
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         beta1, beta2 = group["betas"]
-        m = lerp(state["exp_avg"], g, 1 - beta1)
-        u = maximum(state["exp_inf"] * beta2, g.abs() + group["eps"])
-        x = x - m * (lr / (1 - beta1**step)) / u
-        return x, {"exp_avg": m, "exp_inf": u}, {"step": step}
+        step = known["step"] + 1
+        from_end, weight = lerp_number(1 - beta1)
+        values = {
+            "weight": weight,
+            "beta2": beta2,
+            "eps": group["eps"],
+            "step_size": scalar_option(group["lr"]) / (1 - beta1**step),
+        }
+        return Numbers((from_end,), values, {"step": step})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        m = lerp_from(state["exp_avg"], g, form[0], n["weight"])
+        u = maximum(state["exp_inf"] * n["beta2"], g.abs() + n["eps"])
+        return x - m * n["step_size"] / u, {"exp_avg": m, "exp_inf": u}

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
-    check_lr,
-    check_not_negative,
-    count_tensor,
-    rounded,
-    state_like,
-    with_shared_options,
-)
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import check_lr, check_not_negative, count_tensor, rounded, state_like
 from rushlight.tensor.tensor import Tensor
 
 __all__ = ["ASGD"]
@@ -25,6 +18,14 @@ class ASGD(FlatOptimizer):
 
     x <- (1 - lambd eta) x - eta g;  ax <- ax + mu (x - ax), the average, from step t0 on;
     eta = lr / (1 + lambd lr t)^alpha.  Source: torch.optim.ASGD.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.ASGD([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     scalars = ("step", "eta", "mu")
@@ -65,18 +66,21 @@ class ASGD(FlatOptimizer):
             "ax": state_like(param),
         }
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         step = known["step"] + 1
-        lr = float(group["lr"])
-        x, g = with_shared_options(group, x, g)
-        eta, mu, lambd = known["eta"], known["mu"], group["lambd"]
-        x = x * (1 - lambd * eta) - g * eta
-        ax = x if mu == 1 else state["ax"] + (x - state["ax"]) * mu
-        numbers = {
+        lr, lambd = float(group["lr"]), group["lambd"]
+        eta, mu = known["eta"], known["mu"]
+        scalars = {
             "step": step,
             "eta": rounded(lr / (1 + lambd * lr * step) ** group["alpha"]),
             "mu": rounded(1 / max(1, step - group["t0"])),
         }
-        return x, {"ax": ax}, numbers
+        return Numbers((mu == 1,), {"eta": eta, "kept": 1 - lambd * eta, "mu": mu}, scalars)
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        (begins,) = form
+        x = x * n["kept"] - g * n["eta"]
+        return x, {"ax": x if begins else state["ax"] + (x - state["ax"]) * n["mu"]}

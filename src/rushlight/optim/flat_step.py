@@ -1,48 +1,29 @@
 """FlatOptimizer: one update rule for many parameters at once.  Level 12.
 
-Parameters of a group that share dtype, device, kind of state and step count form a bucket.  Its
-parameters, gradients and states are packed into flat tensors, the optimizer's rule runs once on
-those, and the results are unpacked into the parameters: what a step records does not grow with
-the number of parameters.
+A rule is two functions.  `numbers` says what a group's options and step counts come to: the numbers
+that enter an update, and its form, which decides what is recorded.  `rule` records it, and sees
+nothing else, so that an update of a known form is a block (`optim/bucket.py`).
 
-In: `rule` and `new_state` of a subclass.  Invariants: state tensors are updated in place, one per
-parameter, as PyTorch keeps them; nothing is read, so a step never forces a flush by itself.
-Numbers that are the same for a whole parameter (the step count) are 0-d tensors in the state, and
-also known here as Python numbers, which hold as long as nobody else wrote to the tensor.
+Invariants: state tensors are updated in place, one per parameter, as PyTorch keeps them; nothing is
+read, so a step never forces a flush by itself.  Numbers that are the same for a whole parameter
+(the step count) are 0-d tensors in the state, and also known as Python numbers, which hold as long
+as nobody else wrote to the tensors.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from operator import is_
 from typing import Any
 
-import numpy as np
-
-from rushlight.base.dtypes import float64, get_default_dtype, narrow
 from rushlight.base.hot import hot
-from rushlight.optim.group_replay import GroupReplay, Known, Member, State, count_tensor
+from rushlight.optim.bucket import Bucket, Flat, Numbers, State
 from rushlight.optim.optimizer import Optimizer
-from rushlight.primitives.elementwise import imag, make_complex, real
-from rushlight.primitives.movement import pack, unpack
+from rushlight.optim.options import count_tensor, scalar_option, state_like
 from rushlight.tape.tape import local
 from rushlight.tensor.grad_mode import enable_grad
 from rushlight.tensor.sparse_tensor import SparseTensor
-from rushlight.tensor.storage import write
-from rushlight.tensor.tensor import Tensor, tensor_from_numpy
-
-Flat = dict[str, Tensor]
-
-
-def with_shared_options(group: dict[str, Any], x: Tensor, g: Tensor) -> tuple[Tensor, Tensor]:
-    """Parameter and gradient after the group's `maximize` and `weight_decay` (decoupled or not)."""
-    if group["maximize"]:
-        g = -g
-    decay = group["weight_decay"]
-    if decay == 0:
-        return x, g
-    if group.get("decoupled_weight_decay", False):
-        return x * (1 - scalar_option(group["lr"]) * decay), g
-    return x, g + x * decay
+from rushlight.tensor.tensor import Tensor
 
 
 class FlatOptimizer(Optimizer):
@@ -53,18 +34,43 @@ class FlatOptimizer(Optimizer):
 
     scalars: tuple[str, ...] = ("step",)
 
+    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
+        self._divisions: dict[int, Division] = {}
+        super().__init__(params, defaults)
+
+    # ---- what a subclass says ----------------------------------------------------------------
+
     def new_state(self, group: dict[str, Any], param: Tensor) -> State:
         """The state of a parameter before its first step."""
         raise NotImplementedError
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        """One step.  Shapes: all tensors (total,); complex ones as all real, then all imaginary.
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        """What the options come to in the step after `known`, the `scalars` of before.
 
-        Returns: new x, the states that change, and the new values of `scalars`.
+        `maximize` and `weight_decay` are seen to by this class.
         """
         raise NotImplementedError
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        """One step.  Shapes: x, g and states (total,), complex ones as all real, then all
+        imaginary; n, the numbers by name, ().
+
+        Returns: new x, and the states that change.
+        """
+        raise NotImplementedError
+
+    def sparse_step(self, group: dict[str, Any], param: Tensor, grad: SparseTensor) -> None:
+        """One step of one parameter, whose gradient has only some of its rows.
+
+        Raises: RuntimeError, unless the subclass has a rule for it.
+        """
+        name = type(self).__name__
+        hint = ", please consider SparseAdam instead" if name == "Adam" else ""
+        raise RuntimeError(f"{name} does not support sparse gradients{hint}")
+
+    # ---- a step ------------------------------------------------------------------------------
 
     @hot
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -77,29 +83,45 @@ class FlatOptimizer(Optimizer):
         tape.training = True
         try:
             for group in self.param_groups:
-                replay = self._replays.get(id(group))
-                if replay is None or not replay.step(self, group):
-                    self._step_group(group, replay, differentiable)
+                division = self._divisions.get(id(group))
+                grads = None if division is None else division.gradients(group, self.state)
+                if division is None or grads is None:
+                    division, grads = self._divide(group)
+                for bucket, gradients in zip(division.buckets, grads):
+                    bucket.update(self, group, gradients, differentiable)
         finally:
             tape.grad_enabled = enabled
         return loss
 
-    def _step_group(
-        self, group: dict[str, Any], replay: GroupReplay | None, differentiable: bool
-    ) -> None:
-        if replay is not None:
-            replay.give_back(self)
-        buckets = self._buckets(group)
-        if len(buckets) == 1 and not differentiable:
-            (members,) = buckets.values()
-            self._replays[id(group)] = replay = GroupReplay(group, members, self.scalars)
-            replay.bring_leaves([member.grad for member in members])
-        for (_, numbers), members in buckets.items():
-            self.step_bucket(group, members, dict(zip(self.scalars, numbers)))
+    @hot
+    def numbers_of(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        """`numbers` with the options that all rules share."""
+        form, values, scalars = self.numbers(group, known)
+        decay = group.get("weight_decay", 0)
+        decays = None
+        if isinstance(decay, Tensor) or decay != 0:
+            decays = bool(group.get("decoupled_weight_decay", False))
+            values["decay"] = 1 - scalar_option(group["lr"]) * decay if decays else decay
+        return Numbers((bool(group["maximize"]), decays, form), values, scalars)
 
-    def _buckets(self, group: dict[str, Any]) -> dict[tuple, list[Member]]:
-        """Members by what they must share to be updated together."""
-        buckets: dict[tuple, list[Member]] = {}
+    def rule_of(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        """`rule` after the options that all rules share."""
+        maximize, decays, form = form
+        if maximize:
+            g = -g
+        if decays is True:
+            x = x * n["decay"]
+        elif decays is False:
+            g = g + x * n["decay"]
+        return self.rule(form, x, g, state, n)
+
+    # ---- buckets -----------------------------------------------------------------------------
+
+    def _divide(self, group: dict[str, Any]) -> tuple[Division, list[list[Tensor]]]:
+        """The group's buckets, and the gradients of each."""
+        members: dict[tuple, list[tuple[Tensor, Tensor, State]]] = {}
         for param in group["params"]:
             grad = param.grad
             if grad is None:
@@ -110,19 +132,22 @@ class FlatOptimizer(Optimizer):
             if grad.dtype is not param.dtype:
                 grad = self._matching_gradient(param, grad)
             state = self._state_of(group, param)
-            numbers = tuple(self._number(param, state, name) for name in self.scalars)
-            key = ((param.dtype, param.device, tuple(state)), numbers)
-            buckets.setdefault(key, []).append(Member(param, grad, state))
-        return buckets
+            counts = tuple([float(state[name]) for name in self.scalars])
+            kinds = tuple([state[name].dtype for name in self.scalars])
+            key = (param.dtype, param.device, tuple(state), counts, kinds)
+            members.setdefault(key, []).append((param, grad, state))
+        buckets, grads = [], []
+        for (*_, counts, _), entries in members.items():
+            params, gradients, states = map(list, zip(*entries))
+            buckets.append(Bucket(params, states, dict(zip(self.scalars, counts))))
+            grads.append(gradients)
+        division = self._divisions[id(group)] = Division(group["params"], buckets)
+        return division, grads
 
-    def sparse_step(self, group: dict[str, Any], param: Tensor, grad: SparseTensor) -> None:
-        """One step of one parameter, whose gradient has only some of its rows.
-
-        Raises: RuntimeError, unless the subclass has a rule for it.
-        """
-        name = type(self).__name__
-        hint = ", please consider SparseAdam instead" if name == "Adam" else ""
-        raise RuntimeError(f"{name} does not support sparse gradients{hint}")
+    def has_bucket(self, group: dict[str, Any], bucket: Bucket) -> bool:
+        """Whether it is among those that the group was divided into at its last step."""
+        division = self._divisions.get(id(group))
+        return division is not None and any(bucket is other for other in division.buckets)
 
     def _state_of(self, group: dict[str, Any], param: Tensor) -> State:
         state = self.state.get(param)
@@ -135,6 +160,13 @@ class FlatOptimizer(Optimizer):
         state.update(fresh)
         return state
 
+    def state_tensor(self, param: Tensor, name: str) -> Tensor:
+        """The state to write to; made now if the rule starts a state of its own."""
+        state = self.state[param]
+        if name not in state:
+            state[name] = state_like(param)
+        return state[name]
+
     def _matching_gradient(self, param: Tensor, grad: Tensor) -> Tensor:
         if grad.dtype.is_complex != param.dtype.is_complex:
             raise RuntimeError(
@@ -143,86 +175,9 @@ class FlatOptimizer(Optimizer):
             )
         return grad.to(param.dtype)
 
-    def step_bucket(
-        self, group: dict[str, Any], members: list[Member], known: dict[str, float]
-    ) -> Flat:
-        """Record the update of parameters that go together; returns the flat states that change.
-
-        known: the numbers of `scalars`.
-        """
-        first = members[0]
-        is_complex = first.param.dtype.is_complex
-
-        def packed(tensors: list[Tensor]) -> Tensor:
-            flat = pack(tensors)
-            return pack([real(flat), imag(flat)]) if is_complex else flat
-
-        x = packed([member.param for member in members])
-        g = packed([member.grad for member in members])
-        flat_states = {
-            name: packed([member.state[name] for member in members])
-            for name in first.state
-            if name not in self.scalars
-        }
-        x, changed, numbers = self.rule(group, x, g, flat_states, known)
-        shapes = tuple(tuple(member.param.shape) for member in members)
-        self._write([member.param for member in members], x, shapes, is_complex)
-        for name, flat in changed.items():
-            targets = [self._state_tensor(member, name) for member in members]
-            self._write(targets, flat, shapes, is_complex)
-        for name, value in numbers.items():
-            self._write_number(members, name, value)
-        return changed
-
-    def _state_tensor(self, member: Member, name: str) -> Tensor:
-        """The state tensor to write to; made at first if the rule starts a state of its own."""
-        state = self.state[member.param]
-        if name not in state:
-            state[name] = state_like(member.param)
-        return state[name]
-
-    def _write(self, targets: list[Tensor], flat: Tensor, shapes: tuple, is_complex: bool) -> None:
-        if is_complex:
-            half = (flat.shape[0] // 2,)
-            flat = make_complex(*unpack(flat, (half, half)))
-        differentiable = self.defaults.get("differentiable", False)
-        for target, value in zip(targets, unpack(flat, shapes)):
-            if differentiable:
-                write(target, value)
-            else:
-                target._assign_value(value)
-
-    # ---- numbers that are one per parameter --------------------------------------------------
-
-    def _number(self, param: Tensor, state: State, name: str) -> float:
-        tensor = state[name]
-        known = self._known.get((id(param), name))
-        return known.value if known is not None and known.held_by(tensor) else float(tensor)
-
-    def known_number(self, param: Tensor, name: str) -> Known | None:
-        """What is known of a scalar of a parameter without reading it."""
-        return self._known.get((id(param), name))
-
-    def _write_number(self, members: list[Member], name: str, value: float) -> None:
-        number = count_tensor(value)
-        known = Known(number._node, value)
-        for member in members:
-            member.state[name]._assign_value(number)
-            self.note_number(member.param, name, known)
-
-    def note_number(self, param: Tensor, name: str, known: Known) -> None:
-        """Remember what a scalar of a parameter holds."""
-        self._known[id(param), name] = known
-
-    def __init__(self, params: Any, defaults: dict[str, Any]) -> None:
-        self._known: dict[tuple[int, str], Known] = {}
-        self._replays: dict[int, GroupReplay] = {}
-        super().__init__(params, defaults)
-
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        self._known = {}
-        self._replays = {}
+        self._divisions = {}
         # Options that an older checkpoint does not know keep the values given at construction.
         for group in self.param_groups:
             for name, default in self.defaults.items():
@@ -233,74 +188,39 @@ class FlatOptimizer(Optimizer):
                     entry[name] = count_tensor(float(entry[name]))
 
 
+@hot
+class Division:
+    """A group's buckets, as its last step left them.
+
+    idle: parameters that had no gradient.
+    """
+
+    __slots__ = ("params", "idle", "buckets")
+
+    def __init__(self, params: list[Tensor], buckets: list[Bucket]) -> None:
+        self.params = list(params)
+        moved = {id(param) for bucket in buckets for param in bucket.params}
+        self.idle = [param for param in params if id(param) not in moved]
+        self.buckets = buckets
+
+    @hot
+    def gradients(self, group: dict[str, Any], everything) -> list[list[Tensor]] | None:
+        """The gradients of each bucket; None where the group must be divided anew."""
+        params = self.params
+        if len(group["params"]) != len(params) or not all(map(is_, group["params"], params)):
+            return None
+        for param in self.idle:
+            if param._grad is not None:
+                return None
+        found = []
+        for bucket in self.buckets:
+            grads = bucket.gradients(everything)
+            if grads is None:
+                return None
+            found.append(grads)
+        return found
+
+
 def _loss_of(closure: Callable[[], Any]) -> Any:
     with enable_grad():
         return closure()
-
-
-def state_like(param: Tensor, value: complex = 0) -> Tensor:
-    """A state tensor of the parameter's shape and dtype with one value everywhere."""
-    dtype = param.dtype
-    array = np.full(tuple(param.shape), narrow(value, dtype), dtype=dtype.numpy)
-    return tensor_from_numpy(array, dtype)
-
-
-def rounded(value: float) -> float:
-    """`value` as `count_tensor` keeps it."""
-    if get_default_dtype() is float64:
-        return value
-    return float(np.float32(value))
-
-
-@hot
-def lerp(start: Tensor, end: Tensor, weight: Any) -> Tensor:
-    """start + weight (end - start), from the nearer end so that weight 1 gives `end` exactly."""
-    if isinstance(weight, Tensor) or abs(weight) < 0.5:
-        return start + (end - start) * weight
-    return end - (end - start) * (1 - weight)
-
-
-@hot
-def scalar_option(value: Any) -> Any:
-    """A one-element tensor option as a 0-d tensor; other values as they are."""
-    if isinstance(value, Tensor) and value.dim() != 0:
-        return value.squeeze()
-    return value
-
-
-def check_lr(lr: Any) -> None:
-    """Raises: ValueError for a negative rate or a tensor of several elements."""
-    if isinstance(lr, Tensor) and lr.numel() != 1:
-        raise ValueError(f"Tensor lr must be 1-element, but it has shape {tuple(lr.shape)}")
-    if not lr >= 0.0:
-        raise ValueError(f"Invalid learning rate: {lr}")
-
-
-def check_not_negative(name: str, value: Any) -> None:
-    """Raises: ValueError, in PyTorch's words, when an option is negative or not a number."""
-    if not value >= 0.0:
-        raise ValueError(f"Invalid {name} value: {value}")
-
-
-def check_eps(eps: float) -> None:
-    """Raises: ValueError, in PyTorch's words, when the denominator's guard is negative."""
-    if not eps >= 0.0:
-        raise ValueError(f"Invalid epsilon value: {eps}")
-
-
-def check_betas(betas: tuple[Any, Any]) -> None:
-    """Raises: ValueError unless both decay rates lie in [0, 1)."""
-    for index, beta in enumerate(betas):
-        if not 0.0 <= beta < 1.0:
-            raise ValueError(f"Invalid beta parameter at index {index}: {beta}")
-
-
-def check_flavor(foreach: bool | None, fused: bool | None, differentiable: bool) -> None:
-    """The options that choose an implementation in PyTorch; here there is one, equal to all.
-
-    Raises: RuntimeError and ValueError for the combinations PyTorch refuses.
-    """
-    if fused and differentiable:
-        raise RuntimeError("`fused` does not support `differentiable`")
-    if fused and foreach:
-        raise RuntimeError("`fused` and `foreach` cannot be `True` together.")

@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.optim.flat_step import check_lr, scalar_option, state_like
 from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.options import check_lr, scalar_option, state_like
 from rushlight.optim.wolfe import strong_wolfe
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack

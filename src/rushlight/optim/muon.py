@@ -6,7 +6,7 @@ import math
 from typing import Any
 
 from rushlight.base.dtypes import bfloat16, float32
-from rushlight.optim.flat_step import lerp, scalar_option, state_like
+from rushlight.optim.options import lerp, scalar_option, state_like
 from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.primitives.elementwise import maximum
 from rushlight.tensor.tensor import Tensor

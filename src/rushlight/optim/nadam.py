@@ -4,20 +4,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_betas,
     check_eps,
     check_lr,
     check_not_negative,
     count_tensor,
-    lerp,
+    moment_numbers,
+    moments,
     rounded,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -30,6 +30,14 @@ class NAdam(FlatOptimizer):
     mu_t = beta1 (1 - 0.96^(t momentum_decay) / 2), and mu_product is the product of all mu so far:
     x <- x - lr (1 - mu_t) / (1 - mu_product) g / d - lr mu_{t+1} / (1 - mu_product mu_{t+1}) m / d
     with d = sqrt(v / (1 - beta2^t)) + eps.  Source: torch.optim.NAdam.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.NAdam([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     scalars = ("step", "mu_product")
@@ -76,20 +84,26 @@ class NAdam(FlatOptimizer):
             "exp_avg_sq": state_like(param),
         }
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        lr = scalar_option(group["lr"])
-        x, g = with_shared_options(group, x, g)
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         beta1, beta2 = group["betas"]
-        decay = group["momentum_decay"]
+        lr, decay = scalar_option(group["lr"]), group["momentum_decay"]
+        step = known["step"] + 1
         mu = beta1 * (1.0 - 0.5 * 0.96 ** (step * decay))
         mu_next = beta1 * (1.0 - 0.5 * 0.96 ** ((step + 1) * decay))
         mu_product = rounded(known["mu_product"] * rounded(mu))
-        m = lerp(state["exp_avg"], g, 1 - beta1)
-        v = state["exp_avg_sq"] * beta2 + g * (1 - beta2) * g
-        denominator = (v / (1 - beta2**step)).sqrt() + group["eps"]
-        x = x + g * (-lr * (1.0 - mu) / (1.0 - mu_product)) / denominator
-        x = x + m * (-lr * mu_next / (1.0 - mu_product * mu_next)) / denominator
-        return x, {"exp_avg": m, "exp_avg_sq": v}, {"step": step, "mu_product": mu_product}
+        from_end, values = moment_numbers(beta1, beta2)
+        values["correction2"] = 1 - beta2**step
+        values["eps"] = group["eps"]
+        values["for_g"] = -lr * (1.0 - mu) / (1.0 - mu_product)
+        values["for_m"] = -lr * mu_next / (1.0 - mu_product * mu_next)
+        return Numbers((from_end,), values, {"step": step, "mu_product": mu_product})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        m, v = moments(state, g, form[0], n)
+        denominator = (v / n["correction2"]).sqrt() + n["eps"]
+        x = x + g * n["for_g"] / denominator
+        x = x + m * n["for_m"] / denominator
+        return x, {"exp_avg": m, "exp_avg_sq": v}

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_betas,
     check_eps,
     check_lr,
     check_not_negative,
     count_tensor,
-    lerp,
+    moment_numbers,
+    moments,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -28,6 +28,14 @@ class RAdam(FlatOptimizer):
 
     Below five effective samples (rho_t) the step is plain bias-corrected momentum.
     Source: torch.optim.RAdam.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.RAdam([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -68,21 +76,30 @@ class RAdam(FlatOptimizer):
             "exp_avg_sq": state_like(param),
         }
 
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        lr = scalar_option(group["lr"])
-        x, g = with_shared_options(group, x, g)
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
         beta1, beta2 = group["betas"]
-        m = lerp(state["exp_avg"], g, 1 - beta1)
-        v = state["exp_avg_sq"] * beta2 + g * (1 - beta2) * g
-        changed = {"exp_avg": m, "exp_avg_sq": v}
-        update = m / (1 - beta1**step) * lr
+        step = known["step"] + 1
         correction2 = 1 - beta2**step
         rho_inf = 2 / (1 - beta2) - 1
         rho = rho_inf - 2 * step * beta2**step / correction2
-        if rho > 5.0:
+        from_end, values = moment_numbers(beta1, beta2)
+        values["correction1"] = 1 - beta1**step
+        values["lr"] = scalar_option(group["lr"])
+        rectifies = bool(rho > 5.0)
+        if rectifies:
             rectified = (rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)
-            update = update * (correction2**0.5 / (v.sqrt() + group["eps"])) * rectified**0.5
-        return x - update, changed, {"step": step}
+            values["correction2"] = correction2**0.5
+            values["eps"] = group["eps"]
+            values["rectified"] = rectified**0.5
+        return Numbers((from_end, rectifies), values, {"step": step})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        from_end, rectifies = form
+        m, v = moments(state, g, from_end, n)
+        update = m / n["correction1"] * n["lr"]
+        if rectifies:
+            update = update * (n["correction2"] / (v.sqrt() + n["eps"])) * n["rectified"]
+        return x - update, {"exp_avg": m, "exp_avg_sq": v}

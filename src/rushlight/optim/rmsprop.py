@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_eps,
     check_lr,
     check_not_negative,
     count_tensor,
-    lerp,
+    lerp_from,
+    lerp_number,
     scalar_option,
     state_like,
-    with_shared_options,
 )
 from rushlight.tensor.tensor import Tensor
 
@@ -28,6 +28,14 @@ class RMSprop(FlatOptimizer):
     v <- alpha v + (1 - alpha) g^2;  d = sqrt(v - mean(g)^2 if centered else v) + eps;
     x <- x - lr g / d, or with momentum buf <- momentum buf + g / d and x <- x - lr buf.
     Source: torch.optim.RMSprop.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.RMSprop([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -71,21 +79,33 @@ class RMSprop(FlatOptimizer):
             state["grad_avg"] = state_like(param)
         return state
 
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        alpha, momentum = group["alpha"], group["momentum"]
+        from_end, weight = lerp_number(1 - alpha)
+        values = {
+            "lr": scalar_option(group["lr"]),
+            "alpha": alpha,
+            "rest": 1 - alpha,
+            "eps": group["eps"],
+            "weight": weight,
+            "momentum": momentum,
+        }
+        form = (bool(group["centered"]), from_end, momentum > 0)
+        return Numbers(form, values, {"step": known["step"] + 1})
+
     def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        lr = scalar_option(group["lr"])
-        x, g = with_shared_options(group, x, g)
-        alpha = group["alpha"]
-        v = state["square_avg"] * alpha + g * (1 - alpha) * g
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        centered, from_end, has_momentum = form
+        v = state["square_avg"] * n["alpha"] + g * n["rest"] * g
         changed = {"square_avg": v}
-        if group["centered"]:
-            mean = changed["grad_avg"] = lerp(state["grad_avg"], g, 1 - alpha)
+        if centered:
+            mean = changed["grad_avg"] = lerp_from(state["grad_avg"], g, from_end, n["weight"])
             v = v - mean * mean
-        denominator = v.sqrt() + group["eps"]
-        if group["momentum"] > 0:
-            buffer = state["momentum_buffer"] * group["momentum"] + g / denominator
+        denominator = v.sqrt() + n["eps"]
+        if has_momentum:
+            buffer = state["momentum_buffer"] * n["momentum"] + g / denominator
             changed["momentum_buffer"] = buffer
-            return x - buffer * lr, changed, {"step": step}
-        return x - g * lr / denominator, changed, {"step": step}
+            return x - buffer * n["lr"], changed
+        return x - g * n["lr"] / denominator, changed

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
-    check_lr,
-    count_tensor,
-    state_like,
-)
+from rushlight.base.hot import hot
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import check_lr, count_tensor, state_like
 from rushlight.primitives.elementwise import maximum, minimum, sign, where
 from rushlight.tensor.tensor import Tensor
 
@@ -23,6 +19,14 @@ class Rprop(FlatOptimizer):
 
     A step size grows by etas[1] while the sign stays, and shrinks by etas[0] when it turns; then
     this step is skipped.  Source: torch.optim.Rprop.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.Rprop([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     def __init__(
@@ -60,18 +64,20 @@ class Rprop(FlatOptimizer):
             "step_size": state_like(param, start),
         }
 
+    @hot
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        shrink, grow = group["etas"]
+        least, most = group["step_sizes"]
+        values = {"shrink": shrink, "grow": grow, "least": least, "most": most}
+        return Numbers((), values, {"step": known["step"] + 1})
+
     def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        step = known["step"] + 1
-        if group["maximize"]:
-            g = -g
-        eta_minus, eta_plus = group["etas"]
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
         agreement = g * state["prev"]
         turned = agreement < 0
-        size = where(turned, state["step_size"] * eta_minus, state["step_size"])
-        size = where(agreement > 0, state["step_size"] * eta_plus, size)
-        least, most = group["step_sizes"]
-        size = minimum(maximum(size, size._scalar(least)), size._scalar(most))
+        size = where(turned, state["step_size"] * n["shrink"], state["step_size"])
+        size = where(agreement > 0, state["step_size"] * n["grow"], size)
+        size = minimum(maximum(size, n["least"]), n["most"])
         g = where(turned, g * 0, g)
-        return x - sign(g) * size, {"prev": g, "step_size": size}, {"step": step}
+        return x - sign(g) * size, {"prev": g, "step_size": size}

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.hot import hot
-from rushlight.optim.flat_step import (
-    Flat,
-    FlatOptimizer,
-    State,
+from rushlight.optim.bucket import Flat, Numbers, State
+from rushlight.optim.flat_step import FlatOptimizer
+from rushlight.optim.options import (
     check_flavor,
     check_lr,
     check_not_negative,
@@ -26,6 +25,14 @@ class SGD(FlatOptimizer):
 
     buf <- momentum buf + (1 - dampening) g;  x <- x - lr (g + momentum buf if nesterov else buf).
     The first buffer is the first gradient, undampened.  Source: torch.optim.SGD.
+
+    >>> import rushlight as rl
+    >>> x = rl.nn.Parameter(rl.tensor([1.0]))
+    >>> optimizer = rl.optim.SGD([x], lr=0.1)
+    >>> (x * x).sum().backward()
+    >>> optimizer.step()
+    >>> x.item() < 1.0
+    True
     """
 
     scalars = ()
@@ -99,20 +106,22 @@ class SGD(FlatOptimizer):
         param._assign_value(FUNCTIONS["add"](param, g, alpha=-rate))
 
     @hot
-    def rule(
-        self, group: dict[str, Any], x: Tensor, g: Tensor, state: Flat, known: dict[str, float]
-    ) -> tuple[Tensor, Flat, dict[str, float]]:
-        lr, momentum = scalar_option(group["lr"]), group["momentum"]
-        weight_decay = group["weight_decay"]
-        changed: Flat = {}
-        if group["maximize"]:
-            g = -g
-        if isinstance(weight_decay, Tensor) or weight_decay != 0:
-            g = g + x * weight_decay
+    def numbers(self, group: dict[str, Any], known: dict[str, float]) -> Numbers:
+        momentum = group["momentum"]
+        values = {"lr": scalar_option(group["lr"])}
         if momentum != 0:
-            buffer = g
-            if "momentum_buffer" in state:
-                buffer = state["momentum_buffer"] * momentum + g * (1 - group["dampening"])
-            changed["momentum_buffer"] = buffer
-            g = g + buffer * momentum if group["nesterov"] else buffer
-        return x - g * lr, changed, {}
+            values["momentum"] = momentum
+            values["dampened"] = 1 - group["dampening"]
+        return Numbers((momentum != 0, bool(group["nesterov"])), values, {})
+
+    def rule(
+        self, form: tuple, x: Tensor, g: Tensor, state: Flat, n: dict[str, Tensor]
+    ) -> tuple[Tensor, Flat]:
+        has_momentum, nesterov = form
+        if not has_momentum:
+            return x - g * n["lr"], {}
+        buffer = g
+        if "momentum_buffer" in state:
+            buffer = state["momentum_buffer"] * n["momentum"] + g * n["dampened"]
+        g = g + buffer * n["momentum"] if nesterov else buffer
+        return x - g * n["lr"], {"momentum_buffer": buffer}

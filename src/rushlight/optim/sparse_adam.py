@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from rushlight.optim.flat_step import check_betas, state_like
+from rushlight.optim.options import check_betas, state_like
 from rushlight.optim.parameterwise import ParameterwiseOptimizer
 from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.tensor import Tensor

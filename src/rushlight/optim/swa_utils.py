@@ -12,9 +12,9 @@ from rushlight.base.dtypes import int64
 from rushlight.nn.modules.batchnorm import _BatchNorm
 from rushlight.nn.modules.module import Module
 from rushlight.ops.creation import tensor
-from rushlight.optim.flat_step import lerp
 from rushlight.optim.lr_scheduler.scheduler import LRScheduler, per_group
 from rushlight.optim.optimizer import Optimizer
+from rushlight.optim.options import lerp
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
 

@@ -18,13 +18,16 @@ from types import CodeType, FunctionType
 from typing import Any
 
 from rushlight.ops.spelling import PUBLIC
+from rushlight.overrides import dispatch
 from rushlight.selfcompile import warmup
 from rushlight.tensor.known_classes import KNOWN_CLASSES
 from rushlight.tensor.tensor import Tensor
 from rushlight.tensor.torch_function import (
+    PLAIN_PROPERTIES,
     UNCONVERTED,
     asks_for_good,
     disabled_torch_function,
+    dispatching,
     state,
 )
 
@@ -46,8 +49,8 @@ UNSEEN = frozenset(
     " __torch_dispatch__ as_subclass _make_subclass _make_wrapper_subclass new_tensor"
     " __cuda_array_interface__ _is_view".split()
 )
-# Properties that give a tensor of another meaning, which stays what it is.
-PLAIN_PROPERTIES = ("grad", "_base", "_grad")
+# Questions about what a value is: nobody is asked for the answer.
+QUESTIONS = frozenset({"is_tensor", "is_storage", "typename", "is_tensor_like"})
 
 _TRAMPOLINE = """
 def make({names}):
@@ -82,6 +85,8 @@ class Interceptor:
         self.code = function.__code__
         self.original = _copy(function)
         self.seen_as = function if seen_as is None else seen_as
+        is_function = type(self.seen_as) is FunctionType
+        self.name = self.seen_as.__name__ if is_function else function.__name__
         self.rule: Callable[[Callable, tuple, dict], Any] | None = None
         self.users = 0
         # The default is there from the first time on; only the code changes back and forth.
@@ -114,7 +119,13 @@ class Interceptor:
             if kinds:
                 return ask(self.seen_as, kinds, args, kwargs, self.original)
         if self.rule is not None and state.autocast is not None:
-            return self.rule(self.original, args, kwargs)
+            return self.rule(self.answered, args, kwargs)
+        return self.answered(*args, **kwargs)
+
+    def answered(self, *args: Any, **kwargs: Any) -> Any:
+        """The function's result, by the classes and modes that answer for operators."""
+        if state.dispatch_modes or dispatching.begun:
+            return dispatch.call(self.original, self.name, args, kwargs)
         return self.original(*args, **kwargs)
 
 
@@ -161,13 +172,7 @@ def _add_kind(value: Any, found: list[Any]) -> None:
         return
     if isinstance(value, type) or not _asks(kind):
         return
-    for place, other in enumerate(found):
-        if type(other) is kind:
-            return
-        if issubclass(kind, type(other)):
-            found.insert(place, value)
-            return
-    found.append(value)
+    dispatch.insert_kind(value, kind, found)
 
 
 def ask(
@@ -231,8 +236,12 @@ def interceptor_of(function: FunctionType, seen_as: Any = None) -> Interceptor:
 def _all() -> list[Interceptor]:
     """Interceptors of every function that can be overridden; machine code is suspended."""
     found: dict[int, Interceptor] = {}
-    for _, function, seen_as in overridable():
+    for name, function, seen_as in overridable():
         one = interceptor_of(function, seen_as)
+        spelling = name.rpartition(".")[2]
+        if spelling.startswith("__") and spelling != "__get__":
+            # Operators are made by functions of other names.
+            one.name = OPERATORS.get(spelling, spelling)
         found[id(one)] = one
     return list(found.values())
 
@@ -251,7 +260,9 @@ def overridable() -> Iterable[tuple[str, FunctionType, Any]]:
     seen: set[int] = set()
     for name, value in PUBLIC.items():
         function = python_form(value)
-        if function is not None and not name.startswith("_") and id(function) not in seen:
+        if function is None or name.startswith("_") or name in QUESTIONS:
+            continue
+        if id(function) not in seen:
             seen.add(id(function))
             yield f"torch.{name}", function, function
     for namespace in NAMESPACES:
@@ -313,6 +324,12 @@ def watch_for_good() -> None:
         if not _watch.for_good:
             _watch.for_good = True
             watch()
+
+
+def watch_unless_watched() -> None:
+    """The same, but where calls are seen already."""
+    if not _watch.watchers:
+        watch_for_good()
 
 
 def forget_classes() -> None:

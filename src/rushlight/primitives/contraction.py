@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from rushlight.base.dtypes import int8, int32, uint8
 from rushlight.base.errors import InternalError
+from rushlight.base.orders import channels_last_if_any
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.tape.primitive import Primitive
 
@@ -37,6 +39,34 @@ matmul = Primitive(
     _matmul_result,
     ("transpose_x", "transpose_y"),
     grad_name="Mm",
+    properties="sizeless",
+)
+
+
+def _byte_matmul_result(x, y, transpose_x, transpose_y):
+    if x.dtype is not uint8 or y.dtype is not int8:
+        raise RuntimeError(
+            f"byte_matmul: expected uint8 @ int8, got {x.dtype} @ {y.dtype}; convert them first"
+        )
+    m, k = x.shape[-2:][:: -1 if transpose_x else 1]
+    inner, n = y.shape[-2:][:: -1 if transpose_y else 1]
+    if k != inner:
+        raise RuntimeError(
+            f"mat1 and mat2 shapes cannot be multiplied ({m}x{k} and {inner}x{n}): byte_matmul "
+            f"needs equal inner sizes, got {list(x.shape)} and {list(y.shape)}"
+        )
+    return (*broadcast_shapes(x.shape[:-2], y.shape[:-2]), m, n), int32
+
+
+# The same for uint8 @ int8 -> int32, exact but for overflow of the sum, which wraps around.
+byte_matmul = Primitive(
+    "byte_matmul",
+    "contraction",
+    "contraction",
+    2,
+    _byte_matmul_result,
+    ("transpose_x", "transpose_y"),
+    properties="sizeless",
 )
 
 
@@ -71,4 +101,6 @@ convolution = Primitive(
     2,
     _convolution_result,
     ("stride", "padding", "dilation", "kernel_dilation", "groups"),
+    properties="spatial",
+    order=channels_last_if_any,
 )

@@ -11,6 +11,7 @@ from collections.abc import Callable
 
 from rushlight.base.dtypes import DType, bool_
 from rushlight.base.errors import InternalError
+from rushlight.base.orders import as_first, as_operands
 from rushlight.base.shapes import broadcast_shapes
 from rushlight.tape.primitive import Primitive
 
@@ -70,25 +71,36 @@ def _cast_result(x, dtype):
     return x.shape, dtype
 
 
-def _define(name: str, arity: int, result: Callable, params=(), grad_name=None) -> Primitive:
-    return Primitive(name, "elementwise", "elementwise", arity, result, params, grad_name=grad_name)
+def _define(
+    name: str,
+    arity: int,
+    result: Callable,
+    params=(),
+    grad_name=None,
+    properties: str = "",
+    order=as_operands,
+) -> Primitive:
+    return Primitive(
+        name, "elementwise", "elementwise", arity, result, params,
+        grad_name=grad_name, properties=properties, order=order,
+    )  # fmt: skip
 
 
 # Any dtype.
-neg = _define("neg", 1, _same)
+neg = _define("neg", 1, _same, properties="light")
 conj = _define("conj", 1, _same)
 sign = _define("sign", 1, _same)
-absolute = _define("absolute", 1, _real_part, grad_name="Abs")
-logical_not = _define("logical_not", 1, _to_bool)
+absolute = _define("absolute", 1, _real_part, grad_name="Abs", properties="light")
+logical_not = _define("logical_not", 1, _to_bool, properties="light")
 # Parts of complex numbers.
 real = _define("real", 1, _real_part)
 imag = _define("imag", 1, _real_part)
 make_complex = _define("make_complex", 2, _complex_of_parts, grad_name="Complex")
 # Integers and bool.
-bitwise_not = _define("bitwise_not", 1, _same)
-bitwise_and = _define("bitwise_and", 2, _binary)
-bitwise_or = _define("bitwise_or", 2, _binary)
-bitwise_xor = _define("bitwise_xor", 2, _binary)
+bitwise_not = _define("bitwise_not", 1, _same, properties="light")
+bitwise_and = _define("bitwise_and", 2, _binary, properties="light commutative")
+bitwise_or = _define("bitwise_or", 2, _binary, properties="light commutative")
+bitwise_xor = _define("bitwise_xor", 2, _binary, properties="light commutative")
 shift_left = _define("shift_left", 2, _binary)
 shift_right = _define("shift_right", 2, _binary)
 gcd = _define("gcd", 2, _binary)  # integers only
@@ -127,30 +139,32 @@ floor = _define("floor", 1, _same)
 ceil = _define("ceil", 1, _same)
 trunc = _define("trunc", 1, _same)
 round_even = _define("round_even", 1, _same, grad_name="Round")
-relu = _define("relu", 1, _same)
+relu = _define("relu", 1, _same, properties="light")
 # Pairs, any dtype.
-add = _define("add", 2, _binary)
-sub = _define("sub", 2, _binary)
-mul = _define("mul", 2, _binary)
+add = _define("add", 2, _binary, properties="light commutative")
+sub = _define("sub", 2, _binary, properties="light")
+mul = _define("mul", 2, _binary, properties="light commutative")
 div = _define("div", 2, _binary)  # floating and complex
 floor_divide = _define("floor_divide", 2, _binary, grad_name="FloorDivide")
 remainder = _define("remainder", 2, _binary)  # sign of the divisor, as Python
 fmod = _define("fmod", 2, _binary)  # sign of the dividend, as C
 power = _define("power", 2, _binary, grad_name="Pow")
-maximum = _define("maximum", 2, _binary)
-minimum = _define("minimum", 2, _binary)
+maximum = _define("maximum", 2, _binary, properties="light")
+minimum = _define("minimum", 2, _binary, properties="light")
 igamma = _define("igamma", 2, _binary)  # lower incomplete gamma over gamma; floating
 igammac = _define("igammac", 2, _binary)  # upper
 atan2 = _define("atan2", 2, _binary)
 copysign = _define("copysign", 2, _binary)
 nextafter = _define("nextafter", 2, _binary)
 # Comparisons.
-eq = _define("eq", 2, _comparison)
-ne = _define("ne", 2, _comparison)
-lt = _define("lt", 2, _comparison)
-le = _define("le", 2, _comparison)
-gt = _define("gt", 2, _comparison)
-ge = _define("ge", 2, _comparison)
+eq = _define("eq", 2, _comparison, properties="light commutative")
+ne = _define("ne", 2, _comparison, properties="light commutative")
+lt = _define("lt", 2, _comparison, properties="light")
+le = _define("le", 2, _comparison, properties="light")
+gt = _define("gt", 2, _comparison, properties="light")
+ge = _define("ge", 2, _comparison, properties="light")
 # Choice and conversion.
-where = _define("where", 3, _where_result)
-cast = _define("cast", 1, _cast_result, ("dtype",), grad_name="ToCopy")
+where = _define("where", 3, _where_result, properties="light")
+cast = _define(
+    "cast", 1, _cast_result, ("dtype",), grad_name="ToCopy", properties="light", order=as_first
+)

@@ -68,6 +68,10 @@ solve = _matrix("solve", 2, _solution, ("check",), grad_name="LinalgSolveEx")
 triangular_solve = _matrix(
     "triangular_solve", 2, _solution, ("upper", "unit"), grad_name="LinalgSolveTriangular"
 )
+# a a^H x = b where a's lower triangle counts, or a^H a x = b where the upper one does.  A primitive
+# for its derivative, which reaches all of a as PyTorch's does: two triangular systems reach one
+# triangle only.
+cholesky_solve = _matrix("cholesky_solve", 2, _solution, ("upper",), grad_name="CholeskySolve")
 qr = _matrix("qr", 1, _orthogonal_and_triangular, ("complete",), multiple=True)
 # Eigenvalues, ascending, and eigenvectors of the Hermitian matrix given by a's lower triangle.
 eigh = _matrix("eigh", 1, _values_and_vectors, multiple=True)

@@ -232,9 +232,16 @@ def _gradient_result(*arguments):
 
 
 recurrence = Primitive(
-    "recurrence", "recurrence", "opaque", VARIADIC, _recurrence_result, ("form",), multiple=True
+    "recurrence",
+    "recurrence",
+    "opaque",
+    VARIADIC,
+    _recurrence_result,
+    ("form",),
+    multiple=True,
+    properties="sizeless",
 )
 recurrence_gradient = Primitive(
     "recurrence_gradient", "recurrence", "opaque", VARIADIC, _gradient_result, ("form",),
-    multiple=True,
+    multiple=True, properties="sizeless",
 )  # fmt: skip

@@ -8,6 +8,7 @@ spelling has refused.
 from __future__ import annotations
 
 from rushlight.base.dtypes import int64
+from rushlight.base.orders import channels_last_if_any
 from rushlight.base.shapes import reduced_shape
 from rushlight.primitives.contraction import convolution_size
 from rushlight.tape.primitive import Primitive
@@ -41,8 +42,13 @@ def _windows_searched(x, kernel, stride, low, kernel_dilation, size):
 
 def _reduction(name: str, grad_name: str) -> Primitive:
     return Primitive(
-        name, "reduction", "reduction", 1, _reduced, ("axes", "keepdim"), grad_name=grad_name
-    )
+        name, "reduction", "reduction", 1, _reduced, ("axes", "keepdim"), grad_name=grad_name,
+        properties="splittable",
+    )  # fmt: skip
+
+
+def _scan(name: str) -> Primitive:
+    return Primitive(name, "reduction", "opaque", 1, _along, ("axis",), properties="sizeless")
 
 
 reduce_sum = _reduction("reduce_sum", "Sum")
@@ -52,10 +58,10 @@ reduce_min = _reduction("reduce_min", "Amin")
 # Index of the first largest (smallest) element; NaN counts as larger (smaller) than all.
 argmax = Primitive("argmax", "reduction", "reduction", 1, _index_of, ("axis", "keepdim"))
 argmin = Primitive("argmin", "reduction", "reduction", 1, _index_of, ("axis", "keepdim"))
-cumsum = Primitive("cumsum", "reduction", "opaque", 1, _along, ("axis",))
-cumprod = Primitive("cumprod", "reduction", "opaque", 1, _along, ("axis",))
-cummax = Primitive("cummax", "reduction", "opaque", 1, _along, ("axis",))
-cummin = Primitive("cummin", "reduction", "opaque", 1, _along, ("axis",))
+cumsum = _scan("cumsum")
+cumprod = _scan("cumprod")
+cummax = _scan("cummax")
+cummin = _scan("cummin")
 
 # x: (N, C, *spatial) -> (N, C, *output): sums of windows, as a convolution of each channel with
 # ones; the parameters are those of `convolution`.
@@ -66,6 +72,7 @@ window_sum = Primitive(
     1,
     _windows_summed,
     ("kernel", "stride", "padding", "dilation", "kernel_dilation"),
+    order=channels_last_if_any,
 )
 # x: (N, C, *spatial) -> (N, C, *size): row-major position, in the spatial axes, of the first
 # largest element of each window.  `low` is the padding before each axis; every window holds an
@@ -77,4 +84,5 @@ window_argmax = Primitive(
     1,
     _windows_searched,
     ("kernel", "stride", "low", "kernel_dilation", "size"),
+    order=channels_last_if_any,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from rushlight.base.errors import InternalError
+from rushlight.base.orders import transformed
 from rushlight.tape.primitive import Primitive
 
 
@@ -14,5 +15,12 @@ def _transformed(x, axes, inverse):
 
 # Sums of x times exp(-2 pi i j k / n) along each of `axes`, not scaled; `inverse` turns the sign.
 dft = Primitive(
-    "dft", "spectral", "opaque", 1, _transformed, ("axes", "inverse"), grad_name="FftC2C"
+    "dft",
+    "spectral",
+    "opaque",
+    1,
+    _transformed,
+    ("axes", "inverse"),
+    grad_name="FftC2C",
+    order=transformed,
 )

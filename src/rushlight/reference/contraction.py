@@ -16,6 +16,10 @@ def _matmul(x, y, transpose_x, transpose_y):
     return np.matmul(x, y)
 
 
+def _byte_matmul(x, y, transpose_x, transpose_y):
+    return _matmul(x.astype(np.int32), y.astype(np.int32), transpose_x, transpose_y)
+
+
 def spread_by(x, dilation):
     """Zeros between the elements of the spatial axes."""
     if all(d == 1 for d in dilation):
@@ -74,4 +78,5 @@ def _convolution(x, w, stride, padding, dilation, kernel_dilation, groups):
 
 
 define(p.matmul, __name__, _matmul)
+define(p.byte_matmul, __name__, _byte_matmul)
 define(p.convolution, __name__, _convolution)

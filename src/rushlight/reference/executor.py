@@ -15,6 +15,7 @@ from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed, InternalError, OutOfBounds
 from rushlight.base.observe import REFERENCE, clock, tell, watchers
 from rushlight.reference import (  # noqa: F401 - the families fill the table
+    attention,
     contraction,
     elementwise,
     indexing,
@@ -26,7 +27,7 @@ from rushlight.reference import (  # noqa: F401 - the families fill the table
     source,
     spectral,
 )
-from rushlight.tape.memo import OutputKind
+from rushlight.tape.memo import OutputKind, where_recorded
 
 # What a rule may raise because of the data it meets.
 DATA_ERRORS = (IndexError, RuntimeError, ValueError, MemoryError, ArithmeticError)
@@ -151,8 +152,8 @@ def _of_classes(error: Exception, step) -> str:
 
 
 def _with_line(error: Exception, step) -> Exception:
-    """The same type of error, saying which line recorded the operation."""
-    where = f" (recorded at {step.line[0]}:{step.line[1]})" if step.line else ""
+    """The same type of error, saying which line recorded the operation, or the first like it."""
+    where = f" ({where_recorded(step)})" if step.line else ""
     name = (step.line.spelling if step.line else "") or step.primitive
     text = f"{name}: {_of_classes(error, step) or error}{where}"
     try:

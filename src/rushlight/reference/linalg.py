@@ -61,6 +61,12 @@ def _triangular_solve(a, b, upper, unit):
     return result
 
 
+def _cholesky_solve(a, b, upper):
+    turned = np.conj(np.swapaxes(a, -1, -2))
+    lower, higher = (turned, a) if upper else (a, turned)
+    return _triangular_solve(higher, _triangular_solve(lower, b, False, False), True, False)
+
+
 def _qr(a, complete):
     q, r = np.linalg.qr(a, "complete" if complete else "reduced")
     return [q, r]
@@ -133,6 +139,7 @@ def _eliminate(a, pivots, order) -> None:
 define(p.cholesky, __name__, _cholesky)
 define(p.solve, __name__, _solve)
 define(p.triangular_solve, __name__, _triangular_solve)
+define(p.cholesky_solve, __name__, _cholesky_solve)
 define(p.qr, __name__, _qr)
 define(p.eigh, __name__, _eigh)
 define(p.eig, __name__, _eig)

@@ -9,7 +9,7 @@ from rushlight.primitives import movement as p
 from rushlight.reference.table import define
 
 
-def _copy(x):
+def _copy(x, axes=None):
     return x.copy()
 
 

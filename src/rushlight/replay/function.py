@@ -313,6 +313,8 @@ class ReplayedFunction:
         if outcome is None:
             if drawn is not None:
                 variant.restore_generators(drawn)
+            if variant.guard.broken:
+                kind.variants.remove(variant)  # an optimizer goes another way from now on
             self._note(variant.guard.broken or "a value cannot be computed")
             return self.original(*args, **kwargs)
         self.replays += 1

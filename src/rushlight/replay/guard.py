@@ -249,6 +249,9 @@ def tensors_hold(
             storage = grad._storage
             if storage is not None and storage.stamp != grad._seen:
                 return False
-            if grad._layout is not None or grad._base is not None or grad._grad_fn is not None:
+            if grad._base is not None or grad._grad_fn is not None:
+                return False
+            layout = grad._layout
+            if layout is not None and storage.layout is not layout:
                 return False
     return True

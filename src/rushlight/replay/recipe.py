@@ -114,7 +114,7 @@ def settle(tensors: list[Tensor], paths: list[str]) -> None:
         if gradient is not None:
             if type(gradient) is not Tensor or gradient._grad_fn is not None:
                 raise Refused(f"the gradient of {path} has a history")
-            if gradient._layout is not None or gradient._base is not None:
+            if not _is_whole(gradient):
                 raise Refused(f"the gradient of {path} is a view")
             _check(gradient, f"the gradient of {path}")
 
@@ -123,6 +123,14 @@ def _refresh(tensor: Tensor) -> None:
     storage = tensor._storage
     if storage is not None and storage.stamp != tensor._seen:
         refresh(tensor)
+
+
+def _is_whole(tensor: Tensor) -> bool:
+    """Whether the tensor's elements are all of its memory, and its value is the storage's."""
+    if tensor._base is not None:
+        return False
+    layout = tensor._layout
+    return layout is None or layout is tensor._storage.layout
 
 
 def _check(tensor: Tensor, path: str) -> None:
@@ -265,7 +273,9 @@ class _Maker:
             if was.storage is not None and was.storage is not now.storage:
                 raise Refused(f"the call gives {path} other memory")
             if was.version != now.version or was.node is not now.node:
-                if was.layout is not None or was.base is not None:
+                if was.base is not None or (
+                    was.layout is not None and now.storage.layout is not now.layout
+                ):
                     raise Refused(f"the call writes to {path}, which is a view")
                 self._check_alone(place)
                 source = self.made(now.node, path)
@@ -300,7 +310,7 @@ class _Maker:
                 raise Refused(f"{what} is another tensor")
             if type(gradient) is not Tensor or gradient._grad_fn is not None:
                 raise Refused(f"{what} has a history")
-            if gradient._layout is not None or gradient._base is not None:
+            if not _is_whole(gradient):
                 raise Refused(f"{what} is a view")
             changed[place] = self.made(gradient._node, what)
         return changed
@@ -333,7 +343,7 @@ class _Maker:
             raise Refused("a result shares its memory with a tensor that was there before")
         if storage is not None:
             known.add(id(storage))
-        if tensor._layout is not None:
+        if tensor._layout is not None and tensor._layout is not storage.layout:
             raise Refused("a result is a strided view")
         if tensor._grad is not None or tensor.__dict__:
             raise Refused("a result has a gradient, or attributes")
@@ -352,7 +362,7 @@ class _Maker:
                 if id(node.tensor()) not in self.places:
                     raise Refused("a result leads back to a tensor that is not known")
                 continue
-            if type(node) not in (GradNode, BlockGrad) or node.extra is not None:
+            if not isinstance(node, (GradNode, BlockGrad)) or node.extra is not None:
                 raise Refused(f"the history of a result has a {type(node).__name__}, or hooks")
             if node.saved is not None and node.saved is not RELEASED:
                 raise Refused("a result has a history that backward may still follow")
@@ -384,12 +394,12 @@ def recipe_of(
     gradients = maker.gradients(writes)
     outputs = maker.outputs(result)
     for update in recorder.updates:
-        if update.optimizer._replays.get(id(update.group)) is not update.replay:
+        if not update.optimizer.has_bucket(update.group, update.bucket):
             raise Refused("an optimizer began anew")
     signature = (
         tuple([_signature_of(program) for program in programs]),
         tuple([_bits(node) for node in maker.constants]),
-        tuple([(u.segment, id(u.optimizer), id(u.replay), u.operations) for u in recorder.updates]),
+        tuple([(u.segment, id(u.optimizer), id(u.bucket), u.form) for u in recorder.updates]),
         len(recorder.draws),
         tuple(writes),
         tuple(gradients.items()),

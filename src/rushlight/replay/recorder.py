@@ -18,6 +18,7 @@ from types import CodeType, FrameType, FunctionType, GeneratorType, ModuleType
 from typing import Any, NamedTuple
 
 from rushlight.engine.direct import Recorded, recorded
+from rushlight.optim.bucket import has_tensors
 from rushlight.replay.code import names_of
 from rushlight.replay.world import (
     PACKAGE,
@@ -104,14 +105,18 @@ _HARMLESS_C = frozenset(
 
 
 class Update(NamedTuple):
-    """An optimizer's update that was replayed: the numbers of its rule lie in these slots of the
-    segment; operations: what its rule would record, by which the numbers are known to fit."""
+    """An optimizer's update that was put on the tape as a block.
+
+    form: of its numbers, by which other numbers are known to fit; numbers: their names, whose
+    leaves lie in these slots of the segment.  counts: the leaf of each scalar, by name.
+    """
 
     segment: int
     optimizer: Any
     group: dict[str, Any]
-    replay: Any
-    operations: tuple
+    bucket: Any
+    form: tuple
+    numbers: tuple[str, ...]
     slots: tuple[int, ...]
     counts: dict[str, Any]
 
@@ -190,13 +195,16 @@ class Recorder:
         """A leaf of random numbers was made."""
         self.draws.append(Draw(node, values, tuple(_engines_of(values))))
 
-    def updated(
-        self, optimizer: Any, group: dict, replay: Any, operations: tuple, slots: tuple[int, ...]
-    ) -> None:
+    def updated(self, optimizer: Any, group: dict, bucket: Any, numbers: Any, about: Any) -> None:
         """An optimizer's rule entered the tape as a block."""
-        counts = {name: known.node for name, known in replay.known.items()}
-        update = Update(len(self.segments), optimizer, group, replay, operations, slots, counts)
-        self.updates.append(update)
+        if has_tensors(numbers.values):
+            self.refuse("an option of an optimizer is a tensor")
+        self.updates.append(
+            Update(
+                len(self.segments), optimizer, group, bucket, numbers.form, about.numbers,
+                about.slots, dict(bucket.held),
+            )
+        )  # fmt: skip
 
     @contextlib.contextmanager
     def unobserved(self) -> Iterator[None]:

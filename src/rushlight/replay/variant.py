@@ -15,7 +15,7 @@ from rushlight.base.hot import hot, warmup
 from rushlight.base.stats import stats
 from rushlight.engine.direct import DirectRun
 from rushlight.ops.generator import default_generator
-from rushlight.optim.outline import Outline
+from rushlight.optim.bucket import has_tensors
 from rushlight.replay.arguments import build
 from rushlight.replay.guard import Guard, tensors_hold
 from rushlight.replay.recipe import (
@@ -34,7 +34,7 @@ from rushlight.replay.recipe import (
 from rushlight.replay.world import World
 from rushlight.tape.tape import leaf_node
 from rushlight.tensor.graph import BlockGrad, GradNode, OutputOf
-from rushlight.tensor.storage import storage_of
+from rushlight.tensor.memory import storage_of
 from rushlight.tensor.tensor import Tensor, scalar_node, wrap
 
 
@@ -237,30 +237,23 @@ class Variant:
         """Ask the optimizers' rules for their numbers; False if they would do something else."""
         before: dict[int, Any] = {}
         for update in self.recipe.updates:
-            replay, optimizer, group = update.replay, update.optimizer, update.group
-            known = before.get(id(replay))
+            bucket, optimizer, group = update.bucket, update.optimizer, update.group
+            known = before.get(id(bucket))
             if known is None:
-                if optimizer._replays.get(id(group)) is not replay:
+                if not optimizer.has_bucket(group, bucket):
                     self.guard.broken = "an optimizer began anew"
                     return False
-                if not replay.scalars_hold(optimizer):
+                if not bucket.scalars_hold():
                     self.guard.broken = "a step count was written"
                     return False
-                known = {name: known.value for name, known in replay.known.items()}
-            outline = Outline()
-            outlined = replay.outlined(optimizer, group, outline, known)
-            if outlined is None:
+                known = bucket.scalars
+            numbers = optimizer.numbers_of(group, known)
+            if numbers.form != update.form or has_tensors(numbers.values):
                 self.guard.broken = "an optimizer's options"
                 return False
-            _, numbers, results = outlined
-            if (*outline.operations, *results) != update.operations:
-                self.guard.broken = "an optimizer's options"
-                return False
-            values.extend(replay.number_nodes(outline.numbers))
-            after = dict(known)
-            after.update(numbers)
-            before[id(replay)] = after
-            counts.append(numbers)
+            values.extend(bucket.number_nodes(numbers.values, update.numbers))
+            before[id(bucket)] = numbers.scalars
+            counts.append(numbers.scalars)
         return True
 
     @hot
@@ -277,7 +270,7 @@ class Variant:
         replace_values(self._targets, [values[place] for place in self._target_places], self._times)
         for update, numbers, targets in zip(self.recipe.updates, outcome.counts, self._counted):
             for name in targets:
-                node = update.replay.count_node(name, numbers[name])
+                node = update.bucket.count_node(name, numbers[name])
                 tensors = targets[name]
                 times = self._count_times[name]
                 replace_values(tensors, [node] * len(tensors), [times] * len(tensors))
@@ -403,6 +396,7 @@ def replace_values(tensors: list[Tensor], nodes: list, times: list[int]) -> None
         if storage is None:
             storage = storage_of(tensor)
         storage.value = node
+        storage.layout = tensor._layout
         writes = storage.writes
         writes.version = version = writes.version + count
         storage.stamp = stamp = storage.stamp + 1
@@ -432,5 +426,11 @@ def _left_behind(edge: Any) -> Any:
 def _left_behind_slowly(edge: Any) -> Any:
     if isinstance(edge, OutputOf):
         return OutputOf(_left_behind(edge.node), edge.index)
-    assert isinstance(edge, BlockGrad)
-    return _left_behind(edge.opened())
+    if isinstance(edge, BlockGrad):
+        return _left_behind(edge.opened())
+    assert isinstance(edge, GradNode)  # one that somebody looked at: see `graph.shown`
+    made = GradNode()
+    made.step, made.edges, made.saved, made.extra = edge.step, edge.edges, edge.saved, None
+    if hasattr(edge, "label"):
+        made.label = edge.label
+    return made

@@ -48,7 +48,7 @@ _CONTAINERS = (
 )  # fmt: skip
 MISSING = type("Missing", (), {"__repr__": lambda self: "nothing"})()
 # What the library notes about itself: no program's state.
-_OWN_NOTES = {"_replays", "_known", "_opt_called", "_compiled_call_impl"}
+_OWN_NOTES = {"_divisions", "_opt_called", "_compiled_call_impl"}
 
 
 def is_package_file(name: str) -> bool:

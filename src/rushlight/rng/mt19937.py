@@ -105,6 +105,12 @@ class MersenneTwister:
                     return self._words_by_machine(count, memory)
             return self._words.randint(0, _WORD_LIMIT, count, np.uint32)
 
+    def word(self) -> int:
+        """The next word as a Python number."""
+        with _draw_lock:
+            self._fresh = False
+            return self._bits.random_raw()
+
     def _words_by_machine(self, count: int, memory: np.ndarray) -> np.ndarray:
         """The rest of this block and the start of the last by NumPy, whole blocks between."""
         start = BLOCK_WORDS - int(memory[BLOCK_WORDS])

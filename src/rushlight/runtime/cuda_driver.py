@@ -1,8 +1,8 @@
 """CUDA cards through the library that their driver installs: no toolkit, no wheel.
 
 In: what `devices.Driver` asks for.  Out: calls of libcuda by ctypes.  Each device has its primary
-context and one stream, in which everything runs in order; memory comes from the driver's own pool,
-which keeps what is freed.  Kernels are PTX, which the driver compiles and caches.  Level 8.
+context and a stream to begin with, in which everything runs in order; memory comes from the
+driver's own pool, which keeps what is freed.  Code is `cuda_code.py`'s.  Level 8.
 """
 
 from __future__ import annotations
@@ -10,76 +10,28 @@ from __future__ import annotations
 import ctypes
 import os
 import threading
+from collections import deque
 from collections.abc import Sequence
-from ctypes import byref, c_char_p, c_float, c_int, c_size_t, c_uint, c_uint64, c_void_p
+from ctypes import byref, c_float, c_int, c_size_t, c_uint64, c_void_p
 from sys import is_finalizing
 from typing import Any
 
 import numpy as np
 
 from rushlight.codegen.grid import GridKernel
-from rushlight.codegen.ptx import module_text, ptx_target
+from rushlight.runtime.cuda_calls import NOT_READY, SUCCESS, Calls
+from rushlight.runtime.cuda_code import Chain, Function, loaded
 from rushlight.runtime.cuda_library import NoDriver
-from rushlight.runtime.devices import Facts, OutOfDeviceMemory
-from rushlight.runtime.jit import assembly_of
+from rushlight.runtime.device_streams import where_it_works
+from rushlight.runtime.devices import Facts
 
-_POINTER = ctypes.POINTER
-# Function -> types of its arguments; each returns a CUresult.  Device pointers are 64 bits wide.
-SIGNATURES: dict[str, tuple[Any, ...]] = {
-    "cuInit": (c_uint,),
-    "cuDriverGetVersion": (_POINTER(c_int),),
-    "cuGetErrorName": (c_int, _POINTER(c_char_p)),
-    "cuGetErrorString": (c_int, _POINTER(c_char_p)),
-    "cuDeviceGetCount": (_POINTER(c_int),),
-    "cuDeviceGet": (_POINTER(c_int), c_int),
-    "cuDeviceGetName": (c_char_p, c_int, c_int),
-    "cuDeviceGetAttribute": (_POINTER(c_int), c_int, c_int),
-    "cuDeviceTotalMem_v2": (_POINTER(c_size_t), c_int),
-    "cuDevicePrimaryCtxRetain": (_POINTER(c_void_p), c_int),
-    "cuCtxSetCurrent": (c_void_p,),
-    "cuMemGetInfo_v2": (_POINTER(c_size_t), _POINTER(c_size_t)),
-    "cuDeviceGetDefaultMemPool": (_POINTER(c_void_p), c_int),
-    "cuMemPoolSetAttribute": (c_void_p, c_int, c_void_p),
-    "cuMemPoolTrimTo": (c_void_p, c_size_t),
-    "cuStreamCreate": (_POINTER(c_void_p), c_uint),
-    "cuStreamSynchronize": (c_void_p,),
-    "cuMemAllocAsync": (_POINTER(c_uint64), c_size_t, c_void_p),
-    "cuMemFreeAsync": (c_uint64, c_void_p),
-    "cuMemcpyHtoDAsync_v2": (c_uint64, c_void_p, c_size_t, c_void_p),
-    "cuMemcpyDtoHAsync_v2": (c_void_p, c_uint64, c_size_t, c_void_p),
-    "cuMemsetD8Async": (c_uint64, ctypes.c_ubyte, c_size_t, c_void_p),
-    "cuModuleLoadData": (_POINTER(c_void_p), c_void_p),
-    "cuModuleGetFunction": (_POINTER(c_void_p), c_void_p, c_char_p),
-    "cuLaunchKernel": (
-        c_void_p, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_uint, c_void_p,
-        _POINTER(c_void_p), _POINTER(c_void_p),
-    ),
-    "cuEventCreate": (_POINTER(c_void_p), c_uint),
-    "cuEventRecord": (c_void_p, c_void_p),
-    "cuEventQuery": (c_void_p,),
-    "cuEventSynchronize": (c_void_p,),
-    "cuEventElapsedTime": (_POINTER(c_float), c_void_p, c_void_p),
-    "cuEventDestroy_v2": (c_void_p,),
-}  # fmt: skip
-
-SUCCESS, OUT_OF_MEMORY, NOT_READY = 0, 2, 600
-# CUdevice_attribute, CUmemPool_attribute and CUstream_flags.
+# CUdevice_attribute, CUmemPool_attribute, CUstream_flags, flags of cuMemHostAlloc.
 CLOCK_RATE, MULTIPROCESSORS, THREADS_OF_MULTIPROCESSOR = 13, 16, 39
 CAPABILITY_MAJOR, CAPABILITY_MINOR, SHARED_OPTIN, POOLS = 75, 76, 97, 115
 RELEASE_THRESHOLD = 4
 NON_BLOCKING = 1
+PORTABLE = 1
 _NAME_BYTES = 256
-
-
-class Function:
-    """A kernel's function in a loaded module."""
-
-    __slots__ = ("kernel", "handle", "module")
-
-    def __init__(self, kernel: GridKernel, handle: c_void_p, module: c_void_p) -> None:
-        self.kernel = kernel
-        self.handle = handle
-        self.module = module
 
 
 class Mark:
@@ -91,16 +43,26 @@ class Mark:
         self.handle = handle
 
     def __del__(self) -> None:
-        self.driver.destroy_event(self.index, self.handle)
+        with where_it_works:
+            self.driver.destroy_event(self.index, self.handle)
 
 
 class _Device:
-    """What is kept of one card once it is used."""
+    """What is kept of one card once it is used.
 
-    def __init__(self, context: c_void_p, stream: c_void_p, pool: c_void_p) -> None:
+    reading: marks behind copies from page-locked memory, with what they read.
+    """
+
+    def __init__(self, context: c_void_p, stream: c_void_p, pool: c_void_p, number: c_int) -> None:
         self.context = context
         self.stream = stream
         self.pool = pool
+        self.number = number
+        self.reading: deque[tuple[Mark, np.ndarray]] = deque()
+
+    def queue(self, stream: int) -> c_void_p:
+        """The driver's handle of a stream, 0 for the one that the card begins with."""
+        return c_void_p(stream) if stream else self.stream
 
 
 class _Current(threading.local):
@@ -114,48 +76,18 @@ class LibCuda:
     """The driver's library.  Raises: NoDriver if it lacks a function or finds no card."""
 
     emulated = False
+    graphs = joins = pooled = True
 
     def __init__(self, library: Any) -> None:
-        self._functions: dict[str, Any] = {}
-        for name, types in SIGNATURES.items():
-            try:
-                function = getattr(library, name)
-            except AttributeError:
-                raise NoDriver(f"the driver is too old: it has no {name}") from None
-            function.argtypes = types
-            function.restype = c_int
-            self._functions[name] = function
-        status = self._functions["cuInit"](0)
-        if status != SUCCESS:
-            raise NoDriver(f"cuInit: {self._describe(status)}")
+        self._call = Calls(library)
         count = c_int()
         self._call("cuDeviceGetCount", byref(count))
         self._count = count.value
         self._devices: dict[int, _Device] = {}
+        self._capabilities: dict[int, tuple[int, int]] = {}
         self._current = _Current()
         self._process = os.getpid()
         self._lock = threading.Lock()
-
-    # ---- calls ---------------------------------------------------------------------------------
-
-    def _describe(self, status: int) -> str:
-        texts = []
-        for name in ("cuGetErrorName", "cuGetErrorString"):
-            text = c_char_p()
-            known = self._functions[name](status, byref(text)) == SUCCESS and text.value
-            texts.append(text.value.decode() if known and text.value else f"error {status}")
-        return f"{texts[0]} ({texts[1]})"
-
-    def _call(self, name: str, *arguments: Any) -> None:
-        status = self._functions[name](*arguments)
-        if status == SUCCESS:
-            return
-        if status == OUT_OF_MEMORY:
-            raise OutOfDeviceMemory
-        raise RuntimeError(
-            f"CUDA error: {self._describe(status)}, told by {name}; kernels run behind the "
-            "program's back, so an earlier one may be the cause"
-        )
 
     def _use(self, index: int) -> _Device:
         """The card, made this thread's current one."""
@@ -178,7 +110,7 @@ class LibCuda:
         context, stream, pool = c_void_p(), c_void_p(), c_void_p()
         self._call("cuDevicePrimaryCtxRetain", byref(context), number)
         self._call("cuCtxSetCurrent", context)
-        self._call("cuStreamCreate", byref(stream), NON_BLOCKING)
+        self._call("cuStreamCreateWithPriority", byref(stream), NON_BLOCKING, 0)
         self._call("cuDeviceGetDefaultMemPool", byref(pool), number)
         # What is freed stays with the process until somebody asks for it back.
         keep = c_uint64(2**64 - 1)
@@ -186,7 +118,7 @@ class LibCuda:
             "cuMemPoolSetAttribute", pool, RELEASE_THRESHOLD, ctypes.cast(byref(keep), c_void_p)
         )
         self._current.index = index
-        made = self._devices[index] = _Device(context, stream, pool)
+        made = self._devices[index] = _Device(context, stream, pool, number)
         return made
 
     # ---- facts ---------------------------------------------------------------------------------
@@ -225,19 +157,25 @@ class LibCuda:
             clock_khz=attribute(CLOCK_RATE),
         )
 
+    def reaches(self, index: int, other: int) -> bool:
+        """Whether one card reads another's memory without the host."""
+        found = c_int()
+        self._call("cuDeviceCanAccessPeer", byref(found), self._number(index), self._number(other))
+        return bool(found.value)
+
     # ---- memory --------------------------------------------------------------------------------
 
-    def allocate(self, index: int, nbytes: int) -> int:
+    def allocate(self, index: int, nbytes: int, stream: int = 0) -> int:
         """Address of new memory, in the order of the stream.  Raises: OutOfDeviceMemory."""
         card = self._use(index)
         address = c_uint64()
-        self._call("cuMemAllocAsync", byref(address), nbytes, card.stream)
+        self._call("cuMemAllocAsync", byref(address), nbytes, card.queue(stream))
         return address.value
 
-    def free(self, index: int, address: int) -> None:
+    def free(self, index: int, address: int, stream: int = 0) -> None:
         """Give memory back, in the order of the stream.  In a forked child it is the parent's."""
         if os.getpid() == self._process:
-            self._call("cuMemFreeAsync", address, self._use(index).stream)
+            self._call("cuMemFreeAsync", address, self._use(index).queue(stream))
 
     def memory_info(self, index: int) -> tuple[int, int]:
         """(free, total) bytes."""
@@ -250,75 +188,153 @@ class LibCuda:
         """Give unused memory of the pool back."""
         self._call("cuMemPoolTrimTo", self._use(index).pool, 0)
 
-    def copy_in(self, index: int, address: int, source: np.ndarray) -> None:
+    def host_allocate(self, nbytes: int) -> int:
+        """Address of page-locked memory, which all cards read."""
+        self._use(max(self._current.index, 0))
+        address = c_void_p()
+        self._call("cuMemHostAlloc", byref(address), nbytes, PORTABLE)
+        return address.value or 0
+
+    def host_free(self, address: int) -> None:
+        """The end of page-locked memory; waits for copies from it."""
+        if os.getpid() == self._process:
+            self._use(max(self._current.index, 0))
+            self._call("cuMemFreeHost", address)
+
+    def copy_in(
+        self, index: int, address: int, source: np.ndarray, stream: int = 0, locked: bool = False
+    ) -> None:
         """Copy from the host: ordinary memory is read before the call returns."""
         card = self._use(index)
-        self._call("cuMemcpyHtoDAsync_v2", address, source.ctypes.data, source.nbytes, card.stream)
+        queue = card.queue(stream)
+        self._call("cuMemcpyHtoDAsync_v2", address, source.ctypes.data, source.nbytes, queue)
+        while card.reading and self.reached(card.reading[0][0]):
+            card.reading.popleft()
+        if locked:
+            card.reading.append((self.mark(index, stream), source))
 
-    def copy_out(self, index: int, target: np.ndarray, address: int) -> None:
-        """Copy to the host, after all work."""
+    def copy_out(self, index: int, target: np.ndarray, address: int, stream: int = 0) -> None:
+        """Copy to the host, after all work of the stream."""
+        queue = self._use(index).queue(stream)
+        self._call("cuMemcpyDtoHAsync_v2", target.ctypes.data, address, target.nbytes, queue)
+        self._call("cuStreamSynchronize", queue)
+
+    def copy_over(
+        self, index: int, address: int, origin: int, source: int, nbytes: int, stream: int = 0
+    ) -> None:
+        """Copy from another card's memory; the driver knows whether they reach each other."""
+        theirs = self._use(origin).context
         card = self._use(index)
-        self._call("cuMemcpyDtoHAsync_v2", target.ctypes.data, address, target.nbytes, card.stream)
-        self._call("cuStreamSynchronize", card.stream)
+        self._call(
+            "cuMemcpyPeerAsync", address, card.context, source, theirs, nbytes, card.queue(stream)
+        )
 
-    def clear(self, index: int, address: int, nbytes: int) -> None:
+    def clear(self, index: int, address: int, nbytes: int, stream: int = 0) -> None:
         """Set bytes to zero."""
         if nbytes:
-            self._call("cuMemsetD8Async", address, 0, nbytes, self._use(index).stream)
+            self._call("cuMemsetD8Async", address, 0, nbytes, self._use(index).queue(stream))
 
     # ---- kernels -------------------------------------------------------------------------------
 
+    def _capability(self, index: int) -> tuple[int, int]:
+        found = self._capabilities.get(index)
+        if found is None:
+            found = self._capabilities[index] = self.facts(index).capability
+        return found
+
     def load(self, index: int, kernel: GridKernel) -> Function:
-        """Write a kernel as PTX and let the driver load it."""
-        target = ptx_target(self.facts(index).capability)
-        text = assembly_of(module_text(kernel), target).encode() + b"\0"
+        """Write a kernel as code of the card, or find it on disk, and load it."""
         self._use(index)
-        module, function = c_void_p(), c_void_p()
-        image = ctypes.create_string_buffer(text, len(text))
-        self._call("cuModuleLoadData", byref(module), ctypes.cast(image, c_void_p))
-        self._call("cuModuleGetFunction", byref(function), module, kernel.name.encode())
-        return Function(kernel, function, module)
+        return loaded(self._call, kernel, self._capability(index))
 
     def launch(
-        self,
-        index: int,
-        function: Function,
-        blocks: int,
-        addresses: Sequence[int],
-        words: Sequence[int],
-    ) -> None:
+        self, index: int, function: Function, blocks: int, addresses: Sequence[int],
+        words: Sequence[int], stream: int = 0,
+    ) -> None:  # fmt: skip
         """Run a function; it is on its way when this returns."""
         card = self._use(index)
+        if function.kernel.joined:
+            table = np.array(words, np.int64)
+            where = self.allocate(index, table.nbytes, stream)
+            self.copy_in(index, where, table, stream)
+            words = [where]
         values = (ctypes.c_int64 * (len(addresses) + len(words)))(*addresses, *words)
         start, size = ctypes.addressof(values), ctypes.sizeof(ctypes.c_int64)
         places = (c_void_p * len(values))(*[start + size * k for k in range(len(values))])
         threads = function.kernel.threads
         self._call(
-            "cuLaunchKernel", function.handle, blocks, 1, 1, threads, 1, 1, 0, card.stream,
+            "cuLaunchKernel", function.handle, blocks, 1, 1, threads, 1, 1, 0, card.queue(stream),
             places, None,
         )  # fmt: skip
+        if function.kernel.joined:
+            self.free(index, where, stream)
 
-    def synchronize(self, index: int) -> None:
+    def chain(
+        self, index: int, launches: Sequence[tuple[Function, int, int]], stream: int = 0
+    ) -> Chain:
+        """Launches that always follow each other, as one graph: (function, blocks, words)."""
+        table = self.allocate(index, 8 * sum(count for _, _, count in launches), stream)
+        return Chain(self._call, launches, self._capability(index), table)
+
+    def run_chain(self, index: int, chain: Chain, table: np.ndarray, stream: int = 0) -> None:
+        """Run a chain on these words: addresses and numbers of each launch in turn."""
+        queue = self._use(index).queue(stream)
+        self._call("cuMemcpyHtoDAsync_v2", chain.table, table.ctypes.data, table.nbytes, queue)
+        self._call("cuGraphLaunch", chain.executable, queue)
+
+    def free_chain(self, index: int, chain: Chain, stream: int = 0) -> None:
+        """The end of a chain, once its work is done."""
+        if os.getpid() == self._process:
+            self._use(index)
+            chain.destroy(self._call)
+            self.free(index, chain.table, stream)
+
+    def synchronize(self, index: int, stream: int | None = None) -> None:
         """Wait for all work.  Raises: RuntimeError if some of it failed."""
-        self._call("cuStreamSynchronize", self._use(index).stream)
+        card = self._use(index)
+        if stream is None:
+            self._call("cuCtxSynchronize")
+            card.reading.clear()
+        else:
+            self._call("cuStreamSynchronize", card.queue(stream))
+
+    # ---- streams -------------------------------------------------------------------------------
+
+    def new_stream(self, index: int, priority: int = 0) -> int:
+        """Another stream; smaller priorities go first."""
+        self._use(index)
+        made = c_void_p()
+        self._call("cuStreamCreateWithPriority", byref(made), NON_BLOCKING, priority)
+        return made.value or 0
+
+    def free_stream(self, index: int, stream: int) -> None:
+        """The end of a stream; the driver ends it when its work is done."""
+        if os.getpid() == self._process:
+            self._use(index)
+            self._call("cuStreamDestroy_v2", c_void_p(stream))
+
+    def follow(self, index: int, stream: int, mark: Mark) -> None:
+        """Further work of a stream waits for a mark."""
+        card = self._use(index)
+        self._call("cuStreamWaitEvent", card.queue(stream), mark.handle, 0)
 
     # ---- marks ---------------------------------------------------------------------------------
 
-    def mark(self, index: int) -> Mark:
-        """An event behind the work asked for so far."""
+    def mark(self, index: int, stream: int = 0) -> Mark:
+        """An event behind the work that a stream was given."""
         card = self._use(index)
         handle = c_void_p()
         self._call("cuEventCreate", byref(handle), 0)
         made = Mark(self, index, handle)
-        self._call("cuEventRecord", handle, card.stream)
+        self._call("cuEventRecord", handle, card.queue(stream))
         return made
 
     def reached(self, mark: Mark) -> bool:
         """Whether the work before a mark is done."""
         self._use(mark.index)
-        status = self._functions["cuEventQuery"](mark.handle)
+        status = self._call.status("cuEventQuery", mark.handle)
         if status not in (SUCCESS, NOT_READY):
-            raise RuntimeError(f"CUDA error: {self._describe(status)}")
+            raise RuntimeError(f"CUDA error: {self._call.describe(status)}")
         return status == SUCCESS
 
     def wait(self, mark: Mark) -> None:

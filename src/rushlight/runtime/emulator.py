@@ -2,8 +2,9 @@
 
 In: what a driver is asked for (`devices.Driver`).  Addresses are those of host memory moved far
 away, so that one used on the wrong side is an error, never a silent success; each launch checks
-that every pointer lies in memory of the device.  Copies in are done at the next launch or read, as
-those of a stream may be.  Level 8.
+that every pointer lies in memory of the device.  Work waits in the queue of its stream: copies in
+until the stream's next launch or read; in random order, and with several streams, anything until
+somebody waits for it, with pieces of any stream run in between.  Level 8.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from __future__ import annotations
 import bisect
 import ctypes
 import hashlib
+import itertools
 import random
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +28,7 @@ from rushlight.runtime.devices import Facts, OutOfDeviceMemory
 from rushlight.runtime.host import host_target
 from rushlight.runtime.jit import Library, without_coroutines
 from rushlight.runtime.kernel_cache import process_cache
+from rushlight.runtime.page_locked import OrdinaryHostMemory
 
 # Beyond all addresses of a process.
 AWAY = 1 << 52
@@ -49,25 +54,82 @@ class Function:
         self.entry = _ENTRY(library[kernel.name])
 
 
-class Emulator:
+class Mark:
+    """A place in a queue; time: when it was reached, 0 before."""
+
+    __slots__ = ("queue", "time")
+
+    def __init__(self, queue: _Queue) -> None:
+        self.queue = queue
+        self.time = 0.0
+
+    def reach(self) -> None:
+        """What came before it in its queue is done."""
+        self.time = time.perf_counter()
+
+
+class _Queue:
+    """Work of a stream that waits: functions, and marks of other streams that it waits for."""
+
+    __slots__ = ("items",)
+
+    def __init__(self) -> None:
+        self.items: deque[Callable[[], None] | Mark] = deque()
+
+    def step(self) -> bool:
+        """Do the first piece; False if it waits for another stream."""
+        item = self.items[0]
+        if isinstance(item, Mark):
+            if not item.time:
+                return False
+            self.items.popleft()
+        else:
+            self.items.popleft()
+            item()
+        return True
+
+    def run(self) -> None:
+        """Do everything, and what it waits for."""
+        while self.items:
+            if not self.step():
+                first = self.items[0]
+                assert isinstance(first, Mark)
+                first.queue.run_to(first)
+
+    def run_to(self, mark: Mark) -> None:
+        """Do everything before one of its own marks."""
+        while not mark.time:
+            if not self.step():
+                first = self.items[0]
+                assert isinstance(first, Mark)
+                first.queue.run_to(first)
+
+
+class Emulator(OrdinaryHostMemory):
     """order: in which threads take turns; random: forward or backward, drawn for each launch.
 
-    launches: how many kernels ran.
+    launches: how many kernels ran; seed: of what is drawn.
     """
 
     emulated = True
+    graphs = joins = True
+    # Memory that was given back must not be read again: it is gone here.
+    pooled = False
 
-    def __init__(self, devices: int = 1, facts: Facts = FACTS) -> None:
+    def __init__(self, devices: int = 1, facts: Facts = FACTS, seed: int = 0) -> None:
+        super().__init__()
         self.devices = devices
         self._facts = facts
         self.order = FORWARD
         self.launches = 0
-        self._random = random.Random(0)
+        self._random = random.Random(seed)
         self._blocks: dict[int, np.ndarray] = {}
         self._starts: list[int] = []
         self._owner: dict[int, int] = {}
         self._used = [0] * devices
-        self._waiting: list[tuple[int, np.ndarray]] = []
+        # (device, stream) -> what waits; the stream that a device begins with is 0.
+        self._queues = {(index, 0): _Queue() for index in range(devices)}
+        self._streams = itertools.count(1)
 
     def device_count(self) -> int:
         """How many there are."""
@@ -77,9 +139,77 @@ class Emulator:
         """What one of them is."""
         return self._facts
 
+    def reaches(self, index: int, other: int) -> bool:
+        """All memory is the host's."""
+        return True
+
+    # ---- streams -------------------------------------------------------------------------------
+
+    def new_stream(self, index: int, priority: int = 0) -> int:
+        """Another queue."""
+        made = next(self._streams)
+        self._queues[index, made] = _Queue()
+        return made
+
+    def free_stream(self, index: int, stream: int) -> None:
+        """The end of a queue, once its work is done."""
+        self._queues[index, stream].run()
+        del self._queues[index, stream]
+
+    def _ask(self, index: int, stream: int, work: Callable[[], None], may_wait: bool) -> None:
+        """Put a piece of work behind the others of its stream."""
+        queue = self._queues[index, stream]
+        queue.items.append(work)
+        if len(self._queues) > self.devices and self.order == RANDOM:
+            self._stir()
+        elif not may_wait:
+            queue.run()
+
+    def _stir(self) -> None:
+        """Do some of what waits, of streams drawn at random."""
+        for _ in range(self._random.randrange(3)):
+            queue = self._random.choice(list(self._queues.values()))
+            for _ in range(self._random.randrange(1, 4)):
+                if not queue.items or not queue.step():
+                    break
+
+    def mark(self, index: int, stream: int = 0) -> Mark:
+        """A place behind the work that a stream was given."""
+        queue = self._queues[index, stream]
+        made = Mark(queue)
+        if queue.items:
+            self._ask(index, stream, made.reach, False)
+        else:
+            made.reach()
+        return made
+
+    def follow(self, index: int, stream: int, mark: Mark) -> None:
+        """Further work of a stream waits for a mark."""
+        self._queues[index, stream].items.append(mark)
+
+    def reached(self, mark: Mark) -> bool:
+        """Whether the work before a mark is done."""
+        if not mark.time and self._random.random() < 0.5:
+            mark.queue.run_to(mark)  # time goes by: who asks again and again gets there
+        return mark.time > 0
+
+    def wait(self, mark: Mark) -> None:
+        """Do the work before a mark."""
+        mark.queue.run_to(mark)
+
+    def milliseconds(self, start: Mark, end: Mark) -> float:
+        """Time between two marks."""
+        return (end.time - start.time) * 1e3
+
+    def synchronize(self, index: int, stream: int | None = None) -> None:
+        """Do everything that a stream, or a device, was asked for."""
+        for (device, number), queue in list(self._queues.items()):
+            if device == index and stream in (None, number):
+                queue.run()
+
     # ---- memory --------------------------------------------------------------------------------
 
-    def allocate(self, index: int, nbytes: int) -> int:
+    def allocate(self, index: int, nbytes: int, stream: int = 0) -> int:
         """Address of new memory.  Raises: OutOfDeviceMemory."""
         if self._used[index] + nbytes > self._facts.total_bytes:
             raise OutOfDeviceMemory
@@ -93,11 +223,12 @@ class Emulator:
         self._used[index] += nbytes
         return address
 
-    def free(self, index: int, address: int) -> None:
-        """Give memory back; copies that wait to go there are dropped."""
+    def free(self, index: int, address: int, stream: int = 0) -> None:
+        """Give memory back when the stream comes to it."""
+        self._ask(index, stream, lambda: self._freed(index, address), False)
+
+    def _freed(self, index: int, address: int) -> None:
         block = self._blocks.pop(address)
-        start, end = address - AWAY, address - AWAY + block.nbytes - 64
-        self._waiting = [w for w in self._waiting if not start <= w[0] < end]
         del self._starts[bisect.bisect_left(self._starts, address)]
         del self._owner[address]
         self._used[index] -= block.nbytes - 64
@@ -109,6 +240,12 @@ class Emulator:
 
     def trim(self, index: int) -> None:
         """Nothing is kept."""
+
+    def host_allocate(self, nbytes: int) -> int:
+        """Memory of the host, which the device reads when it comes to it; never zero by chance."""
+        address = super().host_allocate(nbytes)
+        self._host[address][:] = 0xA5
+        return address
 
     def _host_address(self, index: int, address: int, nbytes: int = 0) -> int:
         """Where an address really is.  Raises: RuntimeError outside of the device's memory."""
@@ -123,28 +260,44 @@ class Emulator:
             f"{nbytes} bytes at {address:#x} are not its memory)"
         )
 
-    def copy_in(self, index: int, address: int, source: np.ndarray) -> None:
-        """Copy from the host, later."""
+    def copy_in(
+        self, index: int, address: int, source: np.ndarray, stream: int = 0, locked: bool = False
+    ) -> None:
+        """Copy from the host, later; page-locked memory is read then."""
         self._host_address(index, address, source.nbytes)
-        self._waiting.append((address - AWAY, source.copy()))
+        held = source if locked else source.copy()
 
-    def copy_out(self, index: int, target: np.ndarray, address: int) -> None:
-        """Copy to the host."""
-        self._settle()
+        def copied() -> None:
+            where = self._host_address(index, address, held.nbytes)
+            ctypes.memmove(where, held.ctypes.data, held.nbytes)
+
+        self._ask(index, stream, copied, True)
+
+    def copy_out(self, index: int, target: np.ndarray, address: int, stream: int = 0) -> None:
+        """Copy to the host, after all work of the stream."""
+        self._queues[index, stream].run()
         ctypes.memmove(
             target.ctypes.data, self._host_address(index, address, target.nbytes), target.nbytes
         )
 
-    def clear(self, index: int, address: int, nbytes: int) -> None:
-        """Set bytes to zero."""
-        self._settle()
-        ctypes.memset(self._host_address(index, address, nbytes), 0, nbytes)
+    def copy_over(
+        self, index: int, address: int, origin: int, source: int, nbytes: int, stream: int = 0
+    ) -> None:
+        """Copy from another device's memory."""
 
-    def _settle(self) -> None:
-        """Do the copies that wait."""
-        waiting, self._waiting = self._waiting, []
-        for address, source in waiting:
-            ctypes.memmove(address, source.ctypes.data, source.nbytes)
+        def copied() -> None:
+            theirs = self._host_address(origin, source, nbytes)
+            ctypes.memmove(self._host_address(index, address, nbytes), theirs, nbytes)
+
+        self._ask(index, stream, copied, True)
+
+    def clear(self, index: int, address: int, nbytes: int, stream: int = 0) -> None:
+        """Set bytes to zero."""
+
+        def cleared() -> None:
+            ctypes.memset(self._host_address(index, address, nbytes), 0, nbytes)
+
+        self._ask(index, stream, cleared, False)
 
     # ---- kernels -------------------------------------------------------------------------------
 
@@ -161,41 +314,42 @@ class Emulator:
         return Function(kernel, process_cache().get(identity, [kernel.name], text, target))
 
     def launch(
-        self,
-        index: int,
-        function: Function,
-        blocks: int,
-        addresses: Sequence[int],
-        words: Sequence[int],
-    ) -> None:
-        """Run a function at once."""
-        self._settle()
+        self, index: int, function: Function, blocks: int, addresses: Sequence[int],
+        words: Sequence[int], stream: int = 0,
+    ) -> None:  # fmt: skip
+        """Run a function when the stream comes to it."""
+        arguments = np.array([*addresses, *words], np.int64)
+        self._ask(index, stream, lambda: self._run(index, function, blocks, arguments), False)
+
+    def _run(self, index: int, function: Function, blocks: int, arguments: np.ndarray) -> None:
         backward = self.order == BACKWARD
         if self.order == RANDOM:
             backward = self._random.random() < 0.5
-        places = [self._host_address(index, address) for address in addresses]
-        arguments = np.array([*places, *words], np.int64)
+        kernel = function.kernel
+        for place in kernel.pointer_places(arguments.tolist()):
+            arguments[place] = self._host_address(index, int(arguments[place]))
         function.entry(arguments.ctypes.data, blocks, int(backward))
         self.launches += 1
 
-    def synchronize(self, index: int) -> None:
-        """Everything asked for is done."""
-        self._settle()
+    def chain(
+        self, index: int, launches: Sequence[tuple[Function, int, int]], stream: int = 0
+    ) -> list[tuple[Function, int, int]]:
+        """Launches that always follow each other."""
+        return list(launches)
 
-    # ---- marks ---------------------------------------------------------------------------------
+    def run_chain(
+        self, index: int, chain: list[tuple[Function, int, int]], table: np.ndarray,
+        stream: int = 0,
+    ) -> None:  # fmt: skip
+        """Run them on these words when the stream comes to it."""
 
-    def mark(self, index: int) -> float:
-        """The time, since everything asked for is done at once."""
-        self._settle()
-        return time.perf_counter()
+        def chained() -> None:
+            start = 0
+            for function, blocks, count in chain:
+                self._run(index, function, blocks, table[start : start + count].copy())
+                start += count
 
-    def reached(self, mark: float) -> bool:
-        """It always is."""
-        return True
+        self._ask(index, stream, chained, False)
 
-    def wait(self, mark: float) -> None:
-        """Nothing is waited for."""
-
-    def milliseconds(self, start: float, end: float) -> float:
-        """Time between two marks."""
-        return (end - start) * 1e3
+    def free_chain(self, index: int, chain: Any, stream: int = 0) -> None:
+        """Nothing is kept of them."""

@@ -1,4 +1,5 @@
-"""Compiled kernels by key: in memory, and as object code in a directory private to the user.
+"""Compiled kernels by key: in memory, and as object code in a directory private to the user; the
+text of a device's kernels lies there, too.
 
 An entry is a header (magic, digest, length) and object code; it is used only if the digest is
 right, and removed otherwise.  The directory must belong to the user and be closed to others
@@ -131,6 +132,10 @@ class DiskCache:
             os.utime(path)  # the time of last use, for eviction
         return payload
 
+    def has(self, key: str) -> bool:
+        """Whether there is an entry; it may be damaged."""
+        return self._prepare() and self._path(key).is_file()
+
     def _read_private(self, path: Path) -> bytes | None:
         """The bytes of a regular file of this user's; anything else does not exist for us."""
         flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
@@ -214,6 +219,8 @@ class KernelCache:
         self.limit_bytes = limit_bytes
         self.compiles = self.loads = self.evictions = self.loaded_bytes = 0
         self._libraries: OrderedDict[str, tuple[Library, int]] = OrderedDict()
+        # Object code that was made beside the program and waits to be asked for.
+        self._prepared: dict[str, bytes] = {}
         self._lock = lock_known_to_forks("kernels")
 
     def get(
@@ -240,7 +247,9 @@ class KernelCache:
                 return found[0]
             object_code = self.disk.load(key) if self.disk is not None else None
             if object_code is None:
-                object_code = compile_text(make_text(), target, quick)
+                object_code = self._prepared.pop(key, None)
+                if object_code is None:
+                    object_code = compile_text(make_text(), target, quick)
                 self.compiles += 1
                 if self.disk is not None:
                     self.disk.store(key, object_code)
@@ -249,6 +258,29 @@ class KernelCache:
             library = Library(object_code, names, imports)
             self._keep(key, library, len(object_code) + LINKED_BYTES)
             return library
+
+    def text(self, identity: str, make_text: Callable[[], bytes], target: Target) -> bytes:
+        """Text that a device's driver compiles, kept on disk alone; see `get`."""
+        key = kernel_key(identity, target)
+        found = self.disk.load(key) if self.disk is not None else None
+        if found is not None:
+            self.loads += 1
+            return found
+        made = make_text()
+        self.compiles += 1
+        if self.disk is not None:
+            self.disk.store(key, made)
+        return made
+
+    def prepare(self, identity: str, make_text: Callable[[], str], target: Target) -> None:
+        """Make the object code of ``identity`` unless it is there: what `get` then only links.
+
+        For threads beside the program (`base/later.py`), none of which waits for it here.
+        """
+        key = kernel_key(identity, target)
+        if key in self._libraries or (self.disk is not None and self.disk.has(key)):
+            return
+        self._prepared[key] = compile_text(make_text(), target)
 
     def holds(self, identity: str, target: Target) -> bool:
         """Whether a library is loaded already."""

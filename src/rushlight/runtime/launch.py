@@ -21,6 +21,8 @@ from rushlight.runtime.threads import WorkerPool, pool
 
 # Where in the row of a call its function, its extent and its grain stand.
 FUNCTION_WORD, EXTENT_WORD, GRAIN_WORD = 0, 3, 4
+# And the addresses of its buffers' pointers and of its words.
+POINTERS_WORD, WORDS_WORD = 1, 2
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,24 @@ class NativePlan:
             row[:] = call.function, pointer, word, call.extent, call.grain
             pointer += 8 * len(call.buffers)
             word += 8 * len(call.words)
+
+    def copy(self, words: Words) -> NativePlan:
+        """The same calls with the rows as they are now, over words of their own."""
+        made = NativePlan.__new__(NativePlan)
+        made.calls, made._workers = self.calls, self._workers
+        made._buffer_count, made._word_count = self._buffer_count, self._word_count
+        made._buffer_slots, made._word_slots = self._buffer_slots, self._word_slots
+        made._resident, made._words = self._resident, words
+        made._pointers = Words(self._pointers.array.copy())
+        made.rows = self.rows.copy()
+        made.rows[:, POINTERS_WORD] += made._pointers.address - self._pointers.address
+        made.rows[:, WORDS_WORD] += words.address - self._words.address
+        made._steps_address = made.rows.ctypes.data
+        return made
+
+    def own_words(self) -> int:
+        """How many words a copy takes, apart from those given."""
+        return self.rows.size + len(self._pointers.array)
 
     @hot
     def _fill(self, addresses: Words, words: Words | None) -> None:

@@ -20,7 +20,7 @@ STATE_BYTES = 576
 STEP_WORDS = 5  # function, buffers, params, extent, grain
 # A pause is 40 to 140 cycles: a worker stays awake for some tens of microseconds after a job.
 _SPINS = 1000
-_CHUNKS_PER_THREAD = 4  # small enough to even out a core that is taken away, large enough to hide
+_CHUNKS_PER_THREAD = 8  # small enough to even out a core that is taken away, large enough to hide
 _ACTIVE_MASK = (1 << 19) - 1
 _CLOSED = 1 << 19
 _GENERATION_SHIFT = 20
@@ -183,9 +183,7 @@ serial:
 publish:
   %threads = add i64 %limit, 1
   %pieces = mul i64 %threads, {CHUNKS_PER_THREAD}
-  %e1 = add i64 %extent, %pieces
-  %e2 = sub i64 %e1, 1
-  %even = udiv i64 %e2, %pieces
+  %even = udiv i64 %extent, %pieces
   %coarse = icmp sgt i64 %grain, %even
   %chunk = select i1 %coarse, i64 %grain, i64 %even
   %fnp = getelementptr i8, ptr %state, i64 {FUNCTION}

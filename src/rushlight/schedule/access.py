@@ -118,6 +118,8 @@ def reads(
 def _push_operands(program, value, kind, flat_only, tail, stack) -> None:
     assert value.source == OPERATION
     name = value.primitive.name
+    # A value that is broadcast may have fewer axes than are inner: then all of them are.
+    tail = min(tail, len(value.shape))
     if value.primitive.kind == "elementwise" or name == "expand":
         for slot in value.inputs:
             operand = program.values[slot]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from rushlight.base.errors import InternalError
 from rushlight.base.shapes import numel
+from rushlight.base.symbolic import which_is_largest
 from rushlight.schedule.access import OTHER, ROW, SAME, SCALAR, Unreachable, reads, squeezed
 from rushlight.schedule.candidates import Candidates
 from rushlight.schedule.roots import choose_roots, operations_in_place
@@ -21,7 +22,6 @@ ROWS, COLUMNS, PRODUCT, OPAQUE = "rows", "columns", "product", "opaque"
 # Rows at least this long are reduced in pieces of SPLIT_PIECE, so that few long rows share threads.
 SPLIT_FROM = 1 << 16
 SPLIT_PIECE = 1 << 14
-_SPLITTABLE = ("reduce_sum", "reduce_prod", "reduce_max", "reduce_min")
 
 
 class Member:
@@ -59,7 +59,7 @@ class Group:
     @property
     def columns(self) -> int:
         """Size of the inner loop: the largest admissible."""
-        return max(self.inner)
+        return which_is_largest(self.inner)
 
     @property
     def rows(self) -> int:
@@ -129,7 +129,7 @@ def is_split(group: Group) -> bool:
         len(dtypes) == 1
         and all(m.stage == 0 for m in group.members.values())
         and all(
-            m.value.primitive.name in _SPLITTABLE and m.value.dtype.name != "bool"
+            m.value.primitive.splittable and m.value.dtype.name != "bool"
             for m in group.members.values()
             if m.role == REDUCED
         )
@@ -360,7 +360,8 @@ class Scheduler:
         reduction = value.primitive.kind == "reduction"
         group.has_reduction = reduction
         role = REDUCED if reduction else FULL
-        self._open(group, Member(value, role, 0, allowed[max(allowed)]), groups, group_of)
+        reads = allowed[which_is_largest(allowed)]
+        self._open(group, Member(value, role, 0, reads), groups, group_of)
 
     def _inner_candidates(self, value: Value) -> set[int]:
         if value.primitive.kind == "reduction":
@@ -381,7 +382,7 @@ class Scheduler:
         if not allowed:
             group.refused.append((value.slot, "reads members at other positions"))
             return False
-        found = allowed[max(allowed)]
+        found = allowed[which_is_largest(allowed)]
         if not self._shares(value, found, group):
             return False
         stage = 0
@@ -389,7 +390,7 @@ class Scheduler:
             member = group.members.get(slot)
             if member is not None:
                 stage = max(stage, member.stage + (member.role != FULL))
-        if stage > 0 and max(allowed) >= SPLIT_FROM:
+        if stage > 0 and which_is_largest(allowed) >= SPLIT_FROM:
             group.refused.append((value.slot, "rows are long enough to be reduced in pieces"))
             return False
         reduction = value.primitive.kind == "reduction"
@@ -456,7 +457,8 @@ class Scheduler:
     def _row_shape(self, domain, inner: int):
         product = 1
         kept = list(domain)
-        while kept and product < inner:
+        # From nothing on, any size but 1 is reached; that it is more need not be asked.
+        while kept and (inner != 1 if product == 1 else product < inner):
             product *= kept.pop()
         return tuple(kept)
 

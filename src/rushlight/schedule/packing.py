@@ -24,6 +24,8 @@ class Segment:
     kind = "movement"
     multiple = False
     lowering = "structural"
+    moves = True
+    view = keeps_order = light = splittable = commutative = False
 
     def __init__(self, start: int) -> None:
         self.start = start

@@ -9,20 +9,15 @@ code generation writes equal operations once.
 from __future__ import annotations
 
 from rushlight.base.symbolic import is_likely_less
+from rushlight.primitives.elementwise import cast
+from rushlight.primitives.source import iota
 from rushlight.tape.program import OPERATION, OUTPUT, SCALAR_LEAF, Program, Value
 
-IN_PLACE_MOVEMENT = ("copy", "reshape", "permute", "expand", "strided_read", "segment")
-_VIEWS = ("copy", "reshape", "permute", "expand")
-# Every element of the result is an element of the operand, once or more, in the same order.
-_SAME_ORDER = ("copy", "reshape", "expand")
-
-# One or two instructions for a vector of elements.
-_LIGHT = frozenset(
-    "add sub mul neg where eq ne lt le gt ge maximum minimum relu absolute logical_not "
-    "bitwise_and bitwise_or bitwise_xor bitwise_not cast".split()
-)
 # Operations in an expression that is repeated for each of its users.
 _MOST_REPEATED = 4
+
+# Operations on numbers that are repeated for each of their users: each user is given its constants.
+_MOST_ON_NUMBERS = 12
 
 # Operations computed in place below one root: expressions are walked recursively.
 DEEPEST_EXPRESSION = 40
@@ -107,9 +102,9 @@ class _Chooser:
     def _choose_shared(self, value: Value) -> None:
         if self._is_trivial(value):
             return
-        if value.primitive.name in _VIEWS:
+        if value.primitive.view:
             # What is moved is no larger, and may be read as it lies too.
-            while self._is_computed(value) and value.primitive.name in _VIEWS:
+            while self._is_computed(value) and value.primitive.view:
                 value = self.values[value.inputs[0]]
             if self._is_computed(value):
                 self.roots.add(value.slot)
@@ -117,15 +112,18 @@ class _Chooser:
             self.roots.add(value.slot)
 
     def _is_trivial(self, value: Value) -> bool:
-        """Moved or converted buffers, and numbers."""
-        stack = [value]
+        """Moved or converted buffers, and numbers that few operations give."""
+        stack, on_numbers = [value], 0
         while stack:
             current = stack.pop()
             if current.source != OPERATION or current.slot in self.roots:
                 continue
-            name = current.primitive.name
-            if name not in IN_PLACE_MOVEMENT and name not in ("cast", "iota"):
+            primitive = current.primitive
+            if not primitive.moves and primitive is not cast and primitive is not iota:
+                on_numbers += 1
                 if current.numel != 1 or current.primitive.kind != "elementwise":
+                    return False
+                if on_numbers > _MOST_ON_NUMBERS:
                     return False
             stack.extend(self.values[s] for s in current.inputs)
         return True
@@ -136,7 +134,7 @@ class _Chooser:
         Smaller operands, which are broadcast, such as the mean of each row, are stored on the way.
         How much smaller they are does not count: another batch size must not change a kernel.
         """
-        if value.numel == 1 or value.primitive.name not in _LIGHT:
+        if value.numel == 1 or not value.primitive.light:
             return False
         operations = 0
         large: set[int] = set()
@@ -151,10 +149,10 @@ class _Chooser:
                     large.add(current.slot)
             elif is_likely_less(current.numel, value.numel):
                 small.append(current)
-            elif current.primitive.name in _LIGHT:
+            elif current.primitive.light:
                 operations += 1
                 stack.extend(self.values[s] for s in current.inputs)
-            elif current.primitive.name in _SAME_ORDER:
+            elif current.primitive.keeps_order:
                 stack.append(self.values[current.inputs[0]])
             else:
                 return False
@@ -180,7 +178,7 @@ class _Chooser:
 
     def _store_small(self, value: Value) -> None:
         """A small operand gets a buffer, or what it is a view of."""
-        while self._is_computed(value) and value.primitive.name in _VIEWS:
+        while self._is_computed(value) and value.primitive.view:
             value = self.values[value.inputs[0]]
         if self._is_computed(value) and value.numel > 1 and not self._is_trivial(value):
             self.roots.add(value.slot)

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import importlib
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from types import FunctionType
 from typing import Any
@@ -147,6 +148,16 @@ class Installer:
         self._references.replace([(f, f, self.functions[f]) for f in functions])
         stats.functions_compiled += len(made)
 
+    def prepare_next(self) -> None:
+        """Make the machine code that `install_next` will ask for, beside the program."""
+        if self._layout is None:
+            self._layout = ObjectLayout()
+        path, functions = next(iter(self._waiting.items()))
+        source = Path(path).read_text(encoding="utf-8")
+        slots = SlotTable(HOT_CLASSES, source)
+        identity, make_text = _described(_distinct(functions), source, self._layout, slots)
+        process_cache().prepare(identity, make_text, host_target())
+
     def suspend(self) -> None:
         """Let every function be Python again, until `resume`: so that calls can be watched."""
         self._references.replace([(f, made, f) for f, made in self.functions.items()])
@@ -163,8 +174,7 @@ class Installer:
     def _compiled(
         self, functions: list[FunctionType], source: str, layout: ObjectLayout
     ) -> list[Table]:
-        by_code = {function.__code__: function for function in reversed(functions)}
-        distinct = list(reversed(by_code.values()))
+        distinct = _distinct(functions)
         slots = SlotTable(HOT_CLASSES, source)
         library = _library(distinct, source, layout, slots)
         manifest = ast.literal_eval(ctypes.string_at(library[_MANIFEST]).decode())
@@ -202,6 +212,12 @@ class Installer:
                 if place is not None and slots.has_layout_of(cls, base):
                     shared[place] = cls
                     ctypes.c_size_t.from_address(address + 8 * place).value = id(cls)
+
+
+def _distinct(functions: list[FunctionType]) -> list[FunctionType]:
+    """Functions made several times by their factory have one code."""
+    by_code = {function.__code__: function for function in reversed(functions)}
+    return list(reversed(by_code.values()))
 
 
 def check_interpreter() -> None:
@@ -248,9 +264,10 @@ def _integers_named(functions: list[FunctionType]) -> str:
     return repr(sorted(found.items()))
 
 
-def _library(
+def _described(
     functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
-) -> Library:
+) -> tuple[str, Callable[[], str]]:
+    """What the machine code of functions depends on, and what gives its text."""
     identity = "\0".join(
         [
             source, _own_fingerprint(), repr(vars(layout)), slots.description(),
@@ -262,6 +279,13 @@ def _library(
         module = importlib.import_module("rushlight.selfcompile.module")
         return module.module_text(functions, source, layout, slots)
 
+    return identity, make_text
+
+
+def _library(
+    functions: list[FunctionType], source: str, layout: ObjectLayout, slots: SlotTable
+) -> Library:
+    identity, make_text = _described(functions, source, layout, slots)
     names = [*[f"f{place}" for place in range(len(functions))], _MANIFEST, SHARED]
     return process_cache().get(identity, names, make_text, host_target(), imports=_imports())
 

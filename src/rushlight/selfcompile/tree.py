@@ -46,7 +46,12 @@ class _OwnNames(ast.NodeTransformer):
 
 
 def tree_of(function: FunctionType) -> ast.FunctionDef:
-    """The definition of a function."""
+    """The definition of a function.
+
+    Raises: RuntimeError while its calls are watched, for its code is not its own then.
+    """
+    if "_intercept" in function.__code__.co_varnames:
+        raise RuntimeError(f"{function.__qualname__} is watched and cannot be translated now")
     source = textwrap.dedent(inspect.getsource(function.__code__))
     (definition,) = ast.parse(source).body
     if not isinstance(definition, ast.FunctionDef):

@@ -1,8 +1,8 @@
 """When the hot paths are translated: once it pays.
 
-Code that is on the disk takes a few milliseconds for each module, code that is not a tenth of a
-second; either takes at most a given share of the time that the program has been computing.
-Level 9.
+Code that is on the disk takes a few milliseconds for each module; code that is not takes a tenth of
+a second, which a thread beside the program spends.  Either takes at most a given share of the time
+that the program has been computing.  Level 9.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 from rushlight.base.config import config
 from rushlight.base.errors import CompilerWarning
 from rushlight.base.hot import warmup
+from rushlight.base.later import Later
 from rushlight.base.observe import clock
 from rushlight.base.references import NEWEST_PYTHON, OLDEST_PYTHON
 
@@ -36,6 +37,7 @@ _SYSTEM, _PROCESSORS = "linux", ("x86_64", "AMD64")
 class _Progress:
     """began: when the first flush was counted.  spent: seconds.  refusal: why nothing is done.
 
+    preparing: what makes the code that is to be put in its place next, or None.
     suspended: how often Python was asked for.
     """
 
@@ -46,6 +48,7 @@ class _Progress:
         self.refusal: str | None = None
         self.suspended = 0
         self.installer: Any = None
+        self.preparing: Later | None = None
 
 
 _progress = _Progress()
@@ -95,6 +98,21 @@ def resume() -> None:
             _progress.installer.resume()
 
 
+def is_suspended() -> bool:
+    """Whether calls are watched, for which they have to be Python.
+
+    Who watches for a while after its use is asked to end, as where recording stays Python nobody
+    else asks.
+    """
+    if _progress.suspended and _progress.lock.acquire(blocking=False):
+        try:
+            for told in WHILE_SUSPENDED:
+                told()
+        finally:
+            _progress.lock.release()
+    return _progress.suspended > 0
+
+
 def resume_soon() -> None:
     """The same for whoever is called from `WHILE_SUSPENDED`, which holds the lock."""
     _progress.suspended -= 1
@@ -135,7 +153,11 @@ def _install_some() -> int:
             return 1 if at_once else _LATER
         if at_once:
             installer.install_all()
-        else:
+        elif _progress.preparing is None:
+            _progress.preparing = Later(installer.prepare_next)
+        elif _progress.preparing.is_over():
+            _progress.spent += _progress.preparing.seconds
+            _progress.preparing = None
             installer.install_next()
     except Exception as error:
         _refuse(error)

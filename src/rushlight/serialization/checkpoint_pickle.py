@@ -12,18 +12,20 @@ import io
 import pickle
 import pickletools
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rushlight.base.device import META
 from rushlight.base.dtypes import DType
-from rushlight.base.formats import layout, sparse_coo
+from rushlight.base.formats import layout, qscheme, sparse_coo
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import rebuild
 from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
+from rushlight.tensor.memory import Storage
 from rushlight.tensor.pickling import tensor_on_storage, tensor_window
+from rushlight.tensor.quantized_tensor import QuantizedTensor
 from rushlight.tensor.sparse_tensor import SparseTensor
-from rushlight.tensor.storage import Storage, current_edge
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
 # The only protocol that PyTorch's weights-only reader knows in full.  From protocol 4 on, names
@@ -57,6 +59,10 @@ class _CheckpointPickler(pickle.Pickler):
         self._index = index
 
     def persistent_id(self, obj: Any) -> Any:
+        if type(obj) is rebuild.CodeStorage:
+            codes = obj.storage
+            key = self._index.key(codes)
+            return ("storage", rebuild.CODE_STORAGES[codes.dtype], key, "cpu", codes.size)
         if type(obj) is not Storage:
             return None
         kind = rebuild.STORAGE_TYPES.get(obj.dtype)
@@ -83,6 +89,16 @@ class _CheckpointPickler(pickle.Pickler):
             if obj.form is sparse_coo:
                 parts = (*parts, obj.coalesced)
             return rebuild.rebuild_sparse, (obj.form, parts)
+        if type(obj) is QuantizedTensor:
+            storage, *place = tensor_window(obj.codes)
+            kept = obj.quantizer
+            meaning: tuple = (kept.scheme, kept.scale, kept.zero_point)
+            if kept.is_per_channel:
+                meaning = (*meaning, kept.axis)
+            described = (rebuild.CodeStorage(storage), *place, meaning, False, OrderedDict())
+            return rebuild.rebuild_quantized, described
+        if type(obj) is qscheme:
+            return obj._name
         if type(obj) is Parameter:
             data = obj.detach() if obj.device is META else _bare(obj)
             parts = (data, current_edge(obj) is not None, OrderedDict())
@@ -98,12 +114,17 @@ class _CheckpointPickler(pickle.Pickler):
         return NotImplemented
 
 
-def dump_checkpoint(obj: Any) -> tuple[bytes, list[Storage]]:
-    """`obj` as a pickle under PyTorch's names, and the storages that it refers to by position."""
+def dump_checkpoint(
+    obj: Any, names: Mapping[tuple[str, str], tuple[str, str]] | None = None
+) -> tuple[bytes, list[Storage]]:
+    """`obj` as a pickle under PyTorch's names, and the storages that it refers to by position.
+
+    names: further (module, name) pairs of ours, with PyTorch's.
+    """
     index = StorageIndex()
     buffer = io.BytesIO()
     _CheckpointPickler(buffer, index).dump(obj)
-    return _rename(buffer.getvalue(), TORCH_NAMES), index.storages
+    return _rename(buffer.getvalue(), {**TORCH_NAMES, **(names or {})}), index.storages
 
 
 def _rename(data: bytes, names: dict[tuple[str, str], tuple[str, str]]) -> bytes:

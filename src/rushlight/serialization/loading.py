@@ -19,14 +19,14 @@ import numpy as np
 
 from rushlight.base.device import device, resolve_device
 from rushlight.base.dtypes import DType
-from rushlight.engine import cuda
+from rushlight.engine.accelerators import KINDS
 from rushlight.serialization.checkpoint_pickle import TrustingUnpickler
 from rushlight.serialization.legacy import LEGACY_MAGIC_PICKLE, load_legacy
 from rushlight.serialization.names import allowed_names
 from rushlight.serialization.rebuild import StorageTable
 from rushlight.serialization.restricted_pickle import RestrictedUnpickler
 from rushlight.serialization.zip_records import RecordReader
-from rushlight.tensor.storage import Storage
+from rushlight.tensor.memory import Storage
 
 _ZIP_START = b"PK\x03\x04"
 
@@ -97,7 +97,8 @@ def locator(map_location: Any) -> Callable[[str], device]:
     def locate(tag: str) -> device:
         target = _mapped_location(map_location, tag)
         named = device(target)
-        if named.type == "cpu" or (named.type == "cuda" and cuda.backends()):
+        found = KINDS.get(named.type)
+        if named.type == "cpu" or (found is not None and found.backends()):
             return resolve_device(named)
         name = named.type.upper()
         if map_location is None or target == tag:

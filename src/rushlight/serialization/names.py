@@ -13,7 +13,7 @@ import pickle
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from rushlight.base import dtypes
+from rushlight.base import dtypes, formats
 from rushlight.base.device import device
 from rushlight.nn.parameter import Parameter
 from rushlight.serialization import rebuild
@@ -22,7 +22,8 @@ from rushlight.tensor.tensor import Size, Tensor
 
 # Dtypes that PyTorch writes and rushlight cannot hold; named in the error instead of "unsupported
 # global", because allowing the name would not help.
-_FOREIGN_DTYPES = "qint8 quint8 qint32 quint4x2 quint2x4 bits8 bits16".split()
+_FOREIGN_DTYPES = "quint4x2 quint2x4 bits8 bits16".split()
+_DTYPES = (*dtypes.ALL_DTYPES, *dtypes.FLOAT8, *dtypes.CODES)
 
 TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     (rebuild.__name__, "rebuild_tensor_v2"): ("torch._utils", "_rebuild_tensor_v2"),
@@ -32,6 +33,8 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     ),
     (rebuild.__name__, "rebuild_tensor_v3"): ("torch._utils", "_rebuild_tensor_v3"),
     (rebuild.__name__, "rebuild_sparse"): ("torch._utils", "_rebuild_sparse_tensor"),
+    (rebuild.__name__, "rebuild_quantized"): ("torch._utils", "_rebuild_qtensor"),
+    **{(formats.__name__, name): ("torch", name) for name in formats.QUANTIZATION_SCHEMES},
     (rebuild.__name__, "UntypedStorage"): ("torch.storage", "UntypedStorage"),
     (rebuild.__name__, "rebuild_parameter"): ("torch._utils", "_rebuild_parameter"),
     (rebuild.__name__, "rebuild_parameter_with_state"): (
@@ -41,14 +44,11 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
     (rebuild.__name__, "rebuild_size"): ("torch", "Size"),
     (rebuild.__name__, "rebuild_layout"): ("torch.serialization", "_get_layout"),
     (device.__module__, "device"): ("torch", "device"),
-    **{
-        (dtypes.__name__, dtype.name): ("torch", dtype.name)
-        for dtype in (*dtypes.ALL_DTYPES, *dtypes.FLOAT8)
-    },
+    **{(dtypes.__name__, dtype.name): ("torch", dtype.name) for dtype in _DTYPES},
     (dtypes.__name__, "bool_"): ("torch", "bool"),
     **{
         (rebuild.__name__, kind.__name__): ("torch", kind.__name__)
-        for kind in rebuild.STORAGE_TYPES.values()
+        for kind in (*rebuild.STORAGE_TYPES.values(), *rebuild.CODE_STORAGES.values())
     },
 }
 
@@ -245,6 +245,7 @@ _CONSTRUCTORS = (
     Constructor("torch._utils._rebuild_tensor_v3", rebuild.rebuild_tensor_v3),
     Constructor("torch._utils._rebuild_meta_tensor_no_storage", rebuild.rebuild_meta_tensor),
     Constructor("torch._utils._rebuild_sparse_tensor", rebuild.rebuild_sparse),
+    Constructor("torch._utils._rebuild_qtensor", rebuild.rebuild_quantized),
     Constructor("torch._utils._rebuild_parameter", rebuild.rebuild_parameter),
     Constructor("torch._utils._rebuild_parameter_with_state", rebuild.rebuild_parameter_with_state),
     Constructor("torch._tensor._rebuild_from_type_v2", rebuild.rebuild_from_type_v2),
@@ -254,7 +255,9 @@ _CONSTRUCTORS = (
 
 _BUILT_IN: dict[str, Any] = {
     **{constructor.name: constructor for constructor in _CONSTRUCTORS},
-    **{f"torch.{dtype.name}": dtype for dtype in (*dtypes.ALL_DTYPES, *dtypes.FLOAT8)},
+    **{f"torch.{dtype.name}": dtype for dtype in _DTYPES},
+    **{f"torch.{name}": scheme for name, scheme in formats.QUANTIZATION_SCHEMES.items()},
+    **{f"torch.{kind.__name__}": kind for kind in rebuild.CODE_STORAGES.values()},
     **{f"torch.{name}": _refuse_dtype(name) for name in _FOREIGN_DTYPES},
     **{f"torch.{kind.__name__}": kind for kind in rebuild.STORAGE_TYPES.values()},
     "torch.storage.UntypedStorage": rebuild.UntypedStorage,

@@ -19,9 +19,18 @@ import numpy as np
 from rushlight.base import dtypes
 from rushlight.base.device import device
 from rushlight.base.dtypes import DType
-from rushlight.base.formats import layout, sparse_coo, sparse_csc, sparse_csr, strided
+from rushlight.base.formats import (
+    layout,
+    per_channel_affine,
+    per_tensor_affine,
+    sparse_coo,
+    sparse_csc,
+    sparse_csr,
+    strided,
+)
 from rushlight.nn.parameter import Parameter
 from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.memory import Storage
 from rushlight.tensor.pickling import (
     check_window,
     rebuild_meta,
@@ -29,7 +38,7 @@ from rushlight.tensor.pickling import (
     storage_from_array,
     tensor_on_storage,
 )
-from rushlight.tensor.storage import Storage, current_edge
+from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
 _STORAGE_NAMES = {
@@ -68,6 +77,25 @@ for _name, _storage_name in _STORAGE_NAMES.items():
     _type = type(_storage_name, (StorageType,), {"dtype": _dtype, "__module__": __name__})
     STORAGE_TYPES[_dtype] = _type
     globals()[_storage_name] = _type
+
+
+# Dtype of codes to the class that stands for the storage of a quantized tensor.
+CODE_STORAGES: dict[DType, type[StorageType]] = {}
+for _dtype, _storage_name in (
+    (dtypes.uint8, "QUInt8Storage"),
+    (dtypes.int8, "QInt8Storage"),
+    (dtypes.int32, "QInt32Storage"),
+):
+    _type = type(_storage_name, (StorageType,), {"dtype": _dtype, "__module__": __name__})
+    CODE_STORAGES[_dtype] = _type
+    globals()[_storage_name] = _type
+
+
+class CodeStorage:
+    """A storage of codes, where it is written."""
+
+    def __init__(self, storage: Storage) -> None:
+        self.storage = storage
 
 
 # Storages counted in bytes, and what they are as elements, so that tensors on one share it.
@@ -281,6 +309,34 @@ def rebuild_sparse(form: Any, parts: Any) -> Tensor:
         )
     except (RuntimeError, TypeError, ValueError) as error:
         raise pickle.UnpicklingError(f"a sparse tensor's parts do not fit: {error}") from error
+
+
+def rebuild_quantized(
+    storage: Any, offset: Any, size: Any, stride: Any, parameters: Any, *rest: Any
+) -> Tensor:
+    """A quantized tensor from a window of codes and what they stand for, which must fit."""
+    codes = rebuild_tensor(storage, offset, size, stride)
+    if codes.dtype not in CODE_STORAGES or type(parameters) is not tuple or not parameters:
+        raise pickle.UnpicklingError("a quantized tensor is not described by codes and a scheme")
+    scheme, *parts = parameters
+    # Loaded where needed: few programs have quantized tensors.
+    affine = importlib.import_module("rushlight.quantized.affine")
+    importlib.import_module("rushlight.quantized.methods")
+    dtype = affine.dtype_of_codes(codes)
+    if scheme is per_tensor_affine and [type(part) for part in parts] == [float, int]:
+        return affine.per_tensor(codes, *parts, dtype)
+    if scheme is not per_channel_affine or len(parts) != 3:
+        raise pickle.UnpicklingError(f"a quantized tensor has bad parameters: {parameters!r}")
+    scales, zero_points, axis = parts
+    if not all(type(x) is Tensor and x.dim() == 1 for x in (scales, zero_points)):
+        raise pickle.UnpicklingError("a quantized tensor's scales are no vectors")
+    if scales.dtype is not dtypes.float64 or zero_points.dtype is not dtypes.int64:
+        raise pickle.UnpicklingError("a quantized tensor's scales are of odd dtypes")
+    if type(axis) is not int or not 0 <= axis < codes.dim():
+        raise pickle.UnpicklingError(f"a quantized tensor has no axis {axis!r}")
+    if not scales.numel() == zero_points.numel() == codes.shape[axis]:
+        raise pickle.UnpicklingError("a quantized tensor has not one scale for each slice")
+    return affine.per_channel(codes, scales, zero_points, axis, dtype)
 
 
 def refuse_bare_tensor(*arguments: Any) -> Tensor:

@@ -8,12 +8,9 @@ inner products and not the other).
 
 from __future__ import annotations
 
-from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
 from rushlight.simplify.rewrite import Record, Rewrite, Value, kept_apart, with_replaced
 from rushlight.tape.program import OPERATION, OUTPUT, Program
-
-COMMUTATIVE = (p.add, p.mul, p.eq, p.ne, p.bitwise_and, p.bitwise_or, p.bitwise_xor)
 
 
 def without_repetition(program: Program, record: Record) -> Program:
@@ -43,6 +40,6 @@ def _identity(value: Value, values: dict[int, Value]) -> tuple:
     if value.source == OUTPUT:
         return (OUTPUT, value.index, value.inputs)
     inputs = value.inputs
-    if value.primitive in COMMUTATIVE and not values[inputs[0]].dtype.is_complex:
+    if value.primitive.commutative and not values[inputs[0]].dtype.is_complex:
         inputs = tuple(sorted(inputs))
     return (value.primitive, value.params, inputs)

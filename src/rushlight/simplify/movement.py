@@ -23,7 +23,12 @@ def _is(value: Value, primitive) -> bool:
     return value.source == OPERATION and value.primitive is primitive
 
 
-@MOVEMENT.rule("copy(x) = x", "a value of the tape is never written to", movement.copy)
+@MOVEMENT.rule(
+    "copy(x) = x",
+    "a value of the tape is never written to, and a program is one device's",
+    movement.copy,
+    movement.to_device,
+)
 def _copy(value: Value, values: Values):
     return _operand(value, values)
 

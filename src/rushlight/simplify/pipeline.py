@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from rushlight.base.config import config
 from rushlight.simplify.algebra import ALGEBRA
+from rushlight.simplify.copies import without_spare_copies
 from rushlight.simplify.cse import without_repetition
 from rushlight.simplify.dead import without_dead
 from rushlight.simplify.movement import MOVEMENT
@@ -42,6 +43,7 @@ PASSES = (
         lambda program, record: rewritten(program, ALGEBRA, record),
     ),
     Pass("cse", "what derivatives compute again is computed once", without_repetition),
+    Pass("copies", "a result made to be kept needs no second buffer", without_spare_copies),
     Pass("dead", "what the others made unneeded goes, so that reads are counted", without_dead),
 )
 

@@ -1,7 +1,7 @@
 """PyTorch's `torch.sparse`: tensors that keep only the elements that are not zero.
 
-By coordinates (`torch.sparse_coo`) and compressed by rows or columns (`sparse_csr`, `sparse_csc`);
-layouts by blocks are not supported.  Loaded when a program first makes such a tensor.
+By coordinates (`torch.sparse_coo`), compressed by rows or columns (`sparse_csr`, `sparse_csc`), and
+by blocks (`sparse_bsr`, `sparse_bsc`).  Loaded when a program first makes such a tensor.
 Level: sparse (12).
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.dtypes import DType
+from rushlight.ops.linalg import solve
 from rushlight.sparse import methods  # noqa: F401 - attaches what sparse tensors do
+from rushlight.sparse.blocks import apart
 from rushlight.sparse.construction import check_sparse_tensor_invariants
 from rushlight.sparse.diagonals import spdiags
 from rushlight.sparse.products import addmm as _addmm
@@ -29,6 +31,7 @@ __all__ = [
     "sampled_addmm",
     "softmax",
     "spdiags",
+    "spsolve",
     "sum",
 ]
 
@@ -41,14 +44,33 @@ def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:
     """
     if not isinstance(mat1, SparseTensor) and not isinstance(mat2, SparseTensor):
         raise RuntimeError("sparse.mm: one of the operands must be sparse; use torch.mm")
-    return _mm(mat1, mat2) if reduce is None else reduced_mm(mat1, mat2, reduce)
+    if reduce is None:
+        return apart("mm", _mm)(mat1, mat2)
+    return apart("mm", reduced_mm)(mat1, mat2, reduce)
 
 
 def addmm(
     mat: Tensor, mat1: Tensor, mat2: Tensor, *, beta: float = 1.0, alpha: float = 1.0
 ) -> Tensor:
     """beta mat + alpha (mat1 @ mat2), with mat1 sparse.  Source: torch.sparse.addmm."""
-    return _addmm(mat, mat1, mat2, beta=beta, alpha=alpha)
+    return apart("addmm", _addmm)(mat, mat1, mat2, beta=beta, alpha=alpha)
+
+
+def spsolve(input: Tensor, other: Tensor, *, left: bool = True) -> Tensor:
+    """X with A X = B, or X A = B for left=False.  The matrix is factorized as a dense one.
+
+    Shapes: input (n, n) by rows; other (n,) or (n, k); dense.
+    Raises: RuntimeError for a matrix in another layout; LinAlgError if it is singular.
+    Source: torch.sparse.spsolve.
+
+    >>> import rushlight
+    >>> matrix = rushlight.tensor([[2.0, 0.0], [0.0, 4.0]]).to_sparse_csr()
+    >>> spsolve(matrix, rushlight.ones(2))
+    tensor([0.5000, 0.2500])
+    """
+    if not isinstance(input, SparseTensor) or not input.is_sparse_csr:  # type: ignore[attr-defined]
+        raise RuntimeError("sparse.spsolve: expected a matrix in the CSR layout; use to_sparse_csr")
+    return solve(input.to_dense(), other, left=left)  # type: ignore[attr-defined]
 
 
 def sum(input: Tensor, dim: Any = None, dtype: DType | None = None) -> Tensor:
@@ -58,4 +80,4 @@ def sum(input: Tensor, dim: Any = None, dtype: DType | None = None) -> Tensor:
     """
     if not isinstance(input, SparseTensor):
         raise RuntimeError("sparse.sum: expected a sparse tensor; use torch.sum for dense ones")
-    return _sum(input, dim, dtype=dtype)
+    return apart("sum", _sum)(input, dim, dtype=dtype)

@@ -17,6 +17,7 @@ from rushlight.base import formats
 from rushlight.base.dtypes import DType, get_default_dtype, int32, int64
 from rushlight.ops.creation import tensor as new_tensor
 from rushlight.ops.creation import zeros
+from rushlight.sparse import blocks
 from rushlight.tensor.sparse_tensor import COMPRESSED, SparseTensor, array_of
 from rushlight.tensor.tensor import Tensor
 
@@ -197,6 +198,8 @@ def _compressed(
     names = COMPRESSED[layout]
     begins, others = _indices(compressed, names[0]), _indices(plain, names[1])
     elements = _elements(values, dtype, requires_grad)
+    if layout in blocks.BLOCKS:
+        return blocks.from_blocks(layout, begins, others, elements, size)
     if begins.dim() != 1 or others.dim() != 1 or elements.dim() != 1:
         raise NotImplementedError(
             f"{layout}: batches and dense axes are not supported, only matrices: {names[0]}, "
@@ -295,6 +298,52 @@ def sparse_csc_tensor(
     )  # fmt: skip
 
 
+def sparse_bsr_tensor(
+    crow_indices: Any,
+    col_indices: Any,
+    values: Any,
+    size: Sequence[int] | None = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
+) -> SparseTensor:
+    """A matrix by rows of blocks: where each row begins, the blocks' columns, and the blocks.
+
+    Shapes: values (n, block rows, block columns).
+    Raises: RuntimeError if the parts do not fit.  Source: torch.sparse_bsr_tensor.
+    """
+    return _compressed(
+        formats.sparse_bsr, crow_indices, col_indices, values, size, dtype, requires_grad,
+        check_invariants,
+    )  # fmt: skip
+
+
+def sparse_bsc_tensor(
+    ccol_indices: Any,
+    row_indices: Any,
+    values: Any,
+    size: Sequence[int] | None = None,
+    *,
+    dtype: DType | None = None,
+    device: Any = None,
+    pin_memory: bool = False,
+    requires_grad: bool = False,
+    check_invariants: bool | None = None,
+) -> SparseTensor:
+    """A matrix by columns of blocks: where each column begins, the blocks' rows, and the blocks.
+
+    Shapes: values (n, block rows, block columns).
+    Raises: RuntimeError if the parts do not fit.  Source: torch.sparse_bsc_tensor.
+    """
+    return _compressed(
+        formats.sparse_bsc, ccol_indices, row_indices, values, size, dtype, requires_grad,
+        check_invariants,
+    )  # fmt: skip
+
+
 def sparse_compressed_tensor(
     compressed_indices: Any,
     plain_indices: Any,
@@ -308,9 +357,9 @@ def sparse_compressed_tensor(
     requires_grad: bool = False,
     check_invariants: bool | None = None,
 ) -> SparseTensor:
-    """`sparse_csr_tensor` or `sparse_csc_tensor`, by the layout.
+    """`sparse_csr_tensor`, `sparse_csc_tensor` or those of blocks, by the layout.
 
-    Raises: NotImplementedError for blocks.  Source: torch.sparse_compressed_tensor.
+    Raises: NotImplementedError for other layouts.  Source: torch.sparse_compressed_tensor.
     """
     if layout not in COMPRESSED:
         raise NotImplementedError(

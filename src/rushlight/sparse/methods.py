@@ -14,7 +14,7 @@ import numpy as np
 
 from rushlight.base import dtypes, formats
 from rushlight.base.hooks import RemovableHandle
-from rushlight.sparse import arithmetic, printing, products, structure
+from rushlight.sparse import arithmetic, blocks, printing, products, structure
 from rushlight.tensor.graph import AccumulateGrad
 from rushlight.tensor.sparse_tensor import COMPRESSED, FUNCTIONS, SparseTensor
 from rushlight.tensor.storage import alias_without_grad, current_edge
@@ -297,7 +297,7 @@ def _iterate(self: SparseTensor) -> Iterator[Tensor]:
 FUNCTIONS.update(
     {
         "coalesce": structure.coalesce, "to_dense": structure.to_dense,
-        "to_sparse": structure.to_sparse, "sparse_mask": structure.sparse_mask,
+        "to_sparse": blocks.to_sparse, "sparse_mask": structure.sparse_mask,
         "transpose": structure.transpose, "swapaxes": structure.transpose,
         "swapdims": structure.transpose, "permute": structure.permute,
         "t": structure.matrix_transpose, "unsqueeze": structure.unsqueeze,
@@ -320,7 +320,8 @@ _METHODS: dict[str, Any] = {
     "__reduce_ex__": __reduce_ex__, "sparse_resize_": sparse_resize_,
     "sparse_resize_and_clear_": sparse_resize_and_clear_,
     "to_sparse_coo": _in_layout(structure.COO), "to_sparse_csr": _in_layout(structure.CSR),
-    "to_sparse_csc": _in_layout(structure.CSC), "__iter__": _iterate,
+    "to_sparse_csc": _in_layout(structure.CSC), "to_sparse_bsr": blocks.to_sparse_bsr,
+    "to_sparse_bsc": blocks.to_sparse_bsc, "__iter__": _iterate,
     "__getitem__": structure.getitem, "__repr__": printing.sparse_repr,
     "is_contiguous": lambda self, memory_format=None: False,
     "numpy": _refuse(TypeError, "can't convert Sparse layout tensor to numpy. Use "
@@ -352,9 +353,26 @@ _PROPERTIES: dict[str, property] = {
     "is_sparse_csr": property(lambda self: self.form is structure.CSR),
     "layout": property(lambda self: self.form),
     "data": property(detach),
-    "T": property(structure.matrix_transpose),
-    "mT": property(lambda self: structure.transpose(self, -2, -1)),
+    "T": property(blocks.turning(structure.matrix_transpose)),
+    "mT": property(blocks.turning(lambda self: structure.transpose(self, -2, -1))),
 }
+
+# What is done with blocks as with single elements.
+_ALIKE = {
+    "values", "_values", "_nnz", "_coalesced_", "sparse_dim", "_dimI", "stride", "requires_grad_",
+    "backward", "register_hook", "detach", "detach_", "to", "type", "cpu", "__deepcopy__",
+    "__reduce_ex__", "__repr__", "is_contiguous", "crow_indices", "col_indices", "ccol_indices",
+    "row_indices", "to_sparse_bsr", "to_sparse_bsc", "indices", "_indices", "is_coalesced",
+    "coalesce", *_DTYPES,
+}  # fmt: skip
+for _name, _value in list(FUNCTIONS.items()):
+    if _name not in _ALIKE:
+        FUNCTIONS[_name] = blocks.apart(_name, _value)
+for _name, _value in list(_METHODS.items()):
+    if _name not in _ALIKE:
+        _METHODS[_name] = blocks.apart(_name, _value)
+for _name in ("t", "transpose", "swapaxes", "swapdims"):
+    FUNCTIONS[_name] = blocks.turning(FUNCTIONS[_name])
 
 for _name, _value in {**FUNCTIONS, **_METHODS, **_PROPERTIES}.items():
     setattr(SparseTensor, _name, _value)

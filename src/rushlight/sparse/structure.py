@@ -170,7 +170,7 @@ def to_sparse(
     """The nonzero elements of a tensor, by coordinates or in another sparse layout.
 
     sparse_dim: how many leading axes become coordinates.
-    Raises: NotImplementedError for blocks.  Source: torch.Tensor.to_sparse.
+    Raises: NotImplementedError for blocks: see `blocks.py`.  Source: torch.Tensor.to_sparse.
     """
     if isinstance(sparse_dim, formats.layout):
         sparse_dim, layout = None, sparse_dim

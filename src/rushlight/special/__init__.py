@@ -2,6 +2,7 @@
 
 from rushlight.ops import (
     activation,
+    airy,
     bessel,
     binary,
     complex,
@@ -10,7 +11,7 @@ from rushlight.ops import (
     reduction,
     special,
 )
-from rushlight.ops.spelling import with_out
+from rushlight.ops.spelling import with_out as _with_out
 
 digamma = psi = pointwise.digamma
 erf = pointwise.erf
@@ -34,38 +35,39 @@ sinc = complex.sinc
 softmax = activation.softmax_of_top
 xlogy = binary.xlogy
 
-entr = with_out(special.entr)
-erfcx = with_out(special.erfcx)
-i0e = with_out(special.i0e)
-i1 = with_out(special.i1)
-i1e = with_out(special.i1e)
-log_ndtr = with_out(special.log_ndtr)
-modified_bessel_i0 = with_out(special.i0)
-modified_bessel_i1 = with_out(special.i1)
-ndtr = with_out(special.ndtr)
-ndtri = with_out(special.ndtri)
-spherical_bessel_j0 = with_out(special.spherical_bessel_j0)
-xlog1py = with_out(special.xlog1py)
-zeta = with_out(special.zeta)
+entr = _with_out(special.entr)
+erfcx = _with_out(special.erfcx)
+i0e = _with_out(special.i0e)
+i1 = _with_out(special.i1)
+i1e = _with_out(special.i1e)
+log_ndtr = _with_out(special.log_ndtr)
+modified_bessel_i0 = _with_out(special.i0)
+modified_bessel_i1 = _with_out(special.i1)
+ndtr = _with_out(special.ndtr)
+ndtri = _with_out(special.ndtri)
+spherical_bessel_j0 = _with_out(special.spherical_bessel_j0)
+xlog1py = _with_out(special.xlog1py)
+zeta = _with_out(special.zeta)
 
-chebyshev_polynomial_t = with_out(polynomials.chebyshev_polynomial_t)
-chebyshev_polynomial_u = with_out(polynomials.chebyshev_polynomial_u)
-chebyshev_polynomial_v = with_out(polynomials.chebyshev_polynomial_v)
-chebyshev_polynomial_w = with_out(polynomials.chebyshev_polynomial_w)
-hermite_polynomial_h = with_out(polynomials.hermite_polynomial_h)
-hermite_polynomial_he = with_out(polynomials.hermite_polynomial_he)
-laguerre_polynomial_l = with_out(polynomials.laguerre_polynomial_l)
-legendre_polynomial_p = with_out(polynomials.legendre_polynomial_p)
-shifted_chebyshev_polynomial_t = with_out(polynomials.shifted_chebyshev_polynomial_t)
-shifted_chebyshev_polynomial_u = with_out(polynomials.shifted_chebyshev_polynomial_u)
-shifted_chebyshev_polynomial_v = with_out(polynomials.shifted_chebyshev_polynomial_v)
-shifted_chebyshev_polynomial_w = with_out(polynomials.shifted_chebyshev_polynomial_w)
+chebyshev_polynomial_t = _with_out(polynomials.chebyshev_polynomial_t)
+chebyshev_polynomial_u = _with_out(polynomials.chebyshev_polynomial_u)
+chebyshev_polynomial_v = _with_out(polynomials.chebyshev_polynomial_v)
+chebyshev_polynomial_w = _with_out(polynomials.chebyshev_polynomial_w)
+hermite_polynomial_h = _with_out(polynomials.hermite_polynomial_h)
+hermite_polynomial_he = _with_out(polynomials.hermite_polynomial_he)
+laguerre_polynomial_l = _with_out(polynomials.laguerre_polynomial_l)
+legendre_polynomial_p = _with_out(polynomials.legendre_polynomial_p)
+shifted_chebyshev_polynomial_t = _with_out(polynomials.shifted_chebyshev_polynomial_t)
+shifted_chebyshev_polynomial_u = _with_out(polynomials.shifted_chebyshev_polynomial_u)
+shifted_chebyshev_polynomial_v = _with_out(polynomials.shifted_chebyshev_polynomial_v)
+shifted_chebyshev_polynomial_w = _with_out(polynomials.shifted_chebyshev_polynomial_w)
 
-bessel_j0 = with_out(bessel.bessel_j0)
-bessel_j1 = with_out(bessel.bessel_j1)
-bessel_y0 = with_out(bessel.bessel_y0)
-bessel_y1 = with_out(bessel.bessel_y1)
-modified_bessel_k0 = with_out(bessel.modified_bessel_k0)
-modified_bessel_k1 = with_out(bessel.modified_bessel_k1)
-scaled_modified_bessel_k0 = with_out(bessel.scaled_modified_bessel_k0)
-scaled_modified_bessel_k1 = with_out(bessel.scaled_modified_bessel_k1)
+airy_ai = _with_out(airy.airy_ai)
+bessel_j0 = _with_out(bessel.bessel_j0)
+bessel_j1 = _with_out(bessel.bessel_j1)
+bessel_y0 = _with_out(bessel.bessel_y0)
+bessel_y1 = _with_out(bessel.bessel_y1)
+modified_bessel_k0 = _with_out(bessel.modified_bessel_k0)
+modified_bessel_k1 = _with_out(bessel.modified_bessel_k1)
+scaled_modified_bessel_k0 = _with_out(bessel.scaled_modified_bessel_k0)
+scaled_modified_bessel_k1 = _with_out(bessel.scaled_modified_bessel_k1)

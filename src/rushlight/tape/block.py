@@ -20,9 +20,6 @@ from rushlight.base.references import ADDED, count_references
 from rushlight.base.stats import stats
 from rushlight.tape.node import HOLE, SEGMENT_RANGE, Node
 
-# Blocks remembered for one memo position.
-MOST_BLOCKS = 64
-
 # A constant that a block keeps alive may have this many bytes; larger ones are recorded each time.
 _LARGEST_CONSTANT = 1 << 12
 
@@ -149,13 +146,13 @@ class Block:
 
     steps: memo step of each slot.  operands: for each slot the slots of its operands, None for a
     leaf.  template: for each slot a hole or a constant leaf.  leaves: slots of the leaves that the
-    caller brings.  end: memo position afterwards.  results: what the caller remembers about the
-    values it hands out.
+    caller brings.  end: memo position afterwards.  outputs: (slot, step) of each value that the
+    caller hands out.  about: what else the caller remembers.
     """
 
     __slots__ = (
-        "start", "steps", "operands", "template", "constants", "leaves", "end", "results", "origin",
-        "sizes",
+        "start", "steps", "operands", "template", "constants", "leaves", "end", "outputs", "about",
+        "origin", "sizes",
     )  # fmt: skip
 
     def __init__(self, start: int, nodes: list, operands: tuple, leaves: tuple, end) -> None:
@@ -173,12 +170,13 @@ class Block:
         self.operands = operands
         self.leaves = leaves
         self.end = end
-        self.results: Any = None
+        self.outputs: tuple[tuple[int, Any], ...] = ()
+        self.about: Any = None
         self.origin: Any = None
         self.sizes: tuple[int, ...] | None = None
 
     def own_step(self, step):
-        """What takes the place of a step that `results` names."""
+        """What takes the place of a step that `about` names."""
         return step
 
     @hot

@@ -48,9 +48,11 @@ def make_step(parent: Step, key, primitive: Primitive, inputs, params) -> Step:
     else:
         shape, dtype = inferred
         step = Step(key, parent, primitive, params, shape, dtype, device)
+        if primitive.order is not None:
+            step.order = primitive.order(inputs, params, shape)
     model = None
     if key is None:
-        step.operands = tuple([Operand(n.shape, n.dtype, n.device) for n in inputs])
+        step.operands = tuple([Operand(n.shape, n.dtype, n.device, n.step.order) for n in inputs])
     else:
         _note_form(parent, step)
         # How an operand was recorded says its shape, dtype and device, and holds no value.
@@ -82,19 +84,21 @@ def _step_like(form: Form, parent: Step, key, inputs, params) -> Step | None:
     device = model.device
     if placing.begun:
         device = device_of_result(model.primitive, inputs, params)
-    known = model.key
+    order = model.order
+    known, primitive = model.key, model.primitive
     if known == key:
+        key = known  # one tuple for all of them: there are as many keys as steps
         # The same sizes as the model's, as it is for most of a program in which one size varies.
         for operand, node in zip(model.operands, inputs):
             if operand.shape != node.shape:
                 break
         else:
-            step = Step(key, parent, model.primitive, params, model.shape, model.dtype, device)
+            step = Step(key, parent, primitive, model.params, model.shape, model.dtype, device)
             step.sizes = model.sizes
+            step.order = order
             return _finished(step, model, inputs)
     elif known[1:-1] != key[1:-1]:
         return None
-    primitive = model.primitive
     shape, dtype = primitive.result(*inputs, *params)
     sizes: list[int] = []
     if params != model.params:
@@ -109,8 +113,11 @@ def _step_like(form: Form, parent: Step, key, inputs, params) -> Step | None:
         without_sizes([params[place] for place in primitive.sized], sizes)
     if dtype is not model.dtype or not _is_alike(shape, model.shape, sizes):
         return None
+    if primitive.order is not None and primitive.order(inputs, params, shape) != order:
+        return None
     step = Step(key, parent, primitive, params, shape, dtype, device)
     step.sizes = tuple(sizes)
+    step.order = order
     return _finished(step, model, inputs)
 
 
@@ -173,7 +180,7 @@ def _note_form(parent: Step, step: Step) -> None:
     if step.outputs:
         outputs = tuple([(_note_output(output), output.dtype) for output in step.outputs])
     device = step.device.type, step.device.index  # whose hash is not Python
-    name = (primitive, *step.key[1:-1], params, shape, step.dtype, device, outputs)
+    name = (primitive, *step.key[1:-1], params, shape, step.dtype, device, outputs, step.order)
     step.form = forms.after(parent.form, name)
     step.sizes = tuple(sizes)
 
@@ -188,6 +195,7 @@ def _note_output(step: Step) -> tuple:
 def make_leaf_step(parent: Step, spec: LeafSpec) -> Step:
     """The step of a leaf's first use."""
     step = Step(spec.key, parent, spec.primitive, (), spec.shape, spec.dtype, spec.device)
+    step.order = spec.order
     form = parent.form.expected
     if form is None or form.leaf_key is not spec.form_key:
         form = forms.after(parent.form, spec.form_key)

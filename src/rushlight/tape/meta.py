@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from rushlight.base.device import META
 from rushlight.base.errors import FlushFailed
+from rushlight.base.orders import Order
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.node import NO_ADDRESS, Node
@@ -41,8 +42,8 @@ def meta_node(shape: tuple[int, ...], dtype) -> Node:
     return node
 
 
-def _empty(node: Node) -> None:
-    node.step = leaf_spec(BUFFER, node.shape, node.dtype, META)
+def _empty(node: Node, order: Order | None = None) -> None:
+    node.step = leaf_spec(BUFFER, node.shape, node.dtype, META, order)
     node.inputs = ()
     node.value = NO_DATA
 
@@ -53,4 +54,4 @@ def settle(nodes: Segment) -> None:
         nodes.expand()
         for node in nodes:
             if node.value is None and node.step.device is META:
-                _empty(node)
+                _empty(node, node.step.order)

@@ -44,6 +44,16 @@ class Node:
     value: Any
     home: Any
 
+    def describe(self, step: Any, shape: tuple, dtype: Any) -> None:
+        """Become the node of a value that is known by its step, shape and dtype alone."""
+        self.step = step
+        self.inputs = ()
+        self.address = NO_ADDRESS
+        self.shape = shape
+        self.dtype = dtype
+        self.value = None
+        self.home = None
+
     @property
     def device(self):
         return self.step.device

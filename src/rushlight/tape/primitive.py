@@ -20,6 +20,20 @@ KINDS = ("source", "elementwise", "reduction", "movement", "contraction", "index
 # Names of parameters that are shapes, sizes or strides; the rest say what is done.
 SIZE_PARAMETERS = ("shape", "shapes", "size", "sizes", "strides")
 
+# What the compiler may take for granted of a primitive.
+PROPERTIES = {
+    "moves": "every element of the result is one of the first operand's, found by its place alone",
+    "view": "moves, and the result has all elements of the operand and can be read in its place",
+    "keeps_order": "a view whose elements, once or more, come in the operand's order",
+    "light": "one or two instructions for a vector of elements",
+    "splittable": "a reduction of parts' results is that of the whole",
+    "commutative": "the operands may change places: IEEE 754 gives the same bits",
+    "sizeless": "its parameters, but for those that are sizes, do not follow from sizes",
+    "spatial": "they follow from the sizes of its operands beyond the first two axes alone",
+}
+# Kinds of which every primitive is `sizeless`.
+_SIZELESS = ("elementwise", "reduction", "movement", "indexing", "source")
+
 _REGISTRY: dict[str, Primitive] = {}
 
 
@@ -35,13 +49,24 @@ class Primitive:
         with several outputs, to a list of such pairs; it raises the user's errors.
     grad_name: what autograd calls its node, as PyTorch does (`AddBackward0`).
     target: place of the parameter that names the device of the result; None: that of the operands.
+    properties: names from PROPERTIES, in one string; each becomes an attribute that is true.
+    order: function of the operand nodes, the parameters and the result's shape to how its axes lie
+        in memory (`base/orders.py`); None for a result in row-major order.
     """
 
     __slots__ = (
         "name", "family", "kind", "arity", "params", "result", "multiple", "grad_name",
         "vjp", "jvp", "batching", "reference", "lowering", "sized", "_direct",
-        "target",
+        "target", "order", *PROPERTIES,
     )  # fmt: skip
+    moves: bool
+    view: bool
+    keeps_order: bool
+    light: bool
+    splittable: bool
+    commutative: bool
+    sizeless: bool
+    spatial: bool
 
     def __init__(
         self,
@@ -55,6 +80,8 @@ class Primitive:
         multiple: bool = False,
         grad_name: str | None = None,
         target: int | None = None,
+        properties: str = "",
+        order: Callable[..., Any] | None = None,
     ) -> None:
         if name in _REGISTRY:
             raise ValueError(f"primitive {name} is defined twice")
@@ -68,6 +95,8 @@ class Primitive:
         self.result = result
         self.multiple = multiple
         self.target = target
+        self._set_properties(set(properties.split()))
+        self.order = order
         # Parameters that are sizes or strides, by place: a recording of other sizes has others.
         self.sized = tuple([place for place, p in enumerate(params) if p in SIZE_PARAMETERS])
         # Operands, where there are one or two and one result: their way is the hot path.
@@ -81,6 +110,15 @@ class Primitive:
         self.reference: Any = None
         self.lowering: Any = None
         _REGISTRY[name] = self
+
+    def _set_properties(self, given: set[str]) -> None:
+        unknown = given - PROPERTIES.keys()
+        if unknown:
+            raise ValueError(f"primitive {self.name}: unknown properties {sorted(unknown)}")
+        if self.kind in _SIZELESS:
+            given.add("sizeless")
+        for name in PROPERTIES:
+            setattr(self, name, name in given)
 
     @hot
     def __call__(self, x, *rest):
@@ -110,6 +148,11 @@ def primitive_by_name(name: str) -> Primitive:
 def all_primitives() -> Iterator[Primitive]:
     """Every primitive, in order of definition."""
     return iter(_REGISTRY.values())
+
+
+def of_family(family: str) -> list[Primitive]:
+    """The primitives of one family's file, in order of definition."""
+    return [primitive for primitive in _REGISTRY.values() if primitive.family == family]
 
 
 class RuleTable:

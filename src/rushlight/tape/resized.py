@@ -4,8 +4,10 @@ A block's operations follow from its operands, so for one form of recording (`ta
 sizes follow from theirs: each is a constant, one of the operands' sizes, or a product of some.
 Which, is found by comparing recordings, and then checked: the first resized block is not put on the
 tape, but compared with what is recorded in its place.  Only what the library records by itself
-becomes a block; primitives whose parameters depend on sizes in other ways, such as the padding of a
-convolution's derivative, are refused.  Level 1.
+becomes a block; primitives whose parameters depend on sizes in other ways are refused.  The padding
+of a convolution's derivative does, on a picture's height and width; but what of it does says only
+how many windows there are, so that it is right for other sizes if it gives the sizes foretold.
+Where it does not, as for odd heights after even ones, another block is recorded.  Level 1.
 """
 
 from __future__ import annotations
@@ -23,10 +25,15 @@ from rushlight.tape.block import Block
 from rushlight.tape.form import with_sizes, without_sizes
 from rushlight.tape.memo import BYTE_BUDGET, SCALAR, Operand, Step
 from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.paddings import differ_in_paddings, spatial_operations
 from rushlight.tape.primitive import Primitive
 
+# Blocks remembered for one memo position.
+MOST_BLOCKS = 64
 # Blocks of one form and position.
 MOST_FORMS = 64
+# Of one key, with other paddings.
+MOST_PADDINGS = 32
 # Recordings that are compared with one another.
 MOST_SAMPLES = 4
 # Steps of one form of block that are kept for blocks of equal sizes.
@@ -37,19 +44,6 @@ MOST_MISTAKES = 3
 _BLOCK_BYTES, _SIZE_BYTES = 1200, 36
 # Factors of a product of sizes.
 _MOST_FACTORS = 3
-# Kinds of primitives whose parameters, but for sizes, say nothing of sizes.
-_KINDS = ("elementwise", "reduction", "movement", "indexing", "source")
-_SIZELESS = (
-    "matmul",
-    "cumsum",
-    "cumprod",
-    "cummax",
-    "cummin",
-    "argsort",
-    "searchsorted",
-    "recurrence",
-    "recurrence_gradient",
-)
 
 LEARNING, CHECKING, KNOWN, REFUSED = "learning", "checking", "known", "refused"
 
@@ -72,17 +66,19 @@ class BlockForm:
     model: the first of them, whose steps stand for all but their sizes.
     state: LEARNING until two recordings of different sizes were seen, CHECKING until a third agreed
         with what they foretell; REFUSED for good.
+    other: the next one of the same key, whose paddings are others; None: there is none.
     """
 
     __slots__ = (
         "model", "state", "samples", "_function", "_same", "_fixed", "_atoms", "_parts",
-        "_outside", "_numbers", "_varied", "_leaf_bytes", "_mistakes", "_places",
-        "_brought", "_steps",
+        "_outside", "_numbers", "_varied", "_leaf_bytes", "_mistakes", "_places", "_spatial",
+        "_brought", "_steps", "other",
     )  # fmt: skip
 
     def __init__(self, model: Block, start: Step, brought: frozenset[int]) -> None:
         self.model = model
         self._brought = brought
+        self.other: BlockForm | None = None
         self.state = LEARNING if _is_sizeless(model) else REFUSED
         self.samples: list[Sample] = []
         self._mistakes = 0
@@ -94,6 +90,7 @@ class BlockForm:
         if self.state is not REFUSED:
             self._parts = _parts_of(model)
             self._outside = _outside_of(model)
+            self._spatial = spatial_operations(model, self._parts, self._outside)
             self._numbers = [
                 slot for slot, node in model.constants
                 if node.step.primitive is SCALAR and slot not in brought
@@ -105,6 +102,10 @@ class BlockForm:
         """A block of this form was recorded, of operands that have these sizes."""
         block.origin = self
         if self.state is REFUSED:
+            return
+        if block.end.form is not self.model.end.form:
+            # Which operations there are follows from sizes, as the rounds of a scan do.
+            self.state = REFUSED
             return
         sample = self._sample(block, inputs)
         if sample is None:
@@ -208,7 +209,11 @@ class BlockForm:
         at, first = self._same
         if at(inputs) != first(inputs):
             return None
-        return self._function(*[inputs[place] for place in self._atoms])
+        made = self._function(*[inputs[place] for place in self._atoms])
+        for windows in self._spatial:
+            if not windows.fit(made[0]):
+                return None
+        return made
 
     # ---- making blocks -------------------------------------------------------------------------
 
@@ -241,7 +246,8 @@ class Resized(Block):
         if numbers:
             self._take_numbers(origin, numbers)
         self.end = self._end(model.end, position)
-        self.results = model.results
+        self.outputs = self._outputs_at(tuple([slot for slot, _ in model.outputs]))
+        self.about = model.about
 
     def _take_numbers(self, origin: BlockForm, numbers: tuple) -> None:
         template, constants = list(self.template), dict(self.constants)
@@ -277,22 +283,29 @@ class Resized(Block):
         """About what it takes, apart from its model."""
         return _BLOCK_BYTES + _SIZE_BYTES * len(self._all)
 
-    def steps_at(self, slots: tuple[int, ...]) -> tuple[Step, ...]:
-        """The steps of some operations, without their operands: blocks of equal sizes share them,
-        as all blocks share those whose sizes never change."""
+    def _outputs_at(self, slots: tuple[int, ...]) -> tuple[tuple[int, Step], ...]:
+        """Slots and steps of some operations, these without their operands: blocks of equal sizes
+        share them, as all blocks share those whose sizes never change."""
         origin = self.origin
         known, parts, start = origin._steps, origin._parts, self.start
+        asked: Any = slots, self._all
+        pairs = known.get(asked)
+        if pairs is not None:
+            return pairs
         found = []
         for slot in slots:
             first, last, _, _ = parts[slot - start]
             name = slot, self._all[first:last]
-            step = known.get(name)
-            if step is None:
+            pair = known.get(name)
+            if pair is None:
                 if len(known) >= MOST_STEPS:
                     known.clear()
-                step = known[name] = self._step(slot - start)
-            found.append(step)
-        return tuple(found)
+                pair = known[name] = slot, self._step(slot - start)
+            found.append(pair)
+        if len(known) >= MOST_STEPS:
+            known.clear()
+        pairs = known[asked] = tuple(found)
+        return pairs
 
     def _step(self, position: int) -> Step:
         model = self.origin.model.steps[position]
@@ -314,6 +327,7 @@ class Resized(Block):
         )  # fmt: skip
         step.form = model.form
         step.sizes = self._all[first:last]
+        step.order = model.order
         step.vjp, step.saves, step.line = model.vjp, model.saves, model.line
         return step
 
@@ -347,7 +361,8 @@ class Resized(Block):
         if not step.operands:
             step.operands = tuple(model)
         shape = with_sizes(without_sizes(model[place].shape, []), outside)
-        operand = Operand(shape, model[place].dtype, model[place].device)
+        known = model[place]
+        operand = Operand(shape, known.dtype, known.device, known.order)
         step.operands = (*step.operands[:place], operand, *step.operands[place + 1 :])
 
 
@@ -369,7 +384,7 @@ def _is_sizeless(block: Block) -> bool:
     for step in block.steps:
         primitive = step.primitive
         if isinstance(primitive, Primitive):
-            if primitive.kind not in _KINDS and primitive.name not in _SIZELESS:
+            if not primitive.sizeless and not primitive.spatial:
                 return False
     return True
 
@@ -468,27 +483,62 @@ def _inverse(number: float) -> float:
     return 1.0 / number
 
 
-def resized_block(key: Any, position: Step, inputs: tuple[int, ...]) -> Resized | None:
-    """The block that a key stands for at a position, if it is known how large it is.
+def resized_block(tape, key: Any, form_key: Any, inputs: tuple[int, ...]) -> Resized | None:
+    """The block that a call stands for where the tape is, if it is known how large it is.
 
-    inputs: all sizes that it may depend on, as many for each block of one key.
+    key: of the call, with its sizes; form_key: without.
+    inputs: all sizes that it may depend on, as many for each block of one `form_key`.
     """
-    known = position.form.blocks.get(key)
-    return None if known is None else known.resized(position, inputs)
+    position = tape.step
+    known = position.form.blocks.get(form_key)
+    block = None
+    while known is not None and block is None:
+        block = known.resized(position, inputs)
+        known = known.other
+    if block is not None and tape.keeps(block):
+        keep_block(position, key, block)
+    return block
 
 
 def note_block(
-    key: Any, position: Step, block: Block, inputs: tuple[int, ...],
+    position: Step, key: Any, form_key: Any, block: Block, inputs: tuple[int, ...],
     brought: tuple[int, ...] = (),
 ) -> None:  # fmt: skip
-    """Remember a recorded block for other sizes.
+    """Remember a recorded block, for the same sizes and for others.
 
     position: where it began; brought: slots of numbers that the caller brings at each replay.
     """
+    keep_block(position, key, block)
     blocks = position.form.blocks
-    known = blocks.get(key)
+    known = blocks.get(form_key)
     if known is None:
         if len(blocks) >= MOST_FORMS:
             blocks.clear()
-        known = blocks[key] = BlockForm(block, position, frozenset(brought))
+        known = blocks[form_key] = BlockForm(block, position, frozenset(brought))
+    known = _with_paddings_of(block, known, position, frozenset(brought))
     known.note(block, inputs)
+
+
+def _with_paddings_of(
+    block: Block, first: BlockForm, position: Step, brought: frozenset[int]
+) -> BlockForm:
+    """What knows blocks with the same paddings as this one."""
+    known: BlockForm | None = first
+    count = 0
+    while known is not None:
+        if known.model.end.form is block.end.form:
+            return known
+        known = known.other
+        count += 1
+    if count == MOST_PADDINGS or not differ_in_paddings(first.model, block):
+        return first  # which refuses: what is recorded follows from sizes
+    made = BlockForm(block, position, brought)
+    made.other, first.other = first.other, made
+    return made
+
+
+def keep_block(position: Step, key: Any, block: Any) -> None:
+    """Remember what a call at this position stands for."""
+    if position.blocks is None or len(position.blocks) >= MOST_BLOCKS:
+        position.blocks = {}
+    position.blocks[key] = block

@@ -43,7 +43,8 @@ from rushlight.tape.memo import (
 )
 from rushlight.tape.meta import NO_DATA, settle
 from rushlight.tape.meta import use as meta
-from rushlight.tape.node import NO_ADDRESS, SEGMENT_RANGE, Node
+from rushlight.tape.node import HOLE, NO_ADDRESS, SEGMENT_RANGE, Node
+from rushlight.tape.primitive import Primitive
 
 _segments = itertools.count(1)
 
@@ -80,7 +81,7 @@ class Tape:
     step: the memo position reached.
     base: first address of the segment's range.
     armed: whether a backward or a parameter update happened in this segment.
-    undo: (storage, node) pairs: content that in-place writes replaced; restored when the flush
+    undo: (storage, node, layout): content that in-place writes replaced; restored when the flush
         fails.
     growth: whether what this segment records anew goes into the memo; see `_keep`.
     branch: what of the memo it grows, if anything.
@@ -133,6 +134,8 @@ class Tape:
     def leaf(self, node: Node) -> int:
         """Put a node that is not of this segment on the tape; returns its slot."""
         if node.value is None or type(node.value) is FlushFailed:
+            if node.__class__ is not Node and node.take_over(self):  # type: ignore[attr-defined]
+                return NO_ADDRESS
             materialise_elsewhere(node)
         spec = node.step
         key = spec.key
@@ -170,13 +173,17 @@ class Tape:
             reason = "loop"
         elif begins:
             reason = "state"
-        elif parent.depth >= LONG_ROUND and self.mark is not None and not self._trains():
-            if has_grown(self.mark, primitive, inputs, params):
-                reason = "growing loop"
+        elif parent.depth >= LONG_ROUND and not self._trains():
+            for mark in (*first_operations(self.nodes, primitive), self.mark):
+                if mark is not None and has_grown(mark, primitive, inputs, params):
+                    reason = GROWING_LOOP
         if reason is not None:
             before = last_operation(parent)
             if before is not None:
-                before.cut = reason
+                # A cut that is remembered comes right after the operation, while a caller still
+                # holds its operands.  A growing loop is cut here each time: nothing follows.
+                if reason != GROWING_LOOP:
+                    before.cut = reason
                 self.flush(reason)
                 return None
         step = make_step(parent, key, primitive, inputs, params)
@@ -258,9 +265,9 @@ class Tape:
         undo = self.undo
         self._begin_segment()
         if error is not None:
-            for storage, old in reversed(undo):
+            for storage, old, layout in reversed(undo):
                 if type(storage.value.value) is FlushFailed:
-                    storage.restore(old)
+                    storage.restore(old, layout)
             raise error
         warmup.left -= 1
         if warmup.left == 0:
@@ -394,13 +401,7 @@ def pending_ancestors(node: Node) -> list[Node]:
 def unread_node(shape, dtype, place=CPU) -> Node:
     """A node that stands for memory not read yet: it has a shape and a dtype, and no value."""
     node = Node()
-    node.step = leaf_spec(BUFFER, shape, dtype, place)
-    node.inputs = ()
-    node.address = NO_ADDRESS
-    node.shape = shape
-    node.dtype = dtype
-    node.value = None
-    node.home = None
+    node.describe(leaf_spec(BUFFER, shape, dtype, place), shape, dtype)
     return node
 
 
@@ -413,9 +414,25 @@ def leaf_node(array, dtype, kind=BUFFER) -> Node:
     return node
 
 
+GROWING_LOOP = "growing loop"
+# Nodes of a segment among which a round of its loop is taken to begin, if it has one: where rounds
+# are cut in their middle, what lies across the cut is computed for nothing but to be kept.
+_BEGINNING = 16
+
+
+def first_operations(nodes: list[Node], primitive: Primitive) -> list[Step]:
+    """Where a primitive was recorded at the beginning of a segment."""
+    return [
+        node.step
+        for node in nodes[:_BEGINNING]
+        if node is not HOLE and node.step is not None and node.step.primitive is primitive
+        and node.step.operands
+    ]  # fmt: skip
+
+
 def _print_miss(parent: Step, step: Step) -> None:
     where = f" at {step.line[0]}:{step.line[1]}" if step.line else ""
-    if parent.children:
+    if parent.next is not NO_STEP:
         expected = parent.next.primitive
         why = f"expected {expected}"
     else:

@@ -17,6 +17,7 @@ from rushlight.base.device import META, placing
 from rushlight.base.hot import hot
 from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import expand
+from rushlight.tape.memo import where_recorded
 from rushlight.tape.tape import local, materialise
 from rushlight.tensor.backward_block import backward_call
 from rushlight.tensor.graph import (
@@ -29,6 +30,7 @@ from rushlight.tensor.graph import (
     PackedValue,
     target_of,
 )
+from rushlight.tensor.ordering import lying_as
 from rushlight.tensor.placing import beside
 from rushlight.tensor.sparse_tensor import FUNCTIONS, SparseTensor
 from rushlight.tensor.storage import alias_without_grad, current_edge, write
@@ -225,7 +227,7 @@ def _visit(node, given, pending, retain_graph, create_graph, accumulate, wanted,
         edge is not None and id(target_of(edge)[0]) in needed for edge in node.edges
     ):
         return
-    if kind is GradNode:
+    if kind is GradNode or isinstance(node, GradNode):
         found = _apply_vjp(node, given, needed)
         if not retain_graph and node.saved is not None:
             node.saved = RELEASED
@@ -334,10 +336,9 @@ def _check_version(node, owner: GradNode) -> None:
 
 
 def _recorded_at(owner: GraphNode) -> str:
-    if type(owner) is GradNode:
-        line = owner.step.line
-    else:
-        line = None if owner.extra is None else owner.extra.line
+    if isinstance(owner, GradNode):
+        return where_recorded(owner.step)
+    line = None if owner.extra is None else owner.extra.line
     return f"recorded at {line[0]}:{line[1]}" if line else "recorded at an unknown line"
 
 
@@ -367,6 +368,10 @@ def _accumulate(node: AccumulateGrad, cotangent: Tensor, create_graph: bool) -> 
                 cotangent = cotangent.with_elements(wrap(cotangent.elements._node))
             else:
                 cotangent = wrap(cotangent._node)
+        order = cotangent._node.step.order
+        if order is not tensor._node.step.order or tensor._layout is not None:
+            if type(cotangent) is not SparseTensor:
+                cotangent = lying_as(cotangent, tensor)
         tensor._grad = cotangent
     elif create_graph or type(tensor._grad) is SparseTensor:
         tensor._grad = _sum(tensor._grad, cotangent)

@@ -11,11 +11,12 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.base.hot import hot
-from rushlight.tape.block import MOST_BLOCKS, Block, block_since
+from rushlight.tape.block import Block, block_since
 from rushlight.tape.memo import Step
 from rushlight.tape.node import HOLE, SEGMENT_RANGE
 from rushlight.tape.resized import Resized, block_sizes, note_block, resized_block
 from rushlight.tensor.graph import RELEASED, AccumulateGrad, BlockGrad, GradNode, OutputOf
+from rushlight.tensor.memory import order_in_memory
 from rushlight.tensor.pieces import Cut
 from rushlight.tensor.storage import refresh, write
 from rushlight.tensor.tensor import Tensor, wrap
@@ -52,23 +53,8 @@ class BackwardCall:
         if found is None:
             self.form_key = self._without_sizes()
             self.sizes = self._sizes()
-            found = self._resized(tape)
+            found = resized_block(tape, self.key, self.form_key, self.sizes)
         return found
-
-    def _resized(self, tape) -> Block | None:
-        block = resized_block(self.form_key, self.position, self.sizes)
-        if block is None:
-            return None
-        slots = tuple([slot for slot, _ in block.results])
-        block.results = tuple(zip(slots, block.steps_at(slots)))
-        if tape.keeps(block):
-            self._keep(block)
-        return block
-
-    def _keep(self, block: Block) -> None:
-        if self.position.blocks is None or len(self.position.blocks) >= MOST_BLOCKS:
-            self.position.blocks = {}
-        self.position.blocks[self.key] = block
 
     def _without_sizes(self) -> tuple:
         parts: list[Any] = [len(self.key[0])]
@@ -105,7 +91,7 @@ class BackwardCall:
     def replay(self, block: Block, tape, retain_graph: bool) -> None:
         """Do what running the graph would do."""
         nodes = block.put_on(tape)
-        for accumulate, (slot, step) in zip(self._live_leaves(), block.results):
+        for accumulate, (slot, step) in zip(self._live_leaves(), block.outputs):
             tensor = accumulate.tensor()
             cotangent = wrap(nodes.result(slot, step))
             if tensor._grad is None:
@@ -116,7 +102,7 @@ class BackwardCall:
             for node in self.nodes:
                 if node.__class__ is BlockGrad:
                     node.release()
-                elif node.__class__ is GradNode and node.saved is not None:
+                elif node.__class__ is not AccumulateGrad and node.saved is not None:
                     node.saved = RELEASED
         tape.armed = tape.training = True
 
@@ -144,16 +130,16 @@ class BackwardCall:
             if not self.start <= slot < len(tape.nodes) or node.value is not None:
                 return
             results.append((slot, node.step))
-        block.results = tuple(results)
-        self._keep(block)
-        note_block(self.form_key, self.position, block, self.sizes)
+        block.outputs = tuple(results)
+        note_block(self.position, self.key, self.form_key, block, self.sizes)
 
 
 @hot
 def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
     """The backward from `tensor`, whose edge is `root`; None if it can only be walked."""
     if root.__class__ is not GradNode and root.__class__ is not BlockGrad:
-        return None
+        if not isinstance(root, GradNode):  # one that somebody looked at: see `graph.shown`
+            return None
     if root.__class__ is BlockGrad and root.inner is not None:
         root = root.inner
     order: list = [root]
@@ -172,6 +158,8 @@ def backward_call(tape, root: Any, tensor: Tensor) -> BackwardCall | None:
             key.append(node.step)
         elif kind is BlockGrad:
             key.append(node.block)
+        elif isinstance(node, GradNode):
+            key.append(node.step)
         else:
             return None
         saved = node.saved
@@ -213,11 +201,18 @@ def _describe_leaf(node: AccumulateGrad, key: list, tape) -> bool:
         return True
     gradient = tensor._grad
     if gradient is None:
-        key.append(_FRESH)
+        if tensor._layout is None and tensor._node.step.order is None:
+            key.append(_FRESH)
+        else:
+            key.append((_FRESH, order_in_memory(tensor)))
         return True
     storage = gradient._storage
     if storage is not None:
-        if storage.pinned is not None or gradient._layout is not None or gradient._base is not None:
+        if (
+            storage.pinned is not None
+            or gradient._layout is not storage.layout
+            or gradient._base is not None
+        ):
             return False
         if storage.stamp != gradient._seen:
             refresh(gradient)

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple, TypeVar
 
 from rushlight.base.config import config
 from rushlight.base.hot import hot
-from rushlight.tape.block import MOST_BLOCKS, Block, block_since
+from rushlight.tape.block import Block, block_since
 from rushlight.tape.memo import SCALAR
 from rushlight.tape.node import SEGMENT_RANGE
-from rushlight.tape.resized import note_block, resized_block, shapes_of
+from rushlight.tape.resized import keep_block, note_block, resized_block, shapes_of
 from rushlight.tape.tape import local
 from rushlight.tensor.graph import BlockGrad, GradNode, GradTemplate
 from rushlight.tensor.storage import refresh
@@ -35,16 +35,14 @@ _PLAIN = (type(None), str)
 _NUMBERS = (bool, int, float)
 
 
-class CallResults(NamedTuple):
-    """slot, step: of the result.
+class History(NamedTuple):
+    """How a call's result came about.
 
     graph: its nodes, operands first; empty if it needs no gradient.
     checked: slots of operands or the result that backward reads.  saves: whether it reads anything.
     homes: (slot, operand's slot) of values that are views of an operand's memory.
     """
 
-    slot: int
-    step: Any
     graph: tuple[GradTemplate, ...]
     checked: tuple[int, ...]
     saves: bool
@@ -71,22 +69,14 @@ def replayed(function: _Function) -> _Function:
         name = tuple(key)
         position = tape.step
         blocks = position.blocks
-        if blocks is None:
-            blocks = position.blocks = {}
-        block = blocks.get(name)
+        block = None if blocks is None else blocks.get(name)
         if block is not None:
             if block is NOT_A_BLOCK:
                 return function(*args, **kwargs)
             return _replay(block, operands, tape)
         sizes = shapes_of([operand._node for operand in operands])
-        resized = resized_block(name, position, sizes)
-        if resized is not None:
-            block = resized
-            results = block.results
-            (step,) = resized.steps_at((results.slot,))
-            block.results = results._replace(step=step)
-            if tape.keeps(block):
-                blocks[name] = block
+        block = resized_block(tape, name, name, sizes)
+        if block is not None:
             return _replay(block, operands, tape)
         start, base = len(tape.nodes), tape.base
         tape.in_block = True
@@ -94,12 +84,11 @@ def replayed(function: _Function) -> _Function:
             result = function(*args, **kwargs)
         finally:
             tape.in_block = False
-        if len(blocks) >= MOST_BLOCKS:
-            blocks.clear()
         block = _block_of(tape, start, base, operands, result)
-        blocks[name] = block or NOT_A_BLOCK
-        if block is not None:
-            note_block(name, position, block, sizes)
+        if block is None:
+            keep_block(position, name, NOT_A_BLOCK)
+        else:
+            note_block(position, name, name, block, sizes)
         return result
 
     return call  # type: ignore[return-value]
@@ -142,14 +131,14 @@ def _describe(arguments, operands: list, key: list, tape) -> bool:
 @hot
 def _replay(block: Block, operands: list[Tensor], tape) -> Tensor:
     nodes = block.put_on(tape)
-    results = block.results
-    node = nodes.result(results.slot, results.step)
-    out = wrap(node)
-    if results.graph:
+    slot, step = block.outputs[0]
+    out = wrap(nodes.result(slot, step))
+    history = block.about
+    if history.graph:
         edges = tuple([operand._grad_fn for operand in operands])
         saved = None
-        if results.saves:
-            saved = tuple([nodes[slot] for slot in results.checked]) or (None,)
+        if history.saves:
+            saved = tuple([nodes[slot] for slot in history.checked]) or (None,)
         grad = BlockGrad(block, edges, saved, nodes)
         out._grad_fn = grad
         nodes.keepers.append(weakref.ref(grad))
@@ -180,9 +169,8 @@ def _block_of(tape, start: int, base: int, operands: list[Tensor], result) -> Bl
     saved = {s for template in graph for s in template.saved or () if s is not None}
     homes = _homes(tape.nodes, saved - outside, operands, base)
     checked = tuple(sorted((saved & outside) | {operand for _, operand in homes}))
-    block.results = CallResults(
-        slot, result._node.step, tuple(graph), checked, bool(saved), tuple(homes)
-    )
+    block.outputs = ((slot, result._node.step),)
+    block.about = History(tuple(graph), checked, bool(saved), tuple(homes))
     return block
 
 
@@ -215,7 +203,7 @@ def _templates(root: Any, operands: list[Tensor], base: int) -> list[GradTemplat
         if id(node) in places:
             stack.pop()
             continue
-        if node.__class__ is not GradNode or node.extra is not None:
+        if not isinstance(node, GradNode) or node.extra is not None:
             return None
         waiting = [e for e in node.edges if e is not None and id(e) not in places]
         if waiting:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from rushlight.base.hot import hot
 from rushlight.tape.node import Node
 from rushlight.tape.tape import Tape, local, materialise
-from rushlight.tensor.storage import Storage, pinned_window, refresh, storage_of, write
+from rushlight.tensor.memory import Storage, order_in_memory, storage_of
+from rushlight.tensor.storage import pinned_window, refresh, write
 from rushlight.tensor.tensor import Tensor
 
 
@@ -42,17 +43,28 @@ def assign_value(tensor: Tensor, new: Tensor) -> None:
     storage = tensor._storage
     if storage is None:
         storage = storage_of(tensor)
-    if storage.pinned is not None or tensor._layout is not None:
+    layout = tensor._layout
+    order = new._node.step.order
+    plain = layout is None and order is None and storage.layout is None
+    own = new._node.__class__ is not Node  # which its class, or a transform, writes
+    if storage.pinned is not None or own or not (plain or _lies_as(tensor, storage, order)):
         write(tensor, new)
     else:
         assign_node(tensor, storage, new._node, local.tape)
 
 
+def _lies_as(tensor: Tensor, storage: Storage, order) -> bool:
+    """Whether a value of this order may take the place of the storage's, which is the tensor's."""
+    return order is not None and tensor._layout is storage.layout and (
+        order == order_in_memory(tensor)
+    )  # fmt: skip
+
+
 def assign_node(tensor: Tensor, storage: Storage, node: Node, tape: Tape) -> None:
-    """The same for a tensor that shows all of its storage, which is not pinned."""
+    """The same for a tensor whose elements are the storage's value; it is not pinned."""
     old = storage.value
     if old.value is not None:
-        tape.undo.append((storage, old))
+        tape.undo.append((storage, old, storage.layout))
         tape.armed = True
     storage.value = node
     writes = storage.writes
@@ -73,7 +85,7 @@ def assign_nodes(tensors: list[Tensor], nodes: list[Node], tape: Tape) -> None:
         assert storage is not None
         old = storage.value
         if old.value is not None:
-            undo.append((storage, old))
+            undo.append((storage, old, storage.layout))
         storage.value = node
         writes = storage.writes
         writes.version = version = writes.version + 1

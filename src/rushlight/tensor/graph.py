@@ -51,11 +51,9 @@ class GraphNode:
         found = []
         for edge in self.edges:
             if type(edge) is OutputOf:
-                found.append((edge.node, edge.index))
-            elif type(edge) is BlockGrad:
-                found.append((edge.opened(), 0))
+                found.append((shown(edge.node), edge.index))
             else:
-                found.append((edge, 0))
+                found.append((shown(edge), 0))
         return tuple(found)
 
     def with_extra(self) -> Extra:
@@ -108,6 +106,26 @@ class GradNode(GraphNode):
             return self.step.primitive.grad_name
 
 
+_SHOWN: dict[str, type] = {}
+
+
+def shown(node):
+    """The node as users see it: of a class called as PyTorch calls it, such as `AddBackward0`.
+
+    The class has nothing of its own, so that the node stays what it was for everything else.
+    """
+    if type(node) is BlockGrad:
+        node = node.opened()
+    if isinstance(node, GradNode):
+        name = short_name(node)
+        kind = _SHOWN.get(name)
+        if kind is None:
+            kind = _SHOWN[name] = type(name, (GradNode,), {"__slots__": ()})
+        if type(node) is not kind:
+            node.__class__ = kind
+    return node
+
+
 class PackedValue:
     """Stands in `GradNode.saved` for a value that the user's hook packed.
 
@@ -141,7 +159,7 @@ class BlockGrad(GraphNode):
     Opened, it is another name of the result's own node: `target_of` and hooks go there, so that the
     graph is walked as if each operation had been recorded by itself.
 
-    block: its `results.graph` lists the nodes, operands first, the result's last.
+    block: its `about.graph` lists the nodes, operands first, the result's last.
     edges: those of the block's operands.
     saved: nodes whose memory must not be overwritten before backward; None if nothing is read,
         RELEASED as in GradNode.
@@ -169,7 +187,7 @@ class BlockGrad(GraphNode):
     def name(self) -> str:
         if self.label is not None:
             return self.label
-        template = self.block.results.graph[-1]
+        template = self.block.about.graph[-1]
         return template.label or template.step.primitive.grad_name
 
     def with_extra(self) -> Extra:
@@ -194,15 +212,15 @@ class BlockGrad(GraphNode):
             return self.inner
         released = self.saved is RELEASED
         block = self.block
-        results = block.results
+        history = block.about
         segment = self.segment
         if segment is not None:
             segment.expand()
-            for slot, operand in results.homes:
+            for slot, operand in history.homes:
                 if segment[slot].home is None:
                     segment[slot].home = segment[operand].home
         made: list[GradNode] = []
-        for template in results.graph:
+        for template in history.graph:
             node = GradNode()
             node.step = block.own_step(template.step)
             node.edges = tuple(
@@ -240,7 +258,7 @@ def named(out, label: str):
     """
     node = out._grad_fn
     if node is not None:
-        if type(node) is GradNode or type(node) is BlockGrad:
+        if type(node) is GradNode or isinstance(node, (GradNode, BlockGrad)):
             node.label = label
         elif type(node) is OutputOf:
             node.node.label = label

@@ -1,4 +1,4 @@
-"""Memory shared with NumPy and through DLPack, and how a tensor is printed.
+"""Memory shared with NumPy, and how a tensor is printed.
 
 Handing memory out pins the storage (`storage.pin`): what is pending is computed first, and from
 then on writes on either side are seen by the other.  Importing this module attaches the methods to
@@ -12,26 +12,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import CPU, META
+from rushlight.base.device import ACCELERATORS, CPU, META
 from rushlight.base.dtypes import BITS, DType, dtype_of_numpy, get_default_dtype, widen
-from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tape.tape import current_tape, leaf_node, materialise
 from rushlight.tensor.autodiff import type_name
 from rushlight.tensor.graph import AccumulateGrad, GraphNode, OutputOf
+from rushlight.tensor.memory import Storage
 from rushlight.tensor.pickling import tensor_on_storage
 from rushlight.tensor.placing import placed
 from rushlight.tensor.printing import format_tensor
-from rushlight.tensor.storage import (
-    Storage,
-    alias_without_grad,
-    current_edge,
-    pin,
-    pinned_window,
-    refresh,
-)
+from rushlight.tensor.storage import alias_without_grad, current_edge, pin, pinned_window, refresh
 from rushlight.tensor.tensor import Tensor
-
-_DLPACK_CPU = (1, 0)  # device type kDLCPU, index 0
-_DLPACK_CUDA = 2
 
 
 def read_array(tensor: Tensor) -> np.ndarray:
@@ -51,11 +42,12 @@ def read_array(tensor: Tensor) -> np.ndarray:
 def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
     """The tensor as a NumPy array that shares its memory.
 
-    With `force` a tensor that requires gradients is detached first.
-    Raises: RuntimeError if it requires gradients, TypeError for bfloat16 and complex32,
+    With `force`, and under `no_grad`, a tensor that requires gradients is detached first.
+    Raises: RuntimeError if it requires gradients otherwise, TypeError for bfloat16 and complex32,
     which NumPy lacks.
     """
-    if current_edge(self) is not None and not force:
+    # Under `no_grad` nobody expects what is done with the array to be followed.
+    if current_edge(self) is not None and not force and current_tape().grad_enabled:
         raise RuntimeError(
             "Can't call numpy() on Tensor that requires grad. Use tensor.detach().numpy() instead."
         )
@@ -64,7 +56,7 @@ def numpy(self: Tensor, *, force: bool = False) -> np.ndarray:
             "can't convert meta device type tensor to numpy: it has no data; give it memory with "
             "torch.empty_like(tensor, device='cpu') and fill that"
         )
-    if self.device.type == "cuda":
+    if self.device.type in ACCELERATORS:
         if not force:
             raise TypeError(
                 f"can't convert {self.device} device type tensor to numpy. Use Tensor.cpu() to "
@@ -113,15 +105,19 @@ def from_numpy(array: np.ndarray) -> Tensor:
     _warn_if_read_only(array, "NumPy array")
     strides = tuple(step // array.itemsize for step in array.strides)
     flat = _covering_buffer(array, strides)
-    storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
-    return tensor_on_storage(storage, 0, array.shape, strides, False)
+    return tensor_on_storage(_shared(flat, dtype), 0, array.shape, strides, False)
 
 
 def tensor_on_buffer(flat: np.ndarray, dtype: DType, origin: str) -> Tensor:
     """A 1-d tensor on memory from outside; `origin` names it in the warning if it is read-only."""
     _warn_if_read_only(flat, origin)
+    return tensor_on_storage(_shared(flat, dtype), 0, flat.shape, (1,), False)
+
+
+def _shared(flat: np.ndarray, dtype: DType) -> Storage:
     storage = Storage(leaf_node(flat, dtype), dtype, flat.size, pinned=flat)
-    return tensor_on_storage(storage, 0, flat.shape, (1,), False)
+    storage.lent = True
+    return storage
 
 
 def _warn_if_read_only(array: np.ndarray, origin: str) -> None:
@@ -164,95 +160,6 @@ def _covering_buffer(array: np.ndarray, strides: tuple[int, ...]) -> np.ndarray:
         return array.reshape(-1)
     span = 1 + sum((size - 1) * step for size, step in zip(array.shape, strides))
     return np.lib.stride_tricks.as_strided(array, (span,), (array.itemsize,))
-
-
-# ---- DLPack ------------------------------------------------------------------------------------
-
-
-def dlpack(self: Tensor, **options: Any) -> Any:
-    """A DLPack capsule that shares the tensor's memory; it can be consumed once.
-
-    Options are those of the array API (`stream`, `max_version`, `dl_device`, `copy`).
-    Raises: BufferError if the tensor requires gradients or is bfloat16.
-    """
-    if current_edge(self) is not None:
-        raise BufferError("Can't export tensors that require gradient, use tensor.detach()")
-    if self.device.type == "cuda":
-        raise BufferError(
-            f"__dlpack__: memory of {self.device} is not exported yet; copy it with .cpu() first"
-        )
-    if self._node.dtype in BITS:
-        raise BufferError(
-            f"__dlpack__: {self._node.dtype.name} memory cannot be exported: NumPy writes the "
-            "capsules; convert the tensor first, with to(dtype)"
-        )
-    return pin(self).__dlpack__(**options)
-
-
-def dlpack_device(self: Tensor) -> tuple[int, int]:
-    """(device type, index) of the memory."""
-    if self.device.type == "cuda":
-        return (_DLPACK_CUDA, self.device.index)
-    return _DLPACK_CPU
-
-
-class _CapsuleOwner:
-    """Gives a bare capsule the two methods that NumPy asks for."""
-
-    def __init__(self, capsule: Any) -> None:
-        self._capsule = capsule
-
-    def __dlpack__(self, **options: Any) -> Any:
-        return self._capsule
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return _DLPACK_CPU
-
-
-class _WritableMemory:
-    """Memory of an array that NumPy holds read-only although its exporter did not say so."""
-
-    def __init__(self, array: np.ndarray) -> None:
-        self._array = array
-        self.__array_interface__ = dict(
-            array.__array_interface__, data=(array.ctypes.data, False), strides=array.strides
-        )
-
-
-def from_dlpack(ext_tensor: Any) -> Tensor:
-    """A tensor that shares the memory of `ext_tensor`, an object with `__dlpack__` or a capsule.
-
-    Raises: RuntimeError for anything else, BufferError for memory that is not on the CPU.
-    Source: torch.from_dlpack.
-    """
-    capsule = ext_tensor
-    if type(ext_tensor).__name__ != "PyCapsule":
-        if not hasattr(ext_tensor, "__dlpack__"):
-            raise RuntimeError(
-                f"from_dlpack received an invalid capsule: {_type_name(ext_tensor)} has no "
-                "__dlpack__ method"
-            )
-        if tuple(ext_tensor.__dlpack_device__())[0] != _DLPACK_CPU[0]:
-            raise BufferError("from_dlpack: the memory is not on the CPU; copy it there first")
-        capsule = _export(ext_tensor)
-    array = np.from_dlpack(_CapsuleOwner(capsule))
-    if '"dltensor"' in repr(capsule) or '"used_dltensor"' in repr(capsule):
-        # The older capsules cannot say "read-only", so their memory may be written to.
-        array = np.asarray(_WritableMemory(array))
-    return from_numpy(array)
-
-
-def _export(exporter: Any) -> Any:
-    """The exporter's capsule, of the newer kind where it knows it."""
-    try:
-        return exporter.__dlpack__(max_version=(1, 0))
-    except TypeError:
-        return exporter.__dlpack__()
-
-
-def to_dlpack(tensor: Tensor) -> Any:
-    """A capsule that shares the tensor's memory.  Source: torch.utils.dlpack.to_dlpack."""
-    return dlpack(tensor)
 
 
 # ---- text --------------------------------------------------------------------------------------
@@ -304,8 +211,6 @@ def tensor_item(tensor: Tensor) -> bool | int | float | complex:
 Tensor.numpy = numpy
 Tensor.__array__ = array_protocol
 Tensor.__array_wrap__ = array_wrap
-Tensor.__dlpack__ = dlpack
-Tensor.__dlpack_device__ = dlpack_device
 Tensor.__repr__ = tensor_repr
 Tensor.__format__ = tensor_format
 # A class that has this attribute of its own prints like a plain tensor (Parameter does).

@@ -14,15 +14,17 @@ from typing import Any
 
 import numpy as np
 
-from rushlight.base.device import CPU, META, device, resolve_device
+from rushlight.base.device import ACCELERATORS, CPU, META, device, resolve_device
 from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
+from rushlight.base.windows import layout_of
 from rushlight.engine.backends import backend_of
 from rushlight.tape.meta import meta_node
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.memory import ALWAYS_STALE, Storage, storage_of
 from rushlight.tensor.placing import value_there
-from rushlight.tensor.storage import ALWAYS_STALE, Storage, current_edge, layout_for, storage_of
+from rushlight.tensor.storage import content_of, current_edge
 from rushlight.tensor.tensor import Tensor, become, strides_of, wrap
 from rushlight.tensor.torch_function import UNCONVERTED
 
@@ -41,7 +43,7 @@ def storage_array(storage: Storage) -> np.ndarray:
     """The storage's present content as a flat array in storage form; not to be written to."""
     if storage.pinned is not None:
         return storage.pinned
-    return materialise(storage.value, "pickle").reshape(-1)
+    return materialise(content_of(storage), "pickle").reshape(-1)
 
 
 def check_window(count: int, offset: int, size: Sequence[int], stride: Sequence[int]) -> None:
@@ -68,8 +70,9 @@ def tensor_on_storage(
 ) -> Tensor:
     """A leaf tensor that shows a window of `storage`; several may share it."""
     shape = tuple(size)
-    layout = layout_for(storage, shape, tuple(stride), offset)
-    if layout is None and storage.pinned is None and storage.value.value is not None:
+    layout = layout_of(storage.size, shape, tuple(stride), offset)
+    is_plain = layout is None and storage.layout is None and storage.pinned is None
+    if is_plain and storage.value.value is not None:
         array = storage.value.value
         node = leaf_node(array.reshape(shape), storage.dtype)
         node.home = (storage.writes, storage.version)
@@ -125,7 +128,7 @@ def rebuild_subclass(kind: type, data: Tensor, requires_grad: bool, attributes: 
 def _reduce_storage(storage: Storage, protocol: Any) -> tuple:
     facts = (storage.dtype.name, storage_array(storage).tobytes())
     place = storage.value.step.device
-    return rebuild_storage, (*facts, str(place)) if place.type == "cuda" else facts
+    return rebuild_storage, (*facts, str(place)) if place.type in ACCELERATORS else facts
 
 
 def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[int, ...]]:
@@ -151,9 +154,9 @@ def _reduce_tensor(tensor: Tensor, protocol: Any) -> tuple:
 
 
 def _deepcopy_storage(storage: Storage, memo: dict) -> Storage:
-    if storage.value.step.device.type == "cuda":
+    if storage.value.step.device.type in ACCELERATORS:
         # What lies on a device is never written over while somebody else refers to it.
-        content = value_there(storage.value).reshape(-1)
+        content = value_there(content_of(storage)).reshape(-1)
         copied = Storage(leaf_node(content, storage.dtype), storage.dtype, storage.size)
     else:
         copied = storage_from_array(np.array(storage_array(storage)), storage.dtype)

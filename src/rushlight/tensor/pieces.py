@@ -44,7 +44,7 @@ class Cut:
     line = None
 
     def __init__(self, shape: tuple, dtype, axis: int, sizes: tuple) -> None:
-        self.operands = (Operand(shape, dtype, CPU),)
+        self.operands = (Operand(shape, dtype, CPU, None),)
         self.outputs = sizes
         self.params = (axis, sizes)
         listed: list[int] = []

@@ -5,15 +5,18 @@ Nothing here does anything before a device other than the CPU was used.  Level 1
 
 from __future__ import annotations
 
+import weakref
 from typing import Any
 
 from rushlight.base.device import ANYWHERE, CPU, META, device, placing
+from rushlight.engine.accelerators import present
 from rushlight.engine.backends import backend_of
-from rushlight.primitives.movement import to_device
+from rushlight.primitives.movement import copy, to_device
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.node import NO_ADDRESS
 from rushlight.tape.tape import leaf_node, materialise
+from rushlight.tensor.memory import Storage, storage_of
 from rushlight.tensor.storage import refresh
 from rushlight.tensor.tensor import Tensor, wrap
 
@@ -33,6 +36,38 @@ def placed(x: Tensor, target: device) -> Tensor:
         node.step = leaf_spec(BUFFER, node.shape, node.dtype, target)
         return x
     return to_device(x, target, source)
+
+
+# Storages whose first value `pinned` put into page-locked memory.
+_page_locked: weakref.WeakSet[Storage] = weakref.WeakSet()
+
+
+def pinned(x: Tensor) -> Tensor:
+    """A copy of a tensor of the CPU in memory that a device reads by itself; itself if it is one.
+
+    What an in-place operation makes of it later lies in ordinary memory.
+    Raises: RuntimeError, as PyTorch, without an accelerator or for a tensor on one.
+    """
+    accelerator = present()
+    if accelerator is None:
+        raise RuntimeError("Cannot access accelerator device when none is available.")
+    if settled(x._node.step.device) is not CPU:
+        kind = f"torch.{x._node.step.device.type}.{x._node.dtype.name.title()}Tensor"
+        raise RuntimeError(f"cannot pin '{kind}' only dense CPU tensors can be pinned")
+    if is_pinned(x):
+        return x
+    made = placed(copy(x), CPU)
+    storage = storage_of(made)
+    node = storage.value
+    array = materialise(node, "memory is pinned")
+    node.value = accelerator.host_pool().like(array)
+    _page_locked.add(storage)
+    return made
+
+
+def is_pinned(x: Tensor) -> bool:
+    """Whether a tensor's memory came from `pinned`."""
+    return x._storage is not None and x._storage in _page_locked
 
 
 def empty_there(place: device, shape: tuple[int, ...], dtype: Any) -> Tensor:

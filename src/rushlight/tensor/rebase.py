@@ -10,7 +10,8 @@ from __future__ import annotations
 from typing import Any
 
 from rushlight.tensor.graph import move_retained
-from rushlight.tensor.storage import replace_through_base, root_of, stale_since, storage_of
+from rushlight.tensor.memory import stale_since, storage_of
+from rushlight.tensor.storage import replace_through_base, root_of
 from rushlight.tensor.tensor import Tensor, wrap
 
 

@@ -8,16 +8,11 @@ from __future__ import annotations
 
 import numpy as np
 
+from rushlight.base.windows import layout_of
 from rushlight.primitives.movement import reshape
 from rushlight.tape.tape import leaf_node, materialise, unread_node
-from rushlight.tensor.storage import (
-    ALWAYS_STALE,
-    Storage,
-    layout_for,
-    make_view,
-    pin,
-    storage_of,
-)
+from rushlight.tensor.memory import ALWAYS_STALE, Storage, storage_of
+from rushlight.tensor.storage import content_of, make_view, pin
 from rushlight.tensor.tensor import Tensor, strides_of, wrap
 
 
@@ -27,7 +22,7 @@ def grow_storage(tensor: Tensor, count: int) -> None:
     layout = (strides_of(tensor), tensor.storage_offset())
     content = storage.pinned
     if content is None:
-        content = materialise(storage.value).reshape(-1)
+        content = materialise(content_of(storage)).reshape(-1)
     grown = np.concatenate([content, np.zeros(count, content.dtype)])
     tensor._storage = Storage(leaf_node(grown, storage.dtype), storage.dtype, grown.size)
     tensor._layout = layout
@@ -43,19 +38,20 @@ def reinterpret(tensor: Tensor, dtype) -> Tensor:
     """
     own = tensor._node.dtype
     shape = tensor._node.shape
-    strides, offset = strides_of(tensor), tensor.storage_offset()
     if dtype is own:
-        return make_view(tensor, shape, strides, offset, lambda x: reshape(x, shape))
+        return make_view(tensor, shape, tensor._layout, reshape, shape)
+    strides, offset = strides_of(tensor), tensor.storage_offset()
     if own.itemsize != dtype.itemsize:
         shape, strides, offset = _rescaled(shape, strides, offset, own.itemsize, dtype)
     pin(tensor)
     storage = tensor._storage
     memory = storage.pinned.view(dtype.numpy)
     shared = Storage(unread_node(memory.shape, dtype), dtype, memory.size, memory)
+    shared.lent = storage.lent
     view = wrap(unread_node(shape, dtype))
     view._storage = shared
     view._seen = ALWAYS_STALE
-    view._layout = layout_for(shared, shape, strides, offset)
+    view._layout = layout_of(shared.size, shape, strides, offset)
     return view
 
 

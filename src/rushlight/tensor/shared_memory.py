@@ -22,8 +22,9 @@ import numpy as np
 from rushlight.base.dtypes import dtype_by_name
 from rushlight.tape.tape import unread_node
 from rushlight.tensor.graph import AccumulateGrad
+from rushlight.tensor.memory import Storage, storage_of
 from rushlight.tensor.pickling import storage_array
-from rushlight.tensor.storage import Storage, current_edge, storage_of
+from rushlight.tensor.storage import current_edge, settle
 from rushlight.tensor.tensor import Tensor
 
 _SHM_FOLDER = "/dev/shm"
@@ -80,6 +81,8 @@ def share(storage: Storage) -> Block:
     """Move a storage to shared memory, once; every tensor on it goes along."""
     block = _blocks.get(storage)
     if block is None:
+        if storage.pinned is None:
+            settle(storage)
         content = storage_array(storage)
         block = _new_block(content.nbytes)
         flat = np.frombuffer(block.memory, storage.dtype.numpy, content.size)

@@ -14,11 +14,9 @@ from typing import Any
 import numpy as np
 
 from rushlight.base import formats
-from rushlight.base.dtypes import DType, int64
-from rushlight.tape.memo import BUFFER, leaf_spec, user_line
-from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.base.dtypes import int64
 from rushlight.tape.tape import materialise
-from rushlight.tensor.known_classes import FIRST_INSTANCE, KNOWN_CLASSES
+from rushlight.tensor.refusing import RefusingNode, without_array
 from rushlight.tensor.storage import current_edge, refresh
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 from rushlight.tensor.torch_function import DisableTorchFunctionSubclass
@@ -27,35 +25,13 @@ from rushlight.tensor.torch_function import DisableTorchFunctionSubclass
 COMPRESSED = {
     formats.sparse_csr: ("crow_indices", "col_indices"),
     formats.sparse_csc: ("ccol_indices", "row_indices"),
+    formats.sparse_bsr: ("crow_indices", "col_indices"),
+    formats.sparse_bsc: ("ccol_indices", "row_indices"),
 }
 
 
-class SparseNode(Node):
-    """The node of a sparse tensor: facts, and a refusal where an operation wants its value."""
-
-    __slots__ = ("backend",)
-
-    def __init__(self, shape: tuple[int, ...], dtype: DType, layout: formats.layout) -> None:
-        self.step = leaf_spec(BUFFER, shape, dtype)
-        self.inputs = ()
-        self.address = NO_ADDRESS
-        self.shape = shape
-        self.dtype = dtype
-        self.value = None
-        self.home = None
-        self.backend = "SparseCPU" if layout is formats.sparse_coo else "SparseCsrCPU"
-
-    def read(self) -> None:
-        """Raise PyTorch's error for operations without a sparse form."""
-        line = user_line()
-        name = "this operation" if line is None or not line.spelling else f"'aten::{line.spelling}'"
-        raise NotImplementedError(
-            f"Could not run {name} with arguments from the '{self.backend}' backend: it has no "
-            "form for sparse tensors; use to_dense() before, or work on the tensor's values()"
-        )
-
-    def check_alive(self) -> None:
-        """Sparse tensors belong to no function transform."""
+# What to do where an operation has no form for them.
+_REPAIR = "sparse tensors; use to_dense() before, or work on the tensor's values()"
 
 
 class SparseTensor(Tensor):
@@ -64,7 +40,7 @@ class SparseTensor(Tensor):
     layout: `sparse_coo`, or one of `COMPRESSED`.
     places: coordinate layout: one int64 tensor (sparse axes, n).  Compressed: where the rows (or
         columns) begin, and the columns (or rows) of the elements.
-    elements: (n, *dense axes).
+    elements: (n, *dense axes); by blocks (n, block rows, block columns).
     coalesced: coordinate layout: whether places are known to be sorted and to differ.
     """
 
@@ -87,18 +63,13 @@ class SparseTensor(Tensor):
         shape: tuple[int, ...],
         coalesced: bool = False,
     ) -> SparseTensor:
-        made: SparseTensor = object.__new__(cls)
-        if cls not in KNOWN_CLASSES:
-            for told in FIRST_INSTANCE:
-                told(cls)
-        made._node = SparseNode(tuple(shape), elements._node.dtype, form)
-        made._storage = made._layout = made._base = made._grad = None
-        made._seen = 0
+        backend = "SparseCPU" if form is formats.sparse_coo else "SparseCsrCPU"
+        node = RefusingNode(tuple(shape), elements._node.dtype, backend, _REPAIR)
+        made: SparseTensor = without_array(cls, node, current_edge(elements))
         made.form = form
         made.places = places
         made.elements = elements
         made.coalesced = coalesced
-        made._grad_fn = current_edge(elements)
         return made
 
     def __init__(self, *args: Any) -> None:
@@ -116,7 +87,9 @@ class SparseTensor(Tensor):
 
     def with_elements(self, elements: Tensor, coalesced: bool | None = None) -> SparseTensor:
         """Other elements at the same places."""
-        shape = (*self._node.shape[: self.sparse_axes], *elements._node.shape[1:])
+        shape = self._node.shape
+        if self.form not in (formats.sparse_bsr, formats.sparse_bsc):
+            shape = (*shape[: self.sparse_axes], *elements._node.shape[1:])
         known = self.coalesced if coalesced is None else coalesced
         return SparseTensor(self.form, self.places, elements, shape, known)
 

@@ -1,10 +1,11 @@
 """Storage, views and in-place writes: mutable tensors as pure values.
 
-A Storage holds the current content as one node and a version.  A write makes a new content node and
-bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is read again from its
-base (so that gradients flow through the write) or from the content.  A storage whose memory was
-handed out (`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*: writes go to that
-memory at once, and reads take a snapshot, so that nothing pending sees later changes.  Level 10.
+A Storage (`memory.py`) holds the current content as one node and a version.  A write makes a new
+content node and bumps version and stamp; a tensor whose `_seen` is not the stamp is stale and is
+read again from its base (so that gradients flow through the write) or from the content.  A storage
+whose memory was handed out (`numpy()`, DLPack) or came from outside (`from_numpy`) is *pinned*:
+writes go to that memory at once, and reads take a snapshot, so that nothing pending sees later
+changes; until nobody outside holds it any longer (`reclaiming.py`).  Level 10.
 """
 
 from __future__ import annotations
@@ -14,15 +15,18 @@ import numpy as np
 from rushlight.base.device import ANYWHERE, META, placing
 from rushlight.base.dtypes import int64
 from rushlight.base.hot import hot
-from rushlight.base.references import owners
+from rushlight.base.orders import order_of
 from rushlight.base.shapes import contiguous_strides, has_overlap, is_contiguous, numel
+from rushlight.base.windows import layout_of
 from rushlight.primitives.movement import (
     copy,
+    permute,
     reshape,
     strided_read,
     strided_write,
     to_device,
 )
+from rushlight.tape.memo import BUFFER, leaf_spec
 from rushlight.tape.meta import NO_DATA, meta_node
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
@@ -34,152 +38,59 @@ from rushlight.tensor.graph import (
     named,
     refuse_view_of_function,
 )
+from rushlight.tensor.memory import (
+    ALWAYS_STALE,
+    Storage,
+    axes_in_memory,
+    covers_storage,
+    has_present_history,
+    shows_all,
+    stale_since,
+    storage_of,
+)
+from rushlight.tensor.ordering import checked, laid_out, lies_otherwise
+from rushlight.tensor.reclaiming import reclaim
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
-
-# Values of `_seen` that no stamp equals: a view that never took its value from the storage, and
-# (`stale_since`) a tensor on memory shared with the outside, which may change unseen.
-ALWAYS_STALE = -1
-
-
-@hot
-class Writes:
-    """How often a storage was written in place, as autograd and the user see it."""
-
-    __slots__ = ("version",)
-
-    @hot
-    def __init__(self) -> None:
-        self.version = 0
-
-
-@hot
-class Storage:
-    """Memory that several tensors may see.
-
-    value: node whose row-major elements are the content (its shape does not matter).
-    writes: their count, in an object of its own: a node that refers to it does not keep the
-        storage, whose value it may be, in a cycle that only the garbage collector would find.
-    stamp: changes whenever tensors on this storage must be read again; compared with `_seen`.
-    written: the stamp of the last write; a tensor seen before it must read its history again too.
-    pinned: the flat ndarray shared with the outside, or None.
-    lent: whether `pinned` is memory of ours, to be taken back when nobody outside holds it.
-    """
-
-    __slots__ = (
-        "value", "writes", "stamp", "written", "dtype", "size", "pinned", "lent", "__weakref__",
-    )  # fmt: skip
-
-    def __init__(self, value: Node, dtype, size: int, pinned=None) -> None:
-        self.value = value
-        self.writes = Writes()
-        self.stamp = 0
-        self.written = 0
-        self.dtype = dtype
-        self.size = size
-        self.pinned = pinned
-        self.lent = False
-
-    @property
-    @hot
-    def version(self) -> int:
-        """Number of in-place writes."""
-        return self.writes.version
-
-    def restore(self, value: Node) -> None:
-        """Take back writes that failed: every tensor reads `value` again."""
-        self.value = value
-        self.history_changed()
-
-    def history_changed(self) -> None:
-        """Let every tensor read value and history again, although nothing new was written."""
-        self.stamp += 1
-        self.written = self.stamp
-
-    @hot
-    def touch(self) -> None:
-        """Note a write."""
-        self.writes.version += 1
-        self.stamp += 1
-        self.written = self.stamp
-
-
-def stale_since(stamp: int) -> int:
-    """`_seen` of a tensor whose history is that of `stamp` and whose value must be read again."""
-    return -2 - stamp
-
-
-@hot
-def has_present_history(tensor: Tensor) -> bool:
-    """Whether nothing was written since the tensor took its history from its base."""
-    seen = tensor._seen
-    return (seen if seen >= 0 else -2 - seen) >= tensor._storage.written
-
-
-@hot
-def storage_of(tensor: Tensor) -> Storage:
-    """The tensor's storage, made at first need."""
-    storage = tensor._storage
-    if storage is None:
-        node = tensor._node
-        storage = Storage(node, node.dtype, numel(node.shape))
-        if node.home is None:
-            node.home = (storage.writes, 0)
-        tensor._storage = storage
-        tensor._seen = 0
-    return storage
-
-
-@hot
-def covers_storage(tensor: Tensor) -> bool:
-    """Whether the tensor's elements, in order, are all of the storage's."""
-    return tensor._layout is None
-
-
-@hot
-def layout_for(storage: Storage, shape, strides, offset: int):
-    """(strides, offset), or None for all of the storage in row-major order."""
-    if offset == 0 and numel(shape) == storage.size and is_contiguous(shape, strides):
-        if tuple(strides) == contiguous_strides(shape):
-            return None
-    return (tuple(strides), offset)
-
 
 # ---- views -------------------------------------------------------------------------------------
 
 
 @hot
-def make_view(tensor: Tensor, shape, strides, offset: int, read) -> Tensor:
-    """A view of `tensor`'s storage.
+def make_view(tensor: Tensor, shape, layout, read, *arguments) -> Tensor:
+    """A view of `tensor`'s storage, with a layout (`base/windows.py`).
 
-    read: function of a tensor that records the view as an operation on its value; it gives the view
-    its value and its gradient.
+    read: function of a tensor and the arguments that records the view as an operation on its value;
+    it gives the view its value and its gradient.
     """
     storage = storage_of(tensor)
-    shape = tuple(shape)
     if storage.pinned is not None and tensor._grad_fn is None:
         view = wrap(unread_node(shape, storage.dtype))
         view._seen = ALWAYS_STALE  # pinned memory is the CPU's
     else:
-        view = read(tensor)
+        view = read(tensor, *arguments)
+        if tensor._layout is not None:
+            strides = contiguous_strides(shape) if layout is None else layout[0]
+            if view._node.step.shown != strides:
+                view = checked(view, strides)
         node = view._node
         if node.home is None:
             node.home = (storage.writes, storage.version)
         view._seen = storage.stamp if storage.pinned is None else stale_since(storage.stamp)
     view._storage = storage
-    view._layout = layout_for(storage, shape, strides, offset)
+    view._layout = layout
     if local.tape.grad_enabled:
         view._base = root_of(tensor)
     return view
 
 
 @hot
-def unread_view(tensor: Tensor, shape, strides, offset: int) -> Tensor:
+def unread_view(tensor: Tensor, shape, layout) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
-    view = wrap(unread_node(tuple(shape), storage.dtype, storage.value.step.device))
+    view = wrap(unread_node(shape, storage.dtype, storage.value.step.device))
     view._storage = storage
     view._seen = ALWAYS_STALE
-    view._layout = layout_for(storage, view._node.shape, strides, offset)
+    view._layout = layout
     if local.tape.grad_enabled:
         view._base = root_of(tensor)
     return view
@@ -196,6 +107,7 @@ def storage_with_history(tensor: Tensor) -> Tensor:
 
 def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     """A view of any window of the tensor's storage (`as_strided`)."""
+    shape = tuple(shape)
 
     def read(_: Tensor) -> Tensor:
         # As PyTorch: gradients reach what the tensor itself shows, until a write through the base.
@@ -205,7 +117,9 @@ def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
 
     if storage_of(tensor).stamp != tensor._seen:
         refresh(tensor)
-    return make_view(root_of(tensor), shape, strides, offset, read)
+    root = root_of(tensor)
+    layout = layout_of(storage_of(root).size, shape, strides, offset)
+    return make_view(root, shape, layout, read)
 
 
 @hot
@@ -266,7 +180,7 @@ def read_strided(source: Tensor, shape, strides, offset: int) -> Tensor:
 def refresh(tensor: Tensor) -> None:
     """Make a stale tensor's node show its storage's present content."""
     storage = tensor._storage
-    if storage.pinned is not None and not take_back(storage):
+    if storage.pinned is not None and not reclaim(storage):
         _refresh_shared(tensor)
         return
     if tensor._base is not None and not has_present_history(tensor):
@@ -274,12 +188,24 @@ def refresh(tensor: Tensor) -> None:
         former = tensor._grad_fn
         tensor._grad_fn = fresh._grad_fn
         move_retained(tensor, former)
+    elif tensor._layout is not None and holds_value(tensor):
+        fresh = wrap(storage.value)
     else:
         fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
     tensor._node = fresh._node
     if tensor._node.home is None:
         tensor._node.home = (storage.writes, storage.version)
     tensor._seen = storage.stamp
+
+
+@hot
+def holds_value(tensor: Tensor) -> bool:
+    """Whether the storage's value has just the tensor's elements, in row-major order."""
+    storage = tensor._storage
+    layout = tensor._layout
+    if layout is None or storage.layout is None:
+        return layout is storage.layout
+    return layout == storage.layout and tensor._node.shape == storage.value.shape
 
 
 @hot
@@ -337,28 +263,58 @@ def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
     enabled = tape.grad_enabled
     tape.grad_enabled = False
     try:
-        return read_strided(wrap(storage.value), shape, strides, offset)
+        return read_strided(wrap(content_of(storage)), shape, strides, offset)
     finally:
         tape.grad_enabled = enabled
 
 
 def _flat_with_history(base: Tensor) -> Tensor:
     """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
-    content = wrap(_content(base._storage))
+    if base._layout is not None and shows_all(base):
+        return permute(base, axes_in_memory(base))
+    content = wrap(content_of(base._storage))
     strides, offset = _layout(base)
     return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
 
 
-def _content(storage: Storage) -> Node:
-    """A node with all of the storage's present elements."""
-    if storage.pinned is None:
+def content_of(storage: Storage) -> Node:
+    """A node with all of the storage's present elements, in the order of memory."""
+    if storage.pinned is not None:
+        return leaf_node(np.array(storage.pinned), storage.dtype)
+    return _value_in_order(storage)
+
+
+def _value_in_order(storage: Storage) -> Node:
+    layout = storage.layout
+    if layout is None:
         return storage.value
-    return leaf_node(np.array(storage.pinned), storage.dtype)
+    order = order_of(storage.value.shape, layout[0])
+    if order is None:
+        return storage.value
+    tape = local.tape
+    enabled = tape.grad_enabled
+    tape.grad_enabled = False
+    try:
+        return permute(wrap(storage.value), order.axes)._node
+    finally:
+        tape.grad_enabled = enabled
+
+
+def settle(storage: Storage) -> Node:
+    """Bring the storage's value into memory's order; returns it."""
+    if storage.layout is not None:
+        storage.value = _value_in_order(storage)
+        storage.layout = None
+    return storage.value
 
 
 def _snapshot(tensor: Tensor) -> Node:
     """A leaf with the present content of pinned memory, as this tensor shows it."""
     node = leaf_node(np.array(pinned_window(tensor), order="C"), tensor._node.dtype)
+    if tensor._layout is not None:
+        order = order_of(node.shape, tensor._layout[0])
+        if order is not None:
+            node.step = leaf_spec(BUFFER, node.shape, node.dtype, node.step.device, order)
     node.home = (tensor._storage.writes, tensor._storage.version)
     return node
 
@@ -379,7 +335,7 @@ def pin(tensor: Tensor):
     if storage.pinned is None:
         if storage.stamp != tensor._seen:
             refresh(tensor)
-        array = materialise(storage.value)
+        array = materialise(settle(storage))
         # The node's own array stays untouched by later outside writes: others may still read it.
         # The copy owns its memory, so everything outside refers to this very object.
         storage.pinned = np.array(array.reshape(-1))
@@ -387,20 +343,6 @@ def pin(tensor: Tensor):
         storage.stamp += 1
         tensor._seen = stale_since(storage.stamp)
     return pinned_window(tensor)
-
-
-def take_back(storage: Storage) -> bool:
-    """Stop sharing memory that was handed out and that nobody outside holds any longer.
-
-    Reads and writes can then wait again; `x.numpy()` in passing must not slow `x` for good.
-    """
-    if not storage.lent or owners([storage.pinned])[0] > 1:  # the storage itself is one
-        return False
-    storage.value = leaf_node(storage.pinned, storage.dtype)
-    storage.pinned = None
-    storage.lent = False
-    storage.stamp += 1
-    return True
 
 
 # ---- writes --------------------------------------------------------------------------------------
@@ -477,7 +419,7 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
         new = brought(tensor, new)
     storage = storage_of(tensor)
     if storage.pinned is not None:
-        take_back(storage)
+        reclaim(storage)
     tape = local.tape
     base = root_of(tensor)
     outdated = base is not tensor and not has_present_history(tensor)
@@ -489,17 +431,26 @@ def write(tensor: Tensor, new: Tensor, *, uniform: bool = False) -> Tensor:
         tensor._seen = ALWAYS_STALE if outdated else stale_since(storage.stamp)
         return tensor
     node = new._node
-    if node.__class__ is not Node:
-        node.check_write(storage.value)  # type: ignore[attr-defined]
+    if node.__class__ is not Node and node.take_write(tensor, new):  # type: ignore[attr-defined]
+        return tensor
     if new._storage is not None or node.home is not None or type(new._grad_fn) is AccumulateGrad:
         # The value already stands for a tensor of its own: one with aliases, or a leaf.
         new = copy(new)
         node = new._node
+    layout = tensor._layout
+    if layout is None:
+        if node.step.order is not None and lies_otherwise(node, None):
+            new = laid_out(new, None)
+            node = new._node
+    elif node.step.shown != layout[0]:
+        new = checked(new, layout[0])
+        node = new._node
     if storage.pinned is not None:
         storage.value = leaf_node(np.array(storage.pinned), storage.dtype)
+        storage.layout = None
     old = storage.value
     if old.value is not None:
-        tape.undo.append((storage, old))
+        tape.undo.append((storage, old, storage.layout))
         tape.armed = True
     if base is tensor or not follows:
         _replace(storage, tensor, new)
@@ -530,8 +481,10 @@ def _take_edge(tensor: Tensor, new: Tensor) -> None:
 
 @hot
 def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
-    if covers_storage(tensor):
+    layout = tensor._layout
+    if layout is None or layout is storage.layout or shows_all(tensor):
         storage.value = new._node
+        storage.layout = layout
     else:
         strides, offset = tensor._layout
         tape = local.tape
@@ -539,11 +492,16 @@ def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
         tape.grad_enabled = False
         try:
             content = strided_write(
-                wrap(storage.value), new, scalar_tensor(offset, int64), new._node.shape, strides
+                wrap(content_of(storage)),
+                new,
+                scalar_tensor(offset, int64),
+                new._node.shape,
+                strides,
             )
         finally:
             tape.grad_enabled = enabled
         storage.value = content._node
+        storage.layout = None
     storage.touch()
 
 
@@ -564,6 +522,7 @@ def replace_through_base(
     else:
         storage.history_changed()
     storage.value = content._node
+    storage.layout = None
     if covers_storage(base):
         fresh = content
         if content._node.shape != base._node.shape:
@@ -587,7 +546,7 @@ def _write_pinned(tensor: Tensor, new: Tensor) -> None:
 
 def _copy_out(storage: Storage) -> None:
     """Bring pinned memory up to date after a write that autograd follows."""
-    np.copyto(storage.pinned, materialise(storage.value, "write to shared memory").reshape(-1))
+    np.copyto(storage.pinned, materialise(settle(storage), "write to shared memory").reshape(-1))
 
 
 def replace_data(tensor: Tensor, source: Tensor) -> None:

@@ -14,6 +14,7 @@ import numpy as np
 from rushlight.base.device import ANYWHERE, placing
 from rushlight.base.dtypes import ALL_DTYPES, FLOAT8, DType, float32, float64, int64, narrow
 from rushlight.base.hot import HOT_SUBCLASSES, hot
+from rushlight.base.orders import strides_in
 from rushlight.base.shapes import contiguous_strides
 from rushlight.tape.memo import BUFFER, SCALAR, leaf_spec
 from rushlight.tape.meta import meta_node
@@ -67,7 +68,8 @@ class Tensor:
     _node: the value; see the module docstring for when it is current.
     _storage: memory shared with other tensors, or None while nothing else can see it.
     _seen: stamp of the storage that `_node` shows.
-    _layout: (strides, offset) in elements within the storage; None: all of it, row-major.
+    _layout: (strides, offset) in elements within the storage; None: all of it, row-major.  Without
+        a storage the value's order says how the elements lie (`strides_of`).
     _base: the tensor this one is a differentiable view of, or None.
     _grad_fn: what backward continues with: a GradNode, an output of one, an AccumulateGrad for a
         leaf that requires gradients, or None.
@@ -146,7 +148,18 @@ HOT_SUBCLASSES.append((Tensor, "rushlight.nn.parameter", "Parameter"))
 _new = object.__new__
 _new_node = Node.__new__
 _LOWEST_SAFE, _HIGHEST_SAFE = -3e38, 3e38
-_SCALAR_SPECS = {dtype: leaf_spec(SCALAR, (), dtype, ANYWHERE) for dtype in (*ALL_DTYPES, *FLOAT8)}
+
+
+class _ScalarSpecs(dict):
+    """By dtype; of one that no tensor holds, the dtype's own error."""
+
+    def __missing__(self, dtype: DType) -> Any:
+        return dtype.numpy
+
+
+_SCALAR_SPECS = _ScalarSpecs(
+    {dtype: leaf_spec(SCALAR, (), dtype, ANYWHERE) for dtype in (*ALL_DTYPES, *FLOAT8)}
+)
 
 
 # The numbers of a program are few, and making one of NumPy's takes longer than all the rest.
@@ -208,6 +221,11 @@ def meta_tensor(shape: tuple[int, ...], dtype: DType) -> Tensor:
     return wrap(meta_node(tuple(shape), dtype))
 
 
+def scalar_spec(dtype: DType) -> Any:
+    """How the leaves of Python numbers are specified."""
+    return _SCALAR_SPECS[dtype]
+
+
 @hot
 def scalar_node(value, dtype: DType) -> Node:
     """The leaf of a Python number; its value is not part of any memo key."""
@@ -252,8 +270,12 @@ def tensor_from_numpy(array, dtype: DType) -> Tensor:
 
 
 @hot
+@hot
 def strides_of(tensor: Tensor) -> tuple[int, ...]:
     """Strides in elements."""
-    if tensor._layout is None:
-        return contiguous_strides(tensor._node.shape)
-    return tensor._layout[0]
+    if tensor._layout is not None:
+        return tensor._layout[0]
+    node = tensor._node
+    if tensor._storage is None and node.step.order is not None:
+        return strides_in(node.shape, node.step.order)
+    return contiguous_strides(node.shape)

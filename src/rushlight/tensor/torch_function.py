@@ -13,19 +13,24 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+from rushlight.tensor.function_names import name_of
 from rushlight.tensor.known_classes import FIRST_INSTANCE, KNOWN_CLASSES
 from rushlight.tensor.tensor import Tensor
 
 INTERCEPTION = "rushlight.overrides.interception"
+WRAPPERS = "rushlight.overrides.wrappers"
 
 
 class _State(threading.local):
     """modes: innermost last.  subclasses: whether classes of operands are asked.
 
-    autocast: what `amp` asks for, or None.
+    autocast: what `amp` asks for, or None.  dispatch_modes: those of `__torch_dispatch__`.
+    dispatch: whether anybody is asked for operators.
     """
 
     modes: tuple[Any, ...] = ()
+    dispatch_modes: tuple[Any, ...] = ()
+    dispatch = True
     subclasses = True
     autocast: Any = None
 
@@ -61,8 +66,44 @@ def disabled_torch_function(func: Callable, types: Any, args: Any = (), kwargs: 
         return func(*args, **(kwargs or {}))
 
 
+def disabled_torch_dispatch(func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    """The `__torch_dispatch__` of classes that answer for no operator: Tensor's own."""
+    return func(*args, **(kwargs or {}))
+
+
+class _Dispatching:
+    """Whether a class of this process answers for operators."""
+
+    def __init__(self) -> None:
+        self.begun = False
+
+
+dispatching = _Dispatching()
+
+
+class DisableTorchDispatch:
+    """Context in which neither classes nor modes are asked for operators."""
+
+    def __enter__(self) -> None:
+        self.before = state.dispatch
+        state.dispatch = False
+
+    def __exit__(self, *_: object) -> None:
+        state.dispatch = self.before
+
+
 # Functions whose results stay what they are: filled where they are defined.
 UNCONVERTED: list[Any] = []
+# Properties whose values stay what they are.  By name: machine code may have taken the place of the
+# property that was watched.
+PLAIN_PROPERTIES = ("grad", "_base", "_grad")
+
+
+def _stays(func: Callable) -> bool:
+    """Whether a function's results are not converted."""
+    if func in UNCONVERTED:
+        return True
+    return getattr(func, "__name__", "") == "__get__" and name_of(func) in PLAIN_PROPERTIES
 
 
 def _default(cls: Any, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -72,7 +113,7 @@ def _default(cls: Any, func: Callable, types: Any, args: Any = (), kwargs: Any =
         return NotImplemented
     with DisableTorchFunctionSubclass():
         result = func(*args, **kwargs)
-        if func in UNCONVERTED:
+        if _stays(func):
             return result
         return converted(result, cls, (*args, *kwargs.values()))
 
@@ -98,6 +139,7 @@ def converted(result: Any, cls: type, given: tuple = ()) -> Any:
 
 
 Tensor.__torch_function__ = classmethod(_default)  # type: ignore[attr-defined]
+Tensor.__torch_dispatch__ = staticmethod(disabled_torch_dispatch)  # type: ignore[attr-defined]
 
 
 def asks_for_good(cls: Any) -> bool:
@@ -115,8 +157,23 @@ def note_class(cls: Any) -> None:
     if cls in KNOWN_CLASSES:
         return
     KNOWN_CLASSES.add(cls)
-    if asks_for_good(cls):
+    if cls.__torch_dispatch__ is not disabled_torch_dispatch:
+        # Such a class answers for operators; of functions it is asked only if it says so.
+        if getattr(cls.__torch_function__, "__func__", None) is _default:
+            cls.__torch_function__ = disabled_torch_function
+        dispatching.begun = True
+        importlib.import_module(INTERCEPTION).watch_for_good()
+    elif asks_for_good(cls):
         importlib.import_module(INTERCEPTION).watch_for_good()
 
 
+def _make_wrapper_subclass(cls: Any, size: Any, **options: Any) -> Any:
+    """An instance of a subclass with a shape and no data; its `__torch_dispatch__` answers for it.
+
+    Loaded when first used.  See `overrides/wrappers.py`.
+    """
+    return importlib.import_module(WRAPPERS).make_wrapper(cls, size, **options)
+
+
+Tensor._make_wrapper_subclass = staticmethod(_make_wrapper_subclass)  # type: ignore[attr-defined]
 FIRST_INSTANCE.append(note_class)

@@ -11,14 +11,15 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from rushlight.base.orders import order_of, strides_in
 from rushlight.tape.making import make_step
-from rushlight.tape.memo import Step, new_root, user_line
-from rushlight.tape.node import NO_ADDRESS, Node
+from rushlight.tape.memo import BUFFER, Step, leaf_spec, new_root, user_line
+from rushlight.tape.node import Node
 from rushlight.tape.primitive import Primitive
 from rushlight.tape.tape import materialise
 from rushlight.tensor.apply import _gradient_node
 from rushlight.tensor.graph import OutputOf
-from rushlight.tensor.storage import alias_without_grad
+from rushlight.tensor.storage import alias_without_grad, storage_of
 from rushlight.tensor.tensor import Tensor, wrap
 from rushlight.transform.interception import (
     Below,
@@ -51,7 +52,13 @@ class MappedLevel(Level):
         return self.size, self.mode
 
     def member(self, payload: Tensor, mapped: bool = True) -> Tensor:
-        return wrap(MappedNode(self, current_node(payload).step, payload, mapped))
+        step = current_node(payload).step
+        if mapped and step.order is not None:
+            shape = payload._node.shape
+            strides = strides_in(shape, step.order)
+            order = order_of(shape[1:], strides[1:])
+            step = leaf_spec(BUFFER, shape[1:], step.dtype, step.device, order)
+        return wrap(MappedNode(self, step, payload, mapped))
 
     def detached(self, transforms: Transforms, tensor: Tensor) -> Tensor:
         node: Any = tensor._node
@@ -67,7 +74,7 @@ class MappedLevel(Level):
     def process(
         self, transforms: Transforms, primitive: Primitive, operands: tuple, params: tuple
     ) -> Any:
-        step = _step_of(primitive, operands, params)
+        step = step_of(primitive, operands, params)
         payloads, mapped = [], []
         for x in operands:
             node = x._node
@@ -106,10 +113,10 @@ def _call(primitive: Primitive, operands: Sequence[Tensor], params: tuple) -> An
     return primitive(*operands, *params)
 
 
-def _step_of(primitive: Primitive, operands: tuple, params: tuple) -> Step:
+def step_of(primitive: Primitive, operands: tuple, params: tuple) -> Step:
     """Shapes, checks and the gradient rule of an operation on members.  Raises: user errors."""
     nodes = [x._node for x in operands]
-    key = (primitive, tuple([(n.shape, n.dtype) for n in nodes]), params)
+    key = (primitive, tuple([(n.shape, n.dtype, n.step.order) for n in nodes]), params)
     step = _steps.get(key)
     if step is None:
         step = make_step(_ROOT, None, primitive, nodes, params)
@@ -136,13 +143,7 @@ class MappedNode(Node):
         self.level = level
         self.payload = payload
         self.mapped = mapped
-        self.step = step
-        self.inputs = ()
-        self.address = NO_ADDRESS
-        self.shape = shape[1:] if mapped else shape
-        self.dtype = payload._node.dtype
-        self.value = None
-        self.home = None
+        self.describe(step, shape[1:] if mapped else shape, payload._node.dtype)
 
     def check_alive(self) -> None:
         """Raise an error if the vmap that made the value has ended."""
@@ -152,6 +153,10 @@ class MappedNode(Node):
                 "from the function instead of storing it outside"
             )
 
+    def take_over(self, tape: Any) -> bool:
+        """Whether operations on the value are not recorded: the transform sees them before."""
+        return False
+
     def read(self) -> None:
         """Give the node its value.  Raises: RuntimeError, as PyTorch, if members differ."""
         self.check_alive()
@@ -160,9 +165,12 @@ class MappedNode(Node):
             return
         raise RuntimeError(_refusal())
 
-    def check_write(self, target: Node) -> None:
-        """Raise PyTorch's error where a member would be written into memory that all share."""
-        if self.mapped and not _is_mapped_by(target, self.level):
+    def take_write(self, tensor: Tensor, new: Tensor) -> bool:
+        """Whether the write is done here: it is not.
+
+        Raises: PyTorch's error where a member would be written into memory that all share.
+        """
+        if self.mapped and not _is_mapped_by(storage_of(tensor).value, self.level):
             raise RuntimeError(
                 "vmap: in-place arithmetic is not possible because the tensor being written has "
                 "no member for each element of the batch, while what is written has; it was made "
@@ -170,6 +178,7 @@ class MappedNode(Node):
                 "operation that gives a new tensor (add instead of add_), or make the tensor from "
                 "a mapped one, as by x.new_zeros(shape) + 0 * x.sum()"
             )
+        return False
 
     def __repr__(self) -> str:
         return f"<MappedNode {self.dtype} {list(self.shape)} of {self.level.size}>"

@@ -75,6 +75,11 @@ def _is_dim(value: Any) -> bool:
     return value is None or (isinstance(value, int) and not isinstance(value, bool))
 
 
+def _maps_itself(value: Any) -> bool:
+    """Whether an argument is a container of another library's that makes members of its tensors."""
+    return not isinstance(value, Tensor) and hasattr(value, "_add_batch_dim")
+
+
 def _prepared(name: str, in_dims: Any, args: tuple) -> _Call:
     where = f"vmap({name}, in_dims={in_dims}, ...)(<inputs>)"
     if not isinstance(in_dims, (int, tuple, list)):
@@ -99,6 +104,10 @@ def _prepared(name: str, in_dims: Any, args: tuple) -> _Call:
     for leaf, dim in zip(leaves, dims):
         if dim is None:
             chosen.append(None)
+            continue
+        if _maps_itself(leaf):
+            chosen.append(dim)
+            sizes.append(leaf.batch_size[dim])
             continue
         if not isinstance(leaf, Tensor):
             raise ValueError(
@@ -138,15 +147,18 @@ def moved(tensor: Tensor, source: int, target: int) -> Tensor:
 def _mapped(func, name: str, call: _Call, out_dims: Any, randomness: str, kwargs: dict) -> Any:
     level = MappedLevel(call.size, randomness)
     payloads = [
-        None if dim is None else moved(frozen(leaf), dim, 0)
+        None if dim is None or _maps_itself(leaf) else moved(frozen(leaf), dim, 0)
         for leaf, dim in zip(call.leaves, call.dims)
     ]
     entered = enter(level)
     try:
-        members = [
-            leaf if payload is None else level.member(payload)
-            for leaf, payload in zip(call.leaves, payloads)
-        ]
+        members = []
+        for leaf, dim, payload in zip(call.leaves, call.dims, payloads):
+            if payload is not None:
+                leaf = level.member(payload)
+            elif dim is not None:
+                leaf = leaf._add_batch_dim(in_dim=dim, vmap_level=level.depth)
+            members.append(leaf)
         outputs = func(*unflatten(members, call.structure), **kwargs)
         leaves, structure = flatten(outputs)
         dims = _output_dims(name, leaves, structure, out_dims)
@@ -156,7 +168,7 @@ def _mapped(func, name: str, call: _Call, out_dims: Any, randomness: str, kwargs
         written = [
             (leaf, dim, _batch_of(entered.transforms, level, name, member, 0))
             for leaf, dim, member in zip(call.leaves, call.dims, members)
-            if dim is not None and member._version
+            if dim is not None and isinstance(member, Tensor) and member._version
         ]
     finally:
         leave(entered)
@@ -177,7 +189,7 @@ def _output_dims(name: str, leaves: list, structure: Structure, out_dims: Any) -
             "results"
         )
     for leaf, dim in zip(leaves, dims):
-        if not isinstance(leaf, Tensor) and dim is not None:
+        if not isinstance(leaf, Tensor) and dim is not None and not _maps_itself(leaf):
             raise ValueError(
                 f"vmap({name}, ...): `{name}` must only return Tensors, got type {type(leaf)}. Did "
                 "you mean to set out_dims= to None for output?"
@@ -187,6 +199,10 @@ def _output_dims(name: str, leaves: list, structure: Structure, out_dims: Any) -
 
 def _batch_of(transforms, level: MappedLevel, name: str, leaf: Any, dim: int | None) -> Any:
     """A result for all members, with the batch's axis at `dim`."""
+    if _maps_itself(leaf) and dim is not None:
+        return leaf._maybe_remove_batch_dim(
+            name, vmap_level=level.depth, batch_size=level.size, out_dim=dim
+        )
     if not isinstance(leaf, Tensor):
         return leaf
     node: Any = current_node(leaf)

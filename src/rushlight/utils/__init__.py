@@ -4,17 +4,32 @@ first named.  Level 12."""
 import importlib
 from typing import Any
 
+from rushlight.tensor.swapping import swap_tensors
 from rushlight.utils import data
+from rushlight.utils.backend_registration import (
+    generate_methods_for_privateuse1_backend,
+    rename_privateuse1_backend,
+)
 
-__all__ = ["data"]
+__all__ = [
+    "data", "generate_methods_for_privateuse1_backend", "rename_privateuse1_backend",
+    "swap_tensors",
+]  # fmt: skip
 
 _LATER = (
+    "_contextlib",
+    "_foreach_utils",
+    "_python_dispatch",
     "_pytree",
     "benchmark",
     "checkpoint",
+    "collect_env",
+    "cpp_extension",
+    "deterministic",
     "dlpack",
     "flop_counter",
     "hooks",
+    "mobile_optimizer",
     "model_zoo",
     "tensorboard",
 )

@@ -470,3 +470,21 @@ def _dict_flatten_with_keys(d: dict) -> tuple[list[tuple[KeyEntry, Any]], Contex
 def _dict_unflatten(values: Iterable[Any], context: Context) -> dict:
     """The mapping again."""
     return dict(zip(context, values))
+
+
+# ---- sequences of classes of one's own -----------------------------------------------------------
+
+
+def _list_flatten(d: Iterable[Any]) -> tuple[list[Any], Context]:
+    """The items of a sequence."""
+    return list(d), None
+
+
+def _list_flatten_with_keys(d: Iterable[Any]) -> tuple[list[tuple[KeyEntry, Any]], Context]:
+    """The items of a sequence, each with its place."""
+    return [(SequenceKey(place), value) for place, value in enumerate(d)], None
+
+
+def _list_unflatten(values: Iterable[Any], context: Context) -> list:
+    """The list again."""
+    return list(values)

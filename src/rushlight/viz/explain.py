@@ -15,7 +15,7 @@ from typing import Any
 from rushlight.base.observe import FLUSH, KERNEL, LIBRARY, PLAN, REFERENCE, clock, watching
 from rushlight.base.stats import stats
 from rushlight.engine.history import History, Run
-from rushlight.engine.report import group_names, plan_text, speed_text
+from rushlight.engine.report import group_names, plan_text, plans_in, speed_text
 from rushlight.tape.memo import departures
 from rushlight.tape.tape import local
 from rushlight.viz.recompiled import Recompilation, recompilations_since
@@ -73,11 +73,12 @@ class Explanation:
         for flush in self.flushes:
             if flush.compiled is None:
                 continue
-            names = group_names(flush.compiled)
-            values = flush.compiled.schedule.program.values
-            for position, group in enumerate(flush.compiled.schedule.groups):
-                for slot, reason in group.refused:
-                    found[names[position], repr(values[slot]), reason] = None
+            for _, plan in plans_in(flush.compiled):
+                names = group_names(plan)
+                values = plan.schedule.program.values
+                for position, group in enumerate(plan.schedule.groups):
+                    for slot, reason in group.refused:
+                        found[names[position], repr(values[slot]), reason] = None
         return list(found)
 
     def __repr__(self) -> str:
@@ -127,7 +128,7 @@ class Explanation:
             if ran.start < flush.start or ran.end > flush.end or ran.thread != flush.thread:
                 continue
             if ran.kind == KERNEL and ran.facts is not None:
-                speed = speed_text(ran.facts, ran.seconds)
+                speed = _speed(ran)
                 lines.append(f"  {ran.name:{_NAME_WIDTH}} {ran.seconds * 1e6:9.1f} us {speed}")
             elif ran.kind == REFERENCE:
                 lines.append(f"  {ran.name:{_NAME_WIDTH}} {ran.seconds * 1e6:9.1f} us  "
@@ -145,7 +146,20 @@ class Explanation:
 def _scratch(flush: Run) -> str:
     if flush.compiled is None:
         return ""
-    return f"{_size(flush.compiled.arena_bytes)} for the rest, "
+    total = sum(plan.arena_bytes for _, plan in plans_in(flush.compiled))
+    return f"{_size(total)} for the rest, "
+
+
+def _speed(kernel: Run) -> str:
+    """How fast a kernel was; what share that is of this machine's speed is known of the CPU."""
+    backend = getattr(kernel.compiled, "backend", None)
+    if backend is None:
+        return speed_text(kernel.facts, kernel.seconds)
+    assert kernel.facts is not None
+    return (
+        f"{kernel.facts.flops / kernel.seconds / 1e9:7.1f} GFLOP/s "
+        f"{kernel.facts.moved / kernel.seconds / 1e9:6.1f} GB/s on {backend.device}"
+    )
 
 
 def _size(count: float) -> str:

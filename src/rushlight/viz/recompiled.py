@@ -17,6 +17,7 @@ from rushlight.engine.describe import facts_of, loop_nest_text
 from rushlight.engine.family import misfits
 from rushlight.engine.kernels import COMPILED
 from rushlight.engine.realize import live_changes
+from rushlight.engine.report import plans_in
 from rushlight.engine.steps import NativeStep
 from rushlight.tape.memo import NO_STEP, LeafKind, Line, Step, departures, last_operation, memo
 from rushlight.tape.primitive import Primitive
@@ -174,8 +175,8 @@ def _compiled_plans() -> Iterator[Any]:
         for plan in step.plans.values():
             if plan.compiled is not None and id(plan) not in seen:
                 seen.add(id(plan))
-                yield plan.compiled
-        pending.extend(reversed(step.children.values()))
+                yield from [part for _, part in plans_in(plan.compiled)]
+        pending.extend(reversed(step.followers()))
 
 
 def _values(slots: list[int], steps: list) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from rushlight.base.dtypes import int64
+from rushlight.base.orders import channels_last_axes, shows_channels_last
 from rushlight.base.shapes import contiguous_strides
-from rushlight.primitives.contraction import convolution, matmul
-from rushlight.primitives.movement import permute, reshape, strided_read
+from rushlight.primitives.contraction import byte_matmul, convolution, matmul
+from rushlight.primitives.movement import copy, permute, reshape, strided_read
 from rushlight.vjp.broadcast import conjugate, sum_to
-from rushlight.vjp.table import define, wrt
+from rushlight.vjp.table import define, nondifferentiable, wrt
 
 
 def _matmul_first_vjp(g, out, x, y, transpose_x, transpose_y):
@@ -74,6 +75,12 @@ def _input_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups)
     return convolution(g, flipped, dilation, pads, stride, kernel_dilation, groups)
 
 
+def _order(operand):
+    """How a tensor lies in memory, or what is known of one whose value was not kept."""
+    node = getattr(operand, "_node", None)
+    return operand.order if node is None else node.step.order
+
+
 def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups):
     """Correlate x with g, batch and channels exchanged."""
     batch, channels, *sizes = x.shape
@@ -93,8 +100,12 @@ def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups
         # Elements that no window reached must not add positions to the result.
         pads.append((low, used - spread - low))
     found = convolution(seen, kernel, kernel_dilation, tuple(pads), dilation, stride, groups)
-    return permute(found, (1, 0, *range(2, 2 + len(stride))))  # (O, C/G, *kernel)
+    found = permute(found, (1, 0, *range(2, 2 + len(stride))))  # (O, C/G, *kernel)
+    shown = any(shows_channels_last(tuple(v.shape), _order(v)) for v in (x, w))
+    rank = len(stride) + 2
+    return copy(found, channels_last_axes(rank) if shown else tuple(range(rank)))
 
 
 define(matmul, __name__, wrt(_matmul_first_vjp, 1), wrt(_matmul_second_vjp, 0))
 define(convolution, __name__, wrt(_input_vjp, 1), wrt(_weight_vjp, 0))
+nondifferentiable(byte_matmul, __name__)

@@ -24,7 +24,8 @@ from rushlight.vjp.broadcast import conjugate, filled, sum_to
 from rushlight.vjp.table import OUT, define, define_for_all, wrt
 
 
-def _adjoint(x):
+def adjoint(x):
+    """The conjugate transpose of x's matrices."""
     rank = len(x.shape)
     return conjugate(permute(x, (*range(rank - 2), rank - 1, rank - 2)))
 
@@ -102,39 +103,51 @@ def _gaps(values, dtype):
 
 def _mirrored(x):
     """The lower triangle and its adjoint above."""
-    return e.add(lower_triangle(x), _adjoint(_strictly_lower(x)))
+    return e.add(lower_triangle(x), adjoint(_strictly_lower(x)))
 
 
 # ---- systems -------------------------------------------------------------------------------------
 
 
 def _cholesky_vjp(g, out, a, check):
-    middle = _mirrored(_product(_adjoint(out), lower_triangle(g)))
+    middle = _mirrored(_product(adjoint(out), lower_triangle(g)))
     middle = e.mul(middle, middle._scalar(0.5))
     # L^-H middle L^-1, by two triangular solves.
-    upper = _adjoint(out)
+    upper = adjoint(out)
     left = p.triangular_solve(upper, middle, True, False)
-    return _adjoint(p.triangular_solve(upper, _adjoint(left), True, False))
+    return adjoint(p.triangular_solve(upper, adjoint(left), True, False))
 
 
 def _solve_matrix_vjp(g, out, a, b, check):
-    moved = p.solve(_adjoint(a), g, check)
-    return sum_to(e.neg(_product(moved, _adjoint(out))), a)
+    moved = p.solve(adjoint(a), g, check)
+    return sum_to(e.neg(_product(moved, adjoint(out))), a)
 
 
 def _solve_side_vjp(g, out, a, b, check):
-    return sum_to(p.solve(_adjoint(a), g, check), b)
+    return sum_to(p.solve(adjoint(a), g, check), b)
 
 
 def _triangle_matrix_vjp(g, out, a, b, upper, unit):
-    moved = p.triangular_solve(_adjoint(a), g, not upper, unit)
-    found = e.neg(_product(moved, _adjoint(out)))
+    moved = p.triangular_solve(adjoint(a), g, not upper, unit)
+    found = e.neg(_product(moved, adjoint(out)))
     found = upper_triangle(found) if upper else lower_triangle(found)
     return sum_to(off_diagonal(found) if unit else found, a)
 
 
 def _triangle_side_vjp(g, out, a, b, upper, unit):
-    return sum_to(p.triangular_solve(_adjoint(a), g, not upper, unit), b)
+    return sum_to(p.triangular_solve(adjoint(a), g, not upper, unit), b)
+
+
+def _factor_vjp(g, out, a, b, upper):
+    """As if a's other triangle were read too: that of (a a^H) x = b, through the product."""
+    whole = e.neg(_product(p.cholesky_solve(a, g, upper), adjoint(out)))
+    whole = sum_to(whole, a)
+    whole = e.add(whole, adjoint(whole))
+    return _product(a, whole) if upper else _product(whole, a)
+
+
+def _factored_side_vjp(g, out, a, b, upper):
+    return sum_to(p.cholesky_solve(a, g, upper), b)
 
 
 # ---- factorisations ------------------------------------------------------------------------------
@@ -163,16 +176,16 @@ def _qr_vjp(wanted, g, out, operands, complete):
         return [_tall_qr(q, r, gq, gr)]
     # A = [X | Y], R = [U | V]: Q comes from X alone, and Y = Q V.
     gv = _columns(gr, m, n)
-    gq = e.add(gq, _product(_columns(a, m, n), _adjoint(gv)))
+    gq = e.add(gq, _product(_columns(a, m, n), adjoint(gv)))
     gx = _tall_qr(q, _columns(r, 0, m), gq, _columns(gr, 0, m))
     return [concatenate((gx, _product(q, gv)), len(a.shape) - 1)]
 
 
 def _tall_qr(q, r, gq, gr):
-    middle = e.sub(_product(r, _adjoint(gr)), _product(_adjoint(gq), q))
+    middle = e.sub(_product(r, adjoint(gr)), _product(adjoint(gq), q))
     total = e.add(gq, _product(q, _mirrored(middle)))
     # total R^-H, transposed to a solve with R.
-    return _adjoint(p.triangular_solve(r, _adjoint(total), True, False))
+    return adjoint(p.triangular_solve(r, adjoint(total), True, False))
 
 
 def _eigh_vjp(wanted, g, out, operands):
@@ -180,33 +193,33 @@ def _eigh_vjp(wanted, g, out, operands):
     values, vectors = p.eigh(a)
     middle = None if g[0] is None else _diagonal_matrix(g[0], a)
     if g[1] is not None:
-        turned = e.div(_product(_adjoint(vectors), g[1]), _gaps(values, a.dtype))
+        turned = e.div(_product(adjoint(vectors), g[1]), _gaps(values, a.dtype))
         turned = off_diagonal(turned)
         middle = turned if middle is None else e.add(middle, turned)
-    found = _product(_product(vectors, middle), _adjoint(vectors))
+    found = _product(_product(vectors, middle), adjoint(vectors))
     # The operand is Hermitian, and so is its cotangent.
-    return [e.mul(e.add(found, _adjoint(found)), found._scalar(0.5))]
+    return [e.mul(e.add(found, adjoint(found)), found._scalar(0.5))]
 
 
 def _eig_vjp(wanted, g, out, operands):
     a = operands[0]
     values, vectors = p.eig(a)
-    adjoint = _adjoint(vectors)
+    turned_vectors = adjoint(vectors)
     middle = None if g[0] is None else _diagonal_matrix(g[0], vectors)
     if g[1] is not None:
-        turned = _product(adjoint, g[1])
+        turned = _product(turned_vectors, g[1])
         # The vectors have unit length: what would change it is taken out.
         real = e.cast(e.real(_diagonal(turned)), vectors.dtype)
-        turned = e.sub(turned, _product(_product(adjoint, vectors), real))
+        turned = e.sub(turned, _product(_product(turned_vectors, vectors), real))
         turned = e.div(turned, conjugate(_gaps(values, vectors.dtype)))
         turned = off_diagonal(turned)
         middle = turned if middle is None else e.add(middle, turned)
-    found = p.solve(adjoint, _product(middle, adjoint), True)
+    found = p.solve(turned_vectors, _product(middle, turned_vectors), True)
     return [found if a.dtype.is_complex else e.real(found)]
 
 
 def _skew(x):
-    return e.sub(x, _adjoint(x))
+    return e.sub(x, adjoint(x))
 
 
 def _svd_vjp(wanted, g, out, operands, full):
@@ -217,7 +230,7 @@ def _svd_vjp(wanted, g, out, operands, full):
     k = s.shape[-1]
     if full and (gu is not None or gvh is not None):
         gu = None if gu is None else _columns(gu, 0, k)
-        gvh = None if gvh is None else _adjoint(_columns(_adjoint(gvh), 0, k))
+        gvh = None if gvh is None else adjoint(_columns(adjoint(gvh), 0, k))
     middle = None if gs is None else _diagonal_matrix(gs, a)
     if gu is not None or gvh is not None:
         turned = _svd_turn(a, u, s, vh, gu, gvh)
@@ -225,10 +238,10 @@ def _svd_vjp(wanted, g, out, operands, full):
     found = _product(_product(u, middle), vh)
     inverse = e.reciprocal(s)
     if gu is not None and m > k:
-        outside = e.sub(gu, _product(u, _product(_adjoint(u), gu)))
+        outside = e.sub(gu, _product(u, _product(adjoint(u), gu)))
         found = e.add(found, _product(_columns_times(outside, inverse), vh))
     if gvh is not None and n > k:
-        outside = e.sub(gvh, _product(_product(gvh, _adjoint(vh)), vh))
+        outside = e.sub(gvh, _product(_product(gvh, adjoint(vh)), vh))
         found = e.add(found, _product(u, _rows_times(outside, inverse)))
     return [found]
 
@@ -237,14 +250,14 @@ def _svd_turn(a, u, s, vh, gu, gvh):
     gaps = _gaps(e.mul(s, s), a.dtype)
     total = None
     if gu is not None:
-        skew = _skew(_product(_adjoint(u), gu))
+        skew = _skew(_product(adjoint(u), gu))
         total = _columns_times(off_diagonal(e.div(skew, gaps)), s)
         if a.dtype.is_complex:
             # The phase that U and V share is free; U's is taken to carry it.
             half = e.mul(_diagonal(skew), skew._scalar(0.5))
             total = e.add(total, _columns_times(half, e.reciprocal(s)))
     if gvh is not None:
-        skew = _skew(_product(vh, _adjoint(gvh)))
+        skew = _skew(_product(vh, adjoint(gvh)))
         part = _rows_times(off_diagonal(e.div(skew, gaps)), s)
         total = part if total is None else e.add(total, part)
     return total
@@ -268,24 +281,24 @@ def _lu_vjp(wanted, g, out, operands):
     lower = e.add(_strictly_lower(square), _identity(a, k))
     upper = upper_triangle(square)
     g_square = _rows(_columns(cotangent, 0, k), 0, k)
-    below = _product(_adjoint(lower), _strictly_lower(g_square))
-    above = _product(upper_triangle(g_square), _adjoint(upper))
+    below = _product(adjoint(lower), _strictly_lower(g_square))
+    above = _product(upper_triangle(g_square), adjoint(upper))
     if n > k:
         beyond, g_beyond = _columns(packed, k, n), _columns(cotangent, k, n)
-        below = e.sub(below, _product(g_beyond, _adjoint(beyond)))
+        below = e.sub(below, _product(g_beyond, adjoint(beyond)))
     if m > k:
         beyond, g_beyond = _rows(packed, k, m), _rows(cotangent, k, m)
-        above = e.sub(above, _product(_adjoint(beyond), g_beyond))
+        above = e.sub(above, _product(adjoint(beyond), g_beyond))
     middle = e.add(_strictly_lower(below), upper_triangle(above))
     if m > k:
-        left = p.triangular_solve(_adjoint(lower), middle, True, True)
+        left = p.triangular_solve(adjoint(lower), middle, True, True)
         joined = concatenate((left, g_beyond), len(a.shape) - 2)
-        found = _adjoint(p.triangular_solve(upper, _adjoint(joined), True, False))
+        found = adjoint(p.triangular_solve(upper, adjoint(joined), True, False))
     else:
-        right = _adjoint(p.triangular_solve(upper, _adjoint(middle), True, False))
+        right = adjoint(p.triangular_solve(upper, adjoint(middle), True, False))
         if n > k:
             right = concatenate((right, g_beyond), len(a.shape) - 1)
-        found = p.triangular_solve(_adjoint(lower), right, True, True)
+        found = p.triangular_solve(adjoint(lower), right, True, True)
     # Row i of the product came from row order[i] of A.
     counted = e.sub(cumsum(expand(order._scalar(1), (m,)), 0), order._scalar(1))
     chosen = e.eq(reshape(counted, (m, 1)), reshape(order, (*order.shape[:-1], 1, m)))
@@ -300,6 +313,7 @@ define(
     wrt(_triangle_matrix_vjp, 0, OUT),
     wrt(_triangle_side_vjp, 0),
 )
+define(p.cholesky_solve, __name__, wrt(_factor_vjp, 0, OUT), wrt(_factored_side_vjp, 0))
 define_for_all(p.qr, __name__, _qr_vjp, 0)
 define_for_all(p.eigh, __name__, _eigh_vjp, 0)
 define_for_all(p.eig, __name__, _eig_vjp, 0)

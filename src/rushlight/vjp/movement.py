@@ -61,7 +61,7 @@ def _unpack_vjp(wanted, g, out, operands, shapes):
     return [p.pack(parts)]
 
 
-define(p.copy, __name__, wrt(lambda g, out, x: g))
+define(p.copy, __name__, wrt(lambda g, out, x, axes=None: g))
 define(p.to_device, __name__, wrt(_sent_vjp))
 define(p.reshape, __name__, wrt(lambda g, out, x, shape: p.reshape(g, tuple(x.shape))))
 define(p.permute, __name__, wrt(_permute_vjp))

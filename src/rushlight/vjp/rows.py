@@ -1,6 +1,7 @@
 """Importing this module fills the table of derivatives.  Level 4."""
 
 from rushlight.vjp import (  # noqa: F401
+    attention,
     contraction,
     elementwise,
     indexing,

@@ -1,8 +1,9 @@
 """What a run said so far, bounded in memory however long it goes on.
 
 In: numbers, distributions, pictures and texts with their steps, from any thread.  Out: one JSON
-object.  A series that grows long is kept as buckets (mean, least and most of neighbouring points),
-whose width doubles: a run of days takes as much room as one of minutes.  Level 12.
+object; as TensorBoard's events too, if asked.  A series that grows long is kept as buckets (mean,
+least and most of neighbouring points), whose width doubles: a run of days takes as much room as one
+of minutes.  Level 12.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.png import as_pixels, png
+from rushlight.watch.events import EventFile
 
 __all__ = ["Record"]
 
@@ -65,8 +67,9 @@ def _joined(buckets: list[list[float]]) -> list[float]:
 class Record:
     """The state of one run.  `version` grows with each thing that is said."""
 
-    def __init__(self, title: str = "run") -> None:
+    def __init__(self, title: str = "run", events: EventFile | None = None) -> None:
         self.title = title
+        self._events = events
         self.version = 0
         self.ended: str | None = None
         self._began = time.time()
@@ -80,6 +83,8 @@ class Record:
 
     def scalar(self, name: str, value: float, step: float) -> None:
         """A number of a series.  One that is not finite is counted, with its first step."""
+        if self._events is not None:
+            self._events.scalar(name, value, step)
         with self._lock:
             self.version += 1
             if not math.isfinite(value):
@@ -100,6 +105,8 @@ class Record:
         counts, edges = np.zeros(0), np.zeros(0)
         if finite.size:
             counts, edges = np.histogram(finite, bins=MOST_BINS)
+            if self._events is not None:
+                self._events.histogram(name, finite, counts.tolist(), edges, step)
         entry = {
             "step": step,
             "counts": [int(count) for count in counts],
@@ -111,12 +118,17 @@ class Record:
     def picture(self, name: str, values: np.ndarray, step: float) -> None:
         """A picture: see `as_pixels` for its shapes.  Raises: ValueError."""
         pixels = as_pixels(np.asarray(values))
-        text = base64.b64encode(png(pixels)).decode()
+        encoded = png(pixels)
+        text = base64.b64encode(encoded).decode()
         size = [int(pixels.shape[1]), int(pixels.shape[0])]
+        if self._events is not None:
+            self._events.picture(name, encoded, (size[0], size[1]), step)
         self._keep(self._pictures, name, {"step": step, "png": text, "size": size})
 
     def text(self, name: str, words: str) -> None:
         """A text; the latest of a name stays."""
+        if self._events is not None:
+            self._events.text(name, words, 0)
         with self._lock:
             self.version += 1
             if name in self._texts or len(self._texts) < MOST_SERIES:
@@ -127,6 +139,8 @@ class Record:
         with self._lock:
             self.version += 1
             self.ended = how
+        if self._events is not None:
+            self._events.close()
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as JSON has it."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from rushlight.serialization.atomic import write_atomically
 from rushlight.tensor.tensor import Tensor
+from rushlight.watch.events import EventFile
 from rushlight.watch.record import Record
 from rushlight.watch.server import Server, page_text
 
@@ -23,6 +24,7 @@ class Run:
 
     title: what stands on the page.  port: of the live page on this machine; 0 takes a free one,
     None serves none.  file: where the page is written at the end; None writes none.
+    events: a folder for a file of TensorBoard's events; TensorBoard is not needed to write it.
 
     >>> run = Run("digits", port=None, file=None)
     >>> run.log(loss=0.5, accuracy=0.9)
@@ -30,9 +32,10 @@ class Run:
     """
 
     def __init__(
-        self, title: str = "run", *, port: int | None = 0, file: str | os.PathLike | None = None
-    ) -> None:
-        self.record = Record(title)
+        self, title: str = "run", *, port: int | None = 0, file: str | os.PathLike | None = None,
+        events: str | os.PathLike | None = None,
+    ) -> None:  # fmt: skip
+        self.record = Record(title, None if events is None else EventFile(events))
         self.file = None if file is None else Path(file).absolute()
         self._server = None if port is None else Server(self.record, port)
         self._step = 0

@@ -1,14 +1,18 @@
-"""PyTorch's `torch.xpu`, truthfully: rushlight has no code generator for Intel's GPUs.
+"""PyTorch's `torch.xpu`: Intel's GPUs by OpenCL, or other devices of OpenCL where one asks.
 
-Questions are answered, seeding and emptying a cache do nothing, whatever needs a device raises
-AssertionError, as PyTorch built without it.  Level 12.
+Without a device questions are answered, seeding and emptying a cache do nothing, and whatever needs
+one raises AssertionError, as PyTorch built without it.  Level 12.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Any, NoReturn
+import functools
+from typing import Any
+
+from rushlight import streams
+from rushlight.accelerated import Devices, Memory, Random
+from rushlight.engine import xpu as engine
+from rushlight.streams import StreamContext, set_stream, stream
 
 __all__ = [
     "Event",
@@ -16,6 +20,7 @@ __all__ = [
     "StreamContext",
     "current_device",
     "current_stream",
+    "default_stream",
     "device",
     "device_count",
     "device_of",
@@ -52,222 +57,111 @@ __all__ = [
     "synchronize",
 ]
 
-default_generators: tuple[Any, ...] = ()
+_devices = Devices(engine.kind)
+is_available, is_initialized = _devices.is_available, _devices.is_initialized
+device_count, init = _devices.device_count, _devices.init
+current_device, set_device = _devices.current_device, _devices.set_device
+synchronize, get_device_name = _devices.synchronize, _devices.get_device_name
+
+_memory = Memory(engine.kind)
+empty_cache, mem_get_info = _memory.empty_cache, _memory.mem_get_info
+memory_allocated, max_memory_allocated = _memory.memory_allocated, _memory.max_memory_allocated
+memory_reserved, max_memory_reserved = _memory.memory_reserved, _memory.max_memory_reserved
+memory_stats = _memory.memory_stats
+memory_stats_as_nested_dict = _memory.memory_stats_as_nested_dict
+reset_peak_memory_stats = _memory.reset_peak_memory_stats
+reset_accumulated_memory_stats = _memory.reset_accumulated_memory_stats
+
+_random = Random(engine.kind)
+get_rng_state, get_rng_state_all = _random.get_rng_state, _random.get_rng_state_all
+set_rng_state, set_rng_state_all = _random.set_rng_state, _random.set_rng_state_all
+manual_seed, manual_seed_all = _random.manual_seed, _random.manual_seed_all
+seed, seed_all, initial_seed = _random.seed, _random.seed_all, _random.initial_seed
 
 
-def _no_device(operation: str) -> NoReturn:
-    raise AssertionError(
-        f"Torch not compiled with XPU enabled: xpu.{operation} needs an Intel GPU, rushlight runs"
-        " on the CPU; test xpu.is_available() first"
-    )
+class Stream(streams.Stream):
+    """A queue of work of a device.  Raises: RuntimeError without one."""
+
+    kind = engine.kind
 
 
-def is_available() -> bool:
-    """Whether tensors can live on an Intel GPU: no."""
-    return False
+class Event(streams.Event):
+    """A mark behind the work asked for.  Raises: RuntimeError without a device."""
+
+    kind = engine.kind
 
 
-def is_initialized() -> bool:
-    """Whether the GPU's runtime was started: no."""
-    return False
+current_stream = functools.partial(streams.current_stream, of=Stream)
+default_stream = functools.partial(streams.default_stream, of=Stream)
 
 
 def is_bf16_supported(including_emulation: bool = True) -> bool:
-    """Whether the current device computes with bfloat16: there is none."""
-    return False
-
-
-def device_count() -> int:
-    """Number of usable Intel GPUs: 0."""
-    return 0
+    """Whether the current device computes with bfloat16: all do, by way of float32."""
+    return is_available() and including_emulation
 
 
 def get_arch_list() -> list[str]:
-    """Architectures there is code for."""
+    """Architectures there is code for: text is compiled where it runs, so none is named."""
     return []
-
-
-def init() -> None:
-    """Start the runtime.  Raises: AssertionError."""
-    _no_device("init")
-
-
-def current_device() -> int:
-    """Index of the current device.  Raises: AssertionError."""
-    _no_device("current_device")
-
-
-def set_device(device: Any) -> None:
-    """Choose the current device.  Raises: AssertionError."""
-    _no_device("set_device")
-
-
-def synchronize(device: Any = None) -> None:
-    """Wait for a device.  Raises: AssertionError."""
-    _no_device("synchronize")
-
-
-def get_device_name(device: Any = None) -> str:
-    """Name of a device.  Raises: AssertionError."""
-    _no_device("get_device_name")
 
 
 def get_device_capability(device: Any = None) -> dict[str, Any]:
-    """What a device can do.  Raises: AssertionError."""
-    _no_device("get_device_capability")
+    """What a device can do.  Raises: AssertionError without one."""
+    facts = engine.kind.backend(device).facts
+    return {
+        "name": facts.name, "max_compute_units": facts.multiprocessors,
+        "max_work_group_size": facts.threads, "total_memory": facts.total_bytes,
+    }  # fmt: skip
 
 
-def get_device_properties(device: Any = None) -> Any:
-    """Properties of a device.  Raises: AssertionError."""
-    _no_device("get_device_properties")
+class _Properties:
+    """What a device is, under the names of PyTorch's `_XpuDeviceProperties`."""
+
+    def __init__(self, facts: Any) -> None:
+        self.name = facts.name
+        self.platform_name = "OpenCL"
+        self.total_memory = facts.total_bytes
+        self.max_compute_units = facts.multiprocessors
+        self.max_work_group_size = facts.threads
+
+    def __repr__(self) -> str:
+        return (
+            f"_XpuDeviceProperties(name='{self.name}', platform_name='OpenCL', "
+            f"total_memory={self.total_memory >> 20}MB, "
+            f"max_compute_units={self.max_compute_units})"
+        )
 
 
-def mem_get_info(device: Any = None) -> tuple[int, int]:
-    """Free and total memory of a device.  Raises: AssertionError."""
-    _no_device("mem_get_info")
-
-
-def empty_cache() -> None:
-    """Give cached device memory back: there is none."""
-
-
-def memory_allocated(device: Any = None) -> int:
-    """Bytes that tensors hold on a device."""
-    return 0
-
-
-def max_memory_allocated(device: Any = None) -> int:
-    """Most bytes that tensors held on a device."""
-    return 0
-
-
-def memory_reserved(device: Any = None) -> int:
-    """Bytes reserved on a device."""
-    return 0
-
-
-def max_memory_reserved(device: Any = None) -> int:
-    """Most bytes reserved on a device."""
-    return 0
-
-
-def memory_stats(device: Any = None) -> OrderedDict[str, Any]:
-    """Counters of the device's allocator: an empty dictionary."""
-    return OrderedDict()
-
-
-def memory_stats_as_nested_dict(device: Any = None) -> dict[str, Any]:
-    """The same as a dictionary of dictionaries."""
-    return {}
-
-
-def reset_peak_memory_stats(device: Any = None) -> None:
-    """Start the peaks anew: they are zero."""
-
-
-def reset_accumulated_memory_stats(device: Any = None) -> None:
-    """Start the sums anew: they are zero."""
-
-
-def get_rng_state(device: Any = "xpu") -> Any:
-    """State of a device's generator.  Raises: AssertionError."""
-    _no_device("get_rng_state")
-
-
-def get_rng_state_all() -> list[Any]:
-    """States of all devices' generators: none."""
-    return []
-
-
-def set_rng_state(new_state: Any, device: Any = "xpu") -> None:
-    """Set the state of a device's generator, if there is one."""
-
-
-def set_rng_state_all(new_states: Iterable[Any]) -> None:
-    """Set the states of all devices' generators: of none.  Raises: AssertionError for a state."""
-    for _ in new_states:
-        _no_device("set_rng_state_all")
-
-
-def manual_seed(seed: int) -> None:
-    """Seed the current device's generator, if there is one."""
-
-
-def manual_seed_all(seed: int) -> None:
-    """Seed the generators of all devices: of none."""
-
-
-def seed() -> None:
-    """Seed the current device's generator at random, if there is one."""
-
-
-def seed_all() -> None:
-    """Seed the generators of all devices at random: of none."""
-
-
-def initial_seed() -> int:
-    """The seed of the current device's generator.  Raises: AssertionError."""
-    _no_device("initial_seed")
-
-
-def current_stream(device: Any = None) -> Any:
-    """The current stream.  Raises: AssertionError."""
-    _no_device("current_stream")
-
-
-def set_stream(stream: Any) -> None:
-    """Choose the current stream; None changes nothing.  Raises: AssertionError."""
-    if stream is not None:
-        _no_device("set_stream")
-
-
-class Stream:
-    """A stream of a device.  Raises: RuntimeError."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("xpu.Stream needs an Intel GPU; rushlight runs on the CPU")
-
-
-class Event:
-    """An event of a stream.  Raises: RuntimeError."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        raise RuntimeError("xpu.Event needs an Intel GPU; rushlight runs on the CPU")
+def get_device_properties(device: Any = None) -> _Properties:
+    """Properties of a device.  Raises: AssertionError without one."""
+    return _Properties(engine.kind.backend(device).facts)
 
 
 class device:  # noqa: N801 - PyTorch's name
-    """Context that would choose a device; without devices it changes nothing, as in PyTorch."""
+    """Context in which a device is the current one; without devices it changes nothing."""
 
     def __init__(self, device: Any) -> None:
         self.idx = device
+        self.prev_idx = -1
 
     def __enter__(self) -> None:
-        return None
+        if engine.kind.backends() and self.idx is not None:
+            self.prev_idx = engine.kind.current.index
+            set_device(self.idx)
 
     def __exit__(self, *_: object) -> None:
-        return None
+        if self.prev_idx >= 0:
+            engine.kind.current.index = self.prev_idx
 
 
 class device_of(device):  # noqa: N801 - PyTorch's name
-    """Context that would choose the device of a tensor; every tensor is on the CPU."""
+    """Context in which the device of a tensor is the current one; the CPU changes nothing."""
 
     def __init__(self, obj: Any) -> None:
-        super().__init__(-1)
+        super().__init__(obj.get_device() if obj.device.type == "xpu" else -1)
 
 
-class StreamContext:
-    """Context that would choose a stream; for None it changes nothing.  Raises: AssertionError."""
-
-    def __init__(self, stream: Any) -> None:
-        set_stream(stream)
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-
-def stream(stream: Any) -> StreamContext:
-    """Context that would choose a stream; see StreamContext."""
-    return StreamContext(stream)
+def __getattr__(name: str) -> Any:
+    if name == "default_generators":
+        return _random.default_generators()
+    raise AttributeError(f"module 'torch.xpu' has no attribute {name!r}")

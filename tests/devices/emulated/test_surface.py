@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import io
 import pickle
 
@@ -12,6 +13,9 @@ import pytest
 import rushlight as torch
 from rushlight import nn
 from rushlight.base.stats import stats
+from rushlight.engine.placement import PlacedPlan
+from rushlight.ops.creation import filled
+from tests.lowering.executors import run
 
 
 def test_the_device_is_there_and_says_what_it_is() -> None:
@@ -171,6 +175,7 @@ def test_what_has_no_kernel_is_counted_and_named() -> None:
 
 
 def test_memory_is_counted_and_runs_out_without_loss() -> None:
+    gc.collect()  # what earlier tests left must not be freed in between
     before = torch.cuda.memory_allocated()
     x = torch.ones(1 << 20, device="cuda")
     assert torch.cuda.memory_allocated() - before >= 4 << 20
@@ -201,3 +206,65 @@ def test_the_default_device_may_be_one() -> None:
         layer = nn.Linear(3, 2)
     assert x.device.type == layer.weight.device.type == "cuda"
     assert layer(x).shape == (2,)
+
+
+def test_a_write_of_a_number_to_the_cpu_stays_there(monkeypatch) -> None:
+    """Numbers belong to no device: where they are written to the CPU, it computes the plan alone,
+    also once a device is in use."""
+    torch.ones(3, device="cuda").sum().item()
+    placed: list = []
+    monkeypatch.setattr(PlacedPlan, "__init__", lambda *arguments: placed.append(arguments))
+
+    def write() -> list:
+        x = torch.arange(3.0) * 2
+        x.fill_(3.0)
+        x[1] = torch.full((), 2.0)
+        return [x, torch.arange(4)]
+
+    found, plans = run(write, "compiled")
+    assert [f.tolist() for f in found] == [[3.0, 2.0, 3.0], [0, 1, 2, 3]]
+    assert plans and not any(plan.fallbacks for plan in plans) and not placed
+
+
+def test_what_belongs_to_no_device_does_not_settle_at_a_flush() -> None:
+    border = filled((2, 3), 7.0, torch.float32)
+    torch.ones(2).tolist()
+    assert (border + torch.ones(2, 3, device="cuda")).device.type == "cuda"
+    assert border.device.type == "cpu" and border.tolist() == [[7.0] * 3] * 2
+
+
+def test_sizes_of_packed_sequences_are_the_cpus_under_another_default() -> None:
+    with torch.device("cuda"):
+        padded = torch.ones(3, 2, 4)
+        packed = nn.utils.rnn.pack_padded_sequence(padded, [3, 1])
+        back, lengths = nn.utils.rnn.pad_packed_sequence(packed)
+    assert packed.data.device.type == back.device.type == "cuda"
+    assert packed.batch_sizes.device.type == lengths.device.type == "cpu"
+
+
+def test_it_is_the_accelerator() -> None:
+    accelerator = torch.accelerator
+    assert accelerator.is_available() and accelerator.device_count() == 2
+    assert accelerator.current_accelerator() == torch.device("cuda")
+    assert accelerator.current_device_index() == 0
+    with accelerator.device_index(1):
+        assert torch.ones(2, device="cuda").device.index == 1
+    assert accelerator.current_device_index() == 0
+    x = torch.ones(1000, device="cuda") * 2
+    accelerator.synchronize()
+    assert accelerator.memory_allocated() >= 4000
+    assert accelerator.max_memory_allocated() >= accelerator.memory_allocated()
+    assert accelerator.get_memory_info()[1] == torch.cuda.mem_get_info()[1]
+    assert torch.bfloat16 in accelerator.get_device_capability()["supported_dtypes"]
+    accelerator.empty_cache()
+    assert x.sum().item() == 2000
+
+
+def test_a_report_says_where_kernels_ran_and_what_did_not() -> None:
+    x = torch.tensor([[4.0, 2.0], [2.0, 3.0]], device="cuda")
+    found = torch.explain(lambda x: (torch.linalg.cholesky(x @ x) + x).cpu() * 3, x)
+    text = str(found)
+    assert "GB/s on cuda:0" in text and "on cuda:0 (rushlight emulated device" in text
+    assert "on the CPU:" in text and "through the host: cholesky" in text
+    assert "matmul_2x2x2_f32" in text and found.refusals
+    assert isinstance(torch.why_recompiled(), list)

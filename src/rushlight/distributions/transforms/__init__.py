@@ -20,6 +20,7 @@ from rushlight.distributions.transforms.elementwise import (
     SigmoidTransform,
     SoftplusTransform,
     TanhTransform,
+    _clipped_sigmoid,
 )
 from rushlight.distributions.transforms.transform import Transform, _InverseTransform
 from rushlight.distributions.transforms.vectors import (
@@ -36,5 +37,5 @@ __all__ = [
     "IndependentTransform", "LowerCholeskyTransform", "PositiveDefiniteTransform",
     "PowerTransform", "ReshapeTransform", "SigmoidTransform", "SoftplusTransform",
     "TanhTransform", "SoftmaxTransform", "StackTransform", "StickBreakingTransform", "Transform",
-    "identity_transform", "_InverseTransform",
+    "identity_transform", "_InverseTransform", "_clipped_sigmoid",
 ]  # fmt: skip

@@ -218,6 +218,7 @@ class GELU(Module):
         super().__init__()
         self.approximate = approximate
 
+    @hot
     def forward(self, input: Tensor) -> Tensor:
         return F.gelu(input, approximate=self.approximate)
 

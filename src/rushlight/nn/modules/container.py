@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Any
 
+from rushlight.base.device import ACCELERATORS
 from rushlight.base.hot import hot
 from rushlight.nn.modules.module import Module, indent_below_first
 from rushlight.nn.modules.registration import type_name
@@ -288,7 +289,7 @@ def _described(value: Any, kind: str) -> str:
         return f"Object of type: {type(value).__name__}"
     name = "Parameter" if isinstance(value, Parameter) else "Tensor"
     size = "x".join(map(str, value.shape))
-    place = f" ({value.device})" if value.device.type == "cuda" else ""
+    place = f" ({value.device})" if value.device.type in ACCELERATORS else ""
     return f"{name} containing: [{kind} of size {size}{place}]"
 
 

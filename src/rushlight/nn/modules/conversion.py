@@ -45,10 +45,11 @@ class ModuleConversion(MemberRegistry):
     def to(self, *args: Any, **kwargs: Any) -> Any:
         """Move and cast parameters and buffers: `to(device)`, `to(dtype)`, `to(tensor)`.
 
-        Only floating-point and complex members are cast; all of them are moved.
+        Only floating-point and complex members are cast; all of them are moved.  A
+        `memory_format` is that of members with 4 or 5 axes.
         Raises: TypeError for a dtype that is neither floating point nor complex.
         """
-        device, dtype, non_blocking = _parse_to(*args, **kwargs)
+        device, dtype, non_blocking, memory_format = _parse_to(*args, **kwargs)
         if dtype is not None and not (dtype.is_floating_point or dtype.is_complex):
             raise TypeError(
                 "nn.Module.to only accepts floating point or complex dtypes, but got desired "
@@ -58,7 +59,10 @@ class ModuleConversion(MemberRegistry):
         def convert(tensor: Tensor) -> Tensor:
             castable = tensor.is_floating_point() or tensor.is_complex()
             try:
-                return tensor.to(device, dtype if castable else None, non_blocking)
+                return tensor.to(
+                    device, dtype if castable else None, non_blocking,
+                    memory_format=memory_format if tensor.dim() in (4, 5) else None,
+                )  # fmt: skip
             except NotImplementedError as error:
                 if not tensor.is_meta:
                     raise
@@ -112,13 +116,14 @@ class ModuleConversion(MemberRegistry):
         return self._apply(lambda tensor: tensor.share_memory_())  # type: ignore[attr-defined]
 
 
-def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool]:
-    """(device, dtype, non_blocking) from the accepted spellings of `to`."""
+def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool, Any]:
+    """(device, dtype, non_blocking, memory_format) from the accepted spellings of `to`."""
     known = {"device", "dtype", "tensor", "non_blocking", "copy", "memory_format"}
     for name in kwargs:
         if name not in known:
             raise TypeError(f"to() got an unexpected keyword argument '{name}'")
     device, dtype = kwargs.get("device"), kwargs.get("dtype")
+    memory_format = kwargs.get("memory_format")
     like = kwargs.get("tensor")
     non_blocking = kwargs.get("non_blocking", False)
     rest = list(args)
@@ -135,5 +140,5 @@ def _parse_to(*args: Any, **kwargs: Any) -> tuple[Any, DType | None, bool]:
     if (rest and len(rest) > 1) or not isinstance(non_blocking, bool):
         raise TypeError(f"to() received an invalid combination of arguments: {args!r}, {kwargs!r}")
     if like is not None:
-        return like.device, like.dtype, non_blocking
-    return device, dtype, non_blocking
+        return like.device, like.dtype, non_blocking, memory_format
+    return device, dtype, non_blocking, memory_format

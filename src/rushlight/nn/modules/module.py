@@ -20,6 +20,9 @@ from rushlight.nn.modules.backward_hooks import BackwardHooks, first_grad_fn
 from rushlight.nn.modules.conversion import ModuleConversion
 from rushlight.nn.modules.notebook import module_html
 from rushlight.nn.modules.registration import (
+    _global_buffer_registration_hooks,  # noqa: F401 - packages take them from here
+    _global_module_registration_hooks,  # noqa: F401
+    _global_parameter_registration_hooks,  # noqa: F401
     register_module_buffer_registration_hook,
     register_module_module_registration_hook,
     register_module_parameter_registration_hook,

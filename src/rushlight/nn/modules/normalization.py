@@ -6,6 +6,7 @@ import numbers
 from collections.abc import Sequence
 from typing import Any
 
+from rushlight.base.hot import hot
 from rushlight.nn import functional as F
 from rushlight.nn import init
 from rushlight.nn.modules.module import Module
@@ -102,6 +103,7 @@ class LayerNorm(_AffineNorm):
         self.elementwise_affine = elementwise_affine
         self._add_affine(self.normalized_shape, elementwise_affine, bias, device, dtype)
 
+    @hot
     def forward(self, input: Tensor) -> Tensor:
         return F.layer_norm(input, self.normalized_shape, self.weight, self.bias, self.eps)
 

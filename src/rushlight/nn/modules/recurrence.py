@@ -143,6 +143,8 @@ def run_layers(
         input = input.to(float32)
         state = tuple(part.to(float32) for part in state)
         layers = [[w.widened() for w in ws] for ws in layers]
+    if sizes is not None:
+        sizes = sizes.to(input.device)  # a packed sequence has them on the CPU
     last: list[State] = []
     for depth, directions in enumerate(layers):
         outputs = []

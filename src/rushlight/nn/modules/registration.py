@@ -17,24 +17,25 @@ from rushlight.base.hot import hot
 from rushlight.nn.parameter import Buffer, Parameter
 from rushlight.tensor.tensor import Tensor
 
-_GLOBAL_BUFFER_HOOKS: OrderedDict[int, Callable] = OrderedDict()
-_GLOBAL_PARAMETER_HOOKS: OrderedDict[int, Callable] = OrderedDict()
-_GLOBAL_MODULE_HOOKS: OrderedDict[int, Callable] = OrderedDict()
+# By PyTorch's names: packages that register parameters themselves call these.
+_global_buffer_registration_hooks: OrderedDict[int, Callable] = OrderedDict()
+_global_parameter_registration_hooks: OrderedDict[int, Callable] = OrderedDict()
+_global_module_registration_hooks: OrderedDict[int, Callable] = OrderedDict()
 
 
 def register_module_buffer_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, buffer)` whenever any module registers a buffer."""
-    return _register_global(_GLOBAL_BUFFER_HOOKS, hook)
+    return _register_global(_global_buffer_registration_hooks, hook)
 
 
 def register_module_parameter_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, parameter)` whenever any module registers a parameter."""
-    return _register_global(_GLOBAL_PARAMETER_HOOKS, hook)
+    return _register_global(_global_parameter_registration_hooks, hook)
 
 
 def register_module_module_registration_hook(hook: Callable[..., Any]) -> RemovableHandle:
     """Call `hook(module, name, submodule)` whenever any module registers a submodule."""
-    return _register_global(_GLOBAL_MODULE_HOOKS, hook)
+    return _register_global(_global_module_registration_hooks, hook)
 
 
 def _register_global(registry: OrderedDict, hook: Callable) -> RemovableHandle:
@@ -96,7 +97,7 @@ class MemberRegistry:
                 f"cannot assign '{type_name(tensor)}' object to buffer '{name}' "
                 "(torch Tensor or None required)"
             )
-        self._buffers[name] = _after_hooks(_GLOBAL_BUFFER_HOOKS, self, name, tensor)
+        self._buffers[name] = _after_hooks(_global_buffer_registration_hooks, self, name, tensor)
         if persistent:
             self._non_persistent_buffers_set.discard(name)
         else:
@@ -125,7 +126,9 @@ class MemberRegistry:
                 f"created explicitly. To express '{name}' as a function of another Tensor, "
                 "compute the value in the forward() method."
             )
-        self._parameters[name] = _after_hooks(_GLOBAL_PARAMETER_HOOKS, self, name, param)
+        self._parameters[name] = _after_hooks(
+            _global_parameter_registration_hooks, self, name, param
+        )
 
     def add_module(self, name: str, module: Any) -> None:
         """Add a submodule (or None, which reserves the name).
@@ -135,7 +138,7 @@ class MemberRegistry:
         if module is not None and not isinstance(module, MemberRegistry):
             raise TypeError(f"{type_name(module)} is not a Module subclass")
         self._check_member_name("module", name, self._modules)
-        self._modules[name] = _after_hooks(_GLOBAL_MODULE_HOOKS, self, name, module)
+        self._modules[name] = _after_hooks(_global_module_registration_hooks, self, name, module)
 
     def register_module(self, name: str, module: Any) -> None:
         """The same as `add_module`."""
@@ -192,7 +195,7 @@ class MemberRegistry:
                 f"cannot assign '{type_name(value)}' as child module '{name}' "
                 "(torch.nn.Module or None expected)"
             )
-        modules[name] = _after_hooks(_GLOBAL_MODULE_HOOKS, self, name, value)
+        modules[name] = _after_hooks(_global_module_registration_hooks, self, name, value)
         return True
 
     def _assign_buffer(self, name: str, value: Any) -> bool:
@@ -212,7 +215,7 @@ class MemberRegistry:
                 f"cannot assign '{type_name(value)}' as buffer '{name}' "
                 "(torch.nn.Buffer, torch.Tensor or None expected)"
             )
-        buffers[name] = _after_hooks(_GLOBAL_BUFFER_HOOKS, self, name, value)
+        buffers[name] = _after_hooks(_global_buffer_registration_hooks, self, name, value)
         return True
 
     def _forget(self, name: str, *registries: dict) -> None:

@@ -150,7 +150,7 @@ def pack_padded_sequence(
     time_step, step = (1, input.size(1)) if batch_first else (input.size(1), 1)
     rows = tensor(times * time_step + places[sequences] * step, device=input.device)
     data = input.flatten(0, 1).index_select(0, rows)
-    return PackedSequence(data, tensor(running), order, None)
+    return PackedSequence(data, tensor(running, device="cpu"), order, None)
 
 
 def _running(longest: np.ndarray) -> np.ndarray:
@@ -191,11 +191,11 @@ def pad_packed_sequence(
     padded = padded.reshape(len(running), batch, *data.shape[1:])  # (T, B, *)
     if batch_first:
         padded = padded.transpose(0, 1)
-    lengths = tensor(runs.sum(0, dtype=np.int64))
+    lengths = tensor(runs.sum(0, dtype=np.int64), device="cpu")
     order = sequence.unsorted_indices
     if order is not None:
         padded = padded.index_select(0 if batch_first else 1, order)
-        lengths = lengths.index_select(0, order)
+        lengths = lengths.index_select(0, order.cpu())
     return padded, lengths
 
 

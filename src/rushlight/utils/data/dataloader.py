@@ -11,15 +11,17 @@ from collections.abc import Callable, Iterable, Iterator
 from multiprocessing.context import BaseContext
 from typing import Any, Generic, TypeAlias, TypeVar
 
-from rushlight.engine import cuda
+from rushlight.engine.accelerators import present
 from rushlight.tensor.tensor import Tensor
 from rushlight.utils.data.collate import default_collate, default_convert
+from rushlight.utils.data.datapipes.datapipe import IterDataPipe
 from rushlight.utils.data.dataset import Dataset, IterableDataset
 from rushlight.utils.data.fetch import Fetcher
+from rushlight.utils.data.graph_settings import apply_shuffle_settings
 from rushlight.utils.data.parallel import ParallelBatches, default_context
 from rushlight.utils.data.sampler import BatchSampler, RandomSampler, Sampler, SequentialSampler
 from rushlight.utils.data.seeding import draw_seed
-from rushlight.utils.data.worker import Job
+from rushlight.utils.data.worker import Job, seed_pipes
 
 T_co = TypeVar("T_co", covariant=True)
 
@@ -82,6 +84,9 @@ class DataLoader(Generic[T_co]):
         _check_worker_options(num_workers, timeout, prefetch_factor, persistent_workers)
         if num_workers > 0 and prefetch_factor is None:
             prefetch_factor = 2
+        if isinstance(dataset, IterDataPipe):
+            dataset = apply_shuffle_settings(dataset, shuffle)
+            shuffle = None
         self.dataset = dataset
         self.num_workers = num_workers
         self.prefetch_factor = prefetch_factor
@@ -110,7 +115,7 @@ class DataLoader(Generic[T_co]):
             collate_fn = default_collate if batch_sampler is not None else default_convert
         self.collate_fn = collate_fn
         self.persistent_workers = persistent_workers
-        self._announced_length: int | None = None
+        self._IterableDataset_len_called: int | None = None
         self._iterator: _BatchIterator | None = None
         self._initialized = True
         self.check_worker_number_rationality()
@@ -170,13 +175,21 @@ class DataLoader(Generic[T_co]):
         return _WorkerIterator(self) if self.num_workers > 0 else _LocalIterator(self)
 
     @property
+    def _auto_collation(self) -> bool:
+        return self.batch_sampler is not None
+
+    @property
+    def _dataset_kind(self) -> _DatasetKind:
+        return _DatasetKind.Iterable if self._is_stream else _DatasetKind.Map
+
+    @property
     def _index_sampler(self) -> Any:
         return self.sampler if self.batch_sampler is None else self.batch_sampler
 
     def __len__(self) -> int:
         if not self._is_stream:
             return len(self._index_sampler)
-        length = self._announced_length = len(self.dataset)  # type: ignore[arg-type]
+        length = self._IterableDataset_len_called = len(self.dataset)  # type: ignore[arg-type]
         if self.batch_size is None:
             return length
         if self.drop_last:
@@ -218,20 +231,30 @@ class _BatchIterator:
 
     def __init__(self, loader: DataLoader) -> None:
         self._loader = loader
+        # Loaders of other libraries are asked too, which have PyTorch's attributes.
         self._fetch_options = (
-            loader.batch_sampler is not None,
+            loader._dataset_kind == _DatasetKind.Iterable,
+            loader._auto_collation,
             loader.collate_fn,
             loader.drop_last,
         )
-        if loader.pin_memory and not cuda.backends():
+        if loader.pin_memory and present() is None:
             warnings.warn(
                 "'pin_memory' argument is set as true but no accelerator is found, then device "
                 "pinned memory won't be used.",
                 stacklevel=4,
             )
+        self._draw_pipe_seed()
         self._indices = iter(loader._index_sampler)
         self._base_seed = draw_seed(loader.generator)
         self._yielded = 0
+
+    def _draw_pipe_seed(self) -> None:
+        """The seed from which those of a pipeline's steps come; workers are told it."""
+        self._pipe_seed: int | None = None
+        if isinstance(self._loader.dataset, IterDataPipe):
+            self._pipe_seed = draw_seed(self._loader.generator)
+            seed_pipes(self._loader.dataset, self._pipe_seed)
 
     def __iter__(self) -> _BatchIterator:
         return self
@@ -242,7 +265,7 @@ class _BatchIterator:
     def __next__(self) -> Any:
         batch = self._next_batch()
         self._yielded += 1
-        announced = self._loader._announced_length
+        announced = self._loader._IterableDataset_len_called
         if announced is not None and self._yielded > announced:
             warnings.warn(
                 f"Length of IterableDataset {self._loader.dataset} was reported to be {announced} "
@@ -251,7 +274,7 @@ class _BatchIterator:
                 "share by get_worker_info().",
                 stacklevel=2,
             )
-        if self._loader.pin_memory and cuda.backends():
+        if self._loader.pin_memory and present() is not None:
             return _pinned(batch)
         return batch
 
@@ -290,9 +313,12 @@ class _WorkerIterator(_BatchIterator):
                 loader.worker_init_fn,
                 number,
                 loader.num_workers,
+                self._pipe_seed,
             )
             for number in range(loader.num_workers)
         ]
+        # PyTorch draws another one here, which nobody is told.
+        self._draw_pipe_seed()
         self._batches = ParallelBatches(
             jobs,
             loader.multiprocessing_context or default_context(),
@@ -308,7 +334,8 @@ class _WorkerIterator(_BatchIterator):
 
     def _begin_pass(self) -> None:
         super()._begin_pass()
-        self._batches.begin(self._indices)
+        self._draw_pipe_seed()
+        self._batches.begin(self._indices, self._pipe_seed)
 
 
 # The names by which programs ask what an iterator or a dataset is.

@@ -9,7 +9,7 @@ import numpy as np
 
 from rushlight.tensor.tensor import Tensor, tensor_from_numpy
 from rushlight.utils.data.collate import default_collate
-from rushlight.utils.data.dataset import IterableDataset, Subset, TensorDataset
+from rushlight.utils.data.dataset import Subset, TensorDataset
 
 
 class Fetcher:
@@ -31,9 +31,9 @@ class Fetcher:
         raise NotImplementedError
 
     @staticmethod
-    def of(dataset: Any, *options: Any) -> Fetcher:
-        """The fetcher for this kind of dataset."""
-        kind = IterableFetcher if isinstance(dataset, IterableDataset) else MapFetcher
+    def of(dataset: Any, is_stream: bool, *options: Any) -> Fetcher:
+        """The fetcher for a dataset that is iterated, or one that is indexed."""
+        kind = IterableFetcher if is_stream else MapFetcher
         return kind(dataset, *options)
 
 

@@ -101,8 +101,11 @@ class ParallelBatches:
             self._finalizer()
             raise
 
-    def begin(self, indices: Any) -> None:
-        """Start a pass over `indices`, an iterator; results of an unfinished pass are dropped."""
+    def begin(self, indices: Any, pipe_seed: int | None = None) -> None:
+        """Start a pass over `indices`, an iterator; results of an unfinished pass are dropped.
+
+        pipe_seed: for the steps of a pipeline, from the second pass on.
+        """
         self._indices = indices
         self._next_task = 0
         self._next_out = 0
@@ -114,7 +117,7 @@ class ParallelBatches:
             worker.active = True
             worker.outstanding = 0
             if self._generation > 1:
-                self._send(worker, Restart(self._generation))
+                self._send(worker, Restart(self._generation, pipe_seed))
         for _ in range(self._prefetch):
             self._submit()
 

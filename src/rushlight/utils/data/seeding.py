@@ -32,6 +32,11 @@ def seed_worker(base_seed: int, worker_id: int) -> int:
     seed = base_seed + worker_id
     random.seed(seed)
     default_generator.manual_seed(seed)
-    entropy = [worker_id, base_seed & _WORD, base_seed >> 32, 0]
-    np.random.seed(np.random.SeedSequence(entropy).generate_state(4))
+    np.random.seed(worker_words(base_seed, worker_id))
     return seed
+
+
+def worker_words(base_seed: int, worker_id: int) -> list[int]:
+    """Four words of 32 bits mixed from both, which seed NumPy's generator in a worker."""
+    entropy = [worker_id, base_seed & _WORD, base_seed >> 32, 0]
+    return [int(word) for word in np.random.SeedSequence(entropy).generate_state(4)]

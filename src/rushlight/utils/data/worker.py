@@ -21,7 +21,10 @@ from multiprocessing.connection import Connection
 from typing import Any
 
 from rushlight.base.threads import thread_count
+from rushlight.ops.generator import Generator
+from rushlight.utils.data.datapipes.datapipe import IterDataPipe, MapDataPipe
 from rushlight.utils.data.fetch import Fetcher
+from rushlight.utils.data.graph_settings import apply_random_seed, apply_sharding
 from rushlight.utils.data.seeding import seed_worker
 from rushlight.utils.data.transport import Encoded, encode, receive, send
 
@@ -49,6 +52,7 @@ class Job:
     init_fn: Callable[[int], None] | None
     worker_id: int
     num_workers: int
+    pipe_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -62,9 +66,10 @@ class Task:
 
 @dataclass(frozen=True)
 class Restart:
-    """Begin a new pass."""
+    """Begin a new pass; the seeds of a pipeline's steps come from `pipe_seed`."""
 
     generation: int
+    pipe_seed: int | None = None
 
 
 @dataclass(frozen=True)
@@ -103,6 +108,12 @@ class Raised:
 _worker_info: WorkerInfo | None = None
 
 
+def seed_pipes(dataset: Any, seed: int | None) -> None:
+    """Give a pipeline's steps their seeds, drawn from a generator with this one."""
+    if seed is not None:
+        apply_random_seed(dataset, Generator().manual_seed(seed))
+
+
 def get_worker_info() -> WorkerInfo | None:
     """In a worker process: which worker this is; in the main process: None."""
     return _worker_info
@@ -124,6 +135,7 @@ def run_worker(job: Job, connection: Connection) -> None:
     # Ctrl-C reaches the whole group of processes; the loader alone decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     seed = seed_worker(job.base_seed, job.worker_id)
+    seed_pipes(job.dataset, job.pipe_seed)
     _worker_info = WorkerInfo(job.worker_id, job.num_workers, seed, job.dataset)
     inbox, outbox = _Inbox(connection), _Outbox(connection)
     where = f"in DataLoader worker process {job.worker_id}"
@@ -133,6 +145,7 @@ def run_worker(job: Job, connection: Connection) -> None:
         if message is None:
             return
         if isinstance(message, Restart):
+            seed_pipes(job.dataset, message.pipe_seed)
             fetcher = _begin(job, where, first=False)
         elif message.generation == inbox.generation:
             result = fetcher if isinstance(fetcher, Raised) else _fetched(fetcher, message, where)
@@ -190,6 +203,8 @@ class _Outbox:
 def _begin(job: Job, where: str, first: bool) -> Fetcher | Raised:
     """A fetcher for a new pass, or why there is none."""
     try:
+        if first and isinstance(job.dataset, (IterDataPipe, MapDataPipe)):
+            apply_sharding(job.dataset, job.num_workers, job.worker_id)
         if first and job.init_fn is not None:
             job.init_fn(job.worker_id)
         return Fetcher.of(job.dataset, *job.fetch_options)

@@ -14,6 +14,7 @@ from typing import Any
 from xml.etree import ElementTree
 
 import rushlight as rl
+from rushlight.vision.datasets.flower_names import FLOWERS
 from rushlight.vision.datasets.folder import ImageFolder, make_dataset
 from rushlight.vision.datasets.transfer import download_and_extract_archive, download_url
 from rushlight.vision.datasets.vision import VisionDataset, chosen
@@ -338,6 +339,7 @@ class Flowers102(VisionDataset):
 
     _url = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
     _keys = {"train": "trnid", "val": "valid", "test": "tstid"}
+    classes = FLOWERS
 
     def __init__(
         self, root: Any, split: str = "train", transform: Any = None, target_transform: Any = None,
@@ -345,6 +347,7 @@ class Flowers102(VisionDataset):
     ) -> None:  # fmt: skip
         super().__init__(root, transform=transform, target_transform=target_transform)
         self._split = chosen(split, "split", tuple(self._keys))
+        self.class_to_idx = {name: number for number, name in enumerate(self.classes)}
         base = self._folder / "flowers-102"
         if download:
             download_and_extract_archive(

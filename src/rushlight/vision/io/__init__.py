@@ -5,7 +5,9 @@ In: paths, or bytes as a 1-d tensor.  Out: tensors (C, H, W) of bytes.  Level 14
 
 from __future__ import annotations
 
+import importlib
 import io
+from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from rushlight.vision.pillow import Image, ImageOps, require
 from rushlight.vision.transforms.conversion import pil_to_tensor, to_pil_image
 
 __all__ = [
-    "ImageReadMode", "decode_gif", "decode_image", "decode_jpeg", "decode_png", "decode_webp",
+    "ImageReadMode", "decode_avif", "decode_gif", "decode_heic", "decode_image",
+    "decode_jpeg", "decode_png", "decode_webp",
     "encode_jpeg", "encode_png", "read_file", "read_image", "write_file", "write_jpeg",
     "write_png",
 ]  # fmt: skip
@@ -74,7 +77,10 @@ def _decoded(
     data: Any, mode: Any, turn: bool, what: str, formats: tuple[str, ...] | None = None
 ) -> Tensor:
     image = _opened(data, what, formats)
+    deep = _is_deep(image)
     try:
+        if deep:
+            return _deep_channels(image, lambda: _opened(data, what, formats), mode)
         image.load()
     except (OSError, SyntaxError) as error:
         raise RuntimeError(f"{what}: the image is damaged ({error})") from error
@@ -86,6 +92,33 @@ def _decoded(
     elif image.mode == "P":
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
     return pil_to_tensor(image)
+
+
+# What Pillow calls samples of 16 bits of which it keeps the upper halves, and the lower ones.
+_UPPER, _LOWER = ";16B", ";16L"
+
+
+def _is_deep(image: Any) -> bool:
+    """Whether an image has several channels of 16 bits, which Pillow reads as bytes."""
+    tile = getattr(image, "tile", None)
+    rawmode = tile[0][3] if tile and image.format == "PNG" else ""
+    return rawmode in ("RGB" + _UPPER, "RGBA" + _UPPER)
+
+
+def _deep_channels(upper: Any, again: Callable[[], Any], mode: Any) -> Tensor:
+    """The channels in all their bits: the file is decoded once for each half of a sample."""
+    lower = again()
+    lower.tile = [(*part[:3], part[3].replace(_UPPER, _LOWER)) for part in lower.tile]
+    both = [np.asarray(image, dtype=np.uint16) for image in (upper, lower)]
+    made = np.ascontiguousarray((both[0] * 256 + both[1]).transpose(2, 0, 1))
+    mode = _mode(mode)
+    if mode is ImageReadMode.RGB:
+        made = made[:3]
+    elif mode is ImageReadMode.RGBA and len(made) == 3:
+        made = np.concatenate([made, np.full_like(made[:1], 65535)])
+    elif mode not in (ImageReadMode.UNCHANGED, ImageReadMode.RGBA):
+        raise RuntimeError(f"an image of 16 bits in colors is not read as {mode.name}")
+    return rl.from_numpy(made)
 
 
 def decode_image(
@@ -130,6 +163,25 @@ def decode_jpeg(
 def decode_webp(input: Tensor, mode: Any = ImageReadMode.UNCHANGED) -> Tensor:
     """The image of a WebP file's bytes."""
     return _decoded(input, mode, False, "decode_webp", ("WEBP",))
+
+
+def decode_avif(input: Tensor, mode: Any = ImageReadMode.UNCHANGED) -> Tensor:
+    """The image of an AVIF file's bytes."""
+    return _decoded(input, mode, False, "decode_avif", ("AVIF",))
+
+
+def decode_heic(input: Tensor, mode: Any = ImageReadMode.UNCHANGED) -> Tensor:
+    """The image of an HEIC file's bytes.
+
+    Raises: RuntimeError without the package `pillow-heif`, which adds the format to Pillow.
+    """
+    try:
+        importlib.import_module("pillow_heif").register_heif_opener()
+    except ImportError as error:
+        raise RuntimeError(
+            "decode_heic: Pillow reads no HEIC files by itself: pip install pillow-heif"
+        ) from error
+    return _decoded(input, mode, False, "decode_heic", ("HEIF",))
 
 
 def decode_gif(input: Tensor) -> Tensor:

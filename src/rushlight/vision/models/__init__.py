@@ -5,7 +5,7 @@ Level 14.
 
 from typing import Any as _Any
 
-from rushlight.vision.models import segmentation
+from rushlight.vision.models import detection, optical_flow, quantization, segmentation, video
 from rushlight.vision.models._api import (
     ENUMS as _ENUMS,
 )
@@ -50,6 +50,7 @@ from rushlight.vision.models.efficientnet import (
 )
 from rushlight.vision.models.googlenet import GoogLeNet, GoogLeNetOutputs, googlenet
 from rushlight.vision.models.inception import Inception3, InceptionOutputs, inception_v3
+from rushlight.vision.models.maxvit import MaxVit, maxvit_t
 from rushlight.vision.models.mnasnet import (
     MNASNet,
     mnasnet0_5,

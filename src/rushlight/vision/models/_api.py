@@ -96,7 +96,7 @@ def _categories(kind: str) -> tuple[str, ...]:
 
 
 def _weights(row: list[str]) -> Weights:
-    url, preset, options, parameters, min_size, metrics, categories = row[4:]
+    url, preset, options, parameters, min_size, metrics, categories, *further = row[4:]
     keywords = json.loads(options)
     if "interpolation" in keywords:
         keywords["interpolation"] = InterpolationMode(keywords["interpolation"])
@@ -110,6 +110,8 @@ def _weights(row: list[str]) -> Weights:
         meta["categories"] = ["no person", "person"]
     elif categories:
         meta["categories"] = list(_categories(categories))
+    for facts in further:
+        meta |= json.loads(facts)
     return Weights(url, partial(getattr(_presets, preset), **keywords), meta)
 
 
@@ -164,12 +166,16 @@ def network(name: str, make: Callable[..., Any], **fixed: Any) -> Callable[..., 
         chosen = None if enum is None else enum.verify(weights)
         options = {**fixed, **kwargs}
         if chosen is not None:
-            classes = len(chosen.meta["categories"])
-            if options.setdefault("num_classes", classes) != classes:
+            classes = len(chosen.meta.get("categories", ()))
+            if classes and options.setdefault("num_classes", classes) != classes:
                 raise ValueError(
                     f"The parameter 'num_classes' expected value {classes} but got"
                     f" {options['num_classes']} instead."
                 )
+        if kwargs.pop("pretrained_backbone", False):
+            raise ValueError(
+                f"{name}: 'pretrained_backbone' is gone; use weights_backbone='DEFAULT'"
+            )
         model = make(_weights=chosen, **options) if _wants_weights(make) else make(**options)
         if chosen is not None:
             model.load_state_dict(chosen.get_state_dict(progress=progress, check_hash=True))

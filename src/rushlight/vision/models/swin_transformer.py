@@ -6,6 +6,7 @@ In: (N, 3, H, W).  Features are (N, H, W, C) inside.  Level 14.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -249,6 +250,41 @@ class SwinTransformerBlockV2(SwinTransformerBlock):
     normalize_first = False
 
 
+def stages(
+    block: Callable[..., nn.Module], downsample: Callable[[int], nn.Module], width: int,
+    depths: list[int], num_heads: list[int], window_size: list[int], most_dropped: float,
+) -> list[nn.Module]:  # fmt: skip
+    """Stages of blocks, every second of them shifted, and between them what doubles the width.
+
+    most_dropped: probability that the last block is left out in training; of the others less.
+    """
+    layers: list[nn.Module] = []
+    total, number = sum(depths), 0
+    for i, depth in enumerate(depths):
+        stage = []
+        for j in range(depth):
+            shift = [0 if j % 2 == 0 else side // 2 for side in window_size]
+            dropped = most_dropped * float(number) / (total - 1)
+            stage.append(
+                block(width, num_heads[i], shift_size=shift, stochastic_depth_prob=dropped)
+            )
+            number += 1
+        layers.append(nn.Sequential(*stage))
+        if i < len(depths) - 1:
+            layers.append(downsample(width))
+        width *= 2
+    return layers
+
+
+def draw_linear(model: nn.Module) -> None:
+    """First weights of all linear layers."""
+    for module in model.modules():
+        if isinstance(module, nn.Linear):
+            init.trunc_normal_(module.weight, std=0.02)
+            if module.bias is not None:
+                init.zeros_(module.bias)
+
+
 class SwinTransformer(nn.Module):
     """Stages of blocks; each halves the image and doubles the width."""
 
@@ -270,24 +306,14 @@ class SwinTransformer(nn.Module):
                 norm(embed_dim),
             )
         ]  # fmt: skip
-        total, number = sum(depths), 0
-        for i, depth in enumerate(depths):
-            width = embed_dim * 2**i
-            stage = []
-            for j in range(depth):
-                shift = [0 if j % 2 == 0 else side // 2 for side in window_size]
-                stage.append(
-                    block(
-                        width, num_heads[i], window_size=window_size, shift_size=shift,
-                        mlp_ratio=mlp_ratio, dropout=dropout, attention_dropout=attention_dropout,
-                        stochastic_depth_prob=stochastic_depth_prob * float(number) / (total - 1),
-                        norm_layer=norm,
-                    )
-                )  # fmt: skip
-                number += 1
-            layers.append(nn.Sequential(*stage))
-            if i < len(depths) - 1:
-                layers.append(downsample_layer(width, norm))
+        layers += stages(
+            partial(
+                block, window_size=window_size, mlp_ratio=mlp_ratio, dropout=dropout,
+                attention_dropout=attention_dropout, norm_layer=norm,
+            ),
+            lambda width: downsample_layer(width, norm), embed_dim, depths, num_heads, window_size,
+            stochastic_depth_prob,
+        )  # fmt: skip
         self.features = nn.Sequential(*layers)
         last = embed_dim * 2 ** (len(depths) - 1)
         self.norm = norm(last)
@@ -295,11 +321,7 @@ class SwinTransformer(nn.Module):
         self.avgpool = nn.AdaptiveAvgPool2d(1)
         self.flatten = nn.Flatten(1)
         self.head = nn.Linear(last, num_classes)
-        for module in self.modules():
-            if isinstance(module, nn.Linear):
-                init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    init.zeros_(module.bias)
+        draw_linear(self)
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.permute(self.norm(self.features(x)))

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import rushlight as rl
 from rushlight import Tensor, nn
 from rushlight.nn import init
 from rushlight.vision.models._api import network
-from rushlight.vision.ops.layers import MLP
+from rushlight.vision.ops.layers import MLP, Conv2dNormActivation
 
 _NORM = partial(nn.LayerNorm, eps=1e-6)
 
@@ -97,6 +97,30 @@ class Encoder(nn.Module):
         return self.ln(self.layers(self.dropout(input + self.pos_embedding)))
 
 
+class ConvStemConfig(NamedTuple):
+    """One convolution of a stem that stands in the place of cutting the image into patches."""
+
+    out_channels: int
+    kernel_size: int
+    stride: int
+    norm_layer: Any = nn.BatchNorm2d
+    activation_layer: Any = nn.ReLU
+
+
+def _stem(configs: list[ConvStemConfig], hidden: int) -> nn.Sequential:
+    """Convolutions, and a last one of size 1 to the encoder's width."""
+    layers: OrderedDict[str, nn.Module] = OrderedDict()
+    channels = 3
+    for place, config in enumerate(configs):
+        layers[f"conv_bn_relu_{place}"] = Conv2dNormActivation(
+            channels, config.out_channels, config.kernel_size, config.stride,
+            norm_layer=config.norm_layer, activation_layer=config.activation_layer,
+        )  # fmt: skip
+        channels = config.out_channels
+    layers["conv_last"] = nn.Conv2d(channels, hidden, kernel_size=1)
+    return nn.Sequential(layers)
+
+
 class VisionTransformer(nn.Module):
     """The image as a sequence of patches.  Raises: ValueError for images of another size."""
 
@@ -104,7 +128,7 @@ class VisionTransformer(nn.Module):
         self, image_size: int, patch_size: int, num_layers: int, num_heads: int, hidden_dim: int,
         mlp_dim: int, dropout: float = 0.0, attention_dropout: float = 0.0,
         num_classes: int = 1000, representation_size: int | None = None,
-        norm_layer: Any = _NORM,
+        norm_layer: Any = _NORM, conv_stem_configs: list[ConvStemConfig] | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         if image_size % patch_size:
@@ -114,7 +138,11 @@ class VisionTransformer(nn.Module):
         self.hidden_dim = hidden_dim
         self.num_classes = num_classes
         self.representation_size = representation_size
-        self.conv_proj = nn.Conv2d(3, hidden_dim, kernel_size=patch_size, stride=patch_size)
+        self.conv_proj: Any
+        if conv_stem_configs is None:
+            self.conv_proj = nn.Conv2d(3, hidden_dim, kernel_size=patch_size, stride=patch_size)
+        else:
+            self.conv_proj = _stem(conv_stem_configs, hidden_dim)
         self.class_token = nn.Parameter(rl.zeros(1, 1, hidden_dim))
         self.seq_length = (image_size // patch_size) ** 2 + 1
         self.encoder = Encoder(
@@ -133,8 +161,12 @@ class VisionTransformer(nn.Module):
 
     def _draw(self) -> None:
         conv = self.conv_proj
-        fan_in = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
-        init.trunc_normal_(conv.weight, std=math.sqrt(1 / fan_in))
+        if isinstance(conv, nn.Conv2d):
+            fan_in = conv.in_channels * conv.kernel_size[0] * conv.kernel_size[1]
+            init.trunc_normal_(conv.weight, std=math.sqrt(1 / fan_in))
+        else:
+            conv = conv.conv_last
+            init.normal_(conv.weight, mean=0.0, std=math.sqrt(2.0 / conv.out_channels))
         init.zeros_(conv.bias)
         if self.representation_size is not None:
             first = self.heads.pre_logits

@@ -16,6 +16,12 @@ def nms(boxes: Tensor, scores: Tensor, iou_threshold: float) -> Tensor:
     """Indices of the boxes that no better one overlaps by more than the threshold, best first.
 
     Shapes: boxes (N, 4), scores (N).  Raises: ValueError for other shapes.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.nms(boxes, rl.tensor([0.9, 0.8]), 0.5)
+    tensor([0])
     """
     if boxes.ndim != 2 or boxes.shape[1] != 4:
         raise ValueError(f"nms: boxes should be of shape (N, 4); got {tuple(boxes.shape)}")
@@ -49,7 +55,14 @@ def _kept(corners: np.ndarray, order: np.ndarray, threshold: float) -> np.ndarra
 
 
 def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: float) -> Tensor:
-    """`nms` for each class of `idxs` by itself, best first."""
+    """`nms` for each class of `idxs` by itself, best first.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.batched_nms(boxes, rl.tensor([0.9, 0.8]), rl.tensor([0, 1]), 0.5)
+    tensor([0, 1])
+    """
     if boxes.numel() == 0:
         return rl.empty((0,), dtype=rl.int64)
     corners, values = boxes.detach().numpy(), scores.detach().numpy()
@@ -63,13 +76,28 @@ def batched_nms(boxes: Tensor, scores: Tensor, idxs: Tensor, iou_threshold: floa
 
 
 def remove_small_boxes(boxes: Tensor, min_size: float) -> Tensor:
-    """Indices of the boxes with both sides at least `min_size`."""
+    """Indices of the boxes with both sides at least `min_size`.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.remove_small_boxes(boxes, 5.0)
+    tensor([], dtype=torch.int64)
+    """
     ws, hs = boxes[:, 2] - boxes[:, 0], boxes[:, 3] - boxes[:, 1]
     return rl.where((ws >= min_size) & (hs >= min_size))[0]
 
 
 def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Boxes (..., 4) cut at the borders of an image of (height, width)."""
+    """Boxes (..., 4) cut at the borders of an image of (height, width).
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.clip_boxes_to_image(boxes, (3, 3))
+    tensor([[0., 0., 3., 3.],
+            [1., 0., 3., 3.]])
+    """
     height, width = size
     xs = boxes[..., 0::2].clamp(min=0, max=width)
     ys = boxes[..., 1::2].clamp(min=0, max=height)
@@ -79,10 +107,41 @@ def clip_boxes_to_image(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 _FORMATS = ("xyxy", "xywh", "cxcywh", "xywhr", "cxcywhr", "xyxyxyxy")
 
 
-def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
-    """Boxes (..., 4) in another format of xyxy, xywh and cxcywh.
+def _turned(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
+    """Boxes turned by degrees around their first corner or centre, or as four corners."""
+    if in_fmt == "xyxyxyxy":
+        x1, y1, x2, y2, x3, y3, _, _ = boxes.unbind(-1)
+        r = rl.atan2(y1 - y2, x2 - x1)
+        w = ((x2 - x1) ** 2 + (y1 - y2) ** 2).sqrt()
+        h = ((x3 - x2) ** 2 + (y3 - y2) ** 2).sqrt()
+        x, y, degrees = x1, y1, r * 180 / np.pi
+    else:
+        x, y, w, h, degrees = boxes.unbind(-1)
+        r = degrees * np.pi / 180
+    cos, sin = rl.cos(r), rl.sin(r)
+    if in_fmt == "cxcywhr":
+        x, y = x - w / 2 * cos - h / 2 * sin, y - h / 2 * cos + w / 2 * sin
+    if out_fmt == "xyxyxyxy":
+        x2, y2 = x + w * cos, y - w * sin
+        across, down = h * sin, h * cos
+        corners = (x, y, x2, y2, x2 + across, y2 + down, x + across, y + down)
+        return rl.stack(corners, dim=-1).to(boxes.dtype)
+    if out_fmt == "cxcywhr":
+        x, y = x + w / 2 * cos + h / 2 * sin, y - w / 2 * sin + h / 2 * cos
+    return rl.stack((x, y, w, h, degrees), dim=-1).to(boxes.dtype)
 
-    Raises: ValueError for unknown formats, NotImplementedError for turned boxes.
+
+def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
+    """Boxes in another format: xyxy, xywh, cxcywh, or turned ones: xywhr, cxcywhr, xyxyxyxy.
+
+    Raises: ValueError for unknown formats, NotImplementedError from turned boxes to others or back.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.box_convert(boxes, "xyxy", "cxcywh")
+    tensor([[2., 2., 4., 4.],
+            [3., 2., 4., 4.]])
     """
     if in_fmt not in _FORMATS or out_fmt not in _FORMATS:
         raise ValueError(
@@ -90,10 +149,13 @@ def box_convert(boxes: Tensor, in_fmt: str, out_fmt: str) -> Tensor:
         )
     if in_fmt == out_fmt:
         return boxes.clone()
-    if in_fmt not in _FORMATS[:3] or out_fmt not in _FORMATS[:3]:
+    turned = [fmt in _FORMATS[3:] for fmt in (in_fmt, out_fmt)]
+    if turned[0] != turned[1]:
         raise NotImplementedError(
-            f"box_convert: turned boxes ({in_fmt} to {out_fmt}) are not there yet"
+            f"Unsupported Bounding Box Conversions for given in_fmt {in_fmt} and out_fmt {out_fmt}"
         )
+    if turned[0]:
+        return _turned(boxes, in_fmt, out_fmt)
     a, b, c, d = boxes.unbind(-1)
     if in_fmt == "xywh":
         a, b, c, d = a, b, a + c, b + d
@@ -114,7 +176,14 @@ def _wide(x: Tensor) -> Tensor:
 
 
 def box_area(boxes: Tensor, fmt: str = "xyxy") -> Tensor:
-    """Area of each box (..., 4)."""
+    """Area of each box (..., 4).
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.box_area(boxes)
+    tensor([16., 16.])
+    """
     boxes = _wide(boxes)
     if fmt in ("xywh", "cxcywh"):
         return boxes[..., 2] * boxes[..., 3]
@@ -133,7 +202,15 @@ def _intersection_union(boxes1: Tensor, boxes2: Tensor) -> tuple[Tensor, Tensor]
 
 
 def box_iou(boxes1: Tensor, boxes2: Tensor, fmt: str = "xyxy") -> Tensor:
-    """Overlap of each of N boxes with each of M: intersection over union, (N, M)."""
+    """Overlap of each of N boxes with each of M: intersection over union, (N, M).
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.box_iou(boxes, boxes)
+    tensor([[1.0000, 0.6000],
+            [0.6000, 1.0000]])
+    """
     if fmt not in _FORMATS[:3]:
         raise ValueError(f"Unsupported Box IoU Calculation for given format {fmt}")
     if fmt != "xyxy":
@@ -149,7 +226,15 @@ def _hull(boxes1: Tensor, boxes2: Tensor) -> Tensor:
 
 
 def generalized_box_iou(boxes1: Tensor, boxes2: Tensor) -> Tensor:
-    """IoU less the share of the hull that neither covers.  Source: Rezatofighi et al. 2019."""
+    """IoU less the share of the hull that neither covers.  Source: Rezatofighi et al. 2019.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.generalized_box_iou(boxes, boxes)
+    tensor([[1.0000, 0.6000],
+            [0.6000, 1.0000]])
+    """
     shared, union = _intersection_union(boxes1, boxes2)
     size = _hull(boxes1, boxes2)
     area = size[..., 0] * size[..., 1]
@@ -168,12 +253,28 @@ def _distance(boxes1: Tensor, boxes2: Tensor, eps: float) -> tuple[Tensor, Tenso
 
 
 def distance_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tensor:
-    """IoU less the distance of the centres.  Source: Zheng et al. 2020."""
+    """IoU less the distance of the centres.  Source: Zheng et al. 2020.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.distance_box_iou(boxes, boxes)
+    tensor([[1.0000, 0.5756],
+            [0.5756, 1.0000]])
+    """
     return _distance(_wide(boxes1), _wide(boxes2), eps)[0]
 
 
 def complete_box_iou(boxes1: Tensor, boxes2: Tensor, eps: float = 1e-7) -> Tensor:
-    """`distance_box_iou` less the difference of the aspect ratios.  Source: Zheng et al. 2020."""
+    """`distance_box_iou` less the difference of the aspect ratios.  Source: Zheng et al. 2020.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.complete_box_iou(boxes, boxes)
+    tensor([[1.0000, 0.5756],
+            [0.5756, 1.0000]])
+    """
     boxes1, boxes2 = _wide(boxes1), _wide(boxes2)
     diou, iou = _distance(boxes1, boxes2, eps)
     w1, h1 = boxes1[..., 2] - boxes1[..., 0], boxes1[..., 3] - boxes1[..., 1]

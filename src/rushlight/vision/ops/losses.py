@@ -48,7 +48,14 @@ def _floats(x: Tensor) -> Tensor:
 def generalized_box_iou_loss(
     boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7
 ) -> Tensor:
-    """1 - generalized IoU of paired boxes (N, 4).  Source: Rezatofighi et al. 2019."""
+    """1 - generalized IoU of paired boxes (N, 4).  Source: Rezatofighi et al. 2019.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.generalized_box_iou_loss(boxes, boxes.flip(0))
+    tensor([0.4000, 0.4000])
+    """
     boxes1, boxes2 = _floats(boxes1), _floats(boxes2)
     shared, union = _overlap(boxes1, boxes2)
     width, height = _hull(boxes1, boxes2)
@@ -68,14 +75,28 @@ def _diou_loss(boxes1: Tensor, boxes2: Tensor, eps: float) -> tuple[Tensor, Tens
 def distance_box_iou_loss(
     boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7
 ) -> Tensor:
-    """1 - distance IoU of paired boxes (N, 4).  Source: Zheng et al. 2020."""
+    """1 - distance IoU of paired boxes (N, 4).  Source: Zheng et al. 2020.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.distance_box_iou_loss(boxes, boxes.flip(0))
+    tensor([0.4244, 0.4244])
+    """
     return _reduced(_diou_loss(_floats(boxes1), _floats(boxes2), eps)[0], reduction)
 
 
 def complete_box_iou_loss(
     boxes1: Tensor, boxes2: Tensor, reduction: str = "none", eps: float = 1e-7
 ) -> Tensor:
-    """1 - complete IoU of paired boxes (N, 4).  Source: Zheng et al. 2020."""
+    """1 - complete IoU of paired boxes (N, 4).  Source: Zheng et al. 2020.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.complete_box_iou_loss(boxes, boxes.flip(0))
+    tensor([0.4244, 0.4244])
+    """
     boxes1, boxes2 = _floats(boxes1), _floats(boxes2)
     diou_loss, iou = _diou_loss(boxes1, boxes2, eps)
     x1, y1, x2, y2 = boxes1.unbind(dim=-1)

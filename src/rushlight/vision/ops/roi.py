@@ -122,6 +122,12 @@ def roi_align(
 
     sampling_ratio: samples along each side of a bin; as many as pixels where not positive.
     aligned: boxes are shifted by half a pixel, as pixels' centres are.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.roi_align(rl.ones(1, 2, 8, 8), [boxes], 3).shape
+    torch.Size([2, 2, 3, 3])
     """
     rows = _rows(boxes, "roi_align")
     size = _pair(output_size)
@@ -135,7 +141,14 @@ def ps_roi_align(
     input: Tensor, boxes: Any, output_size: Any, spatial_scale: float = 1.0,
     sampling_ratio: int = -1,
 ) -> Tensor:  # fmt: skip
-    """`roi_align` in which each bin has channels of its own.  Source: Li et al. 2017."""
+    """`roi_align` in which each bin has channels of its own.  Source: Li et al. 2017.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.ps_roi_align(rl.ones(1, 8, 8, 8), [boxes], 2).shape
+    torch.Size([2, 2, 2, 2])
+    """
     rows = _rows(boxes, "ps_roi_align")
     size = _pair(output_size)
     down, across = _align_weights(rows, input, size, spatial_scale, sampling_ratio, True, 0.0)
@@ -168,7 +181,14 @@ def _round(x: np.ndarray) -> np.ndarray:
 
 
 def roi_pool(input: Tensor, boxes: Any, output_size: Any, spatial_scale: float = 1.0) -> Tensor:
-    """The greatest feature in each bin of each box, by whole pixels.  Source: Girshick 2015."""
+    """The greatest feature in each bin of each box, by whole pixels.  Source: Girshick 2015.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.roi_pool(rl.ones(1, 2, 8, 8), [boxes], 3).shape
+    torch.Size([2, 2, 3, 3])
+    """
     rows = _rows(boxes, "roi_pool")
     height, width = _pair(output_size)
     corners = _round(rows[:, 1:] * np.float32(spatial_scale))
@@ -201,7 +221,14 @@ def _greatest(plane: Tensor, dim: int, first: np.ndarray, last: np.ndarray) -> T
 
 
 def ps_roi_pool(input: Tensor, boxes: Any, output_size: Any, spatial_scale: float = 1.0) -> Tensor:
-    """The mean of each bin's own channels, by whole pixels.  Source: Dai et al. 2016."""
+    """The mean of each bin's own channels, by whole pixels.  Source: Dai et al. 2016.
+
+    >>> import rushlight as rl
+    >>> from rushlight.vision import ops
+    >>> boxes = rl.tensor([[0.0, 0.0, 4.0, 4.0], [1.0, 0.0, 5.0, 4.0]])
+    >>> ops.ps_roi_pool(rl.ones(1, 8, 8, 8), [boxes], 2).shape
+    torch.Size([2, 2, 2, 2])
+    """
     rows = _rows(boxes, "ps_roi_pool")
     size = _pair(output_size)
     corners = _round(rows[:, 1:] * np.float32(spatial_scale))

@@ -6,6 +6,8 @@ ones 0 … 1.  Gradients flow wherever the operation has one.  Level 14.
 
 from __future__ import annotations
 
+import functools
+import numbers
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,6 +16,7 @@ import numpy as np
 import rushlight as rl
 import rushlight.nn.functional as F
 from rushlight import Tensor
+from rushlight.tensor.tensor import tensor_from_numpy
 from rushlight.vision.transforms.sampling import affine_grid, perspective_grid, sample
 
 _FLOATS = (rl.float32, rl.float64)
@@ -528,21 +531,36 @@ def normalize(tensor: Tensor, mean: Any, std: Any, inplace: bool = False) -> Ten
             f" {tensor.size()}"
         )
     dtype = tensor.dtype
-    mean, std = (v.tolist() if isinstance(v, Tensor) else v for v in (mean, std))
+    means, deviations = _per_channel(_numbers(mean), _numbers(std), dtype)
+    if (
+        dtype in _FLOATS
+        and not inplace
+        and not tensor.requires_grad
+        and tensor.device.type == "cpu"
+    ):
+        # One image of a data loader: NumPy takes less time than recording two operations.
+        plain = np.subtract(tensor._materialize(), means)
+        return tensor_from_numpy(np.divide(plain, deviations, out=plain), dtype)
+    mean, std = rl.from_numpy(means).to(dtype), rl.from_numpy(deviations).to(dtype)
+    return tensor.sub_(mean).div_(std) if inplace else (tensor - mean) / std
+
+
+def _numbers(values: Any) -> Any:
+    values = values.tolist() if isinstance(values, (Tensor, np.ndarray)) else values
+    return values if isinstance(values, numbers.Number) else tuple(values)
+
+
+@functools.lru_cache(maxsize=64)
+def _per_channel(mean: Any, std: Any, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Means and deviations that broadcast over (..., C, H, W).  Raises: ValueError for a zero."""
     kind = np.float64 if dtype == rl.float64 else np.float32
-    means, deviations = np.asarray(mean, dtype=kind), np.asarray(std, dtype=kind)
+    means, deviations = np.array(mean, dtype=kind), np.array(std, dtype=kind)
     if (deviations == 0).any():
         raise ValueError(
             f"std evaluated to zero after conversion to {dtype}, leading to division by zero."
         )
     means = means.reshape(-1, 1, 1) if means.ndim == 1 else means
-    deviations = deviations.reshape(-1, 1, 1) if deviations.ndim == 1 else deviations
-    if dtype in _FLOATS and not inplace and not tensor.requires_grad:
-        # One image of a data loader: NumPy takes less time than recording two operations.
-        plain = np.subtract(tensor.numpy(), means)
-        return rl.from_numpy(np.divide(plain, deviations, out=plain))
-    mean, std = rl.from_numpy(means).to(dtype), rl.from_numpy(deviations).to(dtype)
-    return tensor.sub_(mean).div_(std) if inplace else (tensor - mean) / std
+    return means, deviations.reshape(-1, 1, 1) if deviations.ndim == 1 else deviations
 
 
 def erase(img: Tensor, i: int, j: int, h: int, w: int, v: Tensor, inplace: bool = False) -> Tensor:

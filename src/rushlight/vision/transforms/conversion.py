@@ -13,6 +13,8 @@ import numpy as np
 
 import rushlight as rl
 from rushlight import Tensor
+from rushlight.base.dtypes import dtype_of_numpy
+from rushlight.tensor.tensor import tensor_from_numpy
 from rushlight.vision.pillow import Image, is_pil_image
 
 # Array types of the modes that `np.array` would not read as bytes.
@@ -41,7 +43,9 @@ def pil_to_tensor(pic: Any) -> Tensor:
         array = array[:, :, None]
     if array.dtype == np.uint16:
         array = array.astype(np.int32)
-    return rl.from_numpy(np.ascontiguousarray(array.transpose(2, 0, 1)))
+    return tensor_from_numpy(
+        np.ascontiguousarray(array.transpose(2, 0, 1)), dtype_of_numpy(array.dtype)
+    )
 
 
 def _scaled(array: np.ndarray) -> Tensor:
@@ -49,7 +53,7 @@ def _scaled(array: np.ndarray) -> Tensor:
     dtype = rl.get_default_dtype()
     if dtype is rl.float32:
         # Each of the 256 quotients once; looking them up is faster than dividing.
-        return rl.from_numpy(np.take(_QUOTIENTS, array))
+        return tensor_from_numpy(_QUOTIENTS.take(array), rl.float32)
     return rl.from_numpy(array.copy()).to(dtype).div(255)
 
 

@@ -11,12 +11,11 @@ import warnings
 from collections.abc import Sequence
 from typing import Any
 
-import rushlight as rl
 from rushlight import Tensor
 from rushlight.nn import Module
 from rushlight.vision.transforms import functional as F
 from rushlight.vision.transforms.arguments import TWO_DIMENSIONS, pair_of_sizes
-from rushlight.vision.transforms.draws import chance, integer, uniform
+from rushlight.vision.transforms.draws import chance, integer, log_uniform, logarithms, uniform
 from rushlight.vision.transforms.interpolation import InterpolationMode, mode_of
 
 
@@ -125,10 +124,9 @@ def draw_resized_crop(
 ) -> tuple[int, int, int, int]:
     """(top, left, height, width) of a random part with `scale` of the area and `ratio` of sides."""
     area = height * width
-    log_low, log_high = rl.log(rl.tensor(ratio)).tolist()
     for _ in range(10):
         target = area * uniform(scale[0], scale[1])
-        aspect = float(rl.exp(rl.empty(1).uniform_(log_low, log_high)).item())
+        aspect = log_uniform(ratio[0], ratio[1])
         w = round(math.sqrt(target * aspect))
         h = round(math.sqrt(target / aspect))
         if 0 < w <= width and 0 < h <= height:
@@ -165,6 +163,7 @@ class RandomResizedCrop(Module):
         self.antialias = antialias
         self.scale = scale
         self.ratio = ratio
+        logarithms(*ratio)
 
     @staticmethod
     def get_params(img: Any, scale: Any, ratio: Any) -> tuple[int, int, int, int]:

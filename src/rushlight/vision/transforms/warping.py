@@ -21,7 +21,7 @@ from rushlight.vision.transforms.arguments import (
     factor_range,
     pair_of_sizes,
 )
-from rushlight.vision.transforms.draws import chance, integer, uniform
+from rushlight.vision.transforms.draws import chance, integer, log_uniform, logarithms, uniform
 from rushlight.vision.transforms.interpolation import InterpolationMode, mode_of
 from rushlight.vision.transforms.random_geometry import check_fill, filling
 
@@ -224,10 +224,9 @@ def draw_erasing(
 ) -> tuple[int, int, int, int, Tensor] | None:  # fmt: skip
     """(row, column, height, width, what to write), or None where ten tries fitted nowhere."""
     area = height * width
-    log_low, log_high = rl.log(rl.tensor(ratio)).tolist()
     for _ in range(10):
         erased = area * uniform(scale[0], scale[1])
-        aspect = float(rl.exp(rl.empty(1).uniform_(log_low, log_high)).item())
+        aspect = log_uniform(ratio[0], ratio[1])
         h = round(math.sqrt(erased * aspect))
         w = round(math.sqrt(erased / aspect))
         if not (h < height and w < width):
@@ -293,7 +292,7 @@ class RandomErasing(Module):
 
 
 def check_erasing(p: float, scale: Any, ratio: Any, value: Any) -> None:
-    """Raises: TypeError, ValueError for arguments of RandomErasing that are none."""
+    """Prepare to draw.  Raises: TypeError, ValueError for what RandomErasing cannot take."""
     if not isinstance(value, (numbers.Number, str, tuple, list)):
         raise TypeError("Argument value should be either a number or str or a sequence")
     if isinstance(value, str) and value != "random":
@@ -308,6 +307,7 @@ def check_erasing(p: float, scale: Any, ratio: Any, value: Any) -> None:
         raise ValueError("Scale should be between 0 and 1")
     if p < 0 or p > 1:
         raise ValueError("Random erasing probability should be between 0 and 1")
+    logarithms(*ratio)
 
 
 class GaussianBlur(Module):

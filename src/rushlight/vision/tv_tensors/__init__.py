@@ -6,7 +6,6 @@ tensor; `clone`, `to`, `detach` and writing in place keep the kind.  Level 14.
 
 from __future__ import annotations
 
-from contextlib import nullcontext
 from enum import Enum
 from typing import Any
 
@@ -14,6 +13,8 @@ import numpy as np
 
 import rushlight as rl
 from rushlight import Tensor
+from rushlight.overrides import TorchFunctionMode
+from rushlight.tensor.torch_function import disabled_torch_function
 from rushlight.vision.pillow import is_pil_image
 from rushlight.vision.transforms.conversion import pil_to_tensor
 
@@ -25,6 +26,9 @@ __all__ = [
 
 class TVTensor(Tensor):
     """Base of the kinds."""
+
+    # Whoever else watches calls: what is computed of an image is a plain tensor.
+    __torch_function__ = disabled_torch_function  # type: ignore[assignment]
 
     def __new__(
         cls, data: Any, *, dtype: Any = None, device: Any = None, requires_grad: bool | None = None
@@ -240,15 +244,57 @@ def wrap(wrappee: Tensor, *, like: Any, **kwargs: Any) -> Any:
     return plain.as_subclass(type(like))
 
 
-def set_return_type(return_type: str) -> Any:
-    """Choose what operations return: only "Tensor", plain tensors, is there.
+class _Kept(TorchFunctionMode):
+    """While it is on, what is computed of an image is an image, of boxes boxes, and so on."""
 
-    Raises: ValueError, NotImplementedError.
+    on = False
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        like = next((value for value in args if isinstance(value, TVTensor)), None)
+        return result if like is None else _alike(result, like)
+
+
+def _alike(result: Any, like: TVTensor) -> Any:
+    if type(result) in (tuple, list):
+        return type(result)(_alike(one, like) for one in result)
+    return wrap(result, like=like) if type(result) is Tensor else result
+
+
+_kept = _Kept()
+
+
+def _keep(on: bool) -> None:
+    if on is not _kept.on:
+        _kept.on = on
+        if on:
+            _kept.__enter__()
+        else:
+            _kept.__exit__(None, None, None)
+
+
+class _Restoring:
+    """What `set_return_type` gives: at the end of a `with` block the former choice is back."""
+
+    def __init__(self, former: bool) -> None:
+        self.former = former
+
+    def __enter__(self) -> None:
+        """Nothing: the choice is made already."""
+
+    def __exit__(self, *exception: object) -> None:
+        _keep(self.former)
+
+
+def set_return_type(return_type: str) -> Any:
+    """Choose what operations on kinds of tensors return: "Tensor", plain ones, or "TVTensor".
+
+    The choice holds from now on in this thread, or for a `with` block.  Raises: ValueError.
     """
-    if return_type not in ("Tensor", "TVTensor", "tensor", "tvtensor"):
+    if return_type.lower() not in ("tensor", "tvtensor"):
         raise ValueError(f"return_type must be 'TVTensor' or 'Tensor', got {return_type!r}")
-    if return_type.lower() == "tvtensor":
-        raise NotImplementedError(
-            "set_return_type: operations return plain tensors; wrap the result by tv_tensors.wrap"
-        )
-    return nullcontext()
+    former = _kept.on
+    _keep(return_type.lower() == "tvtensor")
+    return _Restoring(former)

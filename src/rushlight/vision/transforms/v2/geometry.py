@@ -15,7 +15,7 @@ from rushlight.vision import tv_tensors
 from rushlight.vision.ops.boxes import box_iou
 from rushlight.vision.transforms._functional_tensor import pad_order
 from rushlight.vision.transforms.arguments import angle_range, check_sequence
-from rushlight.vision.transforms.draws import integer, uniform
+from rushlight.vision.transforms.draws import integer, logarithms, uniform
 from rushlight.vision.transforms.interpolation import InterpolationMode, mode_of
 from rushlight.vision.transforms.matrices import perspective_coefficients
 from rushlight.vision.transforms.random_geometry import RandomPerspective as _Corners
@@ -118,6 +118,7 @@ class RandomResizedCrop(Transform):
         check_sequence(ratio, "ratio", (2,))
         self.scale = scale
         self.ratio = ratio
+        logarithms(*ratio)
         self.interpolation = mode_of(interpolation)
         self.antialias = antialias
 

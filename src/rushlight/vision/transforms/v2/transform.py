@@ -15,7 +15,8 @@ from rushlight.nn import Module
 from rushlight.vision import tv_tensors
 from rushlight.vision.pillow import is_pil_image
 from rushlight.vision.transforms.draws import chance
-from rushlight.vision.transforms.v2.functional import is_pure_tensor, kernel_for
+from rushlight.vision.transforms.v2.functional import is_pure_tensor
+from rushlight.vision.transforms.v2.functional.dispatch import kernel_for
 from rushlight.vision.transforms.v2.inputs import Check, check_type, flatten, has_any, rebuild
 
 IMAGES: tuple[Check, ...] = (tv_tensors.Image, tv_tensors.Video, is_pure_tensor, is_pil_image)

@@ -17,6 +17,7 @@ from rushlight.vision.transforms import _functional_pil as _pil
 from rushlight.vision.transforms.conversion import pil_to_tensor, to_pil_image, to_tensor
 from rushlight.vision.transforms.interpolation import InterpolationMode
 from rushlight.vision.transforms.v2.functional import colour as _c
+from rushlight.vision.transforms.v2.functional import dispatch as _d
 from rushlight.vision.transforms.v2.functional import facts as _f
 from rushlight.vision.transforms.v2.functional import geometry as _g
 from rushlight.vision.transforms.v2.functional import placing as _p
@@ -47,10 +48,7 @@ from rushlight.vision.transforms.v2.functional.colour import (
 )
 from rushlight.vision.transforms.v2.functional.dispatch import (
     KERNELS,
-    dispatcher,
-    frames,
     is_pure_tensor,
-    kernel_for,
     register_kernel,
 )
 from rushlight.vision.transforms.v2.functional.facts import (
@@ -69,48 +67,50 @@ from rushlight.vision.transforms.v2.functional.facts import (
 )
 from rushlight.vision.transforms.v2.functional.geometry import (
     affine_image,
-    affine_mask,
     center_crop_image,
     crop_image,
     elastic_image,
-    elastic_mask,
     five_crop_image,
     horizontal_flip_image,
     pad_image,
     pad_mask,
     perspective_image,
-    perspective_mask,
     resize_image,
     resize_mask,
     resized_crop_image,
     resized_crop_mask,
     rotate_image,
-    rotate_mask,
     ten_crop_image,
     vertical_flip_image,
 )
-from rushlight.vision.transforms.v2.functional.placing import (
+from rushlight.vision.transforms.v2.functional.kernels import (
     affine_bounding_boxes,
     affine_keypoints,
-    center_crop_bounding_boxes,
-    center_crop_keypoints,
+    affine_mask,
     crop_bounding_boxes,
     crop_keypoints,
     elastic_bounding_boxes,
     elastic_keypoints,
+    elastic_mask,
     pad_bounding_boxes,
     pad_keypoints,
     perspective_bounding_boxes,
     perspective_keypoints,
+    perspective_mask,
     resize_bounding_boxes,
     resize_keypoints,
     resized_crop_bounding_boxes,
     resized_crop_keypoints,
     rotate_bounding_boxes,
     rotate_keypoints,
+    rotate_mask,
+)
+from rushlight.vision.transforms.v2.functional.placing import (
+    center_crop_bounding_boxes,
+    center_crop_keypoints,
 )
 
-_get_kernel = kernel_for
+_get_kernel = _d.kernel_for
 
 
 def _only(kernel: Callable[..., Any]) -> Callable[..., Any]:
@@ -191,32 +191,32 @@ _GEOMETRY: dict[str, tuple[str, Any, Any, Any]] = {
         "Turn, shift, scale and shear.",
         affine_image,
         _g.affine_pil,
-        affine_mask,
+        _g.affine_mask,
     ),
     "rotate": (
         "Turn against the clock by degrees.",
         rotate_image,
         _g.rotate_pil,
-        rotate_mask,
+        _g.rotate_mask,
     ),
     "perspective": (
         "Move four corners.",
         perspective_image,
         _g.perspective_pil,
-        perspective_mask,
+        _g.perspective_mask,
     ),
     "elastic": (
         "Move each pixel by a displacement.",
         elastic_image,
         _g.elastic_pil,
-        elastic_mask,
+        _g.elastic_mask,
     ),
 }
 
 
 def _geometric(name: str) -> Callable[..., Any]:
     doc, image, pil, mask = _GEOMETRY[name]
-    return dispatcher(
+    return _d.dispatcher(
         name, doc, image, pil, mask=mask,
         boxes=_p.on_boxes(getattr(_p, f"{name}_bounding_boxes")),
         keypoints=_p.on_points(getattr(_p, f"{name}_keypoints")),
@@ -234,68 +234,70 @@ affine = _geometric("affine")
 rotate = _geometric("rotate")
 perspective = _geometric("perspective")
 elastic = elastic_transform = _geometric("elastic")
-five_crop = dispatcher("five_crop", "Four corners and middle.", five_crop_image, _g.five_crop_pil)
-ten_crop = dispatcher(
+five_crop = _d.dispatcher(
+    "five_crop", "Four corners and middle.", five_crop_image, _g.five_crop_pil
+)
+ten_crop = _d.dispatcher(
     "ten_crop", "`five_crop` of the image and its mirror image.", ten_crop_image, _g.ten_crop_pil
 )
 
 # ---- colour ------------------------------------------------------------------------------------
 
-adjust_brightness = dispatcher(
+adjust_brightness = _d.dispatcher(
     "adjust_brightness", "0 is black, 1 the image.", adjust_brightness_image, _pil.adjust_brightness
 )
-adjust_contrast = dispatcher(
+adjust_contrast = _d.dispatcher(
     "adjust_contrast", "0 is gray, 1 the image.", adjust_contrast_image, _pil.adjust_contrast
 )
-adjust_saturation = dispatcher(
+adjust_saturation = _d.dispatcher(
     "adjust_saturation", "0 is black and white, 1 the image.", adjust_saturation_image,
     _pil.adjust_saturation,
 )  # fmt: skip
-adjust_sharpness = dispatcher(
+adjust_sharpness = _d.dispatcher(
     "adjust_sharpness", "0 is blurred, 1 the image.", adjust_sharpness_image, _pil.adjust_sharpness
 )
-adjust_hue = dispatcher("adjust_hue", "Turn all colours.", adjust_hue_image, _pil.adjust_hue)
-adjust_gamma = dispatcher(
+adjust_hue = _d.dispatcher("adjust_hue", "Turn all colours.", adjust_hue_image, _pil.adjust_hue)
+adjust_gamma = _d.dispatcher(
     "adjust_gamma", "`255 gain (x / 255)^gamma`.", adjust_gamma_image, _pil.adjust_gamma
 )
-posterize = dispatcher("posterize", "Keep the highest bits.", posterize_image, _pil.posterize)
-solarize = dispatcher("solarize", "Invert from a threshold on.", solarize_image, _pil.solarize)
-autocontrast = dispatcher(
+posterize = _d.dispatcher("posterize", "Keep the highest bits.", posterize_image, _pil.posterize)
+solarize = _d.dispatcher("solarize", "Invert from a threshold on.", solarize_image, _pil.solarize)
+autocontrast = _d.dispatcher(
     "autocontrast", "Stretch each channel over the whole range.", autocontrast_image,
     _pil.autocontrast,
 )  # fmt: skip
-equalize = dispatcher("equalize", "Levels equally frequent.", equalize_image, _pil.equalize)
-invert = dispatcher("invert", "The negative.", invert_image, _pil.invert)
-permute_channels = dispatcher(
+equalize = _d.dispatcher("equalize", "Levels equally frequent.", equalize_image, _pil.equalize)
+invert = _d.dispatcher("invert", "The negative.", invert_image, _pil.invert)
+permute_channels = _d.dispatcher(
     "permute_channels", "Channels in another order.", permute_channels_image,
     _c.permute_channels_pil,
 )  # fmt: skip
-rgb_to_grayscale = dispatcher(
+rgb_to_grayscale = _d.dispatcher(
     "rgb_to_grayscale", "Gray, once or three times.", rgb_to_grayscale_image, _c.to_grayscale_pil
 )
-grayscale_to_rgb = dispatcher(
+grayscale_to_rgb = _d.dispatcher(
     "grayscale_to_rgb", "Three equal channels of one.", grayscale_to_rgb_image,
     _c.grayscale_to_rgb_pil,
 )  # fmt: skip
-gaussian_blur = dispatcher(
+gaussian_blur = _d.dispatcher(
     "gaussian_blur", "Blur by a Gaussian.", gaussian_blur_image, _c.gaussian_blur_pil
 )
-gaussian_noise = dispatcher("gaussian_noise", "Normal noise added.", gaussian_noise_image)
-normalize = dispatcher("normalize", "`(image - mean) / std`, by channel.", normalize_image)
+gaussian_noise = _d.dispatcher("gaussian_noise", "Normal noise added.", gaussian_noise_image)
+normalize = _d.dispatcher("normalize", "`(image - mean) / std`, by channel.", normalize_image)
 
 # ---- facts and conversions ---------------------------------------------------------------------
 
-get_dimensions = dispatcher(
+get_dimensions = _d.dispatcher(
     "get_dimensions", "[channels, height, width].", get_dimensions_image, _pil.get_dimensions
 )
-get_num_channels = get_image_num_channels = dispatcher(
+get_num_channels = get_image_num_channels = _d.dispatcher(
     "get_num_channels", "How many channels.", get_num_channels_image, _pil.get_image_num_channels
 )
-get_size = dispatcher(
+get_size = _d.dispatcher(
     "get_size", "[height, width].", get_size_image, _f.get_size_pil, mask=get_size_image,
     boxes=_f.get_size_canvas, keypoints=_f.get_size_canvas,
 )  # fmt: skip
-get_num_frames = dispatcher("get_num_frames", "How many images.", get_num_frames_video)
+get_num_frames = _d.dispatcher("get_num_frames", "How many images.", get_num_frames_video)
 
 
 def _facts_stay_plain() -> None:
@@ -318,13 +320,13 @@ def get_image_size(inpt: Any) -> list[int]:
     return list(reversed(get_size(inpt)))
 
 
-erase = dispatcher("erase", "Write over a rectangle.", erase_image, _f.erase_pil)
-jpeg = dispatcher("jpeg", "The losses of JPEG.", frames(jpeg_image), _f.jpeg_pil)
-to_dtype = dispatcher(
+erase = _d.dispatcher("erase", "Write over a rectangle.", erase_image, _f.erase_pil)
+jpeg = _d.dispatcher("jpeg", "The losses of JPEG.", _d.frames(jpeg_image), _f.jpeg_pil)
+to_dtype = _d.dispatcher(
     "to_dtype", "Another dtype, on its scale if `scale`.", to_dtype_image, mask=_f.to_dtype_mask,
     boxes=_f.to_dtype_plain, keypoints=_f.to_dtype_plain,
 )  # fmt: skip
-uniform_temporal_subsample = dispatcher(
+uniform_temporal_subsample = _d.dispatcher(
     "uniform_temporal_subsample", "Images of a video, evenly spread.",
     uniform_temporal_subsample_video,
 )  # fmt: skip
@@ -345,6 +347,7 @@ def _name_video_kernels() -> None:
     for name, kernel in list(globals().items()):
         if name.endswith("_image") and name not in (
             "to_image",
+            "to_pil_image",
             "grayscale_to_rgb_image",
             "rgb_to_grayscale_image",
         ):

@@ -7,6 +7,7 @@ first.  Kernels for plain tensors work on images (..., C, H, W).  Level 14.
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 from collections.abc import Callable
 from typing import Any
@@ -118,8 +119,8 @@ def dispatcher(
     return functional
 
 
-def register_kernel(functional: Kernel, tv_tensor_cls: type) -> Callable[[Kernel], Kernel]:
-    """Decorator: the kernel of `functional` for an own kind of tensor.
+def register_kernel(functional: Kernel | str, tv_tensor_cls: type) -> Callable[[Kernel], Kernel]:
+    """Decorator: the kernel of `functional`, or of the one of this name, for an own kind of tensor.
 
     Raises: ValueError for other classes, built-in ones, and where one is already registered.
     """
@@ -130,11 +131,15 @@ def register_kernel(functional: Kernel, tv_tensor_cls: type) -> Callable[[Kernel
         )
     if tv_tensor_cls in (Image, Video, Mask, BoundingBoxes, KeyPoints):
         raise ValueError(f"Kernels cannot be registered for the builtin {tv_tensor_cls}.")
-    registry = KERNELS.setdefault(functional, {})
+    owner: Any = functional
+    if isinstance(functional, str):
+        owner = getattr(importlib.import_module(__name__.rpartition(".")[0]), functional, None)
+        if owner not in KERNELS:
+            raise ValueError(f"Could not find functional with name '{functional}'.")
+    registry = KERNELS.setdefault(owner, {})
     if tv_tensor_cls in registry:
         raise ValueError(
-            f"Functional {functional.__name__} already has"
-            f" a kernel registered for type {tv_tensor_cls}."
+            f"Functional {owner.__name__} already has a kernel registered for type {tv_tensor_cls}."
         )
 
     def attach(kernel: Kernel) -> Kernel:
