@@ -18,6 +18,10 @@ PARTS = pytest.mark.parametrize("part", examples.PARTS)
 
 def names_for(part: str, library: Any) -> dict[str, Any]:
     """What examples of a part may use; skips the test where that is not installed."""
+    if part == "rushlight.onnx":
+        pytest.importorskip("onnx")
+        if library is not rushlight:
+            pytest.importorskip("onnxscript")
     if ".vision" not in part:
         return examples.names_for(library)
     pytest.importorskip("PIL")

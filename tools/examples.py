@@ -16,6 +16,7 @@ import doctest
 import importlib
 import inspect
 import io
+import linecache
 import sys
 import warnings
 from collections.abc import Iterator
@@ -52,6 +53,10 @@ PARTS = {
     "rushlight.fx": "fx",
     "rushlight.export": "export",
     "rushlight.hub": "hub",
+    "rushlight.nn.utils.prune": "prune",
+    "rushlight.onnx": "onnx",
+    "rushlight.library": "library",
+    "rushlight.jit": "jit",
     "rushlight.futures": "futures",
     "rushlight.vision.ops": "vision_ops",
     "rushlight.vision.transforms": "vision_transforms",
@@ -62,11 +67,14 @@ PARTS = {
     "rushlight.vision.io": "vision_io",
     "rushlight.vision.tv_tensors": "vision_tv_tensors",
 }
+# Where functions and classes of an example say that they stand.
+MODULE = "example"
 PRELUDE = "import rushlight as torch"
 # What the code of an example may use; `torch` is also asked of PyTorch itself by the tests.
 SHORT = {
     "nn": "nn",
     "F": "nn.functional",
+    "prune": "nn.utils.prune",
 }
 VISION = {
     "ops": "ops",
@@ -119,11 +127,20 @@ def examples(part: str) -> dict[str, str]:
 
 def names_for(torch: ModuleType, vision: ModuleType | None = None) -> dict[str, Any]:
     """The names that examples use, for a library: rushlight or PyTorch."""
-    found: dict[str, Any] = {"torch": torch, "np": numpy}
+    found: dict[str, Any] = {"torch": torch, "np": numpy, "__name__": MODULE}
     for roots, short in ((torch, SHORT), (vision, VISION)):
         for name, path in short.items() if roots is not None else ():
             found[name] = importlib.import_module(f"{roots.__name__}.{path}")
     return found
+
+
+def _place(source: str) -> str:
+    """A name under which `inspect` finds the source, as PyTorch's TorchScript does."""
+    place = f"<example {hash(source):x}>"
+    linecache.cache[place] = len(source), None, source.splitlines(keepends=True), place
+    module = sys.modules[MODULE] = ModuleType(MODULE)
+    module.__file__ = place
+    return place
 
 
 def printed(source: str, names: dict[str, Any]) -> str:
@@ -132,7 +149,7 @@ def printed(source: str, names: dict[str, Any]) -> str:
     with contextlib.redirect_stdout(out), warnings.catch_warnings():
         # What is deprecated in PyTorch's place says so; its example shows what it gives.
         warnings.filterwarnings("ignore", ".* is deprecated", UserWarning)
-        exec(compile(source, "<example>", "single"), names)
+        exec(compile(source, _place(source), "single"), names)
     return out.getvalue()
 
 

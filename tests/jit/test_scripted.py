@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, List, Optional, Tuple  # noqa: UP035 - what TorchScript code writes
+from typing import Any, Dict, List, Optional, Tuple  # noqa: UP035 - what TorchScript code writes
 
 import pytest
 
@@ -98,3 +98,40 @@ def test_questions_have_the_answers_of_python() -> None:
 def test_calls_can_run_beside_one_another() -> None:
     futures = [jit.fork(lambda n: n * 2, n) for n in range(4)]
     assert [jit.wait(future) for future in futures] == [0, 2, 4, 6]
+
+
+def _with_attributes(torch_: Any) -> list[Any]:
+    class Typed(torch_.nn.Module):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch_.jit.Attribute(3, int)
+            self.names = torch_.jit.Attribute({"a": 1}, dict[str, int])
+
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x * self.factor
+
+    class Scripted(torch_.jit.ScriptModule):  # type: ignore[name-defined,misc]
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch_.jit.Attribute(4, int)
+
+        @torch_.jit.script_method
+        def forward(self, x):  # type: ignore[no-untyped-def]
+            return x * self.factor
+
+    x = torch_.ones(2)
+    inner = torch_.jit.script(torch_.nn.Sequential(Typed()))
+    first, second = torch_.jit.script(Typed()), Scripted()
+    return [first.factor, first.names, second.factor,
+            first(x).tolist(), second(x).tolist(), inner(x).tolist()]  # fmt: skip
+
+
+def test_attributes_with_a_type_are_their_values() -> None:
+    torch = pytest.importorskip("torch")
+    assert _with_attributes(rushlight) == _with_attributes(torch)
+
+
+def test_a_fusion_strategy_is_given_back_by_the_next() -> None:
+    before = jit.set_fusion_strategy([("STATIC", 1)])
+    assert before == [("STATIC", 2), ("DYNAMIC", 10)]
+    assert jit.set_fusion_strategy(before) == [("STATIC", 1)]

@@ -16,7 +16,7 @@ import types
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.jit.annotations import annotate
+from rushlight.jit.annotations import Attribute, annotate
 from rushlight.nn.modules.module import Module
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
@@ -118,6 +118,9 @@ class ScriptModule(Module):
     def __init__(self) -> None:
         super().__init__()
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        super().__setattr__(name, value.value if isinstance(value, Attribute) else value)
+
     @property
     def code(self) -> str:
         """The source of `forward`."""
@@ -158,11 +161,20 @@ _SHARED = (
 _OWN = ("_wrapped", "training")
 
 
+def _unwrap_attributes(module: Module) -> None:
+    """What a module has with a type beside it: `forward`, which Python runs, reads the value."""
+    for name, value in module.__dict__.items():
+        if isinstance(value, Attribute):
+            module.__dict__[name] = value.value
+
+
 class RecursiveScriptModule(ScriptModule):
     """A module that was scripted: its parameters are the wrapped module's own."""
 
     def __init__(self, wrapped: Module) -> None:
         super().__init__()
+        for part in wrapped.modules():
+            _unwrap_attributes(part)
         state = self.__dict__
         state["_wrapped"] = wrapped
         for name in _SHARED:

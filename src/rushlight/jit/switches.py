@@ -10,6 +10,7 @@ from typing import Any
 from rushlight.futures import Future
 
 _switches = {"onednn": False}
+_strategy = [("STATIC", 2), ("DYNAMIC", 10)]
 
 
 def enable_onednn_fusion(enabled: bool) -> None:
@@ -23,8 +24,13 @@ def onednn_fusion_enabled() -> bool:
 
 
 def set_fusion_strategy(strategy: list[tuple[str, int]]) -> list[tuple[str, int]]:
-    """How often code is made for new shapes: once for all of them here.  Returns the default."""
-    return [("STATIC", 2), ("DYNAMIC", 10)]
+    """How often code is made for new shapes: kept, as it is made once for all of them here.
+
+    Returns: what was chosen before.
+    """
+    before = list(_strategy)
+    _strategy[:] = strategy
+    return before
 
 
 @contextlib.contextmanager

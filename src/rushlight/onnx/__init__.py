@@ -13,7 +13,7 @@ from typing import Any
 
 from rushlight.fx.recording import Recording, record
 from rushlight.nn.modules.module import Module
-from rushlight.onnx import arranging, elementwise, layers  # noqa: F401 - they hold the rules
+from rushlight.onnx import arranging, elementwise, errors, layers  # noqa: F401 - rules, names
 from rushlight.onnx.building import (
     OPSET,
     Builder,
