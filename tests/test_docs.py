@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tools import docs
+from tools import docs, examples
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = sorted(page for page in docs.DOCS.rglob("*.md") if docs.examples(page))
@@ -46,6 +46,12 @@ def test_the_table_of_settings_is_up_to_date() -> None:
 def test_the_site_lists_every_page() -> None:
     listed = set(re.findall(r"([\w/]+\.md)$", (ROOT / "mkdocs.yml").read_text(), re.MULTILINE))
     assert listed == {str(page.relative_to(docs.DOCS)) for page in docs.DOCS.rglob("*.md")}
+
+
+def test_the_reference_shows_every_part_that_has_examples() -> None:
+    pages = "".join(page.read_text(encoding="utf-8") for page in docs.DOCS.glob("api/*.md"))
+    shown = set(re.findall(r"^<!-- names: ([\w.]+) -->$", pages, re.MULTILINE))
+    assert set(examples.PARTS) - shown == set()
 
 
 def test_the_walk_and_the_page_on_levels_name_files_that_exist() -> None:

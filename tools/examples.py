@@ -17,6 +17,7 @@ import importlib
 import inspect
 import io
 import linecache
+import re
 import sys
 import warnings
 from collections.abc import Iterator
@@ -57,6 +58,8 @@ PARTS = {
     "rushlight.onnx": "onnx",
     "rushlight.library": "library",
     "rushlight.jit": "jit",
+    "rushlight.distributed": "distributed",
+    "rushlight.ao.quantization": "quantization",
     "rushlight.futures": "futures",
     "rushlight.vision.ops": "vision_ops",
     "rushlight.vision.transforms": "vision_transforms",
@@ -107,7 +110,7 @@ def table(part: str) -> dict[str, str]:
     path = FOLDER / f"{PARTS[part]}.txt"
     blocks: dict[str, str] = {}
     if path.exists():
-        for block in path.read_text(encoding="utf-8").split("# ")[1:]:
+        for block in re.split("^# ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
             names, _, text = block.partition("\n")
             blocks[names] = text.strip() + "\n"
     return blocks
@@ -148,7 +151,7 @@ def printed(source: str, names: dict[str, Any]) -> str:
     out = io.StringIO()
     with contextlib.redirect_stdout(out), warnings.catch_warnings():
         # What is deprecated in PyTorch's place says so; its example shows what it gives.
-        warnings.filterwarnings("ignore", ".* is deprecated", UserWarning)
+        warnings.filterwarnings("ignore", ".* deprecated", Warning)
         exec(compile(source, _place(source), "single"), names)
     return out.getvalue()
 

@@ -45,6 +45,14 @@ def test_more_processes_are_refused(monkeypatch):
         dist.init_process_group("nccl", world_size=1, rank=0, store=dist.HashStore())
 
 
+def test_coalesced_gathering_has_a_list_for_each_process(world):
+    into = [[rushlight.zeros(2), rushlight.zeros(1)]]
+    dist.all_gather_coalesced(into, [rushlight.ones(2), 2 * rushlight.ones(1)])
+    assert [part.tolist() for part in into[0]] == [[1.0, 1.0], [2.0]]
+    with pytest.raises(ValueError, match=r"with 1 tensors, got lengths \[2\]"):
+        dist.all_gather_coalesced(into, [rushlight.ones(2)])
+
+
 def test_collectives_of_one_process_are_copies(world):
     x = rushlight.arange(3.0)
     work = dist.all_reduce(x, op=dist.ReduceOp.SUM, async_op=True)

@@ -134,9 +134,16 @@ def all_gather(
 def all_gather_coalesced(
     output_tensor_lists: list, input_tensor_list: list, group: Any = None, async_op: bool = False
 ) -> Any:
-    """`all_gather` of several tensors."""
-    for outputs, tensor in zip(output_tensor_lists, input_tensor_list, strict=True):
-        all_gather([outputs[0]], tensor, group)
+    """`all_gather` of several tensors: a list for each process, of a tensor for each of its own."""
+    for tensor in input_tensor_list:
+        _check_tensor(tensor, "input_tensor_list")
+    if len(output_tensor_lists) != 1 or len(output_tensor_lists[0]) != len(input_tensor_list):
+        raise ValueError(
+            "all_gather_coalesced: output_tensor_lists must have one list, of this process, with "
+            f"{len(input_tensor_list)} tensors, got lengths {[*map(len, output_tensor_lists)]}"
+        )
+    for output, tensor in zip(output_tensor_lists[0], input_tensor_list):
+        all_gather([output], tensor, group)
     return _finish(input_tensor_list, async_op)
 
 
@@ -395,9 +402,9 @@ def batch_isend_irecv(p2p_op_list: list[P2POp]) -> list:
 
 
 @contextlib.contextmanager
-def record_comm(*args: Any, **options: Any) -> Iterator[list]:
-    """A stretch whose transfers are recorded: none."""
-    yield []
+def record_comm(name: str) -> Iterator[None]:
+    """A stretch whose transfers a profile shows under a name: one process has none."""
+    yield
 
 
 def breakpoint(rank: int = 0, skip: int = 0, **options: Any) -> None:

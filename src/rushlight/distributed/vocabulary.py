@@ -91,7 +91,7 @@ class BackendConfig:
     """Which backend serves which type of device."""
 
     def __init__(self, backend: Backend) -> None:
-        self.device_backend_map = {"cpu": backend}
+        self.device_backend_map = {"cpu": backend, "cuda": backend}
 
     def get_device_backend_map(self) -> dict[str, Backend]:
         """Type of device to backend."""
