@@ -7,7 +7,7 @@ modules as such.  Level 12.
 """
 
 from rushlight.futures import Future
-from rushlight.jit import annotations, scripted
+from rushlight.jit import annotations, frontend, scripted
 from rushlight.jit.annotations import (
     Attribute,
     Error,
@@ -76,6 +76,7 @@ __all__ = [
     "export_opnames",
     "fork",
     "freeze",
+    "frontend",
     "fuser",
     "ignore",
     "interface",

@@ -26,6 +26,7 @@ from rushlight.serialization.names import allowed_names
 from rushlight.serialization.rebuild import StorageTable
 from rushlight.serialization.restricted_pickle import Constructor, RestrictedUnpickler
 from rushlight.serialization.zip_records import RecordReader
+from rushlight.tensor.tensor import Tensor
 
 # What a pickle of lists calls, with the list it makes.
 _MOST_CODE = 1 << 27  # bytes; a model of some hundred layers has one hundredth of it
@@ -217,6 +218,8 @@ class Unit:
         """A method of an object of the archive, bound to it."""
         if isinstance(owner, (LoadedModule, ScriptObject)):
             return owner.bound(name)
+        if isinstance(owner, Tensor) and name == "tolist":
+            return owner.tolist
         raise RuntimeError(f"TorchScript code: a {type(owner).__name__} has no method {name!r}")
 
     @staticmethod
@@ -274,7 +277,7 @@ class _Names(Mapping[str, Any]):
         if not isinstance(found, ScriptClass):
             raise KeyError(name)
         if found.native is not None:
-            return Constructor(name, found.native)
+            return Constructor(name, found.native, takes_one=found.kind == "enum")
         return Constructor(name, _refuse_call, new=found.new, set_state=found.restore)
 
     def __contains__(self, name: object) -> bool:

@@ -12,11 +12,12 @@ from rushlight.serialization.atomic import write_atomically
 
 
 def save(m: Any, f: Any, _extra_files: dict[str, Any] | None = None) -> None:
-    """Write a traced module, or one that `load` gave, as an archive that PyTorch reads, too.
+    """Write a scripted or traced module or function as an archive that PyTorch reads, too.
 
     f: a path or a binary file.  _extra_files: further records, text or bytes by their names.
-    A traced module is written as what its call with the example did.  Raises: RuntimeError for
-    scripted modules, and for operations without a form in TorchScript.
+    A scripted one is compiled from its Python source, a traced one is written as what its call
+    with the example did, and one that `load` gave keeps its code.  Raises: RuntimeError, with file
+    and line, for what TorchScript does not have; AttributeError for modules that are neither.
     Source: torch.jit.save.
     """
     if not can_be_saved(m):

@@ -205,10 +205,10 @@ def _values(owner: Any) -> Any:
     return list(owner.values()) if isinstance(owner, dict) else owner.values()
 
 
-def _split(value: Any, *args: Any) -> Any:
+def _split(value: Any, *args: Any, **named: Any) -> Any:
     if isinstance(value, str):
         return value.split(*args)
-    return list(value.split(*args))
+    return list(value.split(*args, **named))
 
 
 def _index_of(owner: Any, *args: Any) -> Any:
@@ -339,22 +339,34 @@ def _dropout(name: str) -> Callable:
     return call
 
 
+_WEIGHTED = (
+    "binary_cross_entropy", "binary_cross_entropy_with_logits", "nll_loss", "cross_entropy",
+)  # fmt: skip
+# What follows the reduction.
+_LOSS_OPTIONS = {
+    "nll_loss": ("ignore_index",), "cross_entropy": ("ignore_index", "label_smoothing"),
+    "huber_loss": ("delta",), "smooth_l1_loss": ("beta",),
+}  # fmt: skip
+
+
 def _loss(name: str) -> Callable:
     """A loss whose reduction is a number."""
     function = getattr(F, name)
 
-    def call(x: Tensor, target: Tensor, *args: Any) -> Tensor:
+    def call(x: Tensor, target: Tensor, *args: Any, **named: Any) -> Tensor:
         weight, reduction, rest = None, 1, list(args)
-        if name in ("binary_cross_entropy", "nll_loss", "cross_entropy") and rest:
+        positive = rest.pop(1) if name == "binary_cross_entropy_with_logits" and rest[1:] else None
+        if name in _WEIGHTED and rest:
             weight = rest.pop(0)
         if rest:
             reduction = rest.pop(0)
         options: dict[str, Any] = {"reduction": ("none", "mean", "sum")[reduction]}
         if weight is not None:
             options["weight"] = weight
-        if name in ("nll_loss", "cross_entropy") and rest:
-            options["ignore_index"] = rest.pop(0)
-        return function(x, target, **options)
+        if positive is not None:
+            options["pos_weight"] = positive
+        options.update(zip(_LOSS_OPTIONS.get(name, ()), rest))
+        return function(x, target, **options, **named)
 
     return call
 
@@ -444,7 +456,8 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "floordiv": operator.floordiv, "__lshift__": operator.lshift, "__rshift__": operator.rshift,
     "__not__": operator.not_, "__is__": operator.is_, "__isnot__": operator.is_not,
     "__contains__": _contains, "__getitem__": _item, "_set_item": _set_item, "len": _length,
-    "append": _append, "slice": _slice, "size": _size, "format": _format, "index": _index_of,
+    "append": _append, "slice": _slice, "size": _size, "format": _format,
+    "percentFormat": operator.mod, "index": _index_of,
     "copy": _copy, "list": _list, "dict": dict, "sort": _sort, "sorted": sorted, "get": _get,
     "values": _values, "split": _split, "str": text_of, "ord": ord, "chr": chr, "hex": hex,
     "Delete": operator.delitem, "__range_length": _range_length, "__derive_index": _derive_index,
@@ -476,7 +489,8 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
                                          "feature_alpha_dropout")},
     "feature_dropout": lambda x, p, train: F.dropout2d(x, p, train),
     **{name: _loss(name) for name in ("mse_loss", "l1_loss", "smooth_l1_loss", "nll_loss",
-                                      "binary_cross_entropy", "kl_div", "huber_loss")},
+                                      "binary_cross_entropy", "kl_div", "huber_loss",
+                                      "binary_cross_entropy_with_logits")},
     "nll_loss_nd": _loss("nll_loss"), "nll_loss2d": _loss("nll_loss"),
     "cross_entropy_loss": _loss("cross_entropy"),
     "tensor": _tensor, "index_put_": _index_put, "meshgrid": _meshgrid, "einsum": _einsum,

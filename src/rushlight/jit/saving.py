@@ -12,9 +12,12 @@ import json
 import struct
 from typing import Any
 
+from rushlight.base.device import device
 from rushlight.fx.recording import Recording, record
+from rushlight.jit.compiler.unit import compile_function, compile_module
 from rushlight.jit.loaded import LoadedModule, ScriptObject
-from rushlight.jit.scripted import RecursiveScriptModule, ScriptFunction
+from rushlight.jit.parts import Member, Part, part_of
+from rushlight.jit.scripted import FrozenModule, ScriptFunction, ScriptModule, values_of
 from rushlight.jit.writing import Writer
 from rushlight.nn.modules.module import Module
 from rushlight.serialization.rebuild import STORAGE_TYPES
@@ -74,12 +77,24 @@ class _Pickle:
             write(b"X" + struct.pack("<I", len(data)) + data)
         elif isinstance(value, Tensor):
             self._tensor(value)
+        elif isinstance(value, Part):
+            self._part(value)
+        elif isinstance(value, Member):
+            module, _, last = value.name.rpartition(".")
+            self._global(module, last)
+            self.value(value.value)
+            write(b"R")  # no tuple around what an enumeration is called with
+        elif isinstance(value, device):
+            self._global("torch", "device")
+            self.value(str(value))
+            write(b"\x85R")
         elif isinstance(value, (LoadedModule, ScriptObject)):
             self._object(value)
         elif isinstance(value, tuple):
             write(b"(")
-            for part in value:
-                self.value(part)
+            inside = arguments_of(kind, len(value))
+            for part, each in zip(value, inside):
+                self.value(part, each)
             write(b"t")
         elif isinstance(value, list):
             self._list(value, kind)
@@ -89,22 +104,34 @@ class _Pickle:
             raise RuntimeError(f"jit.save: a {type(value).__name__} cannot be part of an archive")
 
     def _list(self, value: list, kind: str) -> None:
+        kind = (
+            kind.removeprefix("Optional[").removesuffix("]")
+            if kind.startswith("Optional[")
+            else kind
+        )
         builder = _TYPED_LISTS.get(kind)
         self._global("torch.jit._pickle", builder or "restore_type_tag")
         self.out.write(b"(](")
+        (element,) = arguments_of(kind, 1)
         for part in value:
-            self.value(part)
+            self.value(part, element)
         self.out.write(b"e")
         if builder is None:
             self.value(kind)
         self.out.write(b"tR")
 
     def _dict(self, value: dict, kind: str) -> None:
+        kind = (
+            kind.removeprefix("Optional[").removesuffix("]")
+            if kind.startswith("Optional[")
+            else kind
+        )
         self._global("torch.jit._pickle", "restore_type_tag")
         self.out.write(b"(}(")
+        _, inside = arguments_of(kind, 2)
         for key, part in value.items():
             self.value(key)
-            self.value(part)
+            self.value(part, inside)
         self.out.write(b"u")
         self.value(kind)
         self.out.write(b"tR")
@@ -112,6 +139,10 @@ class _Pickle:
     def _tensor(self, tensor: Tensor) -> None:
         if tensor.dtype not in STORAGE_TYPES:
             raise RuntimeError(f"jit.save: tensors of {tensor.dtype} are not written")
+        known = self.memo.get(id(tensor))
+        if known is not None:
+            self.out.write(b"j" + struct.pack("<I", known))
+            return
         storage, offset, size, stride = tensor_window(tensor)
         places = [place for place, known in enumerate(self.storages) if known is storage]
         if not places:
@@ -131,6 +162,7 @@ class _Pickle:
         self.value(current_edge(tensor) is not None)
         self._global("collections", "OrderedDict")
         self.out.write(b")RtR")
+        self._put(tensor)
 
     def _object(self, owner: Any) -> None:
         known = self.memo.get(id(owner))
@@ -143,20 +175,24 @@ class _Pickle:
         values = _values_of(owner)
         self.instance(own.qualified_name, values, own.types(), owner)
 
+    def _part(self, part: Part) -> None:
+        known = self.memo.get(id(part))
+        if known is None:
+            self.instance(part.name, part.values, part.types, part)
+        else:
+            self.out.write(b"j" + struct.pack("<I", known))
+
     def instance(self, name: str, values: dict[str, Any], types: dict[str, str], key: Any) -> None:
         """An object of a class with these values."""
         module, _, last = name.rpartition(".")
         self._global(module, last)
-        self.out.write(b")\x81")
-        self._put(key)
-        self.out.write(b"}(")
+        self.out.write(b")\x81}(")
         for field, value in values.items():
             self.value(field)
-            if isinstance(value, _Part):
-                self.instance(value.name, value.values, value.types, value)
-            else:
-                self.value(value, types.get(field, ""))
+            self.value(value, types.get(field, ""))
         self.out.write(b"ub")
+        # PyTorch's reader makes an object when it has its values.
+        self._put(key)
 
 
 def _values_of(owner: Any) -> dict[str, Any]:
@@ -169,15 +205,21 @@ def _values_of(owner: Any) -> dict[str, Any]:
     }
 
 
-class _Part:
-    """A module of a traced one: its class, values and types."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.values: dict[str, Any] = {}
-        self.types: dict[str, str] = {}
-        self.parameters: list[str] = []
-        self.buffers: list[str] = []
+def arguments_of(kind: str, count: int) -> list[str]:
+    """The types inside of a type's text; of a type without any as many empty texts."""
+    while kind.startswith("Optional["):
+        kind = kind[9:-1]
+    _, opened, rest = kind.partition("[")
+    if not opened:
+        return [""] * count
+    found, depth = [""], 0
+    for letter in rest[:-1]:
+        depth += (letter == "[") - (letter == "]")
+        if letter == "," and depth == 0:
+            found.append("")
+        else:
+            found[-1] += letter
+    return [one.strip() for one in found]
 
 
 # ---- archives ------------------------------------------------------------------------------------
@@ -191,13 +233,17 @@ def write_archive(
     Raises: RuntimeError for modules whose code cannot be written.
     """
     pickled = _Pickle()
+    if isinstance(module, FrozenModule):
+        with values_of(module.__dict__["_frozen"], module.__dict__["_constants"]):
+            write_archive(target, folder, module.__dict__["_frozen"], extra_files)
+        return
     if isinstance(module, LoadedModule):
         unit = module.script_class.unit
         texts = {path: unit.texts[path] for path in unit.texts}
         pickled.value(module)
         constants = unit.constants
     else:
-        texts = _write_traced(module, pickled)
+        texts = _write_module(module, pickled)
         constants = ()
     fixed = _Pickle()
     fixed.value(tuple(constants))
@@ -217,21 +263,31 @@ def write_archive(
     writer.finish()
 
 
-def _write_traced(module: Any, pickled: _Pickle) -> dict[str, str]:
+def _write_module(module: Any, pickled: _Pickle) -> dict[str, str]:
+    """The code of a traced or scripted module, whose values go into the pickle."""
     example = getattr(module, "_traced_with", None)
-    if example is None:
-        raise RuntimeError(
-            "jit.save: only traced modules and modules of an archive can be saved: what "
-            "torch.jit.script gives runs Python code, which has no serialized form; use "
-            "torch.jit.trace with example inputs, or save the state_dict()"
-        )
+    if example is not None:
+        return _write_traced(module, example, pickled)
+    if isinstance(module, ScriptFunction):
+        unit, name = compile_function(module._function)
+        part = Part(name)
+        part.values["training"], part.types["training"] = False, "bool"
+        pickled.value(part)
+        return unit.texts()
+    wrapped = module.__dict__.get("_wrapped", module)
+    unit, _ = compile_module(wrapped)
+    pickled.value(part_of(unit, wrapped))
+    return unit.texts()
+
+
+def _write_traced(module: Any, example: tuple, pickled: _Pickle) -> dict[str, str]:
     args, kwargs = example
     wrapped = (
         module._function if isinstance(module, ScriptFunction) else module.__dict__["_wrapped"]
     )
     recording = record(wrapped, args, kwargs)
     name = type(wrapped).__name__ if isinstance(wrapped, Module) else "PlaceholderModule"
-    root = _Part(f"__torch__.{name}")
+    root = Part(f"__torch__.{name}")
     parts = {"": root}
     _add_modules(wrapped, parts)
     for path, value in recording.values.items():
@@ -248,7 +304,7 @@ def _write_traced(module: Any, pickled: _Pickle) -> dict[str, str]:
     return texts
 
 
-def _add_modules(wrapped: Any, parts: dict[str, _Part]) -> None:
+def _add_modules(wrapped: Any, parts: dict[str, Part]) -> None:
     """A part for each module, with its parameters, buffers and children."""
     if not isinstance(wrapped, Module):
         parts[""].values["training"], parts[""].types["training"] = False, "bool"
@@ -256,7 +312,7 @@ def _add_modules(wrapped: Any, parts: dict[str, _Part]) -> None:
     for number, (path, module) in enumerate(wrapped.named_modules(remove_duplicate=False)):
         if path:
             name = f"__torch__.___torch_mangle_{number}.{type(module).__name__}"
-            part = parts[path] = _Part(name)
+            part = parts[path] = Part(name)
             parent, _, last = path.rpartition(".")
             parts[parent].values[last] = part
             parts[parent].types[last] = name
@@ -273,7 +329,7 @@ def _add_modules(wrapped: Any, parts: dict[str, _Part]) -> None:
                     part.values[name], part.types[name] = value, "Tensor"
 
 
-def _class_text(part: _Part, method: str) -> str:
+def _class_text(part: Part, method: str) -> str:
     lines = [f"class {part.name.rpartition('.')[2]}(Module):"]
     for kind, names in (("parameters", part.parameters), ("buffers", part.buffers)):
         listed = "".join(f"{json.dumps(name)}, " for name in names)
@@ -305,4 +361,4 @@ def _attribute(path: str) -> str:
 
 def can_be_saved(module: Any) -> bool:
     """Whether the object is of a kind that an archive can hold."""
-    return isinstance(module, (RecursiveScriptModule, ScriptFunction, LoadedModule))
+    return isinstance(module, (ScriptModule, ScriptFunction))

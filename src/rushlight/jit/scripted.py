@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.jit.annotations import Attribute, annotate
+from rushlight.jit.compiler.unit import function_text, method_text
 from rushlight.nn.modules.module import Module
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
@@ -85,8 +86,13 @@ class ScriptFunction:
 
     @property
     def code(self) -> str:
-        """The source that runs."""
-        return source_of(self._function)
+        """The text of the function as an archive holds it; of a traced one the source that runs.
+
+        Raises: RuntimeError for what TorchScript does not have.
+        """
+        if "_traced_with" in self.__dict__:
+            return source_of(self._function)
+        return function_text(self._function)
 
     @property
     def graph(self) -> Listing:
@@ -123,8 +129,11 @@ class ScriptModule(Module):
 
     @property
     def code(self) -> str:
-        """The source of `forward`."""
-        return source_of(type(self).forward)
+        """The text of `forward` as an archive holds it.
+
+        Raises: RuntimeError for what TorchScript does not have.
+        """
+        return method_text(self)
 
     @property
     def graph(self) -> Listing:
@@ -240,8 +249,14 @@ class RecursiveScriptModule(ScriptModule):
 
     @property
     def code(self) -> str:
-        """The source of the wrapped module's `forward`."""
-        return source_of(type(self.__dict__["_wrapped"]).forward)
+        """The text of `forward` as an archive holds it; of a traced module the source that runs.
+
+        Raises: RuntimeError for what TorchScript does not have.
+        """
+        wrapped = self.__dict__["_wrapped"]
+        if "_traced_with" in self.__dict__:
+            return source_of(type(wrapped).forward)
+        return method_text(wrapped)
 
 
 class TracedModule(RecursiveScriptModule):
@@ -283,7 +298,8 @@ def script(
 ) -> Any:
     """A module or function as TorchScript knows it; classes and enumerations stay themselves.
 
-    Nothing is translated: Python runs each time, with every construct that it has.
+    Nothing is translated: Python runs each time, with every construct that it has.  `save` and
+    `code` compile it, and refuse then what TorchScript does not have.
     Raises: RuntimeError for what can be neither called nor made a type.
     """
     if isinstance(obj, (ScriptModule, ScriptFunction)):
@@ -396,7 +412,7 @@ class FrozenModule(ScriptModule):
 
     def forward(self, *args: Any, **kwargs: Any) -> Any:
         """What the module gave with the values it had."""
-        with _values_of(self.__dict__["_frozen"], self.__dict__["_constants"]):
+        with values_of(self.__dict__["_frozen"], self.__dict__["_constants"]):
             return self.__dict__["_frozen"].forward(*args, **kwargs)
 
     @property
@@ -406,7 +422,7 @@ class FrozenModule(ScriptModule):
 
 
 @contextlib.contextmanager
-def _values_of(module: Module, values: dict[str, Tensor]) -> Any:
+def values_of(module: Module, values: dict[str, Tensor]) -> Any:
     """The module with other values in place of its parameters and buffers."""
     before: list[tuple[dict[str, Any], str, Any]] = []
     try:

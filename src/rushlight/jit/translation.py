@@ -129,8 +129,11 @@ class Translator:
             return ast.Return(None if node.value is None else self._expression(node.value))
         if isinstance(node, ast.With):
             return self._with(node)
-        if isinstance(node, ast.Pass):
-            return ast.Pass()
+        if isinstance(node, (ast.Pass, ast.Break, ast.Continue)):
+            return type(node)()
+        if isinstance(node, ast.Assert):
+            message = None if node.msg is None else self._expression(node.msg)
+            return ast.Assert(self._expression(node.test), message)
         raise refusal(node, f"a statement of kind {type(node).__name__}")
 
     def _assignment(self, target: ast.expr, value: ast.expr) -> ast.stmt:
@@ -189,7 +192,21 @@ class Translator:
             return ast.UnaryOp(type(node.op)(), self._expression(node.operand))
         if isinstance(node, ast.BoolOp):
             return ast.BoolOp(type(node.op)(), [self._expression(part) for part in node.values])
+        if isinstance(node, ast.Compare) and isinstance(node.ops[0], (ast.Is, ast.IsNot)):
+            parts = [self._expression(part) for part in node.comparators]
+            return ast.Compare(self._expression(node.left), [type(op)() for op in node.ops], parts)
+        if isinstance(node, ast.ListComp):
+            return ast.ListComp(self._expression(node.elt), self._generators(node))
+        if isinstance(node, ast.DictComp):
+            key, value = self._expression(node.key), self._expression(node.value)
+            return ast.DictComp(key, value, self._generators(node))
         raise refusal(node, f"an expression of kind {type(node).__name__}")
+
+    def _generators(self, node: ast.ListComp | ast.DictComp) -> list[ast.comprehension]:
+        if any(one.ifs or one.is_async for one in node.generators):
+            raise refusal(node, "a condition in a comprehension")
+        return [ast.comprehension(self._target(one.target), self._expression(one.iter), [], 0)
+                for one in node.generators]  # fmt: skip
 
     def _attribute(self, node: ast.Attribute) -> ast.expr:
         path = path_of(node)
@@ -287,13 +304,17 @@ class Translator:
     def _range(self, node: ast.Call) -> ast.expr:
         return self._call(range, *[self._expression(a) for a in node.args])
 
+    def _print(self, node: ast.Call) -> ast.expr:
+        return self._call(print, *[self._expression(a) for a in node.args])
+
     def _fork(self, node: ast.Call) -> ast.expr:
         raise refusal(node, "fork")
 
     _FORMS: dict[str, Callable[[Translator, ast.Call], ast.expr]] = {
         "int": _cast, "float": _cast, "bool": _cast, "complex": _cast, "annotate": _annotated,
         "unchecked_cast": _unchecked, "uninitialized": _uninitialized, "getattr": _getattr,
-        "setattr": _setattr, "isinstance": _isinstance, "range": _range, "fork": _fork,
+        "setattr": _setattr, "print": _print, "isinstance": _isinstance, "range": _range,
+        "fork": _fork,
     }  # fmt: skip
 
 
@@ -336,7 +357,9 @@ def _has_effects(node: ast.FunctionDef) -> bool:
         if isinstance(part, ast.Attribute):
             if isinstance(part.ctx, ast.Store) or part.attr in _CHANGING:
                 return True
-        elif isinstance(part, ast.With) or (isinstance(part, ast.Name) and part.id == "setattr"):
+        elif isinstance(part, ast.With) or (
+            isinstance(part, ast.Name) and part.id in ("setattr", "print")
+        ):
             return True
     return False
 

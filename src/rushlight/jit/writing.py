@@ -18,73 +18,21 @@ from rushlight.base.dtypes import DType
 from rushlight.base.formats import layout, memory_format
 from rushlight.fx.node import Node
 from rushlight.fx.recording import called_name
+from rushlight.jit.functional_forms import (
+    CONVOLUTIONS,
+    COUNTS,
+    REDUCTIONS,
+    RENAMED,
+    SPREAD,
+    TEMPLATES,
+    TRANSPOSED,
+)
 from rushlight.jit.operator_names import NAMES
 from rushlight.jit.operators import NUMBER_OF
 from rushlight.nn import functional as F
 from rushlight.ops.spelling import PUBLIC
 from rushlight.overrides.interception import python_form
 from rushlight.tensor.tensor import Tensor
-
-# Recorded names that differ from the operator's.
-_RENAMED = {
-    "absolute": "abs", "concat": "cat", "concatenate": "cat",
-    "multiply": "mul", "divide": "div", "subtract": "sub", "true_divide": "div", "clip": "clamp",
-    "swapaxes": "transpose", "swapdims": "transpose", "special_expit": "sigmoid",
-}  # fmt: skip
-# Methods that take sizes or axes one by one: how many operands come before them.
-_SPREAD = {
-    "reshape": 1, "view": 1, "permute": 1, "expand": 1, "repeat": 1, "tile": 1, "flip": 1,
-    "new_zeros": 1, "new_ones": 1, "new_empty": 1,
-}  # fmt: skip
-# Templates by the names of the function's own arguments; `{x|list}` is written as a list.
-_TEMPLATES = {
-    "linear": "torch.linear({input}, {weight}, {bias})",
-    "batch_norm": "torch.batch_norm({input}, {weight}, {bias}, {running_mean}, {running_var}, "
-    "{training}, {momentum}, {eps}, False)",
-    "instance_norm": "torch.instance_norm({input}, {weight}, {bias}, {running_mean}, "
-    "{running_var}, {use_input_stats}, {momentum}, {eps}, False)",
-    "layer_norm": "torch.layer_norm({input}, {normalized_shape}, {weight}, {bias}, {eps})",
-    "group_norm": "torch.group_norm({input}, {num_groups}, {weight}, {bias}, {eps})",
-    "dropout": "torch.dropout({input}, {p}, {training})",
-    "embedding": "torch.embedding({weight}, {input}, {padding_idx|minus}, "
-    "{scale_grad_by_freq}, {sparse})",
-    "softmax": "torch.softmax({input}, {dim})",
-    "log_softmax": "torch.log_softmax({input}, {dim})",
-    "max_pool1d": "torch.max_pool1d({input}, {kernel_size|list}, {stride|list}, "
-    "{padding|list}, {dilation|list}, {ceil_mode})",
-    "max_pool2d": "torch.max_pool2d({input}, {kernel_size|list}, {stride|list}, "
-    "{padding|list}, {dilation|list}, {ceil_mode})",
-    "avg_pool1d": "torch.avg_pool1d({input}, {kernel_size|list}, {stride|list}, "
-    "{padding|list}, {ceil_mode}, {count_include_pad})",
-    "avg_pool2d": "torch.avg_pool2d({input}, {kernel_size|list}, {stride|list}, "
-    "{padding|list}, {ceil_mode}, {count_include_pad}, {divisor_override})",
-    "adaptive_avg_pool1d": "torch.adaptive_avg_pool1d({input}, {output_size|list})",
-    "adaptive_avg_pool2d": "torch.adaptive_avg_pool2d({input}, {output_size|two})",
-    "relu": "torch.relu({input})",
-    "leaky_relu": "torch.leaky_relu({input}, {negative_slope})",
-    "elu": "torch.elu({input}, {alpha})",
-    "silu": "torch.silu({input})",
-    "mish": "torch.mish({input})",
-    "hardswish": "torch.hardswish({input})",
-    "hardsigmoid": "torch.hardsigmoid({input})",
-    "hardtanh": "torch.hardtanh({input}, {min_val}, {max_val})",
-    "relu6": "torch.hardtanh({input}, 0., 6.)",
-    "gelu": "torch.gelu({input}, approximate={approximate})",
-    "softplus": "torch.softplus({input}, {beta}, {threshold})",
-    "logsigmoid": "torch.log_sigmoid({input})",
-    "glu": "torch.glu({input}, {dim})",
-    "prelu": "torch.prelu({input}, {weight})",
-    "scaled_dot_product_attention": "torch.scaled_dot_product_attention({query}, {key}, {value}, "
-    "{attn_mask}, {dropout_p}, {is_causal})",
-    "pad": "torch.pad({input}, {pad|list}, {mode}, {value})",
-    "mse_loss": "torch.mse_loss({input}, {target}, {reduction|number})",
-    "pixel_shuffle": "torch.pixel_shuffle({input}, {upscale_factor})",
-    "normalize": "torch.div({input}, torch.expand_as(torch.clamp_min(torch.norm({input}, {p}, "
-    "[{dim}], True), {eps}), {input}))",
-}
-_CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)}
-_TRANSPOSED = {f"conv_transpose{n}d": n for n in (1, 2, 3)}
-_REDUCTIONS = {"none": 0, "mean": 1, "sum": 2}
 
 
 def literal(value: Any) -> str:
@@ -181,15 +129,15 @@ class Writer:
         if target is getattr:
             return self._property(node)
         name = called_name(target)
-        name = _RENAMED.get(name, name)
+        name = RENAMED.get(name, name)
         own = getattr(self, f"_write_{name}", None)
         if own is not None:
             return own(node)
-        if name in _CONVOLUTIONS or name in _TRANSPOSED:
+        if name in CONVOLUTIONS or name in TRANSPOSED:
             return self._convolution(name, self._bound(node))
-        if name in _TEMPLATES:
-            return self._filled(_TEMPLATES[name], self._bound(node))
-        if name in _SPREAD:
+        if name in TEMPLATES:
+            return self._filled(TEMPLATES[name], self._bound(node))
+        if name in SPREAD:
             return self._spread(name, node)
         if name not in NAMES or not _is_operator(name, node.target):
             raise RuntimeError(
@@ -226,17 +174,17 @@ class Writer:
         if form == "list":
             return self.text(value if isinstance(value, (list, tuple)) else
                              [] if value is None else [value])  # fmt: skip
-        if form == "two":
-            pair = value if isinstance(value, (list, tuple)) else (value, value)
-            return self.text(list(pair))
+        if form in COUNTS:
+            each = value if isinstance(value, (list, tuple)) else [value] * COUNTS[form]
+            return self.text(list(each))
         if form == "minus":
             return self.text(-1 if value is None else value)
         if form == "number":
-            return str(_REDUCTIONS[value])
+            return str(REDUCTIONS[value])
         return self.text(value)
 
     def _convolution(self, name: str, given: dict[str, Any]) -> str:
-        axes = _CONVOLUTIONS.get(name) or _TRANSPOSED[name]
+        axes = CONVOLUTIONS.get(name) or TRANSPOSED[name]
 
         def each(key: str) -> str:
             value = given[key]
@@ -245,7 +193,7 @@ class Writer:
             return self.text(value if isinstance(value, (list, tuple)) else [value] * axes)
 
         start = ", ".join(self.text(given[key]) for key in ("input", "weight", "bias"))
-        if name in _TRANSPOSED:
+        if name in TRANSPOSED:
             rest = [each("stride"), each("padding"), each("output_padding"),
                     self.text(given["groups"]), each("dilation")]  # fmt: skip
         else:

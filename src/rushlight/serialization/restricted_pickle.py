@@ -27,7 +27,8 @@ class Constructor:
     `build` makes the object from positional arguments (`new` makes it where the pickle asks for an
     object without __init__; `build` unless given); `set_state`, where given, takes the object and
     the state that a BUILD opcode hands it, and returns the finished object.  `target` is the class
-    or function that a user allowed, which may also be an argument of another one.
+    or function that a user allowed, which may also be an argument of another one.  `takes_one`: a
+    pickle may call it with a value that stands in no tuple, as TorchScript's does.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Constructor:
     new: Callable[..., Any] | None = None
     set_state: Callable[[Any, Any], Any] | None = None
     target: Any = None
+    takes_one: bool = False
 
 
 class RestrictedUnpickler:
@@ -205,6 +207,8 @@ class RestrictedUnpickler:
             raise pickle.UnpicklingError(
                 f"Weights only load failed. Calling a {type(target).__name__} is not allowed"
             )
+        if target.takes_one and type(arguments) is not tuple:
+            arguments = (arguments,)
         if type(arguments) is not tuple:
             raise pickle.UnpicklingError(f"{target.name}: arguments must be a tuple")
         make = target.new if new and target.new is not None else target.build
