@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import enum
+import io
 import math
 from typing import Any, Dict, Final, List, NamedTuple, Optional, Tuple, Union
 
@@ -350,3 +351,22 @@ def test_containers_of_modules_are_unrolled_and_shared_modules_stay_shared() -> 
     there = check(Modules().eval(), (rand(2, 3),))
     state = dict(there.named_parameters(remove_duplicate=False))
     assert state["shared.weight"].data_ptr() == state["layers.0.weight"].data_ptr()
+
+
+class Typed(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.names = jit.Attribute({}, Dict[str, int])
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.names["a"] = 2
+        return x * self.names["a"]
+
+
+def test_an_attribute_keeps_the_type_it_was_given() -> None:
+    buffer = io.BytesIO()
+    jit.save(jit.script(Typed()), buffer)
+    buffer.seek(0)
+    import torch as other
+
+    assert other.jit.load(buffer)(other.ones(1)).tolist() == [2.0]

@@ -7,6 +7,7 @@ from typing import Any
 
 from rushlight.base.dtypes import DType
 from rushlight.base.formats import layout, memory_format
+from rushlight.jit.annotations import Attribute
 from rushlight.jit.compiler.concrete import Concrete, unwrapped
 from rushlight.jit.compiler.unit import Unit
 from rushlight.jit.compiler.values import literal
@@ -52,7 +53,7 @@ def part_of(unit: Unit, module: Module, known: dict[int, Part] | None = None) ->
 
 
 def _storable(unit: Unit, value: Any) -> Any:
-    if type(value).__name__ == "Attribute" and hasattr(value, "type"):
+    if isinstance(value, Attribute):
         value = value.value
     if isinstance(value, enum.Enum):
         return Member(str(unit.class_type(type(value))), value.value)

@@ -17,6 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rushlight.jit.annotations import Attribute, annotate
+from rushlight.jit.compiler.concrete import ATTRIBUTE_TYPES
 from rushlight.jit.compiler.unit import function_text, method_text
 from rushlight.nn.modules.module import Module
 from rushlight.tensor.grad_mode import no_grad
@@ -125,7 +126,10 @@ class ScriptModule(Module):
         super().__init__()
 
     def __setattr__(self, name: str, value: Any) -> None:
-        super().__setattr__(name, value.value if isinstance(value, Attribute) else value)
+        if isinstance(value, Attribute):
+            _keep_type(self, name, value)
+            value = value.value
+        super().__setattr__(name, value)
 
     @property
     def code(self) -> str:
@@ -170,10 +174,16 @@ _SHARED = (
 _OWN = ("_wrapped", "training")
 
 
+def _keep_type(module: Module, name: str, attribute: Attribute) -> None:
+    """Remember the type that an attribute was given, for the archive."""
+    module.__dict__.setdefault(ATTRIBUTE_TYPES, {})[name] = attribute.type
+
+
 def _unwrap_attributes(module: Module) -> None:
     """What a module has with a type beside it: `forward`, which Python runs, reads the value."""
-    for name, value in module.__dict__.items():
+    for name, value in list(module.__dict__.items()):
         if isinstance(value, Attribute):
+            _keep_type(module, name, value)
             module.__dict__[name] = value.value
 
 

@@ -27,6 +27,8 @@ from rushlight.overrides.interception import python_form
 from rushlight.tensor.tensor import Tensor
 
 _MARK = "_torchscript_modifier"
+# Where a module keeps the types that `jit.Attribute` gave its values.
+ATTRIBUTE_TYPES = "_torchscript_attribute_types"
 _INTERNAL = frozenset(vars(Module()))
 
 
@@ -129,7 +131,7 @@ def concrete_of(unit: Any, module: Module) -> Concrete:
                 "which are not written; remove them, or do their work in forward"
             )
     made = Concrete(module)
-    annotations = _class_annotations(type(module))
+    annotations = _class_annotations(type(module)) | module.__dict__.get(ATTRIBUTE_TYPES, {})
     made.attributes["training"] = Attribute(BOOL)
     made.attributes["_is_full_backward_hook"] = Attribute(optional(BOOL))
     tables: tuple[tuple[list[str], dict[str, Any]], ...] = (
@@ -189,7 +191,11 @@ def _add_values(unit: Any, module: Module, made: Concrete, annotations: dict[str
 
 def _instance_values(module: Module) -> Iterator[tuple[str, Any]]:
     for name, value in vars(module).items():
-        if name not in _INTERNAL and name not in ("training", "__constants__"):
+        if name not in _INTERNAL and name not in (
+            "training",
+            "__constants__",
+            ATTRIBUTE_TYPES,
+        ):
             yield name, value
     seen = set(vars(module))
     for one in type(module).__mro__:
