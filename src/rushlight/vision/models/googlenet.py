@@ -13,6 +13,9 @@ from rushlight.nn import init
 from rushlight.vision.models._api import network
 
 GoogLeNetOutputs = namedtuple("GoogLeNetOutputs", ["logits", "aux_logits2", "aux_logits1"])
+GoogLeNetOutputs.__annotations__ = {
+    "logits": Tensor, "aux_logits2": Tensor | None, "aux_logits1": Tensor | None,
+}  # fmt: skip
 
 
 class BasicConv2d(nn.Module):
@@ -122,7 +125,8 @@ class GoogLeNet(nn.Module):
         aux2 = self.aux2(x) if self.aux2 is not None and self.training else None
         x = self.inception5b(self.inception5a(self.maxpool4(self.inception4e(x))))
         x = self.fc(self.dropout(rl.flatten(self.avgpool(x), 1)))
-        if self.training and self.aux_logits:
+        # What is compiled to TorchScript returns one type.
+        if rl.jit.is_scripting() or (self.training and self.aux_logits):
             return GoogLeNetOutputs(x, aux2, aux1)
         return x
 

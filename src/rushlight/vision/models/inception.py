@@ -13,6 +13,7 @@ from rushlight.vision.models._api import network
 from rushlight.vision.models.googlenet import BasicConv2d, draw_truncated, own_normalization
 
 InceptionOutputs = namedtuple("InceptionOutputs", ["logits", "aux_logits"])
+InceptionOutputs.__annotations__ = {"logits": Tensor, "aux_logits": Tensor | None}
 
 
 def _average(x: Tensor) -> Tensor:
@@ -196,7 +197,10 @@ class Inception3(nn.Module):
         aux = self.AuxLogits(x) if self.AuxLogits is not None and self.training else None
         x = self.Mixed_7c(self.Mixed_7b(self.Mixed_7a(x)))
         x = self.fc(rl.flatten(self.dropout(self.avgpool(x)), 1))
-        return InceptionOutputs(x, aux) if self.training and self.aux_logits else x
+        # What is compiled to TorchScript returns one type.
+        if rl.jit.is_scripting() or (self.training and self.aux_logits):
+            return InceptionOutputs(x, aux)
+        return x
 
 
 def _inception(_weights: Any = None, **kwargs: Any) -> Inception3:

@@ -85,10 +85,10 @@ class RelativePositionalMultiHeadAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         n, groups, places, width = x.shape
-        q, k, v = (
+        q, k, v = [
             part.reshape(n, groups, places, self.n_heads, self.head_dim).permute(0, 1, 3, 2, 4)
             for part in self.to_qkv(x).chunk(3, dim=-1)
-        )
+        ]
         products = q @ (k * self.scale_factor).transpose(-2, -1)
         index = self.relative_position_index.flatten()
         bias = self.relative_position_bias_table[index].reshape(places, places, -1)
@@ -160,7 +160,7 @@ class PartitionAttentionLayer(nn.Module):
         self.stochastic_dropout = StochasticDepth(p_stochastic_dropout, "row")
 
     def forward(self, x: Tensor) -> Tensor:
-        rows, columns = (side // self.p for side in self.grid_size)
+        rows, columns = self.grid_size[0] // self.p, self.grid_size[1] // self.p
         if self.grid_size[0] % self.p or self.grid_size[1] % self.p:
             raise ValueError(
                 "Grid size must be divisible by partition size. Got grid size of"

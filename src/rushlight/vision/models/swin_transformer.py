@@ -22,8 +22,8 @@ def _four_neighbours(x: Tensor) -> Tensor:
     """(..., H, W, C) to (..., H/2, W/2, 4 C)."""
     height, width = x.shape[-3:-1]
     x = F.pad(x, (0, 0, 0, width % 2, 0, height % 2))
-    parts = [x[..., i::2, j::2, :] for j in (0, 1) for i in (0, 1)]
-    return rl.cat(parts, -1)
+    parts = [x[..., 0::2, j::2, :] for j in (0, 1)], [x[..., 1::2, j::2, :] for j in (0, 1)]
+    return rl.cat([parts[0][0], parts[1][0], parts[0][1], parts[1][1]], -1)
 
 
 class PatchMerging(nn.Module):
