@@ -59,7 +59,7 @@ TEMPLATES = {
     "prelu": "torch.prelu({input}, {weight})",
     "scaled_dot_product_attention": "torch.scaled_dot_product_attention({query}, {key}, {value}, "
     "{attn_mask}, {dropout_p}, {is_causal}, scale={scale}, enable_gqa={enable_gqa})",
-    "pad": "torch.pad({input}, {pad|list}, {mode}, {value})",
+    "pad": "torch.pad({input}, {pad|list}, {mode}, {value|float})",
     "mse_loss": "torch.mse_loss({input}, {target}, {reduction|number})",
     "pixel_shuffle": "torch.pixel_shuffle({input}, {upscale_factor})",
     "normalize": "torch.div({input}, torch.expand_as(torch.clamp_min(torch.norm({input}, {p}, "
@@ -98,6 +98,30 @@ TEMPLATES = {
     "bilinear": "torch.bilinear({input1}, {input2}, {weight}, {bias})",
     "interpolate": "torch.__interpolate({input}, {size}, {scale_factor|float}, {mode}, "
     "{align_corners}, {recompute_scale_factor}, {antialias})",
+    "cosine_embedding_loss": "torch.cosine_embedding_loss({input1}, {input2}, {target}, "
+    "{margin|float}, {reduction|number})",
+    "margin_ranking_loss": "torch.margin_ranking_loss({input1}, {input2}, {target}, "
+    "{margin|float}, {reduction|number})",
+    "hinge_embedding_loss": "torch.hinge_embedding_loss({input}, {target}, {margin|float}, "
+    "{reduction|number})",
+    "triplet_margin_loss": "torch.triplet_margin_loss({anchor}, {positive}, {negative}, "
+    "{margin|float}, {p|float}, {eps}, {swap}, {reduction|number})",
+    "kl_div": "torch.kl_div({input}, {target}, {reduction|number}, log_target={log_target})",
+    "poisson_nll_loss": "torch.poisson_nll_loss({input}, {target}, {log_input}, {full}, {eps}, "
+    "{reduction|number})",
+    "soft_margin_loss": "torch.soft_margin_loss({input}, {target}, {reduction|number})",
+    "multilabel_margin_loss": "torch.multilabel_margin_loss({input}, {target}, {reduction|number})",
+    "multi_margin_loss": "torch.multi_margin_loss({input}, {target}, {p}, {margin}, {weight}, "
+    "{reduction|number})",
+    "ctc_loss": "torch.ctc_loss({log_probs}, {targets}, {input_lengths|list}, "
+    "{target_lengths|list}, {blank}, {reduction|number}, {zero_infinity})",
+    "unfold": "torch.im2col({input}, {kernel_size|two}, {dilation|two}, {padding|two}, "
+    "{stride|two})",
+    "fold": "torch.col2im({input}, {output_size|two}, {kernel_size|two}, {dilation|two}, "
+    "{padding|two}, {stride|two})",
+    "adaptive_max_pool1d": "torch.adaptive_max_pool1d({input}, {output_size|list})",
+    "adaptive_max_pool2d": "torch.adaptive_max_pool2d({input}, {output_size|two})",
+    "adaptive_max_pool3d": "torch.adaptive_max_pool3d({input}, {output_size|three})",
     "affine_grid": "torch.affine_grid_generator({theta}, {size}, {align_corners})",
 }
 CONVOLUTIONS = {f"conv{n}d": n for n in (1, 2, 3)}

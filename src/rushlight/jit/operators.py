@@ -371,6 +371,40 @@ def _loss(name: str) -> Callable:
     return call
 
 
+def _with_reduction(name: str) -> Callable:
+    """A loss whose last argument is its reduction's number."""
+    function = getattr(F, name)
+    names = ("p", "margin", "weight") if name == "multi_margin_loss" else ()
+
+    def call(x: Tensor, target: Tensor, *args: Any) -> Tensor:
+        *given, reduction = args or (1,)
+        options = dict(zip(names, given))
+        return function(x, target, reduction=("none", "mean", "sum")[reduction], **options)
+
+    return call
+
+
+def _with_places(name: str) -> Callable:
+    function = getattr(F, name)
+
+    def call(x: Tensor, size: Any) -> tuple:
+        return tuple(function(x, size, return_indices=True))
+
+    return call
+
+
+def _embedding_bag(
+    weight: Tensor, x: Tensor, offsets: Any, scale: bool = False, mode: int = 0,
+    sparse: bool = False, weights: Any = None, last: bool = False, padding: int | None = None,
+) -> tuple:  # fmt: skip
+    made = F.embedding_bag(
+        x, weight, offsets, None, 2.0, scale, ("sum", "mean", "max")[mode], sparse, weights, last,
+        padding,
+    )  # fmt: skip
+    # What follows is what PyTorch keeps for the gradient.
+    return made, None, None, None
+
+
 def _tensor(data: Any, **kwargs: Any) -> Tensor:
     return PUBLIC["tensor"](data, **_keywords(kwargs))  # type: ignore[operator]
 
@@ -448,7 +482,7 @@ _NUMERIC: dict[str, Callable[..., Any]] = {
     "tanh": math.tanh, "floor": math.floor, "ceil": math.ceil, "round": _round, "abs": abs,
     "__and__": operator.and_, "__or__": operator.or_, "__xor__": operator.xor,
     "bitwise_not": operator.invert, "numel": len, "isnan": math.isnan, "isinf": math.isinf,
-    "isfinite": math.isfinite, "floor_divide": operator.floordiv, "all": all, "any": any,
+    "isfinite": math.isfinite, "floor_divide": operator.floordiv, "all": all, "any": any, "sum": sum,
 }  # fmt: skip
 
 _SPECIAL: dict[str, Callable[..., Any]] = {
@@ -494,6 +528,11 @@ _SPECIAL: dict[str, Callable[..., Any]] = {
     "nll_loss_nd": _loss("nll_loss"), "nll_loss2d": _loss("nll_loss"),
     "cross_entropy_loss": _loss("cross_entropy"),
     "tensor": _tensor, "index_put_": _index_put, "meshgrid": _meshgrid, "einsum": _einsum,
+    "im2col": lambda x, *sizes: F.unfold(x, *sizes), "col2im": lambda x, *sizes: F.fold(x, *sizes),
+    **{f"adaptive_max_pool{n}d": _with_places(f"adaptive_max_pool{n}d") for n in (1, 2, 3)},
+    "embedding_bag": _embedding_bag,
+    **{name: _with_reduction(name) for name in ("multilabel_margin_loss", "multi_margin_loss",
+                                                "soft_margin_loss")},
     "unflatten": _unflatten, "numpy_T": _of_property("T"), "mT": _of_property("mT"),
     "data": _of_property("data"), "silu_": lambda x: x.copy_(F.silu(x)),
     "hardswish_": lambda x: x.copy_(F.hardswish(x)), "mish_": lambda x: x.copy_(F.mish(x)),

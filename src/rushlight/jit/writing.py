@@ -181,6 +181,10 @@ class Writer:
             return self.text(-1 if value is None else value)
         if form == "number":
             return str(REDUCTIONS[value])
+        if form == "float" and isinstance(value, int):
+            return self.text(float(value))
+        if form == "float" and isinstance(value, (list, tuple)):
+            return self.text([float(one) for one in value])
         return self.text(value)
 
     def _convolution(self, name: str, given: dict[str, Any]) -> str:

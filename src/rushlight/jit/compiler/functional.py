@@ -25,7 +25,6 @@ from rushlight.jit.functional_forms import (
     TEMPLATES,
     TRANSPOSED,
 )
-from rushlight.jit.operator_names import NAMES
 from rushlight.jit.operators import operator_named
 from rushlight.nn import functional as F
 from rushlight.ops.spelling import PUBLIC
@@ -85,7 +84,8 @@ def _known() -> dict[int, tuple[str, str, Any]]:
         add("operator", name, value)
     for name, value in vars(F).items():
         if not name.startswith("_") and not inspect.isclass(value):
-            add("operator" if name in NAMES else "F", name, value)
+            # Of the same name, but with other arguments: only a template knows its operator.
+            add("operator" if PUBLIC.get(name) is value else "F", name, value)
     for prefix, space in (("linalg", linalg), ("fft", fft), ("special", special)):
         for name, value in vars(space).items():
             if not name.startswith("_") and not inspect.isclass(value):
@@ -130,6 +130,8 @@ def gathered(name: str, args: list[Text]) -> list[Text]:
 # ---- templates -----------------------------------------------------------------------------------
 
 _WITH_INDICES = tuple(f"max_pool{n}d" for n in (1, 2, 3))
+# Operators that return places, too; the functions on request.
+_ADAPTIVE = tuple(f"adaptive_max_pool{n}d" for n in (1, 2, 3))
 Refusal = Callable[[str], Exception]
 
 
@@ -154,6 +156,10 @@ def functional_call(
             template = template.replace(name, f"{name}_with_indices")
             kind = tuple_of(TENSOR, TENSOR)
         text = _filled(template, given, refuse)
+        if name in _ADAPTIVE:
+            found = tuple_of(TENSOR, TENSOR)
+            kind = found if _static(given.get("return_indices")) else TENSOR
+            text = text if kind is found else f"({text})[0]"
     if inplace is not None and inplace.static is not False:
         if inplace.static is UNKNOWN:
             raise refuse(f"{name} needs an `inplace` that is a constant")
@@ -171,7 +177,7 @@ def _bound(
         if "inplace" in kwargs:
             extra["inplace"] = kwargs["inplace"]
             kwargs = {key: value for key, value in kwargs.items() if key != "inplace"}
-        elif len(args) > len(names):
+        elif len(args) > sum(p.kind is not p.KEYWORD_ONLY for p in signature.parameters.values()):
             *args, extra["inplace"] = args
     try:
         bound = signature.bind(*args, **kwargs)

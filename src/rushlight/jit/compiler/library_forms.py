@@ -128,6 +128,55 @@ def avg_pool3d(self, input: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
                         self.count_include_pad, self.divisor_override)  # fmt: skip
 
 
+def lp_pool1d(self, input: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    p = float(self.norm_type)
+    mean = F.avg_pool1d(input.pow(p), self.kernel_size, self.stride, 0, self.ceil_mode)
+    size = self.kernel_size if isinstance(self.kernel_size, int) else self.kernel_size[0]
+    return (mean.sign() * mean.abs().relu()).mul(size).pow(1.0 / p)
+
+
+def lp_pool2d(self, input: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    p = float(self.norm_type)
+    mean = F.avg_pool2d(input.pow(p), self.kernel_size, self.stride, 0, self.ceil_mode)
+    if isinstance(self.kernel_size, int):
+        size = self.kernel_size * self.kernel_size
+    else:
+        size = self.kernel_size[0] * self.kernel_size[1]
+    return (mean.sign() * mean.abs().relu()).mul(size).pow(1.0 / p)
+
+
+def lp_pool3d(self, input: Tensor) -> Tensor:  # type: ignore[no-untyped-def]
+    p = float(self.norm_type)
+    mean = F.avg_pool3d(input.pow(p), self.kernel_size, self.stride, 0, self.ceil_mode)
+    if isinstance(self.kernel_size, int):
+        size = self.kernel_size * self.kernel_size * self.kernel_size
+    else:
+        size = self.kernel_size[0] * self.kernel_size[1] * self.kernel_size[2]
+    return (mean.sign() * mean.abs().relu()).mul(size).pow(1.0 / p)
+
+
+def embedding_bag(
+    self, input: Tensor, offsets: Optional[Tensor] = None,
+    per_sample_weights: Optional[Tensor] = None,
+) -> Tensor:  # type: ignore[no-untyped-def]  # fmt: skip
+    assert self.max_norm is None
+    if input.dim() == 2:
+        width = input.size(1)
+        starts = aten.arange(0, input.numel(), width, dtype=input.dtype, device=input.device)
+        if per_sample_weights is not None:
+            per_sample_weights = per_sample_weights.reshape([-1])
+        input = input.reshape([-1])
+    elif offsets is None:
+        raise ValueError("offsets has to be a 1D Tensor but got None")
+    else:
+        starts = offsets
+    mode = 0 if self.mode == "sum" else (1 if self.mode == "mean" else 2)
+    return aten.embedding_bag(
+        self.weight, input, starts, self.scale_grad_by_freq, mode, self.sparse,
+        per_sample_weights, self.include_last_offset, self.padding_idx,
+    )[0]  # fmt: skip
+
+
 # ---- recurrent layers ----------------------------------------------------------------------------
 
 
@@ -419,7 +468,7 @@ def tanhshrink(input: Tensor) -> Tensor:
     return input - input.tanh()
 
 
-def softmin(input: Tensor, dim: int) -> Tensor:
+def softmin(input: Tensor, dim: int, _stacklevel: int = 3) -> Tensor:
     return F.softmax(-input, dim)
 
 
@@ -460,6 +509,10 @@ METHODS: dict[type, dict[str, Any]] = {
     nn.MaxPool3d: {"forward": max_pool3d},
     nn.AvgPool2d: {"forward": avg_pool2d},
     nn.AvgPool3d: {"forward": avg_pool3d},
+    nn.LPPool1d: {"forward": lp_pool1d},
+    nn.LPPool2d: {"forward": lp_pool2d},
+    nn.LPPool3d: {"forward": lp_pool3d},
+    nn.EmbeddingBag: {"forward": embedding_bag},
     nn.LSTM: {"forward": _lstm},
     nn.GRU: {"forward": gru, "_prepared": _prepared},
     nn.RNN: {"forward": rnn, "_prepared": _prepared},

@@ -39,6 +39,7 @@ for _kind, _names in (
             "native_dropout triangular_solve"),
     (_TRIPLE, "lstm svd linalg_svd unique_consecutive unique_dim _unique2 native_layer_norm "
               "native_batch_norm lu_unpack"),
+    (tuple_of(*[TENSOR] * 4), "embedding_bag"),
     (NONE, "manual_seed warn"),
     (DEVICE, "device"),
     (STR, "format"),
