@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from benchmarks.attentions import (
+    attention_64,
+    attention_256,
+    attention_256_full,
+    attention_4096,
+)
 from benchmarks.models import (
     cnn_small,
     gru_large,
@@ -39,7 +45,7 @@ WORKLOADS: dict[str, Build] = {
         gpt_medium, gpt_medium_bf16, chain, softmax_layer_norm,
         matmul_1024, matmul_forward, matmul_input_gradient, matmul_weight_gradient,
         mlp_inference, cnn_small, residual, lstm, lstm_large, gru_large, lstm_packed,
-        loader_epoch,
+        loader_epoch, attention_64, attention_256, attention_256_full, attention_4096,
     )
 }  # fmt: skip
 
@@ -60,6 +66,7 @@ TARGETS = {
     "lstm_large": 1.5,
     "gru_large": 1.3,
     "lstm_packed": 1.3,
+    "attention_256": 1.5,
 }
 
 

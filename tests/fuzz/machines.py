@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import rushlight
 from rushlight.base.target import without_avx512
-from rushlight.engine import kernels, products, steps
+from rushlight.engine import attention, kernels, products, steps
 from rushlight.runtime.host import host_target
 
 
@@ -17,11 +17,13 @@ def two_threads() -> Iterator[None]:
     threads = rushlight.get_num_threads()
     shares = steps._SMALLEST_SHARE, products._SMALLEST_SHARE, products._PACK_GRAIN
     steps._SMALLEST_SHARE = products._SMALLEST_SHARE = products._PACK_GRAIN = 1
+    share, attention._SMALLEST_SHARE = attention._SMALLEST_SHARE, 1
     rushlight.set_num_threads(2)
     try:
         yield
     finally:
         steps._SMALLEST_SHARE, products._SMALLEST_SHARE, products._PACK_GRAIN = shares
+        attention._SMALLEST_SHARE = share
         rushlight.set_num_threads(threads)
 
 
@@ -29,11 +31,11 @@ def two_threads() -> Iterator[None]:
 def avx2() -> Iterator[None]:
     """Kernels are made for the same machine without its 512-bit unit."""
     narrow = without_avx512(host_target())
-    kernels.host_target = products.host_target = lambda: narrow
+    kernels.host_target = products.host_target = attention.host_target = lambda: narrow
     try:
         yield
     finally:
-        kernels.host_target = products.host_target = host_target
+        kernels.host_target = products.host_target = attention.host_target = host_target
 
 
 @contextlib.contextmanager

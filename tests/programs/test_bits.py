@@ -285,3 +285,18 @@ def test_other_bits_are_seen():
 
     with pytest.raises(AssertionError, match="flush after each operation"):
         assert_same_bits(program, "a program that knows the setting")
+
+
+@pytest.mark.parametrize("causal", [True, False])
+def test_attention_in_blocks(causal):
+    def program():
+        rl.manual_seed(3)
+        q, k, v = rl.randn(2, 4, 70, 24), rl.randn(2, 2, 530, 24), rl.randn(2, 2, 530, 40)
+        for x in (q, k, v):
+            x.requires_grad_()
+        mask = None if causal else rl.rand(2, 1, 70, 530) > 0.3
+        y = F.scaled_dot_product_attention(q, k, v, mask, is_causal=causal, enable_gqa=True)
+        (y * y).sum().backward()
+        return [y, q.grad, k.grad, v.grad]
+
+    assert_same_bits(program, "attention in blocks")

@@ -22,12 +22,12 @@ from rushlight.codegen.grid import (
     collective,
 )
 from rushlight.codegen.microkernel import K_BLOCK
+from rushlight.codegen.panel_driver import Asked
 from rushlight.codegen.recurrence import Backward, Forward
 from rushlight.codegen.recurrence_walk import (
     BACKWARD_BUFFERS,
     FORWARD_BUFFERS,
     PARAMS,
-    Asked,
     Lanes,
     RecurrenceSpec,
     Walk,
@@ -74,7 +74,7 @@ class _GridWalk(Walk):
 
     def product(
         self, a: Value, a_row: Value, panel: Value, c: Value, c_row: Value, count: Value, k: Value,
-        added: bool = False, ahead: Sequence[Asked] = (),
+        added: bool | Value = False, ahead: Sequence[Asked] = (), a_step: Value | None = None,
     ) -> None:  # fmt: skip
         """A thread's column of C[count, columns of a panel] = (C +) A[count, k] @ panel."""
         b = self.b
@@ -89,7 +89,7 @@ class _GridWalk(Walk):
         steps = self.minimum(b.sub(k, k0), self.count(K_BLOCK))
         each = b.begin_loop(zero, steps, 1, [nothing])
         at = b.add(k0, each.counter)
-        x = b.load(self.at(source, at), self.type, 1, self.size)
+        x = b.load(self.at(source, b.mul(at, a_step) if a_step else at), self.type, 1, self.size)
         y = b.load(self.at(panel, b.mul(at, columns), self.thread), self.type, 1, self.size)
         (total,) = b.end_loop(each, [b.fma(x, y, each.values[0])])
         more = b.add(blocks.values[0], total)

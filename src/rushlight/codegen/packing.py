@@ -171,11 +171,7 @@ class Packer:
         ``roomy``: the target may, which saves a branch for each step of the last ones.
         """
         b, lanes = self.b, self.lanes
-        last = b.sub(width, b.const(1, "i64"))
-        lines = []
-        for i in range(vectors * lanes):
-            index = _minimum(b, b.const(i, "i64"), last)
-            lines.append(self._at(source, b.mul(index, line)))
+        lines = self._lines(source, line, width, vectors * lanes)
         if padded:
             steps = b.add(steps, b.const(lanes - 1, "i64"))
         main = b.binary("and", steps, b.const(-lanes, "i64"))
@@ -188,6 +184,26 @@ class Packer:
         left = b.sub(steps, tail.counter)
         self._transpose_block(lines, tail.counter, left, target, target_step, vectors, roomy)
         b.end_loop(tail)
+
+    def _lines(self, source: Value, line: Value, width: Value, count: int) -> list[Value]:
+        """Where so many lines begin; beyond the width the last one repeats."""
+        b = self.b
+        last = b.sub(width, b.const(1, "i64"))
+        indices = [_minimum(b, b.const(i, "i64"), last) for i in range(count)]
+        return [self._at(source, b.mul(index, line)) for index in indices]
+
+    def transpose_lines(
+        self, source: Value, line: Value, width: Value, steps: Value, target: Value, step: Value
+    ) -> None:
+        """At most as many lines as a vector has lanes, as `transpose_panel` into roomy memory: all
+        steps are loaded as the last ones are, which is a fourth of the code.
+        """
+        b, lanes = self.b, self.lanes
+        lines = self._lines(source, line, width, lanes)
+        loop = b.begin_loop(b.const(0, "i64"), steps, lanes)
+        left = b.sub(steps, loop.counter)
+        self._transpose_block(lines, loop.counter, left, target, step, 1, roomy=True)
+        b.end_loop(loop)
 
     def _transpose_block(
         self,

@@ -22,8 +22,8 @@ from rushlight.base.target import Target
 from rushlight.codegen.driver import Rows
 from rushlight.codegen.emit import Value
 from rushlight.codegen.exponential import sigmoid, tanh
-from rushlight.codegen.microkernel import Packed, Tile, core_function
-from rushlight.codegen.recurrence_walk import LINE, Asked, Lanes, RecurrenceSpec, Walk
+from rushlight.codegen.panel_driver import Asked
+from rushlight.codegen.recurrence_walk import LINE, Lanes, RecurrenceSpec, Walk
 from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH
 
 
@@ -179,10 +179,6 @@ class Backward(Walk):
         if self.form.has_cell:
             first, last = (self.block_rows(name, p["units"])(zero) for name in ("g_c", "c"))
             self.copy(first, last, b.mul(count, p["units"]))
-
-    def padded(self, columns: Value) -> Value:
-        """Columns up to the end of the last panel."""
-        return self.b.mul(self.panels(columns), self.count(self.tiles.columns))
 
     def factors(self, row: Value) -> Rows:
         """What the weight is multiplied by, of one step: a copy whose rows lie an odd number of
@@ -344,17 +340,4 @@ class Backward(Walk):
 def recurrence_text(spec: RecurrenceSpec, target: Target) -> str:
     """The module of one recurrence: its cores, and the walk over all steps."""
     walk = (Backward if spec.gradient else Forward)(spec, target)
-    functions, declarations = [], set()
-    for rows in walk.row_counts():
-        tile = Tile(rows, walk.tiles.vectors)
-        name = f"{spec.name}_{tile.name}"
-        text, needed = core_function(
-            tile, walk.tiles.lanes, walk.type, target, name=name, streams=walk.streams,
-            packed=Packed(None, walk.tiles.columns),
-        )  # fmt: skip
-        functions.append(text)
-        declarations |= needed
-    functions.append(walk.run())
-    declarations |= walk.b.declarations
-    header = f'target triple = "{target.triple}"\n'
-    return header + "\n".join(sorted(declarations)) + "\n\n" + "\n".join(functions)
+    return walk.module([walk.run()])

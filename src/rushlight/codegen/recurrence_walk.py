@@ -5,22 +5,17 @@ Level 7.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from rushlight.base.target import Target
-from rushlight.codegen.driver import Driver, Rows
+from rushlight.codegen.driver import Rows
 from rushlight.codegen.emit import LoopHandle, Value
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
-from rushlight.codegen.microkernel import (
-    ARGUMENT_TYPES,
-    K_BLOCK,
-    UNROLLED,
-    Tile,
-)
+from rushlight.codegen.microkernel import UNROLLED
 from rushlight.codegen.packing import lane_mask
+from rushlight.codegen.panel_driver import Asked, PanelDriver
 from rushlight.codegen.recurrent_weights import recurrence_tiles
-from rushlight.loopnest.ir import itemsize
 from rushlight.primitives.recurrence import Form
 
 FORWARD_BUFFERS = ("gates", "h0", "c0", "weight", "bias_input", "bias", "projection", "sizes",
@@ -32,9 +27,6 @@ BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection"
 # `blocks`; backwards: whether rows are walked from the last step to the first; keeps: whether
 # `kept` has all rows, or only one for each sequence.
 PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "blocks", "backwards", "keeps")
-_LLVM_TYPES = {"float32": "float", "float64": "double"}
-# Rows of the smaller cores; each costs some 5 ms to compile.
-_FEW_ROWS = (4, 2, 1)
 # Bytes of a line of a cache.
 LINE = 64
 # Steps of a search among the sequences of a batch.
@@ -49,11 +41,6 @@ class RecurrenceSpec:
     dtype: str
     form: Form
     gradient: bool
-
-
-# What a product asks for as it goes on, so that nothing waits for it later.  Of the first row of a
-# tile, how many there are, and the step of k: (where to begin, bytes to the next, where to end).
-Asked = Callable[[Value, int, Value], "tuple[Value, Value, Value]"]
 
 
 class Lanes:
@@ -79,14 +66,12 @@ class Lanes:
             d.b.masked_store(value, at, self.mask, d.size)
 
 
-class Walk(Driver):
+class Walk(PanelDriver):
     """What both directions of time share."""
 
     def __init__(self, spec: RecurrenceSpec, target: Target) -> None:
-        super().__init__(target, _LLVM_TYPES[spec.dtype])
+        super().__init__(spec.name, spec.dtype, recurrence_tiles(spec.dtype, target), target)
         self.spec, self.form = spec, spec.form
-        self.size = itemsize(spec.dtype)
-        self.tiles = recurrence_tiles(spec.dtype, target)
         # Two vectors at a time: each operation of a gate waits for the one before.
         self.wide = 2 * self.tiles.lanes
         # What a product asks for at once.
@@ -106,19 +91,10 @@ class Walk(Driver):
         x = self.minimum(x, high)
         return self.b.select(self.b.compare("slt", x, zero), zero, x)
 
-    def panels(self, columns: Value) -> Value:
-        """How many panels hold so many columns."""
-        width = self.tiles.columns
-        return self.b.binary("udiv", self.b.add(columns, self.count(width - 1)), self.count(width))
-
     def within(self, sequences: Value) -> Value:
         """How many of the first sequences are the block's."""
         inside = self.b.sub(self.minimum(sequences, self.last), self.first)
         return self.clamp(inside, inside)
-
-    def only_if(self, condition: Value) -> tuple:
-        """The bounds of a loop that runs once or not at all."""
-        return self.count(0), self.b.select(condition, self.count(1), self.count(0)), 1
 
     # --- the walk ---
 
@@ -234,42 +210,6 @@ class Walk(Driver):
         body(Lanes(self, main, b.sub(count, main)))
         b.end_loop(loop)
 
-    def product(
-        self, a: Value, a_row: Value, panel: Value, c: Value, c_row: Value, count: Value, k: Value,
-        added: bool = False, ahead: Sequence[Asked] = (),
-    ) -> None:  # fmt: skip
-        """C[count, columns of a panel] = (C +) A[count, k] @ panel; strides in elements."""
-        b, size = self.b, self.count(self.size)
-        columns = self.count(self.tiles.columns)
-        blocks = b.begin_loop(self.count(0), k, K_BLOCK)
-        k0 = blocks.counter
-        steps = self.minimum(b.sub(k, k0), self.count(K_BLOCK))
-        first = b.compare("eq", k0, self.count(-1 if added else 0))
-        source, lines = self.at(a, k0), self.at(panel, b.mul(k0, columns))
-        edge = self.count(0)
-        for rows in self.row_counts():
-            whole = b.binary("udiv", b.sub(count, edge), self.count(rows))
-            end = b.add(edge, b.mul(whole, self.count(rows)))
-            loop = b.begin_loop(edge, end, rows)
-            row = loop.counter
-            arguments = [
-                self.at(source, b.mul(row, a_row)), b.mul(a_row, size), size,
-                lines, b.mul(columns, size),
-                self.at(c, b.mul(row, c_row)), b.mul(c_row, size),
-                steps, columns, first, b.const(True, "i1"),
-                Value("%buffers", "ptr"), Value("%params", "ptr"), row, self.count(0),
-            ]  # fmt: skip
-            for i in range(self.streams):
-                nothing = source, self.count(0), source
-                arguments += ahead[i](row, rows, k0) if i < len(ahead) else nothing
-            types = ARGUMENT_TYPES + ("ptr", "i64", "ptr") * self.streams
-            typed = [f"{t} {v.text}" for t, v in zip(types, arguments)]
-            name = Tile(rows, self.tiles.vectors).name
-            b.line(f"call void @{self.spec.name}_{name}({', '.join(typed)})")
-            b.end_loop(loop)
-            edge = end
-        b.end_loop(blocks)
-
     def pieces(self, rows: Rows, column: Value) -> Asked:
         """Asks for the columns of a panel from `column` on, in each of a tile's rows."""
         b = self.b
@@ -300,10 +240,6 @@ class Walk(Driver):
             return b.pointer_offset(start, past, "i8"), step, last
 
         return asked
-
-    def row_counts(self) -> list[int]:
-        """Rows of the cores that cover any number of them."""
-        return [self.tiles.rows, *[rows for rows in _FEW_ROWS if rows < self.tiles.rows]]
 
     def each_panel(self, columns: Value) -> tuple[LoopHandle, Value]:
         """A loop over panels, and the number of one; every second step begins where the last one

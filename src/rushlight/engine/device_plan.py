@@ -28,8 +28,10 @@ from rushlight.engine.native import NativeRun
 from rushlight.engine.pipeline import Lowered
 from rushlight.engine.takeover import Lifetimes
 from rushlight.loopnest.ir import Const, Expr, Op, Param
+from rushlight.lowering.attention import Attention
 from rushlight.lowering.group import Nest
 from rushlight.lowering.products import wide_product_source
+from rushlight.primitives.attention import IN_TILES, WIDEST
 from rushlight.reference.executor import DATA_ERRORS, compute, run_plan
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.node import Node
@@ -98,7 +100,9 @@ class DevicePlan(Lowered):
 
     def takes(self, item: Any) -> bool:
         """What the CPU takes, and attention where kernels are more than text."""
-        return super().takes(item) or self.backend.driver.joins
+        if isinstance(item, Attention):
+            return self.backend.driver.joins and item.fits(IN_TILES, WIDEST)
+        return super().takes(item)
 
     def buffers_of(self, item: Any) -> list[int]:
         if isinstance(item, DeviceStep | HostStep):

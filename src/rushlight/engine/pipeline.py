@@ -33,6 +33,7 @@ from rushlight.lowering.attention import Attention
 from rushlight.lowering.group import Nest, build_nests, can_lower
 from rushlight.lowering.products import product_items, product_operands, product_source
 from rushlight.lowering.refusal import why_no_kernel
+from rushlight.primitives.attention import IN_BLOCKS, WIDEST_IN_BLOCKS
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule, make_schedule
 from rushlight.schedule.packing import without_packing
 from rushlight.simplify.pipeline import simplified
@@ -87,7 +88,9 @@ class Lowered:
 
     def takes(self, item: Any) -> bool:
         """Whether there are kernels of an item."""
-        return not isinstance(item, Attention)
+        if isinstance(item, Attention):
+            return item.reads_mask_along_keys and item.fits(IN_BLOCKS, WIDEST_IN_BLOCKS)
+        return True
 
     def buffers_of(self, item: Any) -> list[int]:
         """The slots of the memory that an item of the sequence uses."""

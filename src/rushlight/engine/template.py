@@ -27,6 +27,7 @@ from rushlight.base.symbolic import Sym, Trace, Untraceable, largest
 from rushlight.engine import compiled
 from rushlight.engine import steps as native_steps
 from rushlight.engine.arena import ALIGNMENT, ARENA
+from rushlight.engine.attention import attention_steps
 from rushlight.engine.family import MOST_TEMPLATES, Family, misfits
 from rushlight.engine.image import Image, Surface
 from rushlight.engine.kernels import kernel_library
@@ -54,6 +55,7 @@ from rushlight.engine.template_products import (
     with_product_sizes,
 )
 from rushlight.engine.template_values import Stub, VaryingValue, sampled, sampled_step
+from rushlight.lowering.attention import Attention
 from rushlight.lowering.convolution import is_convolution
 from rushlight.lowering.group import Nest
 from rushlight.lowering.matmul import Product
@@ -273,6 +275,8 @@ class Template(compiled.CompiledPlan):
                 steps += self._product_steps(item, program)
             elif isinstance(item, Recurrence):
                 steps += recurrence_steps(item, program)
+            elif isinstance(item, Attention):
+                steps += attention_steps(item, program)
             elif isinstance(item, Sort):
                 steps += sort_steps(item, program)
             else:

@@ -1,10 +1,13 @@
-"""Lowerings of attention: launches of a device (`codegen/grid_attention.py`).  Level 6."""
+"""Lowerings of attention: what kernels of the CPU (`codegen/attention.py`) and of devices
+(`codegen/grid_attention.py`) are asked for.  Level 6.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from rushlight.base.shapes import contiguous_strides
+from rushlight.base.symbolic import largest
 from rushlight.lowering.alone import Maker
 from rushlight.lowering.table import Alone, define
 from rushlight.primitives import attention as p
@@ -35,6 +38,15 @@ class Attention:
     scale: float
     mask: str
     mask_strides: tuple[int, ...]
+
+    @property
+    def reads_mask_along_keys(self) -> bool:
+        """Whether the masks of keys lie side by side, or there is none."""
+        return not self.mask or self.columns == 1 or self.mask_strides[3] == 1
+
+    def fits(self, dtypes: tuple[str, ...], widest: int) -> bool:
+        """Whether kernels for these dtypes and so many features compute it."""
+        return self.dtype in dtypes and largest([self.width, self.value_width]) <= widest
 
 
 def _add(maker: Maker, value: Value, read: tuple[str, ...], written: tuple[str, ...]) -> None:
@@ -69,14 +81,7 @@ def _gradient(maker: Maker, value: Value) -> None:
 
 
 def _refuses(value: Value, operands: list[Value]) -> bool:
-    first = 1 if value.primitive is p.attention_gradient else 0
-    q, v = operands[first], operands[first + 2]
-    widths = q.shape[3], v.shape[3]
-    return (
-        q.dtype.name not in p.IN_TILES
-        or max(widths) > p.WIDEST
-        or any(x.numel == 0 for x in operands)
-    )
+    return any(x.numel == 0 for x in operands)
 
 
 define(p.attention, __name__, Alone(_attention, _refuses))

@@ -11,7 +11,7 @@ import math
 import numpy as np
 
 from rushlight.base.device import placing
-from rushlight.base.dtypes import bool_, float32
+from rushlight.base.dtypes import bool_, float32, float64
 from rushlight.base.hot import hot
 from rushlight.base.limits import finfo
 from rushlight.base.orders import axes_of_copy
@@ -24,7 +24,7 @@ from rushlight.ops.promotion import check_tensor, constant, to_dtype, widened
 from rushlight.ops.shaping import expand, narrow, reshape
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
-from rushlight.primitives.attention import IN_TILES, WIDEST, attention
+from rushlight.primitives.attention import IN_TILES, WIDEST, WIDEST_IN_BLOCKS, attention
 from rushlight.primitives.contraction import matmul
 from rushlight.primitives.reduction import reduce_max, reduce_sum
 from rushlight.tape.tape import local
@@ -32,6 +32,10 @@ from rushlight.tensor.block_call import replayed
 from rushlight.tensor.graph import named
 from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Tensor, strides_of, tensor_from_numpy
+
+# Rows of queries from which on the CPU's kernels of attention are faster than products and a
+# softmax: enough that packing keys and values pays.
+_FEWEST_ROWS, _FEWEST_CAUSAL = 48, 24
 
 
 # One tensor for all layers: a program then has one leaf.
@@ -88,8 +92,8 @@ def scaled_dot_product_attention(
     """
     _check_attention(query, key, value, attn_mask, is_causal)
     factor = 1 / math.sqrt(query._node.shape[-1]) if scale is None else scale
-    if placing.begun and dropout_p == 0.0 and _has_tiles(query, key, value, attn_mask, enable_gqa):
-        found = _in_tiles(query, key, value, attn_mask, factor, is_causal)
+    if dropout_p == 0.0 and _has_kernels(query, key, value, attn_mask, is_causal, enable_gqa):
+        found = _in_blocks(query, key, value, attn_mask, factor, is_causal)
         return _laid_as(found, query, key, value, attn_mask)
     if enable_gqa:
         heads = query._node.shape[-3]
@@ -117,12 +121,10 @@ def _laid_as(found: Tensor, query: Tensor, key: Tensor, value: Tensor, attn_mask
     return found
 
 
-def _has_tiles(query, key, value, attn_mask, enable_gqa: bool) -> bool:
-    """Whether kernels of the device compute attention without the matrix of scores."""
+def _has_kernels(query, key, value, attn_mask, causal: bool, enable_gqa: bool) -> bool:
+    """Whether kernels compute attention without the matrix of scores, and faster than with it."""
     q, k, v = query._node.shape, key._node.shape, value._node.shape
-    if query.device.type != "cuda" or local.tape.transforms is not None:
-        return False
-    if query._node.dtype.name not in IN_TILES or not len(q) == len(k) == len(v) <= 4:
+    if local.tape.transforms is not None or not len(q) == len(k) == len(v) <= 4:
         return False
     heads_fit = q[:-2] == k[:-2] or (
         enable_gqa and len(q) > 2 and q[:-3] == k[:-3] and k[-3] != 0 and q[-3] % k[-3] == 0
@@ -133,7 +135,20 @@ def _has_tiles(query, key, value, attn_mask, enable_gqa: bool) -> bool:
         full = (1,) * 2 + q[:-1] + k[-2:-1]
         fits = fits and all([n in (1, m) for n, m in zip(mask[-4:], full[-4:])])
         fits = fits and len(attn_mask._node.shape) <= len(q)
-    return fits and max(q[-1], v[-1]) <= WIDEST and 0 not in (*q, *k, *v)
+    if not fits or 0 in (*q, *k, *v):
+        return False
+    place = query.device.type if placing.begun else "cpu"
+    if place == "cpu":
+        if q[-2] < (_FEWEST_CAUSAL if causal else _FEWEST_ROWS):
+            return False
+        if attn_mask is not None:
+            # A mask's cotangent is a matrix of scores; and masks are read along the keys.
+            whole = attn_mask._node.shape[-1] == k[-2] if attn_mask._node.shape else False
+            if not whole or current_edge(attn_mask) is not None:
+                return False
+        return max(q[-1], v[-1]) <= WIDEST_IN_BLOCKS and query._node.dtype.is_floating_point
+    fits = query._node.dtype.name in IN_TILES and max(q[-1], v[-1]) <= WIDEST
+    return place == "cuda" and fits
 
 
 def _of_four_axes(x: Tensor) -> Tensor:
@@ -141,16 +156,23 @@ def _of_four_axes(x: Tensor) -> Tensor:
     return x if len(shape) == 4 else p.reshape(x, (1,) * (4 - len(shape)) + shape)
 
 
-def _in_tiles(query, key, value, attn_mask, factor: float, causal: bool) -> Tensor:
+def _in_blocks(query, key, value, attn_mask, factor: float, causal: bool) -> Tensor:
+    dtype = query._node.dtype
     shape = (*query._node.shape[:-1], value._node.shape[-1])
     operands = [_of_four_axes(x) for x in (query, key, value)]
+    if not placing.begun or query.device.type == "cpu":
+        # 16-bit operands are computed with in float32, and rounded once at the end.
+        operands = [widened(x) for x in operands]
     if attn_mask is not None:
-        mask = attn_mask
-        if mask._node.dtype is not bool_ and mask._node.dtype is not float32:
-            mask = e.cast(mask, float32)
+        mask, kept = attn_mask, float64 if dtype is float64 else float32
+        if mask._node.dtype is not bool_ and mask._node.dtype is not kept:
+            mask = e.cast(mask, kept)
         operands.append(_of_four_axes(mask))
     found, _ = attention(tuple(operands), float(factor), bool(causal))
-    return found if found._node.shape == shape else p.reshape(found, shape)
+    if found._node.shape != shape:
+        found = p.reshape(found, shape)
+    found = to_dtype(found, dtype)
+    return named(found, "ScaledDotProductFlashAttentionForCpuBackward0")
 
 
 @replayed
@@ -338,9 +360,9 @@ def multi_head_attention_forward(
         mask = padded(padding, [(0, 0), (0, extra)])
         attn_mask = _merged_mask(mask, attn_mask, batch, num_heads, k._node.shape[1])
     dropped = dropout_p if training else 0.0
-    unseen = placing.begun and not need_weights and dropped == 0.0
-    if unseen and _has_tiles(q, k, v, attn_mask, False):
-        out = _in_tiles(q, k, v, attn_mask, 1 / math.sqrt(q._node.shape[-1]), False)
+    unseen = not need_weights and dropped == 0.0
+    if unseen and _has_kernels(q, k, v, attn_mask, False, False):
+        out = _in_blocks(q, k, v, attn_mask, 1 / math.sqrt(q._node.shape[-1]), False)
     else:
         out, weights = _attend(q, k, v, attn_mask, dropped)
     out = p.reshape(p.permute(out, (1, 0, 2)), (length * batch, features))

@@ -1,7 +1,7 @@
-"""Attention as one operation, for devices that never write the matrix of scores down.  Level 2.
+"""Attention as one operation, whose kernels never write the matrix of scores down.  Level 2.
 
-The CPU composes attention of products and a softmax (`ops/attention.py`); there are kernels of this
-primitive for devices only.  Letters in shapes: B batch, H heads of queries, K heads of keys and
+Where there are none, and where they would be slower, attention is composed of products and a
+softmax (`ops/attention.py`).  Letters in shapes: B batch, H heads of queries, K heads of keys and
 values, each for H / K of the former, L queries, S keys, E and V features.
 """
 
@@ -10,9 +10,12 @@ from __future__ import annotations
 from rushlight.base.dtypes import bool_, float32, float64
 from rushlight.tape.primitive import VARIADIC, Primitive
 
-# Of what there are kernels: dtypes, and features of a row at most.
+# Of what devices have kernels: dtypes, and features of a row at most.
 IN_TILES = ("float32", "bfloat16", "float16")
 WIDEST = 128
+# Of what the CPU has them.
+IN_BLOCKS = ("float32", "float64")
+WIDEST_IN_BLOCKS = 256
 
 
 def _kept(dtype):
