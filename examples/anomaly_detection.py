@@ -1,10 +1,13 @@
 """Anomaly detection: a network that has seen only the digits 0 to 7 notices 8 and 9.
 
-    rushlight run examples/anomaly_detection.py
+    rushlight run examples/anomaly_detection.py [PICTURE.png]
 
 An autoencoder learns to redraw what is normal.  What it redraws badly is an anomaly; how well the
 error of redrawing tells the two apart is the area under the ROC curve: 0.5 is chance, 1 is perfect.
+The picture: the digits of the test that it finds strangest, and below them the most normal ones.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -47,6 +50,12 @@ def main():
     print(f"mean error of normal digits: {normal.mean().item():.4f}")
     print(f"mean error of strange digits: {strange.mean().item():.4f}")
     print(f"area under the curve: {area_under_curve(normal, strange):.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        order = errors.argsort(descending=True)
+        shown = test_images[torch.cat([order[:14], order[-14:]])]
+        save_image(F.interpolate(shown, scale_factor=5), sys.argv[1], nrow=14, pad_value=0.5)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,12 @@
 """Supervised learning of a category: which of three spiral arms does a point belong to?
 
-rushlight run examples/classification.py
+    rushlight run examples/classification.py [PICTURE.png]
+
+The picture: the arm that the network names for each place of the plane, and the points it knew.
 """
 
 import math
+import sys
 
 import torch
 import torch.nn as nn
@@ -63,6 +66,22 @@ def main():
         for points, labels in DataLoader(test_set, batch_size=120):
             right += (model(points).argmax(dim=1) == labels).sum().item()
     print(f"test accuracy: {right / len(test_set):.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        side = 280
+        line = torch.linspace(-1.2, 1.2, side)
+        y, x = torch.meshgrid(line, line, indexing="ij")
+        with torch.no_grad():
+            named = model(torch.stack([x, y], dim=2)).argmax(dim=2)  # (side, side)
+        colors = torch.tensor([[0.82, 0.29, 0.18], [0.16, 0.44, 0.66], [0.33, 0.56, 0.25]])
+        picture = 0.35 * colors[named] + 0.65
+        points, labels = train_set[:]
+        column, row = ((points + 1.2) / 2.4 * (side - 1)).round().long().unbind(dim=1)
+        for down in (-1, 0, 1):
+            for right in (-1, 0, 1):
+                picture[row + down, column + right] = colors[labels]
+        save_image(picture.permute(2, 0, 1), sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@
 
 Two numbers for each image: those along which the images differ most (PCA, by a singular value
 decomposition), and those that an autoencoder chooses.  The better pair redraws the image better.
+The picture: digits, how principal components redraw them, and how the autoencoder does.
 """
 
 import sys
@@ -29,11 +30,6 @@ def main():
     print(f"share of the variance along {COMPONENTS} axes: {share.item():.4f}")
     print(f"error of the mean image: {F.mse_loss(mean.expand_as(test), test).item():.4f}")
     print(f"error of principal components: {F.mse_loss(redrawn, test).item():.4f}")
-    if len(sys.argv) > 1:
-        from torchvision.utils import save_image  # noqa: PLC0415
-
-        rows = F.interpolate(axes.reshape(-1, 1, 8, 8), scale_factor=6)
-        save_image(rows, sys.argv[1], normalize=True, scale_each=True, pad_value=0.5)
 
     model = nn.Sequential(
         nn.Linear(64, 64), nn.ELU(), nn.Linear(64, COMPONENTS),
@@ -49,7 +45,13 @@ def main():
         if epoch % 20 == 0:
             print(f"epoch {epoch}: loss {loss.item():.4f}")
     with torch.no_grad():
-        print(f"error of the autoencoder: {F.mse_loss(model(test), test).item():.4f}")
+        drawn = model(test)
+    print(f"error of the autoencoder: {F.mse_loss(drawn, test).item():.4f}")
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        rows = torch.cat([test[:14], redrawn[:14], drawn[:14]]).clamp(0, 1).reshape(-1, 1, 8, 8)
+        save_image(F.interpolate(rows, scale_factor=5), sys.argv[1], nrow=14, pad_value=0.5)
 
 
 if __name__ == "__main__":

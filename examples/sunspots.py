@@ -1,11 +1,14 @@
 """Supervised learning: an LSTM looks ahead in a real series, the sunspots of three centuries.
 
-    rushlight run examples/sunspots.py
+    rushlight run examples/sunspots.py [PICTURE.png]
 
 The yearly numbers of sunspots from 1700 to 2008 (National Geophysical Data Center, public domain).
 From twenty-two years the network says what the next one brings; it learns up to 1920 and is asked
 about the years after.  "As this year" is the guess that it must beat.
+The picture: what was counted after 1920, in grey, and what was said a year before, in red.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -29,6 +32,26 @@ SUNSPOTS = """
 40.4 29.8 15.2 7.5 2.9
 """
 YEARS = 22
+
+
+def chart(series, colors, path):
+    """Lines over the years as a picture."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    wide, high, edge = 1120, 360, 50
+    image = Image.new("RGB", (wide, high), "white")
+    pen = ImageDraw.Draw(image)
+    for level in (0, 50, 100, 150, 200):
+        y = high - edge - level / 200 * (high - 2 * edge)
+        pen.line([(edge, y), (wide - edge, y)], "#dddddd", 2)
+        pen.text((edge - 8, y), str(level), "#333333", font_size=22, anchor="rm")
+    for line, color in zip(series, colors):
+        step = (wide - 2 * edge) / (len(line) - 1)
+        places = [(i * step, v / 200 * (high - 2 * edge)) for i, v in enumerate(line.tolist())]
+        pen.line([(edge + x, high - edge - y) for x, y in places], color, 4, joint="curve")
+    for year, x, side in ((1920, edge, "la"), (2008, wide - edge, "ra")):
+        pen.text((x, high - edge + 8), str(year), "#333333", font_size=22, anchor=side)
+    image.resize((wide // 2, high // 2), Image.Resampling.LANCZOS).quantize(32).save(path)
 
 
 class Ahead(nn.Module):
@@ -72,6 +95,8 @@ def main():
     true, before = spots(following[split:]), spots(past[split:, -1])
     print(f"mean error after 1920, in sunspots: {F.l1_loss(said, true).item():.2f}")
     print(f"error of saying what was last year: {F.l1_loss(before, true).item():.2f}")
+    if len(sys.argv) > 1:
+        chart((true, said), ("#aaaaaa", "#d1492e"), sys.argv[1])
 
 
 if __name__ == "__main__":

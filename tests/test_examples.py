@@ -148,6 +148,10 @@ def is_a_fair_estimator(results: Results) -> bool:
     return better and results[f"{kind} a network"] > results[f"{kind} one tree"]
 
 
+def tells_crosses_from_rings(results: Results) -> bool:
+    return results["test accuracy"] > 0.85
+
+
 CLAIMS: dict[str, Callable[[Results], bool]] = {
     "regression": predicts_up_to_the_noise,
     "classification": separates_the_arms,
@@ -172,12 +176,13 @@ CLAIMS: dict[str, Callable[[Results], bool]] = {
     "inpainting": paints_better_than_the_mean,
     "mixed_precision": loses_nothing_in_sixteen_bits,
     "next_sentence": knows_what_follows,
+    "pictures": tells_crosses_from_rings,
     "ppo": balances_the_pole,
     "private": learns_in_private,
     "sunspots": sees_the_sun_ahead,
     "table": is_a_fair_estimator,
 }
-NEEDS = {"clustering": "sklearn", "table": "sklearn", "ppo": "gymnasium"}
+NEEDS = {"clustering": "sklearn", "table": "sklearn", "ppo": "gymnasium", "pictures": "PIL"}
 # Rounding grows in them until two runs have nothing in common: games of two networks, and an agent
 # whose every action changes what it learns from.  The claim must hold all the same.
 CHAOTIC = {"gan", "q_learning", "contrastive", "ppo", "clustering"}
@@ -190,6 +195,9 @@ LONG = {
 }  # fmt: skip
 # It is rushlight's own estimator, whatever `torch` is.
 OURS = {"table"}
+# These read pictures by torchvision, which not every PyTorch has.
+if importlib.util.find_spec("torchvision") is None:
+    OURS |= {"pictures"}
 
 
 def test_every_example_is_tested() -> None:
@@ -207,6 +215,23 @@ def test_the_example_learns_and_agrees_with_pytorch(name: str) -> None:
     assert CLAIMS[name](results), printed
     if HAS_TORCH and name not in CHAOTIC | LONG | OURS:
         assert_same_report(printed, output_of(script))
+
+
+def test_a_folder_of_ones_own_is_learned_and_kept(tmp_path: Path) -> None:
+    image = pytest.importorskip("PIL.Image")
+    for kind, shade in (("dark", 40), ("light", 200)):
+        (tmp_path / "mine" / kind).mkdir(parents=True)
+        for i in range(20):  # sizes and formats differ
+            picture = image.new(
+                "RGB" if i % 2 else "L", (20 + i, 30), shade if i % 2 == 0 else (shade,) * 3
+            )
+            picture.save(tmp_path / "mine" / kind / f"{i}.{'png' if i % 3 else 'jpg'}")
+    script, folder = str(EXAMPLES / "pictures.py"), str(tmp_path / "mine")
+    printed = output_of("-m", "rushlight", "run", script, folder)
+    assert "32 pictures to learn from: dark, light" in printed
+    assert "test accuracy: 1.0000" in printed
+    saved = tmp_path / "mine.pt"
+    assert printed.endswith(f"saved to {saved}\n") and saved.stat().st_size > 50_000
 
 
 @pytest.mark.endurance

@@ -72,8 +72,9 @@ def curve(buckets: list[list[float]], path: Path) -> None:
     pen.line([place(bucket[0], bucket[1]) for bucket in buckets], "#d1492e", 4, joint="curve")
     left, bottom = place(steps[0], low)
     pen.line([place(steps[0], top), (left, bottom), place(steps[-1], low)], "#555555", 2)
-    pen.text((left - 60, place(steps[0], top)[1] - 12), f"{top:.3g}", "#333333", font_size=22)
-    pen.text((left - 60, bottom - 12), f"{low:.3g}", "#333333", font_size=22)
+    for value in (top, low):
+        at = left - 8, place(steps[0], value)[1]
+        pen.text(at, f"{value:.2g}", "#333333", font_size=22, anchor="rm")
     last = f"step {int(steps[-1])}"
     pen.text((place(steps[-1], low)[0] - 110, bottom + 8), last, "#333333", font_size=22)
     image.resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS).quantize(32).save(path, optimize=True)
