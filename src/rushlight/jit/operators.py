@@ -482,7 +482,8 @@ _NUMERIC: dict[str, Callable[..., Any]] = {
     "tanh": math.tanh, "floor": math.floor, "ceil": math.ceil, "round": _round, "abs": abs,
     "__and__": operator.and_, "__or__": operator.or_, "__xor__": operator.xor,
     "bitwise_not": operator.invert, "numel": len, "isnan": math.isnan, "isinf": math.isinf,
-    "isfinite": math.isfinite, "floor_divide": operator.floordiv, "all": all, "any": any, "sum": sum,
+    "isfinite": math.isfinite, "floor_divide": operator.floordiv, "all": all, "any": any,
+    "sum": sum,
 }  # fmt: skip
 
 _SPECIAL: dict[str, Callable[..., Any]] = {

@@ -1,5 +1,5 @@
-"""PyTorch's `torch.ao.nn`: modules whose weights are integers.  Level: ao (12)."""
+"""PyTorch's `torch.ao.nn`: modules whose weights are integers.  Level: ao (14)."""
 
-from rushlight.ao.nn import quantized
+from rushlight.ao.nn import intrinsic, quantized
 
-__all__ = ["quantized"]
+__all__ = ["intrinsic", "quantized"]

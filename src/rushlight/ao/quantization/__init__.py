@@ -1,10 +1,12 @@
-"""PyTorch's `torch.ao.quantization`: dynamic quantization, observers, fake quantization.
+"""PyTorch's `torch.ao.quantization`: dynamic and static quantization, observers, fake quantization.
 
-Static quantization of whole models (`prepare`, the graph modes) is not here.  Level: ao (14).
+The graph modes and training with quantization (`prepare_fx`, `prepare_qat`) are not here.
+Level: ao (14).
 """
 
 from rushlight.ao.quantization import (
     fake_quantize,
+    histogram_observer,
     observer,
     qconfig,
     quantization_mappings,
@@ -24,6 +26,11 @@ from rushlight.ao.quantization.fake_quantize import (
     disable_observer,
     enable_fake_quant,
     enable_observer,
+)
+from rushlight.ao.quantization.fuse_modules import fuse_known_modules, fuse_modules
+from rushlight.ao.quantization.histogram_observer import (
+    HistogramObserver,
+    default_histogram_observer,
 )
 from rushlight.ao.quantization.observer import (
     FixedQParamsObserver,
@@ -59,26 +66,35 @@ from rushlight.ao.quantization.qconfig import (
     default_weight_only_qconfig,
     float16_dynamic_qconfig,
     float16_static_qconfig,
+    get_default_qconfig,
     per_channel_dynamic_qconfig,
 )
 from rushlight.ao.quantization.quantization_mappings import (
     DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS,
+    DEFAULT_STATIC_QUANT_MODULE_MAPPINGS,
     get_default_dynamic_quant_module_mappings,
+    get_default_static_quant_module_mappings,
     get_dynamic_quant_module_class,
 )
 from rushlight.ao.quantization.quantize import (
+    add_quant_dequant,
     convert,
+    prepare,
     propagate_qconfig_,
     quantize_dynamic,
     swap_module,
 )
+from rushlight.ao.quantization.stubs import DeQuantStub, QuantStub, QuantWrapper
 
 __all__ = [
     "DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS",
+    "DEFAULT_STATIC_QUANT_MODULE_MAPPINGS",
+    "DeQuantStub",
     "FakeQuantize",
     "FakeQuantizeBase",
     "FixedQParamsFakeQuantize",
     "FixedQParamsObserver",
+    "HistogramObserver",
     "MinMaxObserver",
     "MovingAverageMinMaxObserver",
     "MovingAveragePerChannelMinMaxObserver",
@@ -87,8 +103,11 @@ __all__ = [
     "PerChannelMinMaxObserver",
     "PlaceholderObserver",
     "QConfig",
+    "QuantStub",
+    "QuantWrapper",
     "RecordingObserver",
     "UniformQuantizationObserverBase",
+    "add_quant_dequant",
     "convert",
     "default_activation_only_qconfig",
     "default_debug_observer",
@@ -102,6 +121,7 @@ __all__ = [
     "default_fixed_qparams_range_0to1_observer",
     "default_fixed_qparams_range_neg1to1_fake_quant",
     "default_fixed_qparams_range_neg1to1_observer",
+    "default_histogram_observer",
     "default_observer",
     "default_per_channel_qconfig",
     "default_per_channel_weight_fake_quant",
@@ -119,11 +139,17 @@ __all__ = [
     "fake_quantize",
     "float16_dynamic_qconfig",
     "float16_static_qconfig",
+    "fuse_known_modules",
+    "fuse_modules",
     "get_default_dynamic_quant_module_mappings",
+    "get_default_qconfig",
+    "get_default_static_quant_module_mappings",
     "get_dynamic_quant_module_class",
+    "histogram_observer",
     "observer",
     "per_channel_dynamic_qconfig",
     "per_channel_weight_observer_range_neg_127_to_127",
+    "prepare",
     "propagate_qconfig_",
     "qconfig",
     "quantization_mappings",

@@ -11,6 +11,7 @@ from rushlight.ao.quantization.fake_quantize import (
     default_fake_quant,
     default_weight_fake_quant,
 )
+from rushlight.ao.quantization.histogram_observer import HistogramObserver
 from rushlight.ao.quantization.observer import (
     PlaceholderObserver,
     default_debug_observer,
@@ -39,6 +40,23 @@ class QConfig(_Pair):
                 "MyObserver.with_args(x=1) to override arguments to constructor if needed"
             )
         return super().__new__(cls, activation, weight)
+
+
+def get_default_qconfig(backend: str = "x86", version: int = 0) -> QConfig:
+    """The QConfig that suits a backend: "x86", "fbgemm", "onednn" or "qnnpack".
+
+    Raises: AssertionError for other backends or versions.
+    Source: torch.ao.quantization.get_default_qconfig.
+    """
+    if version != 0 or backend not in ("x86", "fbgemm", "onednn", "qnnpack"):
+        raise AssertionError(
+            f"backend: {backend} not supported (version {version}). backend must be one of "
+            "'fbgemm', 'onednn', 'qnnpack', 'x86'"
+        )
+    reduced = backend in ("x86", "fbgemm")
+    weight = default_weight_observer if backend == "qnnpack" else (
+        default_per_channel_weight_observer)  # fmt: skip
+    return QConfig(HistogramObserver.with_args(reduce_range=reduced), weight)
 
 
 default_qconfig = QConfig(activation=default_observer, weight=default_weight_observer)

@@ -6,7 +6,10 @@ import copy
 from typing import Any
 
 from rushlight import nn
+from rushlight.ao.nn import intrinsic, quantized
+from rushlight.ao.nn.intrinsic import quantized as fused
 from rushlight.ao.nn.quantized import dynamic
+from rushlight.ao.quantization.stubs import DeQuantStub, QuantStub
 
 DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS: dict[type, Any] = {
     nn.GRUCell: dynamic.GRUCell,
@@ -16,6 +19,26 @@ DEFAULT_DYNAMIC_QUANT_MODULE_MAPPINGS: dict[type, Any] = {
     nn.LSTMCell: dynamic.LSTMCell,
     nn.RNNCell: dynamic.RNNCell,
 }
+
+DEFAULT_STATIC_QUANT_MODULE_MAPPINGS: dict[type, Any] = {
+    QuantStub: quantized.Quantize,
+    DeQuantStub: quantized.DeQuantize,
+    nn.Conv1d: quantized.Conv1d,
+    nn.Conv2d: quantized.Conv2d,
+    nn.Conv3d: quantized.Conv3d,
+    nn.Linear: quantized.Linear,
+    nn.Dropout: quantized.Dropout,
+    intrinsic.ConvReLU1d: fused.ConvReLU1d,
+    intrinsic.ConvReLU2d: fused.ConvReLU2d,
+    intrinsic.ConvReLU3d: fused.ConvReLU3d,
+    intrinsic.LinearReLU: fused.LinearReLU,
+    quantized.FloatFunctional: quantized.QFunctional,
+}
+
+
+def get_default_static_quant_module_mappings() -> dict[type, Any]:
+    """A copy of the table for static quantization."""
+    return copy.copy(DEFAULT_STATIC_QUANT_MODULE_MAPPINGS)
 
 
 def get_default_dynamic_quant_module_mappings() -> dict[type, Any]:

@@ -21,7 +21,7 @@ class Linear(nn.Module):
     Source: torch.ao.nn.quantized.dynamic.Linear.
     """
 
-    _FLOAT_MODULE = nn.Linear
+    _FLOAT_MODULE: Any = nn.Linear
     _version = 4
 
     def __init__(

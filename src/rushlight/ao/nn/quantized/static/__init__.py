@@ -1,0 +1,1 @@
+"""Layers among codes, with scales that were observed.  Level: ao (14)."""
