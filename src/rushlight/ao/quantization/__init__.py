@@ -10,7 +10,6 @@ from rushlight.ao.quantization import (
     observer,
     qconfig,
     quantization_mappings,
-    quantize,
 )
 from rushlight.ao.quantization.fake_quantize import (
     FakeQuantize,
@@ -81,6 +80,7 @@ from rushlight.ao.quantization.quantize import (
     convert,
     prepare,
     propagate_qconfig_,
+    quantize,
     quantize_dynamic,
     swap_module,
 )
