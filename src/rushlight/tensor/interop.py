@@ -29,7 +29,9 @@ def read_array(tensor: Tensor) -> np.ndarray:
     """The tensor's elements in storage form, computed now; not to be written to or kept."""
     storage = tensor._storage
     if storage is not None and storage.pinned is not None:
-        if current_edge(tensor) is None or type(tensor._grad_fn) is AccumulateGrad:
+        followed = current_edge(tensor) is not None and type(tensor._grad_fn) is not AccumulateGrad
+        # To know the history the memory may have been looked at, and made the storage's own.
+        if not followed and storage.pinned is not None:
             return pinned_window(tensor)
     if storage is not None and storage.stamp != tensor._seen:
         refresh(tensor)
