@@ -251,8 +251,11 @@ def test_operands_are_packed_where_they_crowd_pages_or_sets_and_are_used_again(n
     assert modes(1024, 1024, 1024, "nn") == ("lines", "rows")
     assert modes(1024, 1024, 1024, "tn") == ("columns", "rows")
     assert modes(1024, 384, 1536, "nt") == ("lines", "columns")
-    # Half a hundred rows are too few for a pass over B before.
-    assert modes(64, 784, 512, "nn")[1] == "local_rows"
+    # A hundred rows are too few for a pass over B before; fewer read it where it lies.
+    assert modes(100, 784, 512, "nn")[1] == "local_rows"
+    assert modes(36, 784, 512, "nn")[1] == "direct"
+    # Few columns, but an A that lies across its rows and comes from afar.
+    assert modes(4000, 2022, 49, "tn")[0] == "columns"
     # A small B lies in few pages and stays in the cache.
     assert modes(12, 32, 32, "nn") == ("direct", "direct")
     # Rows of 4 kB fall into one set of the first level: a narrow product packs them even so.

@@ -54,9 +54,12 @@ L2_WAYS = 8
 # Packing an element of A costs about as much as two uses of it in registers, and saves part of
 # each: a twentieth, or at least half where its rows are in each other's way.
 A_USES, A_USES_CROWDED = 16, 4
+# The same where A lies across the rows of memory and is so many second-level caches large: it is
+# packed in the order in which it lies.
+A_USES_AFAR, A_AFAR = 2, 4
 # Packing B costs a use, as it is copied in vectors, or two where it is transposed.  In place it is
-# read for a tenth more by each sliver, for as much again or more where it is scattered.
-B_USES, B_USES_SCATTERED = 9, 3
+# read for a tenth more by each sliver, for some more where it is scattered, though cores ask ahead.
+B_USES, B_USES_SCATTERED = 9, 7
 # Part of the second-level cache for the panels of B that a tile's rows meet one after the other.
 GROUP_PART = 8
 # What a tile adds to its products, in uses of what it reads: packing A; packing B for itself, or
@@ -176,7 +179,10 @@ def choose_a_mode(
     size = itemsize(dtype)
     tiles = tiles_named(dtype, b_mode, choose_core_rows(m, target), target)
     uses = -(-n // tiles.columns)
-    if b_mode in (B_ANY, B_LINES) or uses < A_USES_CROWDED or 1 not in (a_row, a_column):
+    # Columns of an A that the second-level cache does not hold come from afar, a page each.
+    afar = a_row == 1 < a_column and m * k * size > A_AFAR * target.l2_bytes
+    least = A_USES_AFAR if afar else A_USES_CROWDED
+    if b_mode in (B_ANY, B_LINES) or uses < least or 1 not in (a_row, a_column):
         return A_DIRECT
     # So few rows are in nobody's way.
     if m <= GATHER_ROWS:

@@ -48,6 +48,8 @@ _COLUMN_STRIDE_WORD = 6
 # constants away from two pointers.  Also the steps for each piece that is asked of a stream.
 UNROLLED = 4
 _FETCHED_LINE = 64
+# Sums of a core from which on it asks for the next panel of B.
+_ENOUGH_SUMS = 16
 
 # emitter, lanes of the tile's row, row, first column, mask -> what to store
 Epilogue = Callable[[Emitter, list[Value], Value, Value, "list[Value] | None"], list[Value]]
@@ -257,9 +259,36 @@ class _Core:
         after = _byte_offset(b, pointer, self.argument(f"soon{number}_step", "i64"))
         return b.select(b.compare("ult", after, last), after, last)
 
+    @property
+    def asks_ahead(self) -> bool:
+        """Whether to ask for the next panel of B.
+
+        A row of B that lies where it is continues with it.  Processors foresee no reads across
+        pages, so each would wait for memory; cores of few rows would spend more on asking.
+        """
+        many = self.tile.rows * self.tile.vectors >= _ENOUGH_SUMS
+        return many and self.packed.columns is None and not self.tile.masked
+
+    @property
+    def asks_for_rows(self) -> bool:
+        """Whether to ask for the next rows of A, whose elements lie beside these where A is
+        transposed."""
+        return self.asks_ahead and self.packed.rows is None
+
+    def ask_beside(self, b_pointer: Value) -> None:
+        """Asks for what lies behind a row of the panel, which may begin inside of a line."""
+        b, wide = self.b, self.tile.vectors * self.lanes * self.size
+        for byte in (*range(wide, 2 * wide, _FETCHED_LINE), 2 * wide - 1):
+            b.prefetch(_byte_offset(b, b_pointer, b.const(byte, "i64")), soon=False)
+
     def step_of_k(self, groups: list[Value], b_pointer: Value, held: list[Value]) -> list[Value]:
         b, tile = self.b, self.tile
         columns = self.load_columns(b_pointer)
+        if self.asks_ahead:
+            self.ask_beside(b_pointer)
+        if self.asks_for_rows:
+            after = (2 * tile.rows - 1) * self.size
+            b.prefetch(_byte_offset(b, groups[0], b.const(after, "i64")), soon=False)
         row_stride = self.stride("a_row")
         offsets = [b.const(0, "i64"), row_stride, b.add(row_stride, row_stride)]
         updated = []

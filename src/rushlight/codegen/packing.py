@@ -73,6 +73,10 @@ def _transpose_segments(b: Emitter, vectors: list[Value], width: int) -> list[Va
     return [halves[s % 2][s // 2] for s in range(len(vectors))]
 
 
+# Bytes that memory is asked for at once.
+_LINE = 64
+
+
 def lane_mask(b: Emitter, count: Value, lanes: int) -> Value:
     """The first ``count`` lanes; count may be negative or larger than lanes."""
     zero, bound = b.const(0, "i64"), b.const(lanes, "i64")
@@ -120,6 +124,10 @@ class Packer:
             mask = lane_mask(b, b.sub(width, offset), self.lanes)
             value = b.masked_load(self._at(row, offset), self.type, mask, self.size)
             b.store(value, self._at(out, offset), self.size)
+        # What lies behind is the next panel's: processors foresee no reads across pages.
+        wide = vectors * self.lanes * self.size
+        for byte in (*range(wide, 2 * wide, _LINE), 2 * wide - 1):
+            b.prefetch(b.pointer_offset(row, b.const(byte, "i64"), "i8"), soon=False)
         b.end_loop(loop)
 
     def copy_slivers(
