@@ -152,3 +152,34 @@ def test_a_folder_becomes_a_file_and_a_file_a_folder(tmp_path):
     again = spoiled(rushlight)
     mine.load(again, checkpoint_id=tmp_path / "again")
     assert lists(again) == lists(saved)
+
+
+@pytest.mark.parametrize("writes", ["ours", "theirs"])
+def test_a_state_is_kept_whole_where_the_planner_says_so(tmp_path, writes):
+    lib, module = (rushlight, mine) if writes == "ours" else (torch, theirs)
+    given = {"weight": lib.ones(3), "nested": {"a": lib.arange(2), "b": [1, 2]}}
+    planner = module.DefaultSavePlanner(flatten_state_dict=False)
+    module.save(given, checkpoint_id=tmp_path, planner=planner)
+    found = {"weight": rushlight.zeros(3), "nested": {}}
+    whole = mine.DefaultLoadPlanner(flatten_state_dict=False)
+    mine.load(found, checkpoint_id=tmp_path, planner=whole)
+    assert found["weight"].tolist() == [1.0] * 3 and found["nested"]["b"] == [1, 2]
+    assert found["nested"]["a"].tolist() == [0, 1]
+    other = {"weight": torch.zeros(3), "nested": {}}
+    theirs.load(
+        other, checkpoint_id=tmp_path, planner=theirs.DefaultLoadPlanner(flatten_state_dict=False)
+    )
+    assert other["weight"].tolist() == [1.0] * 3
+
+
+def test_a_planner_of_the_program_is_refused(tmp_path):
+    class Own(mine.DefaultSavePlanner):
+        def create_local_plan(self):
+            return None
+
+    with pytest.raises(NotImplementedError, match="the planner is a Own"):
+        mine.save({"a": rushlight.ones(1)}, checkpoint_id=tmp_path, planner=Own())
+    with pytest.raises(NotImplementedError, match="use DefaultLoadPlanner"):
+        mine.load({}, checkpoint_id=tmp_path, planner=object())
+    with pytest.raises(TypeError):
+        mine.DefaultSavePlanner(unknown=True)

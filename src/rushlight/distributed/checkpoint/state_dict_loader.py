@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from rushlight.distributed.checkpoint.default_planner import DefaultLoadPlanner, divided
 from rushlight.distributed.checkpoint.filesystem import FileSystemReader
-from rushlight.distributed.checkpoint.flattening import flattened, put
+from rushlight.distributed.checkpoint.flattening import Path, put
 from rushlight.distributed.checkpoint.metadata import Metadata, TensorStorageMetadata
 from rushlight.distributed.checkpoint.state_dict_saver import states_of
 from rushlight.distributed.checkpoint.stateful import Stateful
@@ -32,6 +33,8 @@ def load(
     Raises: RuntimeError for a part that the folder lacks (unless the planner allows it) and for one
     of another shape.  Source: torch.distributed.checkpoint.load.
     """
+    states = states_of(state_dict)
+    parts = divided("load", planner, DefaultLoadPlanner, states)
     if storage_reader is None:
         if checkpoint_id is None:
             raise RuntimeError("load: `checkpoint_id` must be given where there is no reader")
@@ -39,8 +42,8 @@ def load(
     else:
         storage_reader.reset(checkpoint_id)
     metadata = storage_reader.read_metadata()
-    states = states_of(state_dict)
-    _fill(states, storage_reader, metadata, bool(getattr(planner, "allow_partial_load", False)))
+    partial = planner is not None and planner.allow_partial_load
+    _fill(states, parts, storage_reader, metadata, partial)
     for key, value in list(state_dict.items()):
         if isinstance(value, Stateful):
             value.load_state_dict(states[key])
@@ -48,8 +51,11 @@ def load(
             state_dict[key] = states[key]
 
 
-def _fill(state: Any, reader: FileSystemReader, metadata: Metadata, partial: bool) -> None:
-    parts, ways = flattened(state)
+def _fill(
+    state: Any, divided_state: tuple[dict[str, Any], dict[str, Path]], reader: FileSystemReader,
+    metadata: Metadata, partial: bool,
+) -> None:  # fmt: skip
+    parts, ways = divided_state
     known: Mapping[str, Any] = metadata.state_dict_metadata
     missing = [name for name in parts if name not in known]
     if missing and not partial:
@@ -78,7 +84,8 @@ def _fill(state: Any, reader: FileSystemReader, metadata: Metadata, partial: boo
 
 
 def load_state_dict(
-    state_dict: dict[str, Any], storage_reader: FileSystemReader, *others: Any, **options: Any
-) -> None:
+    state_dict: dict[str, Any], storage_reader: FileSystemReader, process_group: Any = None,
+    coordinator_rank: int = 0, no_dist: bool = False, planner: Any = None,
+) -> None:  # fmt: skip
     """The older name of `load`."""
-    load(state_dict, storage_reader=storage_reader)
+    load(state_dict, storage_reader=storage_reader, planner=planner)

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Mapping
 from typing import Any
 
+from rushlight.distributed.checkpoint.default_planner import DefaultSavePlanner, divided
 from rushlight.distributed.checkpoint.filesystem import FileSystemWriter
-from rushlight.distributed.checkpoint.flattening import flattened
 from rushlight.distributed.checkpoint.metadata import Metadata
 from rushlight.distributed.checkpoint.stateful import Stateful
 
@@ -48,11 +48,13 @@ def save(
 ) -> Metadata:
     """Write a nested state of tensors and other objects into a folder; returns what it says of it.
 
-    Objects with `state_dict` and `load_state_dict` give their state.
+    Objects with `state_dict` and `load_state_dict` give their state.  planner: a
+    DefaultSavePlanner.  Raises: NotImplementedError for other planners.
     Source: torch.distributed.checkpoint.save.
     """
+    parts = divided("save", planner, DefaultSavePlanner, states_of(state_dict))
     writer = _writer(checkpoint_id, storage_writer)
-    metadata, write = writer.encoded(*flattened(states_of(state_dict)))
+    metadata, write = writer.encoded(*parts)
     write()
     return metadata
 
@@ -62,14 +64,16 @@ def async_save(
     *,
     checkpoint_id: str | os.PathLike | None = None,
     storage_writer: FileSystemWriter | None = None,
+    planner: Any = None,
     **options: Any,
 ) -> concurrent.futures.Future:
     """`save` that takes the values now and writes them beside what follows; returns a future.
 
     Source: torch.distributed.checkpoint.async_save.
     """
+    parts = divided("save", planner, DefaultSavePlanner, states_of(state_dict))
     writer = _writer(checkpoint_id, storage_writer)
-    metadata, write = writer.encoded(*flattened(states_of(state_dict)))
+    metadata, write = writer.encoded(*parts)
     done: concurrent.futures.Future = concurrent.futures.Future()
 
     def run() -> None:
@@ -86,7 +90,8 @@ def async_save(
 
 
 def save_state_dict(
-    state_dict: Mapping[str, Any], storage_writer: FileSystemWriter, *others: Any, **options: Any
-) -> Metadata:
+    state_dict: Mapping[str, Any], storage_writer: FileSystemWriter, process_group: Any = None,
+    coordinator_rank: int = 0, no_dist: bool = False, planner: Any = None,
+) -> Metadata:  # fmt: skip
     """The older name of `save`."""
-    return save(state_dict, storage_writer=storage_writer)
+    return save(state_dict, storage_writer=storage_writer, planner=planner)
