@@ -31,6 +31,9 @@ def test_the_notebook_runs_and_learns() -> None:
     names: dict[str, Any] = {}
     shown = [_shown(text, names) for text in _cells()]
     assert names["accuracy"] > 0.95
+    # A notebook asks for the text of everything, also of what has a page.
+    texts = [repr(value) for value in shown]
+    assert any("Size([12, 1, 8, 8]), tensor([0, 1, 2" in text for text in texts)
     pages = [value._repr_html_() for value in shown if hasattr(value, "_repr_html_")]
     assert len(pages) >= 2 and "<iframe" in pages[-1]
 
