@@ -47,8 +47,9 @@ def test_an_example_calls_what_it_is_an_example_of(part: str) -> None:
 
 @PARTS
 def test_examples_print_what_they_say(part: str) -> None:
-    for names, text in examples.table(part).items():
-        assert examples.written(text, names_for(part, rushlight)) == text, names
+    with examples.device_of(part):
+        for names, text in examples.table(part).items():
+            assert examples.written(text, names_for(part, rushlight)) == text, names
 
 
 @PARTS
@@ -68,6 +69,8 @@ def test_examples_print_the_same_on_pytorch(part: str) -> None:
     torch = pytest.importorskip("torch")
     here = part.replace("rushlight", "torch", 1).replace("torch.vision", "torchvision")
     names_for(part, torch)
+    if part == "rushlight.cuda" and not torch.cuda.is_available():
+        pytest.skip("PyTorch has no device here")
     there = importlib.import_module(here)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")

@@ -61,6 +61,7 @@ PARTS = {
     "rushlight.distributed": "distributed",
     "rushlight.ao.quantization": "quantization",
     "rushlight.futures": "futures",
+    "rushlight.cuda": "cuda",
     "rushlight.vision.ops": "vision_ops",
     "rushlight.vision.transforms": "vision_transforms",
     "rushlight.vision.transforms.functional": "vision_transforms_functional",
@@ -128,6 +129,20 @@ def examples(part: str) -> dict[str, str]:
     return found
 
 
+@contextlib.contextmanager
+def device_of(part: str) -> Iterator[None]:
+    """While examples of a part run: two emulated devices, where they are about devices."""
+    if part != "rushlight.cuda":
+        yield
+        return
+    cuda = importlib.import_module("rushlight.engine.cuda")
+    cuda.use_driver(importlib.import_module("rushlight.runtime.emulator").Emulator(devices=2))
+    try:
+        yield
+    finally:
+        cuda.use_driver(None)
+
+
 def names_for(torch: ModuleType, vision: ModuleType | None = None) -> dict[str, Any]:
     """The names that examples use, for a library: rushlight or PyTorch."""
     found: dict[str, Any] = {"torch": torch, "np": numpy, "__name__": MODULE}
@@ -176,10 +191,11 @@ def _all_written(part: str) -> str:
     library = importlib.import_module("rushlight")
     vision = importlib.import_module("rushlight.vision") if ".vision" in part else None
     blocks = table(part)
-    return "\n".join(
-        f"# {names}\n{written(text, names_for(library, vision))}"
-        for names, text in sorted(blocks.items(), key=lambda item: item[0].lower())
-    )
+    with device_of(part):
+        return "\n".join(
+            f"# {names}\n{written(text, names_for(library, vision))}"
+            for names, text in sorted(blocks.items(), key=lambda item: item[0].lower())
+        )
 
 
 def main(words: list[str]) -> int:

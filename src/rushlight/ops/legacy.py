@@ -51,7 +51,8 @@ class _TypedConstructor(type):
         return _construct(cls.dtype, arguments)
 
     def __instancecheck__(cls, value) -> bool:
-        return isinstance(value, Tensor) and value._node.dtype is cls.dtype
+        same = isinstance(value, Tensor) and value._node.dtype is cls.dtype
+        return same and value.device.type in ("cpu", "meta")
 
     def __repr__(cls) -> str:
         return f"<class 'torch.{cls.__name__}'>"

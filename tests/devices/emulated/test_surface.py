@@ -68,6 +68,15 @@ def test_printing_names_the_device() -> None:
     assert x.is_cuda and x.type() == "torch.cuda.FloatTensor" and x.get_device() == 0
 
 
+def test_old_constructors_make_tensors_on_the_device() -> None:
+    x = torch.cuda.FloatTensor([1, 2])
+    assert repr(x) == "tensor([1., 2.], device='cuda:0')"
+    assert torch.cuda.LongTensor(2, 3).shape == (2, 3)
+    assert isinstance(x, torch.cuda.FloatTensor) and not isinstance(x, torch.FloatTensor)
+    assert not isinstance(x, torch.cuda.HalfTensor)
+    assert isinstance(x.cpu(), torch.FloatTensor)
+
+
 def test_memory_is_not_the_hosts() -> None:
     x = torch.ones(3, device="cuda")
     with pytest.raises(TypeError, match=r"can't convert cuda:0 device type tensor to numpy"):
