@@ -23,7 +23,8 @@ class _OnDevice(type):
                 f"type torch.cuda.{cls.__name__} not available: there is no CUDA device here; use "
                 f"torch.{cls.__name__}"
             )
-        made: Tensor = PUBLIC[cls.__name__](*args, **kwargs).to("cuda")
+        constructor: Any = PUBLIC[cls.__name__]
+        made: Tensor = constructor(*args, **kwargs).to("cuda")
         return made
 
     def __instancecheck__(cls, value: Any) -> bool:
