@@ -8,14 +8,22 @@ import rushlight as rl
 import rushlight.nn.functional as F
 from rushlight.base.config import config
 from rushlight.base.stats import stats
-from rushlight.tape.memo import memo
+from rushlight.ops import attention
 from rushlight.tape.tape import current_tape
+from tests.fuzz.outcome import forget
 from tests.lowering.executors import compare, run
 from tests.ops.both import assert_agree, torch
 
 # Queries, keys: one block and a part of another, as many and as few as there are in one, keys that
 # no query sees, and rows of queries before the last block of keys.
 LENGTHS = [(48, 48), (60, 300), (300, 60), (130, 257)]
+
+
+@pytest.fixture(autouse=True)
+def blocks_of_any_length(monkeypatch):
+    """Few rows are left to products, which are faster; here they are not."""
+    monkeypatch.setattr(attention, "_FEWEST_ROWS", 1)
+    monkeypatch.setattr(attention, "_FEWEST_CAUSAL", 1)
 
 
 def wave(t, *shape):
@@ -155,9 +163,7 @@ def test_the_matrix_of_scores_is_not_in_memory():
 
 def test_new_lengths_compile_nothing(monkeypatch):
     monkeypatch.setattr(config, "executor", "compiled")
-    rl.synchronize()
-    memo.clear()
-    current_tape().drop()
+    forget()
 
     def step(rows, columns):
         q, k, v = [x.detach().requires_grad_() for x in operands(rl, rows, columns)]
@@ -172,10 +178,19 @@ def test_new_lengths_compile_nothing(monkeypatch):
     assert (stats.kernels_compiled, stats.fallbacks) == before
 
 
-def test_few_queries_are_left_to_products():
-    q, k, v = operands(rl, 1, 300)
-    few = F.scaled_dot_product_attention(q, k, v)
-    q, k, v = operands(rl, 60, 300)
-    many = F.scaled_dot_product_attention(q, k, v)
-    assert few._node.primitive.name != "attention"
-    assert many._node.primitive.name != few._node.primitive.name
+@pytest.mark.parametrize("causal", [True, False])
+def test_few_queries_are_left_to_products(monkeypatch, causal):
+    monkeypatch.undo()
+
+    def recorded(rows):
+        forget()
+        q, k, v = operands(rl, rows, 300)
+        y = F.scaled_dot_product_attention(q, k, v, is_causal=causal)
+        nodes = current_tape().nodes
+        nodes.expand()
+        names = {str(node.primitive) for node in nodes}
+        del y
+        return "attention" in names
+
+    assert not recorded(1)
+    assert recorded(300)
