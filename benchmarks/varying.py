@@ -128,6 +128,56 @@ def gpt_varying(torch: ModuleType, F: ModuleType) -> Job:
     return Job(step)
 
 
+def unrolled_varying(torch: ModuleType, F: ModuleType) -> Job:
+    """LSTMCell 32-64 called in a loop, batch 16, length 3-60 drawn anew each step, Adam"""
+    torch.manual_seed(0)
+    cell, head = torch.nn.LSTMCell(32, 64), torch.nn.Linear(64, 10)
+    optimizer = torch.optim.Adam([*cell.parameters(), *head.parameters()])
+    draw = random.Random(0)
+
+    def step() -> float:
+        length = draw.randint(3, 60)
+        x, y = torch.randn(length, 16, 32), torch.randint(0, 10, (16,))
+        h = c = torch.zeros(16, 64)
+        for t in range(length):
+            h, c = cell(x[t], (h, c))
+        optimizer.zero_grad()
+        loss = F.cross_entropy(head(h), y)
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return Job(step)
+
+
+def episodes_varying(torch: ModuleType, F: ModuleType) -> Job:
+    """REINFORCE with 10-120 decisions an episode, each of them read, Adam"""
+    nn = torch.nn
+    torch.manual_seed(0)
+    policy = nn.Sequential(nn.Linear(4, 128), nn.ReLU(), nn.Linear(128, 2), nn.Softmax(dim=-1))
+    optimizer = torch.optim.Adam(policy.parameters(), lr=1e-3)
+    draw = random.Random(0)
+
+    def step() -> float:
+        log_probs, rewards = [], []
+        for _ in range(draw.randint(10, 120)):
+            state = torch.tensor([[draw.gauss(0.0, 1.0) for _ in range(4)]])
+            choices = torch.distributions.Categorical(policy(state))
+            action = choices.sample()
+            log_probs.append(choices.log_prob(action))
+            rewards.append(float(action.item() == (state[0, 0].item() > 0)))
+        returns = torch.tensor(rewards)
+        returns = (returns - returns.mean()) / (returns.std() + 1e-6)
+        losses = [-chance * value for chance, value in zip(log_probs, returns)]
+        optimizer.zero_grad()
+        loss = torch.cat(losses).sum()
+        loss.backward()
+        optimizer.step()
+        return loss.item()
+
+    return Job(step)
+
+
 def images_varying(torch: ModuleType, F: ModuleType) -> Job:
     """Segmentation network of 5 convolutions, batch 1-4, height and width 24-64 drawn anew, SGD"""
     nn = torch.nn
@@ -228,6 +278,8 @@ VARYING: dict[str, Callable[[ModuleType, ModuleType], Job]] = {
     for f in (
         lstm_varying,
         gpt_varying,
+        unrolled_varying,
+        episodes_varying,
         images_varying,
         generation,
         generation_cached,

@@ -25,6 +25,7 @@ from rushlight.engine.narrow import narrow_family
 from rushlight.engine.plan import Plan, make_plan
 from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
+from rushlight.tape import strangers
 from rushlight.tape.block import Segment, expand, pending_counts
 from rushlight.tape.memo import Step, code_bytes_of, forms, memo
 from rushlight.tape.tape import Tape
@@ -157,6 +158,7 @@ def _plan_of_form(nodes: Segment, step: Step, counts: bytes, live: list[bool], f
             families[key] = family
         elif family is None:
             stats.plans_made += 1
+            strangers.note(step)
             slots = {id(node): slot for slot, node in enumerate(nodes)}
             plan = make_plan(nodes, slots, live)
             family = Family(live, plan)

@@ -20,6 +20,7 @@ from rushlight.base.forks import lock_known_to_forks
 from rushlight.base.hot import hot, warmup
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
+from rushlight.tape import strangers
 from rushlight.tape.block import Segment
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.making import make_leaf_step, make_step
@@ -88,6 +89,7 @@ class Tape:
     training: whether a backward or an update began in this segment.
     mark: the operation whose coming again with other sizes ends the segment, where no gradient is
         followed: the first one, or if that is no part of a loop, one that came later.
+    strange: whether what is recorded anew is cut into short segments (`tape/strangers.py`).
     in_block: whether what is recorded now may become a block, which must not contain others.
     transforms: while function transforms are active, and the tape an `InterceptingTape`, what is
         asked for each operation (`transform/interception.py`); else None.
@@ -98,7 +100,7 @@ class Tape:
     __slots__ = (
         "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block", "growth",
         "transforms", "branch", "mark",
-        "training", "recorder",
+        "training", "recorder", "strange",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
@@ -111,6 +113,7 @@ class Tape:
         self.in_block = False
         self.transforms: Any = None
         self.recorder: Any = None
+        self.strange = False
         self._begin_segment()
 
     @hot
@@ -190,6 +193,10 @@ class Tape:
         stats.operations_missed += 1
         if config.debug >= 1:
             _print_miss(parent, step)
+        if strangers.lines:
+            self.strange = self.strange or strangers.is_strange(parent)
+            if self.strange and step.cut is None and strangers.ends_segment(step):
+                step.cut = strangers.LOOP_OF_ANY_LENGTH
         self._keep(parent, step)
         mark = self.mark
         # The first operation may stand before the loop.
@@ -263,6 +270,7 @@ class Tape:
         if self.recorder is not None:
             self.recorder.flushed(self.nodes, error)
         undo = self.undo
+        self.strange = reason == strangers.LOOP_OF_ANY_LENGTH
         self._begin_segment()
         if error is not None:
             for storage, old, layout in reversed(undo):
