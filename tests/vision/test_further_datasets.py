@@ -61,6 +61,8 @@ def test_a_dataset_is_read(name: str, tmp_path: Path, without_sums: None) -> Non
     assert _plain(made[len(made) - 1]) == _plain(made[len(made) - 1])
 
 
+# torchvision's SBU leaves files open.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.parametrize("name", CASES)
 def test_a_dataset_gives_what_torchvisions_gives(
     name: str, tmp_path: Path, request: pytest.FixtureRequest

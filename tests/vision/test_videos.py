@@ -32,6 +32,25 @@ def film(path: Path, level: int, frames: int = FRAMES) -> None:
             file.mux(packet)
 
 
+def film_with_sound(path: Path, level: int = 0) -> None:
+    """Frames as of `film`, and a sound in steps: 200 samples of 1000 i with frame i."""
+    av = pytest.importorskip("av")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with av.open(str(path), "w") as file:
+        picture = file.add_stream("mpeg4", rate=RATE)
+        picture.width, picture.height, picture.pix_fmt = 32, 16, "yuv420p"
+        sound = file.add_stream("pcm_s16le", rate=1000, layout="mono")
+        for i in range(FRAMES):
+            pixels = np.full((16, 32, 3), level + 10 * i, np.uint8)
+            file.mux(picture.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+            samples = np.full((1, 200), 1000 * i, np.int16)
+            note = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
+            note.rate = 1000
+            file.mux(sound.encode(note))
+        file.mux(picture.encode())
+        file.mux(sound.encode())
+
+
 def levels(frames: Any) -> list[int]:
     return [round(float(frame.float().mean())) for frame in frames]
 
@@ -134,25 +153,50 @@ def test_a_fold_takes_the_videos_that_its_list_names(tmp_path: Path) -> None:
 
 
 def test_sound_is_that_of_the_clip(tmp_path: Path) -> None:
-    av = pytest.importorskip("av")
     path = tmp_path / "a.mkv"
-    with av.open(str(path), "w") as file:
-        picture = file.add_stream("mpeg4", rate=RATE)
-        picture.width, picture.height, picture.pix_fmt = 32, 16, "yuv420p"
-        sound = file.add_stream("pcm_s16le", rate=1000, layout="mono")
-        for i in range(FRAMES):
-            frame = av.VideoFrame.from_ndarray(np.zeros((16, 32, 3), np.uint8), format="rgb24")
-            file.mux(picture.encode(frame))
-            samples = np.full((1, 200), 1000 * i, np.int16)
-            note = av.AudioFrame.from_ndarray(samples, format="s16", layout="mono")
-            note.rate = 1000
-            file.mux(sound.encode(note))
-        file.mux(picture.encode())
-        file.mux(sound.encode())
+    film_with_sound(path)
     _, heard, rate = video.read_frames(path, 3, 4)
     assert rate == RATE
     assert heard.shape == (1, 400)
     assert np.allclose(heard[0, [0, 199, 200, 399]] * 32768, [3000, 3000, 4000, 4000])
+
+
+def _film_folder(root: Path) -> None:
+    for i, name in enumerate(("run/a.avi", "run/b.avi", "sit/c.avi")):
+        film(root / "films" / name, 30 * i)
+        film_with_sound(root / "val" / name, 30 * i)
+    notes = root / "notes"
+    notes.mkdir()
+    (notes / "trainlist01.txt").write_text("run/a.avi 1\n")
+    (notes / "testlist01.txt").write_text("run/b.avi\nsit/c.avi\n")
+    (notes / "run_test_split1.txt").write_text("a.avi 1\nb.avi 2\n")
+    (notes / "sit_test_split1.txt").write_text("c.avi 1\n")
+
+
+CLIPS = {
+    "Kinetics": lambda d, r: d.Kinetics(r, 4, split="val", step_between_clips=2, num_workers=0),
+    "Kinetics at another rate": lambda d, r: d.Kinetics(
+        r, 3, frame_rate=3, split="val", num_workers=0
+    ),
+    "UCF101": lambda d, r: d.UCF101(r / "films", r / "notes", 4, 3, train=False, num_workers=0),
+    "HMDB51": lambda d, r: d.HMDB51(r / "films", r / "notes", 4, 3, num_workers=0),
+}
+
+
+@pytest.mark.parametrize("name", CLIPS)
+def test_clips_are_those_of_torchvision(name: str, tmp_path: Path) -> None:
+    """It decodes by TorchCodec, so that a level of gray may differ by what two decoders round."""
+    pytest.importorskip("torchcodec")
+    theirs = pytest.importorskip("torchvision.datasets")
+    _film_folder(tmp_path)
+    mine, other = (CLIPS[name](library, tmp_path) for library in (ours, theirs))
+    assert len(mine) == len(other) > 2 and mine.classes == other.classes
+    for i in range(len(other)):
+        (frames, sound, label), (frames2, sound2, label2) = mine[i], other[i]
+        assert label == label2 and frames.shape == frames2.shape
+        assert np.abs(frames.numpy().astype(int) - frames2.numpy().astype(int)).max() <= 2
+        assert sound.shape == sound2.shape
+        assert np.allclose(sound.numpy(), sound2.numpy(), atol=1e-4)
 
 
 def test_lsun_reads_a_database_for_each_category(tmp_path: Path) -> None:
