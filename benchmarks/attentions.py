@@ -7,7 +7,10 @@ from types import ModuleType
 from benchmarks.workloads import Job
 
 
-def _attention(torch: ModuleType, F: ModuleType, batch: int, heads: int, length: int, causal: bool):
+def _attention(
+    torch: ModuleType, F: ModuleType, batch: int, heads: int, length: int, causal: bool,
+    dropout: float = 0.0,
+) -> Job:  # fmt: skip
     torch.manual_seed(0)
     q, k, v, g = (torch.randn(batch, heads, length, 64) for _ in range(4))
     for x in (q, k, v):
@@ -16,7 +19,8 @@ def _attention(torch: ModuleType, F: ModuleType, batch: int, heads: int, length:
     def step() -> float:
         for x in (q, k, v):
             x.grad = None
-        F.scaled_dot_product_attention(q, k, v, is_causal=causal).backward(g)
+        y = F.scaled_dot_product_attention(q, k, v, None, dropout, causal)
+        y.backward(g)
         return (q.grad * k.grad * v.grad).sum().item()
 
     def arrays():
@@ -43,3 +47,8 @@ def attention_256_full(torch: ModuleType, F: ModuleType) -> Job:
 def attention_4096(torch: ModuleType, F: ModuleType) -> Job:
     """the same, causal, length 4096, batch 1"""
     return _attention(torch, F, 1, 6, 4096, True)
+
+
+def attention_dropout(torch: ModuleType, F: ModuleType) -> Job:
+    """the same, causal, length 1024, batch 2, a tenth of the weights dropped"""
+    return _attention(torch, F, 2, 6, 1024, True, 0.1)

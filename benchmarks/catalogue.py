@@ -7,6 +7,7 @@ from benchmarks.attentions import (
     attention_256,
     attention_256_full,
     attention_4096,
+    attention_dropout,
 )
 from benchmarks.models import (
     cnn_small,
@@ -46,6 +47,7 @@ WORKLOADS: dict[str, Build] = {
         matmul_1024, matmul_forward, matmul_input_gradient, matmul_weight_gradient,
         mlp_inference, cnn_small, residual, lstm, lstm_large, gru_large, lstm_packed,
         loader_epoch, attention_64, attention_256, attention_256_full, attention_4096,
+        attention_dropout,
     )
 }  # fmt: skip
 

@@ -16,7 +16,7 @@ UNITS = {"float32": 1.5e-6, "float64": 1e-14, "float16": 2e-3, "bfloat16": 1.6e-
 # Computed by the reference rule alone; complex numbers and empty tensors always are.  Attention as
 # one operation is recorded for devices that have a kernel of it; the CPU's is composed.
 REFERENCE_ALONE = {
-    "attention", "attention_gradient", "cast", "cholesky", "cholesky_solve", "dft", "eig", "eigh",
+    "cast", "cholesky", "cholesky_solve", "dft", "eig", "eigh",
     "igamma",
     "igammac", "imag", "lu", "make_complex", "polygamma", "qr", "real",
     "solve", "svd", "triangular_solve",

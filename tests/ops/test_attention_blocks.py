@@ -108,6 +108,28 @@ def test_narrow_numbers_are_rounded_once(dtype):
     assert_agree(case, rtol={"float32": 1e-5}.get(dtype, 2e-2))
 
 
+@pytest.mark.parametrize("name", ["nothing", "causal", "pairs"])
+def test_dropout_leaves_out_what_pytorch_leaves_out(name):
+    def case(t):
+        t.manual_seed(5)
+        found = trained(t, *operands(t, 60, 300), dropout_p=0.3, **MASKS[name](t, 60, 300))
+        return *found, t.rand(3)
+
+    assert_agree(case, rtol=1e-7)
+
+
+def test_dropout_in_multi_head_attention():
+    def case(t):
+        t.manual_seed(3)
+        layer = t.nn.MultiheadAttention(6, 2, dropout=0.4, dtype=t.float64)
+        x = wave(t, 70, 3, 6)
+        out, _ = layer(x, x, x, need_weights=False)
+        (out * wave(t, 70, 3, 6)).sum().backward()
+        return out, [p.grad for p in layer.parameters()]
+
+    assert_agree(case, rtol=1e-7)
+
+
 def test_a_mask_that_is_learned_has_a_gradient():
     def case(t):
         q, k, v = operands(t, 60, 70)

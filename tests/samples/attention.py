@@ -12,7 +12,8 @@ _PLAIN = ((2, 2, 3, 4), (2, 2, 5, 4), (2, 2, 5, 3))
 _GROUPED = ((1, 4, 3, 2), (1, 2, 4, 2), (1, 2, 4, 2))
 _ADDED = (*_PLAIN, (1, 2, 3, 5))
 _HIDDEN = (*_GROUPED, (1, 1, 3, 4))
-_SHAPES = (_PLAIN, _GROUPED, _ADDED, _HIDDEN)
+_DROPPED = (*_ADDED, (2, 2, 3, 5))
+_SHAPES = (_PLAIN, _GROUPED, _ADDED, _HIDDEN, _DROPPED)
 _REASON = "sums are added in another order, and the gradient's weights are computed again"
 _TOLERANCE = {"float32": 5e-6, "float64": 1e-10}
 
@@ -29,12 +30,15 @@ def _scores(query, key, mask, scale, causal):
 
 
 def _attention(query, key, value, *rest):
-    *mask, scale, causal = rest
+    *mask, scale, causal, dropped = rest
+    kept = mask.pop() if dropped else None
     groups = query.shape[1] // key.shape[1]
     key, value = (x.repeat_interleave(groups, 1) for x in (key, value))
     scores = _scores(query, key, mask, scale, causal)
     hidden = (scores == -torch.inf).all(-1, keepdim=True)
     weights = scores.masked_fill(hidden, 0.0).softmax(-1).masked_fill(hidden, 0.0)
+    if kept is not None:
+        weights = weights.masked_fill(~kept, 0.0)
     return [weights @ value, scores.logsumexp(-1)]
 
 
@@ -42,11 +46,15 @@ def _operands(generator, shapes, dtype, params):
     found = [random_array(generator, shape, dtype, -2.0, 2.0) for shape in shapes]
     if shapes == _HIDDEN:
         found[3] = np.array([[[[1, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 1]]]], bool)
+    if shapes == _DROPPED:
+        found[4] = random_array(generator, shapes[4], "float32", -1.0, 1.0) > -0.3
     return found
 
 
 def _params(shapes: tuple) -> list:
-    return [(0.5, causal) for causal in (False, True)] if len(shapes) == 3 else [(0.7, False)]
+    if len(shapes) > 3:
+        return [(0.7, False, len(shapes) > 4)]
+    return [(0.5, causal, False) for causal in (False, True)]
 
 
 def _gradient_shapes(shapes: tuple) -> tuple:
@@ -76,9 +84,9 @@ ROWS = (
         tolerance=_TOLERANCE, reason=_REASON,
         errors=(
             Error((((1, 3, 2, 4), "float32"), ((1, 2, 2, 4), "float32"), ((1, 2, 2, 4), "float32")),
-                  (1.0, False), RuntimeError, "do not go together"),
+                  (1.0, False, False), RuntimeError, "do not go together"),
             Error((((1, 1, 2, 4), "float32"), ((1, 1, 2, 4), "float64"), ((1, 1, 2, 4), "float32")),
-                  (1.0, False), RuntimeError, "expected one dtype"),
+                  (1.0, False, False), RuntimeError, "expected one dtype"),
         ),
     ),
     Row(

@@ -110,17 +110,22 @@ class _Forward(_Packing):
         k, v = self.block_of_panels(of_keys, blocks.counter)
         self.multiply((q, p["width"], self.one), (k, p["width"]), self.scores,
                       (count, keys, p["width"]))  # fmt: skip
-        self.weights(first, count, start, keys, mask)
+        self.weights(member, (first, count), (start, keys), mask)
         self.multiply((*self.scores, self.one), (v, p["keys"]), self.found,
                       (count, p["value_width"], keys), added=True)  # fmt: skip
         b.end_loop(blocks)
         self.finish(member, first, count)
 
     def weights(
-        self, first: Value, count: Value, start: Value, keys: Value, mask: Value | None
-    ) -> None:
-        """Makes weights of a block's products, and shrinks what was found before."""
+        self, member: Value, queries: tuple[Value, Value], of_keys: tuple[Value, Value],
+        mask: Value | None,
+    ) -> None:  # fmt: skip
+        """Makes weights of a block's products, and shrinks what was found before.
+
+        queries, of_keys: the first one, and how many.
+        """
         b, infinity = self.b, math.inf
+        (first, count), (start, keys) = queries, of_keys
         scores, stride = self.scores
         top, new, base, shrunk, total = self.of_row.values()
 
@@ -148,13 +153,15 @@ class _Forward(_Packing):
             piece.store(now, top)
 
         def weighed(row: Value) -> None:
-            seen, line = self.visible(b.add(first, row), start, keys), self.row(scores, row, stride)
+            query = b.add(first, row)
+            seen, line = self.visible(query, start, keys), self.row(scores, row, stride)
+            said = self.kept_row(member, query, start)
             taken = self.read(self.at(base, row))
 
             def body(piece: Piece, held: list[Value]) -> list[Value]:
                 found = [b.sub(x, taken) for x in piece.load(line, roomy=True)]
                 found = piece.inside(self.exponentials(found), 0.0)
-                piece.store(found, line, roomy=True)
+                piece.store(self.kept(piece, found, said), line, roomy=True)
                 return [b.add(x, y) for x, y in zip(held, found)]
 
             held = self.over_masked(seen, body, self.start(0.0))
@@ -312,7 +319,14 @@ class _Backward(AttentionRows):
         self.multiply((given, wide, one), (self.value_lines, wide), self.slopes,
                       (count, seen, wide))  # fmt: skip
         lines = [self.at(base, first) for base in known]
-        self.each(count, lambda row: self.sloped(row, first, start, seen, mask, lines))
+
+        def slope(row: Value) -> None:
+            query = b.add(first, row)
+            shown = self.mask_row(mask, query, start)
+            said = self.kept_row(member, query, start)
+            self.sloped(row, (self.visible(query, start, seen), seen), (shown, said), lines)
+
+        self.each(count, slope)
         self.pack_rows(queries, width, count, self.query_rows, block)
         self.pack_rows(given, wide, count, self.given_rows, block)
         for (base, stride), rows, found, size in (
@@ -337,35 +351,34 @@ class _Backward(AttentionRows):
         b.end_loop(loop)
 
     def sloped(
-        self, row: Value, first: Value, start: Value, keys: Value, mask: Value | None,
+        self, row: Value, keys: tuple[Value, Value], masks: tuple[Value | None, Value | None],
         known: list[Value],
     ) -> None:  # fmt: skip
         """A row's products as weights, and those with values as cotangents of its products.
 
-        known: the logarithms of sums and the deltas of the block's rows.
+        keys: how many the row sees, and of how many all is written; masks: of its scores, and which
+        weights are kept; known: the logarithms of sums and the deltas of the block's rows.
         """
         b = self.b
-        query = b.add(first, row)
-        seen = self.visible(query, start, keys)
+        seen, written = keys
         of_scores, of_slopes = (self.row(x, row, s) for x, s in (self.weights, self.slopes))
         total, delta = (self.read(self.at(base, row)) for base in known)
         hidden = b.compare("oeq", total, self.number(-math.inf))
         total = b.select(hidden, self.number(math.inf), total)
-        shown = self.mask_row(mask, query, start)
 
         def body(piece: Piece, _: list[Value]) -> None:
-            scores = self.scored(piece, of_scores, shown)
+            scores = self.scored(piece, of_scores, masks[0])
             weights = self.exponentials([b.sub(x, total) for x in scores])
             weights = piece.inside(weights, 0.0)
-            arrived = piece.load(of_slopes, roomy=True)
+            arrived = self.kept(piece, piece.load(of_slopes, roomy=True), masks[1])
             slopes = [b.mul(w, b.sub(x, delta)) for w, x in zip(weights, arrived)]
-            piece.store(weights, of_scores, roomy=True)
+            piece.store(self.kept(piece, weights, masks[1]), of_scores, roomy=True)
             piece.store(piece.inside([b.mul(x, self.scale) for x in slopes], 0.0), of_slopes,
                         roomy=True)  # fmt: skip
 
         self.over_masked(seen, body)
         for line in (of_scores, of_slopes):
-            self.zeros_from(line, seen, keys)
+            self.zeros_from(line, seen, written)
 
     def _row_of_queries(self, row: Value) -> tuple[Value, Value, Value]:
         base, stride = self.of_queries

@@ -27,8 +27,9 @@ KEYS = 256
 # same few places of a cache.
 _GAP_BYTES = 64
 
-FORWARD_BUFFERS = ("q", "k", "v", "mask", "out", "sums", "panels")
-BACKWARD_BUFFERS = ("g", "q", "k", "v", "mask", "sums", "delta", "of_q", "of_k", "of_v", "partial")
+FORWARD_BUFFERS = ("q", "k", "v", "mask", "kept", "out", "sums", "panels")
+BACKWARD_BUFFERS = ("g", "q", "k", "v", "mask", "kept", "sums", "delta", "of_q", "of_k", "of_v",
+                    "partial")  # fmt: skip
 # heads of queries, `group` of which share one of keys; rows, columns of the scores; width,
 # value_width: features; block: rows of queries at once; blocks: of them, or parts of the keys;
 # keys: of a block; members: batch x heads of queries; strides of the mask; scale: a float64.
@@ -38,13 +39,15 @@ PARAMS = ("heads", "group", "rows", "columns", "width", "value_width", "block", 
 
 @dataclass(frozen=True)
 class AttentionSpec:
-    """What the code depends on; sizes are run-time arguments.  mask: its dtype, or empty."""
+    """What the code depends on; sizes are run-time arguments.  mask: its dtype, or empty; dropped:
+    whether there is a matrix that says which weights are kept."""
 
     name: str
     dtype: str
     gradient: bool
     causal: bool
     mask: str
+    dropped: bool = False
 
 
 def attention_tiles(dtype: str, target: Target) -> TileSet:
@@ -262,6 +265,23 @@ class AttentionRows(PanelDriver):
         b = self.b
         place = b.add(b.mul(query, self.params["mask_row"]), key)
         return b.pointer_offset(mask, place, self.mask_type)
+
+    def kept_row(self, member: Value, query: Value, key: Value) -> Value | None:
+        """Where it is said which weights of a query are kept, from a key on."""
+        if not self.spec.dropped:
+            return None
+        b, p = self.b, self.params
+        line = b.add(b.mul(member, p["rows"]), query)
+        place = b.add(b.mul(line, p["columns"]), key)
+        return b.pointer_offset(self.buffers["kept"], place, "i8")
+
+    def kept(self, piece: Piece, values: list[Value], row: Value | None) -> list[Value]:
+        """The values, zero where they are not kept."""
+        if row is None:
+            return values
+        b = self.b
+        said = [b.compare("ne", x, b.like(0, x)) for x in piece.load(row, type_="i8")]
+        return [b.select(s, x, b.like(0.0, x)) for s, x in zip(said, values)]
 
     def scored(self, piece: Piece, row: Value, mask: Value | None) -> list[Value]:
         """The scores of products in a row: scaled, masked, minus infinity where there is no key."""

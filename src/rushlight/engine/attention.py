@@ -53,7 +53,7 @@ def attention_steps(item: Attention, program: Program) -> list[NativeStep]:
         **dict(zip(("mask_batch", "mask_head", "mask_row"), item.mask_strides)),
     }  # fmt: skip
     # Nobody looks at what a form does not have.
-    buffers = {"mask": item.buffers["q"], **item.buffers}
+    buffers = {**dict.fromkeys(("mask", "kept"), item.buffers["q"]), **item.buffers}
 
     order = BACKWARD_BUFFERS if item.gradient else FORWARD_BUFFERS
 
@@ -102,8 +102,10 @@ def attention_spec(item: Attention) -> AttentionSpec:
     """What the code depends on."""
     words = ["attention", item.dtype]
     words += ["causal"] * item.causal + [item.mask] * bool(item.mask)
-    words += ["gradient"] * item.gradient
-    return AttentionSpec("_".join(words), item.dtype, item.gradient, item.causal, item.mask)
+    words += ["dropped"] * item.dropped + ["gradient"] * item.gradient
+    return AttentionSpec(
+        "_".join(words), item.dtype, item.gradient, item.causal, item.mask, item.dropped
+    )
 
 
 def _blocks(item: Attention) -> tuple[int, int]:

@@ -20,7 +20,8 @@ class Attention:
 
     buffers: slots by the names that the kernels give them.  batch, heads: of queries; group: heads
     of queries that share one of keys; rows, columns: of the scores.
-    mask: its dtype, empty if there is none; mask_strides: along the scores' axes.
+    mask: its dtype, empty if there is none; mask_strides: along the scores' axes; dropped: whether
+    there is a matrix of weights that are kept.
     """
 
     dtype: str
@@ -38,6 +39,7 @@ class Attention:
     scale: float
     mask: str
     mask_strides: tuple[int, ...]
+    dropped: bool
 
     @property
     def reads_mask_along_keys(self) -> bool:
@@ -50,8 +52,9 @@ class Attention:
 
 
 def _add(maker: Maker, value: Value, read: tuple[str, ...], written: tuple[str, ...]) -> None:
-    scale, causal = value.params
-    names = (*read, "mask")[: len(value.inputs)]
+    scale, causal, dropped = value.params
+    names = read if len(value.inputs) == len(read) + dropped else (*read, "mask")
+    names = (*names, "kept") if dropped else names
     operands = {name: maker.operand(value, i) for i, name in enumerate(names)}
     q, k, v, mask = (operands.get(name) for name in ("q", "k", "v", "mask"))
     assert q is not None and k is not None and v is not None
@@ -67,7 +70,7 @@ def _add(maker: Maker, value: Value, read: tuple[str, ...], written: tuple[str, 
             {name: operand.slot for name, operand in operands.items()} | results,
             frozenset(results.values()), q.shape[0], q.shape[1], q.shape[1] // k.shape[1],
             q.shape[2], k.shape[2], q.shape[3], v.shape[3], causal, scale,
-            "" if mask is None else mask.dtype.name, strides,
+            "" if mask is None else mask.dtype.name, strides, dropped,
         )
     )  # fmt: skip
 

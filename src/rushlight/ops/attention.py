@@ -16,7 +16,7 @@ from rushlight.base.hot import hot
 from rushlight.base.limits import finfo
 from rushlight.base.orders import axes_of_copy
 from rushlight.ops.creation import filled
-from rushlight.ops.dropout import dropout
+from rushlight.ops.dropout import dropout, kept_elements
 from rushlight.ops.joining import cat, repeat_interleave
 from rushlight.ops.matmul import linear
 from rushlight.ops.padding import padded
@@ -92,9 +92,9 @@ def scaled_dot_product_attention(
     """
     _check_attention(query, key, value, attn_mask, is_causal)
     factor = 1 / math.sqrt(query._node.shape[-1]) if scale is None else scale
-    if dropout_p == 0.0 and _has_kernels(query, key, value, attn_mask, is_causal, enable_gqa):
-        found = _in_blocks(query, key, value, attn_mask, factor, is_causal)
-        return _laid_as(found, query, key, value, attn_mask)
+    if _has_kernels(query, key, value, attn_mask, is_causal, enable_gqa, dropout_p):
+        found = _in_blocks(query, key, value, attn_mask, factor, is_causal, dropout_p)
+        return found if dropout_p > 0.0 else _laid_as(found, query, key, value, attn_mask)
     if enable_gqa:
         heads = query._node.shape[-3]
         key = repeat_interleave(key, heads // key._node.shape[-3], -3)
@@ -121,7 +121,9 @@ def _laid_as(found: Tensor, query: Tensor, key: Tensor, value: Tensor, attn_mask
     return found
 
 
-def _has_kernels(query, key, value, attn_mask, causal: bool, enable_gqa: bool) -> bool:
+def _has_kernels(
+    query, key, value, attn_mask, causal: bool, enable_gqa: bool, dropout_p: float
+) -> bool:
     """Whether kernels compute attention without the matrix of scores, and faster than with it."""
     q, k, v = query._node.shape, key._node.shape, value._node.shape
     if local.tape.transforms is not None or not len(q) == len(k) == len(v) <= 4:
@@ -146,8 +148,11 @@ def _has_kernels(query, key, value, attn_mask, causal: bool, enable_gqa: bool) -
             whole = attn_mask._node.shape[-1] == k[-2] if attn_mask._node.shape else False
             if not whole or current_edge(attn_mask) is not None:
                 return False
+        if not 0.0 <= dropout_p < 1.0:
+            return False
         return max(q[-1], v[-1]) <= WIDEST_IN_BLOCKS and query._node.dtype.is_floating_point
-    fits = query._node.dtype.name in IN_TILES and max(q[-1], v[-1]) <= WIDEST
+    fits = dropout_p == 0.0 and query._node.dtype.name in IN_TILES
+    fits = fits and max(q[-1], v[-1]) <= WIDEST
     return place == "cuda" and fits
 
 
@@ -156,7 +161,9 @@ def _of_four_axes(x: Tensor) -> Tensor:
     return x if len(shape) == 4 else p.reshape(x, (1,) * (4 - len(shape)) + shape)
 
 
-def _in_blocks(query, key, value, attn_mask, factor: float, causal: bool) -> Tensor:
+def _in_blocks(
+    query, key, value, attn_mask, factor: float, causal: bool, dropout_p: float
+) -> Tensor:
     dtype = query._node.dtype
     shape = (*query._node.shape[:-1], value._node.shape[-1])
     operands = [_of_four_axes(x) for x in (query, key, value)]
@@ -168,7 +175,13 @@ def _in_blocks(query, key, value, attn_mask, factor: float, causal: bool) -> Ten
         if mask._node.dtype is not bool_ and mask._node.dtype is not kept:
             mask = e.cast(mask, kept)
         operands.append(_of_four_axes(mask))
-    found, _ = attention(tuple(operands), float(factor), bool(causal))
+    dropped = dropout_p > 0.0
+    if dropped:
+        weights = (*query._node.shape[:-1], key._node.shape[-2])
+        operands.append(_of_four_axes(kept_elements(weights, dropout_p, query.device)))
+    found, _ = attention(tuple(operands), float(factor), bool(causal), dropped)
+    if dropped:
+        found = e.mul(found, found._scalar(1.0 / (1.0 - dropout_p)))
     if found._node.shape != shape:
         found = p.reshape(found, shape)
     found = to_dtype(found, dtype)
@@ -360,9 +373,8 @@ def multi_head_attention_forward(
         mask = padded(padding, [(0, 0), (0, extra)])
         attn_mask = _merged_mask(mask, attn_mask, batch, num_heads, k._node.shape[1])
     dropped = dropout_p if training else 0.0
-    unseen = not need_weights and dropped == 0.0
-    if unseen and _has_kernels(q, k, v, attn_mask, False, False):
-        out = _in_blocks(q, k, v, attn_mask, 1 / math.sqrt(q._node.shape[-1]), False)
+    if not need_weights and _has_kernels(q, k, v, attn_mask, False, False, dropped):
+        out = _in_blocks(q, k, v, attn_mask, 1 / math.sqrt(q._node.shape[-1]), False, dropped)
     else:
         out, weights = _attend(q, k, v, attn_mask, dropped)
     out = p.reshape(p.permute(out, (1, 0, 2)), (length * batch, features))

@@ -16,7 +16,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.base.device import device
-from rushlight.base.dtypes import DType, int64
+from rushlight.base.dtypes import DType, bool_, int64
 from rushlight.ops.generator import engine_of
 from rushlight.ops.random_fill import drawn, preserved_strides, scalar_name
 from rushlight.ops.spelling import PUBLIC
@@ -41,6 +41,11 @@ def dropout_mask(input: Tensor, p: float) -> Tensor:
     shape: tuple[int, ...] = input._node.shape
     flips = functools.partial(_flips, shape, p, input.device)
     return _selected(values, flips, shape, preserved_strides(input), input.dtype)
+
+
+def kept_elements(shape: tuple[int, ...], p: float, place: device) -> Tensor:
+    """Which elements dropout keeps, as bool: `dropout_mask` where it is no 0."""
+    return drawn(shape, None, bool_, lambda *_: _flips(shape, p, place).view(np.bool_))
 
 
 def _flips(shape: tuple[int, ...], p: float, place: device) -> np.ndarray:

@@ -23,7 +23,7 @@ def _kept(dtype):
     return float64 if dtype is float64 else float32
 
 
-def _check(query, key, value, mask) -> None:
+def _check(query, key, value, masks) -> None:
     b, h, rows, width = query.shape
     _, k, columns, _ = key.shape
     right = (b, k, columns, width)
@@ -36,7 +36,7 @@ def _check(query, key, value, mask) -> None:
         raise RuntimeError(
             f"attention: expected one dtype, got {query.dtype}, {key.dtype} and {value.dtype}"
         )
-    for given in mask:
+    for given in masks:
         if any(n not in (1, m) for n, m in zip(given.shape, (b, h, rows, columns))):
             raise RuntimeError(
                 f"attention: a mask of shape {list(given.shape)} does not broadcast to "
@@ -47,29 +47,30 @@ def _check(query, key, value, mask) -> None:
 
 
 def _attention_result(query, key, value, *rest):
-    *mask, _, _ = rest
-    _check(query, key, value, mask)
+    *masks, _, _, _ = rest
+    _check(query, key, value, masks)
     lead = tuple(query.shape[:3])
     return [((*lead, value.shape[3]), query.dtype), (lead, _kept(query.dtype))]
 
 
 def _gradient_result(g, query, key, value, sums, delta, *rest):
-    *mask, _, _ = rest
-    _check(query, key, value, mask)
+    *masks, _, _, _ = rest
+    _check(query, key, value, masks)
     return [(tuple(x.shape), x.dtype) for x in (query, key, value)]
 
 
 # query (B, H, L, E), key (B, K, S, E), value (B, K, S, V), and a mask that broadcasts to
 # (B, H, L, S), bool (True: may look) or added to the scores -> softmax(query key^T scale + mask)
 # value (B, H, L, V), and the logarithm of each row's sum of exponentials (B, H, L).  causal: query
-# i looks at keys j <= i.  A row that may look nowhere gives zeros.
+# i looks at keys j <= i.  A row that may look nowhere gives zeros.  dropped: the last operand is a
+# whole bool matrix of weights to keep; others are zero once their sum was taken.
 attention = Primitive(
-    "attention", "attention", "opaque", VARIADIC, _attention_result, ("scale", "causal"),
+    "attention", "attention", "opaque", VARIADIC, _attention_result, ("scale", "causal", "dropped"),
     multiple=True, grad_name="ScaledDotProductEfficientAttention", properties="sizeless",
 )  # fmt: skip
 # The cotangent of the result, what `attention` was given, the logarithms it gave, and of each row
 # the sum of cotangent times result -> cotangents of query, key and value.
 attention_gradient = Primitive(
-    "attention_gradient", "attention", "opaque", VARIADIC, _gradient_result, ("scale", "causal"),
-    multiple=True, properties="sizeless",
+    "attention_gradient", "attention", "opaque", VARIADIC, _gradient_result,
+    ("scale", "causal", "dropped"), multiple=True, properties="sizeless",
 )  # fmt: skip

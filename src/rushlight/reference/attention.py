@@ -13,6 +13,11 @@ def _for_heads(x, heads: int):
     return np.repeat(x, heads // x.shape[1], 1)
 
 
+def _masks(given: list, dropped: bool) -> tuple[list, object]:
+    """(masks of the scores, which weights are kept)."""
+    return (given[:-1], given[-1]) if dropped else (given, True)
+
+
 def _scores(query, key, mask, scale, causal):
     found = np.matmul(query, np.swapaxes(_for_heads(key, query.shape[1]), -1, -2)) * scale
     for given in mask:
@@ -26,13 +31,15 @@ def _scores(query, key, mask, scale, causal):
 
 
 def _attention(query, key, value, *rest):
-    *mask, scale, causal = rest
+    *given, scale, causal, dropped = rest
+    mask, kept = _masks(given, dropped)
     scores = _scores(query, key, mask, scale, causal)
     top = np.max(scores, -1, keepdims=True, initial=-np.inf)
     weights = np.exp(scores - np.where(top == -np.inf, 0, top))
     total = weights.sum(-1, keepdims=True)
     empty = total == 0
     sums = np.where(empty, -np.inf, top + np.log(np.where(empty, 1, total)))[..., 0]
+    weights = np.where(kept, weights, 0).astype(weights.dtype)
     found = np.matmul(weights, _for_heads(value, query.shape[1])) / np.where(empty, 1, total)
     return [found, sums]
 
@@ -44,13 +51,16 @@ def _gathered(x, heads: int):
 
 
 def _gradient(g, query, key, value, sums, delta, *rest):
-    *mask, scale, causal = rest
+    *given, scale, causal, dropped = rest
+    mask, kept = _masks(given, dropped)
     scores = _scores(query, key, mask, scale, causal)
     weights = np.exp(scores - np.where(sums == -np.inf, np.inf, sums)[..., None])
     heads = query.shape[1]
     arrived = np.matmul(g, np.swapaxes(_for_heads(value, heads), -1, -2))
+    arrived = np.where(kept, arrived, 0)
     slopes = (weights * (arrived - delta[..., None]) * scale).astype(query.dtype)
     of_k = np.matmul(np.swapaxes(slopes, -1, -2), query)
+    weights = np.where(kept, weights, 0).astype(weights.dtype)
     of_v = np.matmul(np.swapaxes(weights, -1, -2), g)
     return [
         np.matmul(slopes, _for_heads(key, heads)),

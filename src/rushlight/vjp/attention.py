@@ -23,19 +23,19 @@ def _as(x, dtype):
     return x if x.dtype is dtype else e.cast(x, dtype)
 
 
-def _attention_vjp(wanted, g, out, operands, scale, causal):
+def _attention_vjp(wanted, g, out, operands, scale, causal, dropped):
     cotangent, (found, sums) = g[0], out
     if cotangent is None:
         return [None] * len(operands)
-    of_mask = len(operands) > 3 and wanted[3]
+    of_mask = len(operands) > 3 + dropped and wanted[3]
     if local.tape.grad_enabled or local.tape.transforms is not None or of_mask:
-        given = _written_out(cotangent, operands, sums.dtype, scale, causal)
+        given = _written_out(cotangent, operands, sums.dtype, (scale, causal, dropped))
     else:
-        query, key, value, *mask = operands
+        query, key, value, *masks = operands
         wide = sums.dtype
         delta = reduce_sum(e.mul(_as(cotangent, wide), _as(found, wide)), (3,), False)
-        read = (cotangent, query, key, value, sums, delta, *mask)
-        given = (*p.attention_gradient(read, scale, causal), None)
+        read = (cotangent, query, key, value, sums, delta, *masks)
+        given = (*p.attention_gradient(read, scale, causal, dropped), None, None)
     return [c if want else None for c, want in zip(given, wanted)]
 
 
@@ -63,8 +63,9 @@ def _places(like, count: int, shape: tuple):
     return reshape(like._apply(iota, (), (count,)), shape)
 
 
-def _written_out(g, operands, wide, scale, causal):
-    """Cotangents of query, key, value and mask."""
+def _written_out(g, operands, wide, params):
+    """Cotangents of query, key, value, mask, and of which weights are kept."""
+    scale, causal, dropped = params
     dtype = operands[0].dtype
     query, key, value = [_as(x, wide) for x in operands[:3]]
     g = _as(g, wide)
@@ -72,7 +73,7 @@ def _written_out(g, operands, wide, scale, causal):
     keys, values = _for_heads(key, heads), _for_heads(value, heads)
     scores = matmul(e.mul(query, query._scalar(scale)), keys, False, True)
     nowhere = scores._scalar(float("-inf"))
-    mask = operands[3] if len(operands) > 3 else None
+    mask = operands[3] if len(operands) > 3 + dropped else None
     if mask is not None:
         if mask.dtype is bool_:
             scores = e.where(mask, scores, nowhere)
@@ -88,6 +89,9 @@ def _written_out(g, operands, wide, scale, causal):
     total = e.add(reduce_sum(weights, (3,), True), e.cast(empty, wide))
     weights = e.div(weights, total)
     arrived = matmul(g, values, False, True)
+    kept = weights
+    if dropped:
+        kept, arrived = (e.where(operands[-1], x, x._scalar(0.0)) for x in (weights, arrived))
     delta = reduce_sum(e.mul(weights, arrived), (3,), True)
     slopes = e.mul(weights, e.sub(arrived, delta))
     scaled = e.mul(slopes, slopes._scalar(scale))
@@ -97,11 +101,12 @@ def _written_out(g, operands, wide, scale, causal):
     return (
         _as(matmul(scaled, keys, False, False), dtype),
         _as(_gathered(matmul(scaled, query, True, False), key), dtype),
-        _as(_gathered(matmul(weights, g, True, False), value), dtype),
+        _as(_gathered(matmul(kept, g, True, False), value), dtype),
         of_mask,
+        None,
     )
 
 
-define_for_all(p.attention, __name__, _attention_vjp, 0, 1, 2, 3, OUT, unchecked=(OUT,))
+define_for_all(p.attention, __name__, _attention_vjp, 0, 1, 2, 3, 4, OUT, unchecked=(OUT,))
 # Recorded only where gradients are not followed: see `_attention_vjp`.
 nondifferentiable(p.attention_gradient, __name__)
