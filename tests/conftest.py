@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,10 +46,33 @@ _MEMORY_FACTS = {
 }
 
 
+# How the last worker that vanished ended.
+_last_words: list[str] = []
+
+
+def _state_of(process: subprocess.Popen) -> str:
+    """How a process ended."""
+    try:
+        status = process.wait(10)
+    except subprocess.TimeoutExpired:
+        return "it goes on, but said no more"
+    if status < 0:
+        return f"ended by signal {signal.Signals(-status).name}"
+    return f"ended with exit status {status}"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error) -> None:
+    """A worker ended: keep how, for the report of the test it was at."""
+    if error is None:
+        return
+    _last_words[:] = [f"worker {node.gateway.id}: {_state_of(node.gateway._io.popen)}"]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_handlecrashitem(crashitem: str, report: pytest.TestReport) -> None:
     """A worker that vanished says nothing itself: add what the system knows of it."""
-    lines = [f"{report.longrepr}"]
+    lines = [f"{report.longrepr}", *_last_words]
     for name, wanted in _MEMORY_FACTS.items():
         if Path(name).exists():
             facts = Path(name).read_text().splitlines()
