@@ -370,3 +370,36 @@ def test_an_attribute_keeps_the_type_it_was_given() -> None:
     import torch as other
 
     assert other.jit.load(buffer)(other.ones(1)).tolist() == [2.0]
+
+
+class Drawing(nn.Module):
+    """Counts its calls: what is taken apart is computed once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls = 0
+        self.layers = nn.ModuleList([nn.Identity(), nn.ReLU()])
+
+    def pair(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        self.calls += 1
+        return x, x * 2
+
+    def listed(self, x: Tensor) -> List[Tensor]:
+        self.calls += 1
+        return [x, x * 2]
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, int]:
+        for part in self.pair(x):
+            x = x + part
+        for layer, part in zip(self.layers, self.listed(x)):
+            x = layer(x) + part
+        y = torch.add(*self.pair(x))
+        z = torch.stack([part + 1 for part in self.pair(x)]).sum(0)
+        a, *b = self.pair(x)
+        return x + y + z + a + b[0], self.calls
+
+
+def test_what_is_taken_apart_is_computed_once() -> None:
+    x = rushlight.ones(2)
+    there = check(Drawing(), (x,))
+    assert there.calls == 5

@@ -193,6 +193,7 @@ class BuiltinCalls(Subscripts):
         if isinstance(value, Text) and not value.type.is_tuple:
             kind = self.element_of(value, node)
             form = "torch.select({}, 0, {})" if value.type == TENSOR else "({})[{}]"
+            value = self.once(value, node)
             return [Text(form.format(value.text, i), kind) for i in range(count)]
         return self.parts_of(value, node)[:count]
 
@@ -250,6 +251,7 @@ class BuiltinCalls(Subscripts):
         if text.type.name == "List":
             return Text(f"torch.list({text.text})", text.type)
         if text.type.is_tuple and len(set(text.type.args)) == 1:
+            text = self.once(text, node)
             inside = ", ".join(f"({text.text})[{i}]" for i in range(len(text.type.args)))
             return Text(f"[{inside}]", list_of(text.type.args[0]))
         if text.type.name == "Dict":
@@ -285,7 +287,7 @@ class BuiltinCalls(Subscripts):
         return Text(f"{{{pairs}}}", Type("Dict", (STR, kind)))
 
     def _divmod(self, args: list[Any], kwargs: dict[str, Any], node: ast.AST) -> Any:
-        left, right = (self.as_text(arg, node) for arg in args)
+        left, right = (self.once(self.as_text(arg, node), node) for arg in args)
         pair = [self.binary("floordiv", left, right, node),
                 self.binary("remainder", left, right, node)]  # fmt: skip
         return self.tuple_text(pair)

@@ -80,7 +80,9 @@ class Conditions(Expressions):
         other: Refinements | None = None
         texts: list[str] = []
         for part in node.values:
+            self.inline += bool(texts)
             test, yes, no = self.refined(known, lambda part=part: self.condition(part))  # type: ignore[misc]
+            self.inline -= bool(texts)
             if test.static is (not is_and):
                 # Decides the whole, whatever the questions before it say.
                 return Text(str(test.static), BOOL, test.static), {}, {}

@@ -56,7 +56,8 @@ class Containers(Conditions):
         if isinstance(value, Text) and value.type.is_tuple:
             if isinstance(value.static, tuple):
                 return [self.static(part, node) for part in value.static]
-            return [Text(f"({value.text})[{i}]", kind) for i, kind in enumerate(value.type.args)]
+            held = self.once(value, node)
+            return [Text(f"({held.text})[{i}]", kind) for i, kind in enumerate(value.type.args)]
         raise self.refuse(
             node, "only tuples and containers of modules, whose length is known before the code "
             "runs, can be spread or unrolled"
@@ -151,6 +152,7 @@ class Containers(Conditions):
     ) -> Any:  # fmt: skip
         before = self.env
         self.env = dict(before)
+        self.inline += not unrolled
         try:
             if isinstance(target, ast.Name):
                 if isinstance(value, Text) and not unrolled:
@@ -168,6 +170,7 @@ class Containers(Conditions):
             return made()
         finally:
             self.env = before
+            self.inline -= not unrolled
 
     def element_of(self, value: Text, node: ast.AST) -> Type:
         """The type of what a loop over a value gives."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import enum
 import operator
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -72,6 +73,9 @@ class Expressions:
     # In the classes that follow: `conditions.py` and `containers.py`.
     condition: Callable[[ast.expr], tuple[Text, Refinements, Refinements]]
     parts_of: Callable[[Any, ast.AST], list[Any]]
+    temporary: Callable[[Text], Text]
+    # Above zero in expressions that run never, later, or several times: nothing goes before them.
+    inline = 0
 
     # ---- errors --------------------------------------------------------------------------------
 
@@ -237,7 +241,8 @@ class Expressions:
         if name == "add" and found.name == "Tuple":
             parts = [
                 Text(f"({side.text})[{i}]", part)
-                for side in (left, right) for i, part in enumerate(side.type.args)
+                for side in (self.once(left, node), self.once(right, node))
+                for i, part in enumerate(side.type.args)
             ]  # fmt: skip
             return self.tuple_text(parts)
         return Text(f"torch.{name}({left.text}, {right.text})", found)
@@ -284,8 +289,10 @@ class Expressions:
             return self.refined(
                 with_, lambda: self.value(node.body if test.static else node.orelse)
             )
+        self.inline += 1
         chosen = self.refined(yes, lambda: self.text(node.body))
         other = self.refined(no, lambda: self.text(node.orelse))
+        self.inline -= 1
         kind = unify(chosen.type, other.type)
         if kind is None:
             raise self.refuse(
@@ -293,6 +300,20 @@ class Expressions:
                 f"{other.type}; give them one type"
             )  # fmt: skip
         return Text(f"({chosen.text} if {test.text} else {other.text})", kind)
+
+    def once(self, value: Text, node: ast.AST) -> Text:
+        """A value that is used several times: computed before, unless reading it is all it takes.
+
+        Raises: RuntimeError where nothing can be computed before.
+        """
+        if value.static is not UNKNOWN or re.fullmatch(r"[A-Za-z_][\w.]*", value.text):
+            return value
+        if self.inline:
+            raise self.refuse(
+                node, "the parts of this value are used one by one in a condition or comprehension;"
+                " give the value a name in a statement before"
+            )  # fmt: skip
+        return self.temporary(value)
 
     def refined(self, refinements: Refinements, made: Callable[[], Any]) -> Any:
         """What a function gives while names have narrower types."""

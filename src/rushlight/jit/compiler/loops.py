@@ -39,7 +39,9 @@ class Loops(Assignments):
         if node.orelse:
             raise self.unsupported(node, "else branches of while loops aren't supported")
         before = dict(self.env)
+        self.inline += 1
         test, yes, no = self.condition(node.test)
+        self.inline -= 1
         if test.static is False:
             return
         self.line(f"while {test.text}:")

@@ -119,6 +119,7 @@ class Subscripts(Containers):
             if isinstance(owner.static, tuple):
                 return self.static(owner.static[slice(*known)], node)
             places = range(len(owner.type.args))[slice(*known)]
+            owner = self.once(owner, node)
             return self.tuple_text(
                 [Text(f"({owner.text})[{i}]", owner.type.args[i]) for i in places]
             )
