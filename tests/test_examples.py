@@ -7,7 +7,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -31,6 +31,56 @@ def output_of(*command: str) -> str:
     assert result.returncode == 0, result.stderr
     assert result.stderr == ""
     return result.stdout
+
+
+# Imports PyTorch once; each script that is named then runs in a fork of its own.
+SERVER = """
+import os, runpy, sys, traceback
+import torch
+for line in sys.stdin:
+    script, place = line.rstrip("\\n").split("\\t")
+    child = os.fork()
+    if child == 0:
+        file = os.open(place, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
+        os.dup2(file, 1)
+        os.dup2(file, 2)
+        sys.argv, status = [script], 0
+        try:
+            runpy.run_path(script, run_name="__main__")
+        except BaseException:
+            traceback.print_exc()
+            status = 1
+        sys.stdout.flush()
+        os._exit(status)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+@pytest.fixture(scope="session")
+def on_pytorch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
+    """What a script prints on PyTorch.  Its import is most of a short script's time."""
+    if not hasattr(os, "fork"):
+        yield output_of
+        return
+    folder = tmp_path_factory.mktemp("on_pytorch")
+    command = [sys.executable, "-W", "error", "-W", "ignore:.*fork.*:DeprecationWarning"]
+    server = subprocess.Popen(
+        [*command, "-c", SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert server.stdin is not None and server.stdout is not None
+
+    def printed(script: str) -> str:
+        place = folder / f"{Path(script).stem}.txt"
+        server.stdin.write(f"{script}\t{place}\n")
+        server.stdin.flush()
+        status = server.stdout.readline().strip()
+        assert status == "0", place.read_text(encoding="utf-8")
+        return place.read_text(encoding="utf-8")
+
+    yield printed
+    server.stdin.close()
+    server.wait(timeout=60)
+    server.stdout.close()
 
 
 def predicts_up_to_the_noise(results: Results) -> bool:
@@ -206,7 +256,9 @@ def test_every_example_is_tested() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
-def test_the_example_learns_and_agrees_with_pytorch(name: str) -> None:
+def test_the_example_learns_and_agrees_with_pytorch(
+    name: str, request: pytest.FixtureRequest
+) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
     script = str(EXAMPLES / f"{name}.py")
@@ -214,7 +266,7 @@ def test_the_example_learns_and_agrees_with_pytorch(name: str) -> None:
     results = {label: float(value) for label, value in RESULT.findall(printed)}
     assert CLAIMS[name](results), printed
     if HAS_TORCH and name not in CHAOTIC | LONG | OURS:
-        assert_same_report(printed, output_of(script))
+        assert_same_report(printed, request.getfixturevalue("on_pytorch")(script))
 
 
 def test_a_folder_of_ones_own_is_learned_and_kept(tmp_path: Path) -> None:
@@ -237,13 +289,15 @@ def test_a_folder_of_ones_own_is_learned_and_kept(tmp_path: Path) -> None:
 @pytest.mark.endurance
 @pytest.mark.skipif(not HAS_TORCH, reason="compares with PyTorch")
 @pytest.mark.parametrize("name", sorted(LONG))
-def test_a_long_example_agrees_with_pytorch(name: str) -> None:
+def test_a_long_example_agrees_with_pytorch(name: str, on_pytorch: Callable[[str], str]) -> None:
     script = str(EXAMPLES / f"{name}.py")
-    assert_same_report(output_of("-m", "rushlight", "run", script), output_of(script))
+    assert_same_report(output_of("-m", "rushlight", "run", script), on_pytorch(script))
 
 
 @pytest.mark.slow
-def test_the_digits_are_learned_as_by_pytorch(tmp_path: Path) -> None:
+def test_the_digits_are_learned_as_by_pytorch(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     script = str(EXAMPLES / "train_digits.py")
     saved = tmp_path / "digits.pt"
     printed = output_of("-m", "rushlight", "run", script, "--save", str(saved))
@@ -252,7 +306,8 @@ def test_the_digits_are_learned_as_by_pytorch(tmp_path: Path) -> None:
     assert len(lines) == 11
     assert float(NUMBER.findall(lines[-2])[-1]) >= 97.0
     if HAS_TORCH:
-        assert_same_report("\n".join(lines[:-1]), output_of(script))
+        there = request.getfixturevalue("on_pytorch")(script)
+        assert_same_report("\n".join(lines[:-1]), there)
 
 
 def assert_same_report(ours: str, theirs: str) -> None:
