@@ -403,3 +403,22 @@ def test_what_is_taken_apart_is_computed_once() -> None:
     x = rushlight.ones(2)
     there = check(Drawing(), (x,))
     assert there.calls == 5
+
+
+def augmented(x: Tensor, n: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    y = x.clone()
+    z = y
+    y += 1
+    y *= x
+    y -= 0.5
+    y /= 2
+    y //= 0.25
+    m = n.clone()
+    m |= 4
+    m &= n
+    m ^= 1
+    return y, z, m
+
+
+def test_augmented_assignments_write_in_place() -> None:
+    check(augmented, (rand(3), rushlight.tensor([1, 6, 7])))

@@ -31,7 +31,8 @@ RESERVED = frozenset(
     "torch ops CONSTANTS inf nan infj nanj annotate fork uninitialized unchecked_cast rangelist "
     "__torch__ getattr setattr isinstance range print int float bool complex Delete".split()
 )
-_IN_PLACE = frozenset("add sub mul div remainder pow floordiv __and__ __or__ __xor__".split())
+# As in PyTorch, bits are combined in a new tensor.
+_IN_PLACE = frozenset("add sub mul div remainder pow floordiv".split())
 _AUGMENTED: dict[type, str] = {
     ast.Add: "add", ast.Sub: "sub", ast.Mult: "mul", ast.Div: "div", ast.FloorDiv: "floordiv",
     ast.Mod: "remainder", ast.Pow: "pow", ast.BitAnd: "__and__", ast.BitOr: "__or__",
@@ -241,9 +242,7 @@ class Assignments(Calls):
             return
         left = self.as_text(self.value(target), node)
         if left.type == TENSOR and name in _IN_PLACE:
-            inplace = "floor_divide_" if name == "floordiv" else (
-                f"{name[:-2].replace('__', '__i', 1)}__" if name.startswith("__") else f"{name}_"
-            )  # fmt: skip
+            inplace = "floor_divide_" if name == "floordiv" else f"{name}_"
             if right.type not in (TENSOR, *NUMBERS) and right.type.name != "bool":
                 raise self.refuse(node, f"{left.type} and {right.type} cannot be combined")
             made = Text(f"torch.{inplace}({left.text}, {right.text})", TENSOR)
