@@ -6,6 +6,7 @@ Level 11.
 from __future__ import annotations
 
 from rushlight.base.device import META
+from rushlight.base.dtypes import widen
 from rushlight.base.hot import hot
 from rushlight.base.shapes import numel
 from rushlight.ops.creation import arithmetic_value
@@ -13,7 +14,12 @@ from rushlight.ops.spelling import attach_method
 from rushlight.tape.tape import local
 from rushlight.tensor import autodiff
 from rushlight.tensor.graph import AccumulateGrad, OutputOf, shown, target_of
-from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data
+from rushlight.tensor.storage import (
+    alias_without_grad,
+    current_edge,
+    known_element,
+    replace_data,
+)
 from rushlight.tensor.tensor import Tensor
 
 
@@ -26,6 +32,9 @@ def item(self):
         raise RuntimeError(f"a Tensor with {count} elements cannot be converted to Scalar")
     if self.device is META:
         raise RuntimeError("Tensor.item() cannot be called on meta tensors: they have no data")
+    element = known_element(self)
+    if element is not None:
+        return widen(element, self._node.dtype).item()
     return arithmetic_value(self).reshape(()).item()
 
 

@@ -66,6 +66,10 @@ def make_view(tensor: Tensor, shape, layout, read, *arguments) -> Tensor:
     if storage.pinned is not None and tensor._grad_fn is None:
         view = wrap(unread_node(shape, storage.dtype))
         view._seen = ALWAYS_STALE  # pinned memory is the CPU's
+    elif not shape and tensor._grad_fn is None and is_known(storage):
+        # An element of what is computed is mostly asked for as a number, which needs no tape.
+        view = wrap(unread_node(shape, storage.dtype))
+        view._seen = stale_since(storage.stamp)
     else:
         view = read(tensor, *arguments)
         if tensor._layout is not None:
@@ -81,6 +85,26 @@ def make_view(tensor: Tensor, shape, layout, read, *arguments) -> Tensor:
     if local.tape.grad_enabled:
         view._base = root_of(tensor)
     return view
+
+
+@hot
+def is_known(storage: Storage) -> bool:
+    """Whether a storage's elements lie in an array of its own, in the memory's order."""
+    tape = local.tape
+    if storage.pinned is not None or storage.layout is not None:
+        return False
+    unobserved = tape.transforms is None and tape.recorder is None
+    return unobserved and storage.value.value.__class__ is np.ndarray
+
+
+@hot
+def known_element(tensor: Tensor):
+    """The array of one element that a view of a known storage shows; None where it is none."""
+    storage, layout = tensor._storage, tensor._layout
+    if storage is None or layout is None or not is_known(storage):
+        return None
+    offset: int = layout[1]
+    return storage.value.value.reshape(-1)[offset : offset + 1]
 
 
 @hot
