@@ -10,6 +10,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import pickle
+import sys
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -55,6 +56,7 @@ TORCH_NAMES: dict[tuple[str, str], tuple[str, str]] = {
 # What a name in a file stands for, and the item it was allowed by.
 _USER_CLASSES: dict[str, Any] = {}
 _USER_ITEMS: dict[str, Any] = {}
+_PACKAGE = __name__.partition(".")[0]
 # NumPy 2 renamed the modules its pickles name; files hold either name.
 _RENAMED = ("numpy._core.", "numpy.core.")
 
@@ -74,6 +76,12 @@ def add_safe_globals(safe_globals: Iterable[Any]) -> None:
         for ours, theirs in ((new, old), (old, new)):
             if name.startswith(ours):
                 _USER_CLASSES.setdefault(theirs + name.removeprefix(ours), target)
+
+
+def _name_of(target: Any) -> str:
+    """By what a pickle names a class or a function, or nothing."""
+    place, name = getattr(target, "__module__", None), getattr(target, "__qualname__", None)
+    return f"{place}.{name}" if place and name else ""
 
 
 def clear_safe_globals() -> None:
@@ -102,8 +110,34 @@ def safe_globals(safe_globals: Iterable[Any]) -> Iterator[None]:
 
 def allowed_names() -> Mapping[str, Any]:
     """The names a weights-only pickle may use, with what `add_safe_globals` allowed."""
-    allowed = {name: _user_constructor(name, target) for name, target in _USER_CLASSES.items()}
+    allowed = _Allowed()
+    for name, target in _USER_CLASSES.items():
+        allowed[name] = _user_constructor(name, target)
     return collections.ChainMap(_BUILT_IN, allowed)
+
+
+class _Allowed(dict[str, Any]):
+    """What a user allowed, by name; by PyTorch's names, too, where it is rushlight's.
+
+    Only modules that are imported already are looked at: a file must not import any.
+    """
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or self._found(name) is not None
+
+    def __missing__(self, name: str) -> Any:
+        target = self._found(name)
+        if target is None:
+            raise KeyError(name)
+        return _user_constructor(name, target)
+
+    def _found(self, name: object) -> Any:
+        if not isinstance(name, str) or not name.startswith("torch."):
+            return None
+        place, _, last = name.removeprefix("torch").rpartition(".")
+        target = getattr(sys.modules.get(_PACKAGE + place), last, None)
+        # By name: a function may have become machine code since it was allowed.
+        return None if target is None else _USER_CLASSES.get(_name_of(target))
 
 
 def _user_constructor(name: str, target: Any) -> Any:

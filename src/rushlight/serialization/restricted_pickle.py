@@ -150,7 +150,7 @@ class RestrictedUnpickler:
         target = self._stack[-1]
         if type(target) is not list:
             raise pickle.UnpicklingError(f"APPEND to a {type(target).__name__} is not allowed")
-        target.extend(items)
+        target.extend(map(_named, items))
 
     def _set_items(self, items: list[Any]) -> None:
         target = self._stack[-1]
@@ -159,7 +159,7 @@ class RestrictedUnpickler:
         if len(items) % 2:
             raise pickle.UnpicklingError("a dictionary has a key without a value")
         for i in range(0, len(items), 2):
-            target[_checked_key(items[i])] = items[i + 1]
+            target[_checked_key(items[i])] = _named(items[i + 1])
 
     def _dict_of(self, items: list[Any]) -> None:
         self._push({})
@@ -280,6 +280,13 @@ class RestrictedUnpickler:
         items = tuple(self._stack[-count:])
         del self._stack[-count:]
         self._push(items)
+
+
+def _named(value: Any) -> Any:
+    """What a container keeps: of a name that a user allowed, the class or function itself."""
+    if isinstance(value, Constructor) and value.target is not None:
+        return value.target
+    return value
 
 
 def _checked_key(key: Any) -> Any:
