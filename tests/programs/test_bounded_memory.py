@@ -111,8 +111,13 @@ def growth(name: str, steps: int) -> tuple[float, float]:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads /proc")
 @pytest.mark.parametrize("name", LOOPS)
 def test_a_loop_of_many_steps_runs_in_bounded_memory(name):
-    gained, value = growth(name, 20_000 if "training" not in name else 6_000)
+    steps = 20_000 if "training" not in name else 6_000
+    gained, value = growth(name, steps)
     assert value == value
+    if gained >= ALLOWED_MEGABYTES:
+        # On a busy machine functions may still become machine code late in the loop: of four times
+        # the steps a leak takes four times as much.
+        gained, _ = growth(name, 4 * steps)
     assert gained < ALLOWED_MEGABYTES
 
 
