@@ -11,14 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from rushlight.base.dtypes import DType
+from rushlight.base.shapes import numel
 from rushlight.engine.steps import NativeStep
 from rushlight.loopnest.cost import cost_of
 from rushlight.loopnest.ir import Kernel
 from rushlight.loopnest.pretty import print_kernel
+from rushlight.primitives.attention import attention, attention_gradient
 from rushlight.schedule.fusion import OPAQUE, PRODUCT, Schedule
 from rushlight.schedule.pretty import group_values
 from rushlight.tape.memo import Line
-from rushlight.tape.program import OPERATION, Value
+from rushlight.tape.program import OPERATION, OUTPUT, Value
 
 # Operations a name lists before it says how many more there are.
 _LISTED = 6
@@ -246,7 +248,31 @@ def _code_cost(schedule: Schedule, step: NativeStep) -> tuple[int, int, str]:
     program = schedule.program.values
     slots = dict.fromkeys(step.buffers)
     moved = sum(program[slot].numel * program[slot].dtype.itemsize for slot in slots)
-    return 0, moved, f"{step.extent} parallel (machine-specific code)"
+    flops = _attention_flops(schedule, step) if step.group >= 0 else 0
+    return flops, moved, f"{step.extent} parallel (machine-specific code)"
+
+
+def _attention_flops(schedule: Schedule, step: NativeStep) -> int:
+    """Of the step that computes attention or its gradient: products of the scores that are seen."""
+    value = group_values(schedule, step.group)[0]
+    if value.primitive not in (attention, attention_gradient):
+        return 0
+    program = schedule.program.values
+    # Packing writes no result, and adding up parts of a gradient writes the first one alone.
+    results = [program[slot] for slot in step.written if program[slot].source == OUTPUT]
+    if not any(result.index == 1 for result in results):
+        return 0
+    gradient = value.primitive is attention_gradient
+    query, key, values = (program[slot] for slot in value.inputs[gradient : 3 + gradient])
+    *lead, rows, width = query.shape
+    columns, value_width = key.shape[2], values.shape[3]
+    seen = rows * columns
+    if value.params[1]:  # causal
+        least = min(rows, columns)
+        seen = least * (least + 1) // 2 + (rows - least) * columns
+    # Scores again, then those of what came in, and three gradients.
+    each = 3 * width + 2 * value_width if gradient else width + value_width
+    return 2 * numel(tuple(lead)) * seen * each
 
 
 # ---- code ----------------------------------------------------------------------------------------
