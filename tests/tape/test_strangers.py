@@ -110,7 +110,7 @@ def test_short_recordings_are_left_alone():
     assert not strangers.lines
 
 
-def test_what_another_thread_reads_and_views_survive_cuts():
+def test_values_and_views_of_earlier_segments_survive_cuts():
     """Values of earlier segments are read by later ones, whoever holds them."""
     kept = []
     for length in [*range(50, 64), 51, 60]:

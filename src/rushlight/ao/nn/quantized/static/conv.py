@@ -8,7 +8,7 @@ import rushlight as rl
 from rushlight import nn
 from rushlight.ao.kernels import convolution_static
 from rushlight.ao.nn import fused
-from rushlight.ao.nn.quantized.dynamic.modules.linear import quantized_weight
+from rushlight.ao.nn.quantized.static.observed import from_observed
 from rushlight.tensor.tensor import Tensor
 
 
@@ -103,24 +103,17 @@ class _Convolution(nn.Module):
     @classmethod
     def from_float(cls, mod: nn.Module, use_precomputed_fake_quant: bool = False) -> _Convolution:
         """A layer of one that was observed.  Raises: AssertionError for other modules."""
-        if not isinstance(mod, cls._FLOAT_MODULE) or not hasattr(mod, "qconfig"):
-            names = ", ".join(kind.__name__ for kind in cls._FLOAT_MODULE)
-            raise AssertionError(
-                f"nnq.{cls.__name__}.from_float only works for {names} with a qconfig, got "
-                f"{type(mod).__name__}"
-            )
-        layer = mod[0] if isinstance(mod, nn.Sequential) else mod
-        weight, dtype = quantized_weight(layer.weight, mod.qconfig)
-        if dtype is not rl.qint8:
-            raise AssertionError(f"Weight observer must have a dtype of qint8, got {dtype}")
-        made = cls(
-            layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride, layer.padding,
-            layer.dilation, layer.groups, layer.bias is not None, layer.padding_mode,
-        )  # fmt: skip
-        made.set_weight_bias(weight, layer.bias)
-        scale, zero_point = mod.activation_post_process.calculate_qparams()
-        made.scale, made.zero_point = float(scale), int(zero_point)
-        return made
+
+        def make(layer: Any, dtype: Any) -> Any:
+            if dtype is not rl.qint8:
+                raise AssertionError(f"Weight observer must have a dtype of qint8, got {dtype}")
+            return cls(
+                layer.in_channels, layer.out_channels, layer.kernel_size, layer.stride,
+                layer.padding, layer.dilation, layer.groups, layer.bias is not None,
+                layer.padding_mode,
+            )  # fmt: skip
+
+        return from_observed(cls, mod, make)
 
 
 class Conv1d(_Convolution):

@@ -9,7 +9,7 @@ from rushlight import nn
 from rushlight.ao.kernels import linear_static
 from rushlight.ao.nn import fused
 from rushlight.ao.nn.quantized.dynamic.modules.linear import Linear as DynamicLinear
-from rushlight.ao.nn.quantized.dynamic.modules.linear import quantized_weight
+from rushlight.ao.nn.quantized.static.observed import from_observed
 from rushlight.base.dtypes import DType
 from rushlight.tensor.tensor import Tensor
 
@@ -46,21 +46,13 @@ class Linear(DynamicLinear):
     @classmethod
     def from_float(cls, mod: nn.Module, use_precomputed_fake_quant: bool = False) -> Linear:
         """A layer of one that was observed.  Raises: AssertionError for other modules."""
-        if not isinstance(mod, cls._FLOAT_MODULE) or not hasattr(mod, "qconfig"):
-            names = ", ".join(kind.__name__ for kind in cls._FLOAT_MODULE)
-            raise AssertionError(
-                f"nnq.{cls.__name__}.from_float only works for {names} with a qconfig, got "
-                f"{type(mod).__name__}"
-            )
-        layer = mod[0] if isinstance(mod, nn.Sequential) else mod
-        weight, dtype = quantized_weight(layer.weight, mod.qconfig)
-        if dtype is not rl.qint8:
-            raise AssertionError(f"Weight observer must have dtype torch.qint8, got {dtype}")
-        scale, zero_point = mod.activation_post_process.calculate_qparams()
-        made = cls(layer.in_features, layer.out_features, dtype=dtype)
-        made.set_weight_bias(weight, layer.bias)
-        made.scale, made.zero_point = float(scale), int(zero_point)
-        return made
+
+        def make(layer: Any, dtype: Any) -> Any:
+            if dtype is not rl.qint8:
+                raise AssertionError(f"Weight observer must have dtype torch.qint8, got {dtype}")
+            return cls(layer.in_features, layer.out_features, dtype=dtype)
+
+        return from_observed(cls, mod, make)
 
 
 class LinearReLU(Linear):
