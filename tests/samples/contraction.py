@@ -8,6 +8,7 @@ import torch
 from tests.samples.row import INEXACT, INTEGER, Error, Row
 
 _TOLERANCE = {"float32": 1e-5, "float16": 1e-2, "bfloat16": 8e-2, "complex64": 1e-5}
+_UNROUNDED = {"float16": 1e-5, "bfloat16": 1e-5}
 _REASON = "products are summed in another order; 16-bit results are rounded once"
 
 
@@ -52,6 +53,14 @@ def _convolution_params(shapes: tuple) -> list:
     ]
 
 
+def _unrounded_product(x, y, transpose_x, transpose_y):
+    return _product(x.float(), y.float(), transpose_x, transpose_y)
+
+
+def _unrounded_convolved(x, w, *params):
+    return _convolved(x.float(), w.float(), *params)
+
+
 def _byte_product(x, y, transpose_x, transpose_y):
     return _product(x.int(), y.int(), transpose_x, transpose_y)
 
@@ -84,6 +93,27 @@ ROWS = (
                   "mat1 and mat2 shapes cannot be multiplied"),
             Error((((2, 3), "float32"), ((3, 2), "float64")), (False, False), RuntimeError,
                   "to have the same dtype"),
+        ),
+    ),
+    Row(
+        "unrounded_matmul", _unrounded_product,
+        (((3, 4), (4, 2)), ((3, 3), (3, 3)), ((2, 1, 3, 4), (5, 4, 3)), ((0, 3), (3, 2)),
+         ((1, 70), (70, 33)), ((20, 130), (130, 1)), ((20, 600), (600, 70))),
+        _flags, ("bfloat16", "float16"), differentiable=(), tolerance=_UNROUNDED, reason=_REASON,
+        errors=(
+            Error((((2, 3), "float16"), ((2, 3), "float16")), (False, False), RuntimeError,
+                  "mat1 and mat2 shapes cannot be multiplied"),
+        ),
+    ),
+    Row(
+        "unrounded_convolution", _unrounded_convolved,
+        (((2, 3, 5), (4, 3, 2)), ((1, 4, 6), (2, 2, 3)), ((2, 2, 4, 5), (3, 2, 2, 3)),
+         ((2, 1, 6, 5), (1, 1, 2, 3)), ((1, 4, 6, 5), (2, 2, 5, 4))),
+        _convolution_params, ("bfloat16", "float16"), differentiable=(), tolerance=_UNROUNDED,
+        reason=_REASON,
+        errors=(
+            Error((((1, 2, 4), "float16"), ((1, 2, 2), "float32")),
+                  ((1,), ((0, 0),), (1,), (1,), 1), RuntimeError, "should be the same"),
         ),
     ),
     Row(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from rushlight.batching.table import as_batch, define, own_rank, with_rank
-from rushlight.primitives.contraction import byte_matmul, convolution, matmul
+from rushlight.primitives.contraction import (
+    byte_matmul,
+    convolution,
+    matmul,
+    unrounded_convolution,
+    unrounded_matmul,
+)
 from rushlight.primitives.movement import permute, reshape
 
 
@@ -19,17 +25,23 @@ def _matmul(size, mapped, operands, transpose_x, transpose_y, product=matmul):
     return product(x, y, transpose_x, transpose_y)
 
 
+def _unrounded_matmul(size, mapped, operands, transpose_x, transpose_y):
+    return _matmul(size, mapped, operands, transpose_x, transpose_y, unrounded_matmul)
+
+
 def _byte_matmul(size, mapped, operands, transpose_x, transpose_y):
     return _matmul(size, mapped, operands, transpose_x, transpose_y, byte_matmul)
 
 
-def _convolution(size, mapped, operands, stride, padding, dilation, kernel_dilation, groups):
+def _convolution(
+    size, mapped, operands, stride, padding, dilation, kernel_dilation, groups, convolve=convolution
+):
     """A batch of images with one weight is a larger batch; of weights with the same images, more
     channels of output; of both, a group for each."""
     x, w = operands
 
     def run(images, weights, in_groups):
-        return convolution(images, weights, stride, padding, dilation, kernel_dilation, in_groups)
+        return convolve(images, weights, stride, padding, dilation, kernel_dilation, in_groups)
 
     if not mapped[1]:
         _, count, *rest = x.shape
@@ -52,5 +64,13 @@ def _convolution(size, mapped, operands, stride, padding, dilation, kernel_dilat
 
 
 define(matmul, __name__, _matmul)
+define(unrounded_matmul, __name__, _unrounded_matmul)
 define(byte_matmul, __name__, _byte_matmul)
+
+
+def _unrounded_convolution(size, mapped, operands, *params):
+    return _convolution(size, mapped, operands, *params, convolve=unrounded_convolution)
+
+
+define(unrounded_convolution, __name__, _unrounded_convolution)
 define(convolution, __name__, _convolution)

@@ -27,8 +27,10 @@ FUSED, WIDE, BRAIN_PAIRS, SHORT_PAIRS, BYTE_QUADS = (
 )  # fmt: skip
 # A GEMM of this dtype multiplies uint8 by int8 and adds in int32.
 BYTES = "uint8"
+# GEMMs of 16-bit floats whose C is float32 and holds the sums as they are.
+UNROUNDED = {"bfloat16_unrounded": "bfloat16", "float16_unrounded": "float16"}
 # GEMMs whose operands are always packed: they are converted or joined on the way.
-NARROW = ("bfloat16", "float16", BYTES)
+NARROW = ("bfloat16", "float16", *UNROUNDED, BYTES)
 
 
 @dataclass(frozen=True)
@@ -140,8 +142,9 @@ def arithmetic_of(dtype: str, target: Target) -> Arithmetic:
         type_ = scalar_ops.register_type(dtype)
         return Arithmetic((dtype, dtype, dtype), 1, type_, dtype, FUSED)
     if dtype != BYTES:
-        stored = (dtype, dtype, dtype)
-        if dtype == "bfloat16" and target.vector_bytes == 64 and target.has("avx512bf16"):
+        read = UNROUNDED.get(dtype, dtype)
+        stored = (read, read, "float32" if dtype in UNROUNDED else dtype)
+        if read == "bfloat16" and target.vector_bytes == 64 and target.has("avx512bf16"):
             return Arithmetic(stored, 2, "i32", "float32", BRAIN_PAIRS)
         return Arithmetic(stored, 1, "float", "float32", WIDE)
     stored = ("uint8", "int8", "int32")

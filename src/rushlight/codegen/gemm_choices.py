@@ -242,7 +242,7 @@ def choose_blocks(
     if arithmetic.is_rounded and k > K_BLOCK:
         workspace += batches * m * n
     # In elements of A, of which a unit of a panel may hold several.
-    workspace *= arithmetic.unit_bytes // itemsize(spec.dtype)
+    workspace *= arithmetic.unit_bytes // itemsize(arithmetic.stored[0])
     tiles_m, tiles_n = _ceil(m, tile_m), _ceil(n, tile_n)
     # Below two tiles' worth of work everything stays on the calling thread.
     grain = max(1, batches * tiles_m * tiles_n * TILE_FLOPS // max(1, work))

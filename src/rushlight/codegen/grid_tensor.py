@@ -17,6 +17,7 @@ from rushlight.codegen.emit import Emitter, Value
 from rushlight.codegen.grid import MULTIPLY, SHARED, GridKernel
 from rushlight.codegen.grid_tile import Grid
 from rushlight.codegen.microkernel import K_BLOCK
+from rushlight.loopnest.ir import itemsize
 
 # The oldest instruction set whose tensor cores take all three.
 TENSOR_CORES = (8, 0)
@@ -38,7 +39,7 @@ KINDS = {"bfloat16": "bf16", "float16": "f16", "float32": "tf32"}
 @dataclass(frozen=True)
 class GridTensorProduct:
     """What the code depends on: the dtype; whether lines of A and B run along k, and lie in whole
-    pieces of 16 bytes; columns of a tile."""
+    pieces of 16 bytes; columns of a tile; whether C is float32 and holds the sums as they are."""
 
     dtype: str
     a_along_k: bool
@@ -46,13 +47,20 @@ class GridTensorProduct:
     a_whole: bool = False
     b_whole: bool = False
     columns: int = COLUMNS
+    unrounded: bool = False
 
     @property
     def name(self) -> str:
         """The kernel's name."""
         lines = "".join("k" if along else "r" for along in (self.a_along_k, self.b_along_k))
         whole = "".join("w" if w else "s" for w in (self.a_whole, self.b_whole))
-        return f"tensor_product_{KINDS[self.dtype]}_{lines}_{whole}_{self.columns}"
+        sums = "_unrounded" if self.unrounded else ""
+        return f"tensor_product_{KINDS[self.dtype]}_{lines}_{whole}_{self.columns}{sums}"
+
+    @property
+    def result(self) -> str:
+        """The dtype of C."""
+        return "float32" if self.unrounded else self.dtype
 
 
 def fragment(b: Emitter, kind: str, words: list[Value], sums: list[Value]) -> list[Value]:
@@ -113,14 +121,15 @@ class _TensorProduct(Grid):
     def shared_bytes(self) -> int:
         return (ROWS + self.spec.columns) * _PITCH_BYTES
 
-    def offset(self, pointer: Value, index: Value) -> Value:
-        return self.b.pointer_offset(pointer, index, self.element)
+    def offset(self, pointer: Value, index: Value, of_result: bool = False) -> Value:
+        element = scalar_ops.memory_type(self.spec.result) if of_result else self.element
+        return self.b.pointer_offset(pointer, index, element)
 
     def base(self, matrix: int, name: str) -> Value:
         b = self.b
         index = b.add(b.mul(self.batch, self.count(3)), self.count(matrix))
         offset = b.load(b.pointer_offset(self.buffers["offsets"], index, "i64"), "i64", 1, 8)
-        return self.offset(self.buffers[name], offset)
+        return self.offset(self.buffers[name], offset, matrix == 2)
 
     def text(self) -> str:
         b, p = self.b, self.params
@@ -277,9 +286,9 @@ class _TensorProduct(Grid):
                         "and", b.compare("slt", row, p["m"]), b.compare("slt", column, p["n"])
                     )
                     region = self.when(inside)
-                    rounded = scalar_ops.cast(b, value, "float32", self.spec.dtype)
-                    pointer = self.offset(self.bases[2], b.add(b.mul(row, p["n"]), column))
-                    b.store(rounded, pointer, self.bytes)
+                    rounded = scalar_ops.cast(b, value, "float32", self.spec.result)
+                    pointer = self.offset(self.bases[2], b.add(b.mul(row, p["n"]), column), True)
+                    b.store(rounded, pointer, itemsize(self.spec.result))
                     b.end_loop(region)
 
 

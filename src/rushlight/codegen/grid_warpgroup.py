@@ -23,6 +23,7 @@ from rushlight.codegen.grid import (
     collective,
 )
 from rushlight.codegen.grid_tile import Grid
+from rushlight.loopnest.ir import itemsize
 
 # The instruction set that has `wgmma`; later ones do not.
 HOPPER = (9, 0)
@@ -40,14 +41,20 @@ _KINDS = {"bfloat16": "bf16", "float16": "f16"}
 
 @dataclass(frozen=True)
 class GridGroupProduct:
-    """What the code depends on: the dtype."""
+    """What the code depends on: the dtype; whether C is float32 and holds the sums as they are."""
 
     dtype: str
+    unrounded: bool = False
 
     @property
     def name(self) -> str:
         """The kernel's name."""
-        return f"group_product_{_KINDS[self.dtype]}"
+        return f"group_product_{_KINDS[self.dtype]}{'_unrounded' if self.unrounded else ''}"
+
+    @property
+    def result(self) -> str:
+        """The dtype of C."""
+        return "float32" if self.unrounded else self.dtype
 
 
 class _GroupProduct(Grid):
@@ -65,7 +72,8 @@ class _GroupProduct(Grid):
         b = self.b
         index = b.add(b.mul(self.batch, self.count(3)), self.count(matrix))
         offset = b.load(b.pointer_offset(self.buffers["offsets"], index, "i64"), "i64", 1, 8)
-        return b.pointer_offset(self.buffers[name], offset, "i16")
+        element = "i16" if matrix < 2 else scalar_ops.memory_type(self.spec.result)
+        return b.pointer_offset(self.buffers[name], offset, element)
 
     def text(self) -> str:
         b, p = self.b, self.params
@@ -151,9 +159,11 @@ class _GroupProduct(Grid):
                 "and", b.compare("slt", own_row, p["m"]), b.compare("slt", own_column, p["n"])
             )
             region = self.when(inside)
-            rounded = scalar_ops.cast(b, value, "float32", self.spec.dtype)
+            rounded = scalar_ops.cast(b, value, "float32", self.spec.result)
             index = b.add(b.mul(own_row, p["n"]), own_column)
-            b.store(rounded, b.pointer_offset(self.bases[2], index, "i16"), 2)
+            element = scalar_ops.memory_type(self.spec.result)
+            target = b.pointer_offset(self.bases[2], index, element)
+            b.store(rounded, target, itemsize(self.spec.result))
             b.end_loop(region)
 
 

@@ -49,14 +49,14 @@ def product_launch(product: Product, program: Program, constants: dict, backend:
         rows, columns = TILE, TILE
         strides = [*product.a_strides, *product.b_strides]
         if by_warpgroups(product, constants[table.slot], backend):
-            spec = GridGroupProduct(product.dtype)
+            spec = GridGroupProduct(product.dtype, product.unrounded)
             rows, columns = warpgroup.ROWS, warpgroup.COLUMNS
             strides = [product.a_strides[0], product.b_strides[1]]
         elif on_tensor_cores(product.dtype, backend):
             whole = _whole_pieces(product, constants[table.slot])
             many = all(whole) and _fills(product, MANY_COLUMNS, backend)
             rows, columns = ROWS, MANY_COLUMNS if many else COLUMNS
-            spec = GridTensorProduct(product.dtype, *along, *whole, columns)
+            spec = GridTensorProduct(product.dtype, *along, *whole, columns, product.unrounded)
         else:
             square = SQUARE
             if product.dtype == "float32" and _fills(product, 2 * TILE, backend):

@@ -71,9 +71,9 @@ def _serving_every_shape(dtype: str) -> GemmSpec:
 def _serving_small(product: Product, target: Target) -> GemmSpec:
     """The code for products of few multiplications: one for all, or for each order of operands
     where they have to be packed."""
-    if product.dtype not in NARROW:
-        return _serving_every_shape(product.dtype)
-    dtype = product.dtype
+    dtype = product.arithmetic
+    if dtype not in NARROW:
+        return _serving_every_shape(dtype)
     mode = B_LOCAL_ROWS if product.b_strides[1] == 1 else B_LOCAL_COLUMNS
     a_mode = choose_a_mode(1, 1, product.k, *product.a_strides, dtype, mode, target)
     return _spec_named(dtype, mode, GATHER_ROWS, EDGE_ANY, a_mode)
@@ -140,7 +140,7 @@ def _can_be_had(spec: GemmSpec, target: Target) -> bool:
 
 def best_spec(product: Product, m: int, target: Target) -> GemmSpec:
     """The fastest code for such a product of m rows."""
-    dtype, n, k = product.dtype, product.n, product.k
+    dtype, n, k = product.arithmetic, product.n, product.k
     mode = choose_b_mode(m, k, *product.b_strides, dtype, target)
     rows = choose_core_rows(m, target)
     edge = choose_edge(n, dtype, rows, mode, target)
@@ -156,7 +156,7 @@ def spec_for(product: Product, target: Target) -> GemmSpec:
     if _work(product) <= _FEW_MULTIPLICATIONS:
         return _serving_small(product, target)
     # The last batch of an epoch is short: it takes the code of the others, half as fast at worst.
-    for rows in most_rows_of_modes(product.dtype, target):
+    for rows in most_rows_of_modes(product.arithmetic, target):
         for k in (product.k, K_BLOCK):
             longer = best_spec(replace(product, k=k), rows, target)
             if 1 < product.m <= rows and product.k <= k and _can_be_had(longer, target):

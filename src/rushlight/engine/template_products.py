@@ -103,7 +103,7 @@ _MOST_CHOSEN = 1 << 12
 
 def chosen(product: Product, sizes: tuple[int, ...], room: tuple[int, int], threads: int) -> Chosen:
     """How a product of these sizes is computed; room: in how many calls, of how many words each."""
-    name = (product.dtype, product.stored, room, threads, sizes)
+    name = (product.arithmetic, product.stored, room, threads, sizes)
     found = _chosen.pop(name, None)
     if found is not None and found.owes and note_use(found.owes, found.work):
         found = None
@@ -144,6 +144,7 @@ def with_product_sizes(product: Product, sizes: Sequence[int]) -> Product:
     return Product(
         product.dtype, product.a, product.b, product.c, m, n, k, (a_row, a_column),
         (b_row, b_column), tuple(rest[:axes]), tuple(steps), product.stored,
+        product.unrounded,
     )  # fmt: skip
 
 

@@ -68,5 +68,7 @@ def _of_single_channels(maker: Maker, value: Value) -> None:
 
 
 define(p.matmul, __name__, Alone(_integer_product, _is_inexact))
+define(p.unrounded_matmul, __name__, Alone(_integer_product, _is_inexact))
 define(p.byte_matmul, __name__, Alone(_integer_product))
 define(p.convolution, __name__, Alone(_of_single_channels, _not_single))
+define(p.unrounded_convolution, __name__, Alone(_of_single_channels, _not_single))

@@ -62,8 +62,8 @@ class Windows:
 
 
 def is_convolution(value: Value) -> bool:
-    """Whether the operation is the primitive convolution."""
-    return value.primitive.name == "convolution"
+    """Whether the operation is a convolution, whose sums are rounded or not."""
+    return value.primitive.name in ("convolution", "unrounded_convolution")
 
 
 def convolution_operands(value: Value, program: Program) -> tuple[StridedOperand, StridedOperand]:

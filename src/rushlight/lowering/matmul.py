@@ -11,6 +11,8 @@ from rushlight.tape.program import Program, Value
 
 # The dtype of a product of uint8 by int8, whose C is int32.
 BYTES = "uint8"
+# Its C holds the sums of 16-bit floats as they are.
+UNROUNDED = "unrounded_matmul"
 # Rows of bytes at most for which a matrix of bytes is read where it lies.
 _FEW_ROWS = 16
 
@@ -21,6 +23,7 @@ class Product:
 
     batch: sizes of the batch's axes; batch_steps: along each, how far A, B and C go on.
     stored: the dtype of the matrix that a vector is multiplied by, if it is not `dtype`.
+    unrounded: C holds the sums in float32, and A and B 16-bit floats of `dtype`.
     """
 
     dtype: str
@@ -35,6 +38,12 @@ class Product:
     batch: tuple[int, ...] = ()
     batch_steps: tuple[tuple[int, int, int], ...] = ()
     stored: str = ""
+    unrounded: bool = False
+
+    @property
+    def arithmetic(self) -> str:
+        """What the GEMM's code is made for: the dtype, and whether sums are rounded to it."""
+        return f"{self.dtype}_unrounded" if self.unrounded else self.dtype
 
     @property
     def batches(self) -> int:
@@ -77,7 +86,8 @@ def matmul_operands(value: Value, program: Program) -> tuple[StridedOperand, Str
         first = _whole(program, value.inputs[0])
     if not _has_unit_stride(second):
         second = _whole(program, value.inputs[1])
-    if value.dtype.name in (*HALF, "int32") and not _has_unit_stride(first):
+    packed = value.dtype.name in (*HALF, "int32") or value.primitive.name == UNROUNDED
+    if packed and not _has_unit_stride(first):
         first = _whole(program, value.inputs[0])
     if n == 1 < m:
         if not _has_unit_stride(first):
@@ -110,19 +120,28 @@ def matrix_of(value: Value) -> int | None:
 
 
 def product_of(
-    value: Value, x: StridedOperand, y: StridedOperand, target: Value, stored: str = ""
+    value: Value,
+    x: StridedOperand,
+    y: StridedOperand,
+    target: Value,
+    stored: str = "",
+    narrow: str = "",
 ) -> Product:
-    """The request for one matmul of the operands as they lie, into `target`."""
+    """The request for one matmul of the operands as they lie, into `target`.
+
+    narrow: the dtype of both operands, if `target` takes their sums unrounded.
+    """
     transpose_x, transpose_y = value.params
     m, n = value.shape[-2:]
     k = x.shape[-2] if transpose_x else x.shape[-1]
     batch = tuple(value.shape[:-2])
     whole = contiguous_strides((*batch, m, n))[: len(batch)]
     steps = tuple(zip(_batch_steps(batch, x), _batch_steps(batch, y), whole))
-    dtype = BYTES if target.dtype.name == "int32" else target.dtype.name
+    dtype = BYTES if target.dtype.name == "int32" else narrow or target.dtype.name
     return Product(
         dtype, x.slot, y.slot, target.slot, m, n, k,
         _matrix_strides(x, transpose_x), _matrix_strides(y, transpose_y), batch, steps, stored,
+        bool(narrow),
     )  # fmt: skip
 
 

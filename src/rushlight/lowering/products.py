@@ -14,7 +14,7 @@ from rushlight.lowering.convolution import (
     convolution_operands,
     is_convolution,
 )
-from rushlight.lowering.matmul import matmul_operands, matrix_of, product_of
+from rushlight.lowering.matmul import UNROUNDED, matmul_operands, matrix_of, product_of
 from rushlight.lowering.scalars import HALF
 from rushlight.lowering.window_gradients import is_single_gradient
 from rushlight.lowering.windows import is_single
@@ -44,7 +44,7 @@ def wide_product_source(value: Value, program: Program) -> Value | None:
 
 
 def _is_product(value: Value, program: Program) -> bool:
-    if value.primitive.name not in ("matmul", _BYTES) and not is_convolution(value):
+    if value.primitive.name not in ("matmul", UNROUNDED, _BYTES) and not is_convolution(value):
         return False
     if value.dtype.name not in _DTYPES and value.primitive.name != _BYTES:
         return False
@@ -100,8 +100,11 @@ def product_items(
     if is_convolution(source):
         operands = product_operands(source, program)
         return convolution_items_of(value, source, operands, program, checks)
-    if _is_narrow(source) and reads_narrow:
-        items.append(product_of(value, *product_operands(source, program), value))
+    read_as = program.values[source.inputs[0]].dtype.name
+    if _is_narrow(source, read_as) and reads_narrow:
+        narrow = read_as if source.primitive.name == UNROUNDED else ""
+        operands = product_operands(source, program)
+        items.append(product_of(value, *operands, value, narrow=narrow))
         return items
     read = matrix_of(source)
     x, y = (
@@ -111,7 +114,7 @@ def product_items(
     target = maker.temporary(value)
     if target.dtype is value.dtype:
         target = value
-    stored = value.dtype.name if read is not None and target is not value else ""
+    stored = read_as if read is not None and read_as in HALF else ""
     items.append(product_of(value, x, y, target, stored))
     if target is not value:
         maker.copy(target, value)
@@ -137,11 +140,11 @@ def convolution_items_of(
     return maker.nests
 
 
-def _is_narrow(source: Value) -> bool:
-    """Whether the cores read the operands where they lie, though those are no float32."""
+def _is_narrow(source: Value, read_as: str) -> bool:
+    """Whether the cores read operands of a dtype where they lie, though those are no float32."""
     if source.primitive.name == _BYTES:
         return True
-    halves = source.dtype.name in HALF and not is_convolution(source)
+    halves = read_as in HALF and not is_convolution(source)
     return halves and matrix_of(source) is None
 
 

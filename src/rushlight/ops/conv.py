@@ -6,17 +6,21 @@ kernel.  Shapes: input (N, C, *spatial) or unbatched (C, *spatial).
 
 from __future__ import annotations
 
+from rushlight.base.dtypes import bfloat16, float16, float32
 from rushlight.base.formats import channels_last
 from rushlight.ops.formats import as_picture, row_major, suggested_format
 from rushlight.ops.promotion import check_tensor
 from rushlight.ops.spelling import spelled
 from rushlight.primitives.contraction import convolution as convolution_primitive
-from rushlight.primitives.elementwise import add
+from rushlight.primitives.contraction import unrounded_convolution
+from rushlight.primitives.elementwise import add, cast
 from rushlight.primitives.movement import permute, reshape
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 from rushlight.vjp.contraction import flip_spatial, swap_channels
 
+# Convolutions of these are summed in float32; with a bias they are rounded only after it.
+_HALVES = (bfloat16, float16)
 _TYPE = {
     "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
     "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
@@ -133,9 +137,11 @@ def _check_fits(sizes, kernel, padding, dilation) -> None:
         )
 
 
-def _finish(found: Tensor, bias, batched: bool, rank: int) -> Tensor:
+def _finish(found: Tensor, bias, batched: bool, rank: int, dtype=None) -> Tensor:
+    """Adds the bias; dtype: what the sum is rounded to, if `found` is not rounded yet."""
     if bias is not None:
         found = add(found, reshape(bias, (1, bias._node.shape[0]) + (1,) * rank))
+        found = found if dtype is None else cast(found, dtype)
         named(found, "ConvolutionBackward0")
     if batched:
         return found
@@ -154,8 +160,12 @@ def _convolve(name, rank, input, weight, bias, stride, padding, dilation, groups
     _check_channels(x._node.shape, weight._node.shape, groups)
     _check_bias(bias, weight._node.shape[0], weight._node.shape)
     _check_fits(x._node.shape[2:], kernel, pads, dilation)
-    found = convolution_primitive(x, weight, stride, pads, (1,) * rank, dilation, groups)
-    return _finish(found, bias, batched, rank)
+    params = (stride, pads, (1,) * rank, dilation, groups)
+    dtype = x._node.dtype
+    if bias is None or dtype not in _HALVES:
+        return _finish(convolution_primitive(x, weight, *params), bias, batched, rank)
+    sums = unrounded_convolution(x, weight, *params)
+    return _finish(sums, cast(bias, float32), batched, rank, dtype)
 
 
 def _transposed(

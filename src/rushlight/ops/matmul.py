@@ -6,7 +6,9 @@ a Linear is two records and no copy.
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bool_, int8, int16, int32, uint8
+from typing import Any
+
+from rushlight.base.dtypes import bfloat16, bool_, float16, float32, int8, int16, int32, uint8
 from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.arithmetic import add, mul
@@ -15,15 +17,18 @@ from rushlight.ops.former_order import product_of_former
 from rushlight.ops.promotion import check_tensor, is_number, to_dtype
 from rushlight.ops.spelling import in_place, spelled
 from rushlight.primitives import movement as mv
-from rushlight.primitives.contraction import byte_matmul
+from rushlight.primitives.contraction import byte_matmul, unrounded_matmul
 from rushlight.primitives.contraction import matmul as product
 from rushlight.primitives.elementwise import add as p_add
-from rushlight.primitives.elementwise import conj
+from rushlight.primitives.elementwise import cast, conj
 from rushlight.primitives.elementwise import mul as p_mul
 from rushlight.primitives.reduction import reduce_sum
 from rushlight.tensor.apply import apply1, apply2
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
+
+# Products of these are summed in float32; where something is added they are rounded only then.
+_HALVES = (bfloat16, float16)
 
 
 def _check_rank(name: str, x, rank: int, what: str) -> None:
@@ -117,9 +122,13 @@ Tensor.__imatmul__ = in_place(matmul, "__imatmul__")
 @spelled(method=True, out=True)
 def mm(input, mat2) -> Tensor:
     """Product of two matrices, without broadcasting.  Source: torch.mm."""
+    return _mm(input, mat2, product)
+
+
+def _mm(input, mat2, multiply) -> Tensor:
     _check_rank("mm", input, 2, "input")
     _check_rank("mm", mat2, 2, "mat2")
-    return product(input, mat2, False, False)
+    return multiply(input, mat2, False, False)
 
 
 @spelled(out=True)
@@ -145,6 +154,10 @@ def _int_mm(input, mat2) -> Tensor:
 @spelled(method=True, out=True)
 def bmm(input, mat2) -> Tensor:
     """Products of two batches of matrices.  Shapes: (b, m, k), (b, k, n).  Source: torch.bmm."""
+    return named(_bmm(input, mat2, product), "BmmBackward0")
+
+
+def _bmm(input, mat2, multiply) -> Tensor:
     _check_rank("bmm", input, 3, "batch1")
     _check_rank("bmm", mat2, 3, "batch2")
     b, _, k = input._node.shape
@@ -153,18 +166,22 @@ def bmm(input, mat2) -> Tensor:
             f"Expected size for first two dimensions of batch2 tensor to be: [{b}, {k}] but got: "
             f"{list(mat2._node.shape[:2])}."
         )
-    return named(product(input, mat2, False, False), "BmmBackward0")
+    return multiply(input, mat2, False, False)
 
 
 def mv_(input, vec) -> Tensor:
     """Matrix times vector.  Source: torch.mv."""
+    return named(_mv(input, vec, product), "MvBackward0")
+
+
+def _mv(input, vec, multiply) -> Tensor:
     _check_rank("mv", input, 2, "input")
     _check_rank("mv", vec, 1, "vec")
     n = vec._node.shape[0]
     if input._node.shape[1] != n:
         raise RuntimeError(f"size mismatch, got input ({list(input._node.shape)}), vec ({n})")
-    found = product(input, mv.reshape(vec, (n, 1)), False, False)
-    return named(mv.reshape(found, (input._node.shape[0],)), "MvBackward0")
+    found = multiply(input, mv.reshape(vec, (n, 1)), False, False)
+    return mv.reshape(found, (input._node.shape[0],))
 
 
 mv_.__name__ = mv_.__qualname__ = "mv"
@@ -231,10 +248,14 @@ def inner(input, other) -> Tensor:
 # ---- scaled sums of products ---------------------------------------------------------------------
 
 
-def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
-    """beta * input + alpha * found.  With beta 0 the input's NaN and infinities do not spread."""
+def _combined(name: str, input, found: Tensor, beta, alpha, dtype=None) -> Tensor:
+    """beta * input + alpha * found.  With beta 0 the input's NaN and infinities do not spread.
+
+    dtype: of the result and of `input`, if `found` holds sums that are not rounded to it yet.
+    """
     check_tensor(name, input)
-    dtype = found._node.dtype
+    unrounded = dtype is not None
+    dtype = dtype or found._node.dtype
     for label, value in (("beta", beta), ("alpha", alpha)):
         if not is_number(value):
             raise TypeError(f"{name}(): argument '{label}' must be Number")
@@ -252,9 +273,20 @@ def _combined(name: str, input, found: Tensor, beta, alpha) -> Tensor:
         beta, alpha = int(beta), int(alpha)
     if alpha != 1:
         found = p_mul(found, found._scalar(alpha))
-    if beta == 0:
-        return found
-    return row_major(p_add(input if beta == 1 else p_mul(input, input._scalar(beta)), found))
+    if beta != 0:
+        added = cast(input, float32) if unrounded else input
+        found = p_add(added if beta == 1 else p_mul(added, added._scalar(beta)), found)
+    found = cast(found, dtype) if unrounded else found
+    return found if beta == 0 else row_major(found)
+
+
+def _sums_of(multiply, x, y) -> tuple[Tensor, Any]:
+    """A product whose sums are not rounded yet, and the dtype it will have; else it and None."""
+    check_tensor("matmul", x)
+    dtype = x._node.dtype
+    if dtype in _HALVES:
+        return multiply(x, y, unrounded_matmul), dtype
+    return multiply(x, y, product), None
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -263,7 +295,8 @@ def addmm(input, mat1, mat2, *former, beta=1, alpha=1) -> Tensor:
     if former:
         parts = product_of_former("addmm", input, mat1, mat2, *former)
         input, mat1, mat2, beta, alpha = parts
-    return named(_combined("addmm", input, mm(mat1, mat2), beta, alpha), "AddmmBackward0")
+    found, dtype = _sums_of(_mm, mat1, mat2)
+    return named(_combined("addmm", input, found, beta, alpha, dtype), "AddmmBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -272,7 +305,8 @@ def addmv(input, mat, vec, *former, beta=1, alpha=1) -> Tensor:
     if former:
         parts = product_of_former("addmv", input, mat, vec, *former)
         input, mat, vec, beta, alpha = parts
-    return named(_combined("addmv", input, mv_(mat, vec), beta, alpha), "AddmvBackward0")
+    found, dtype = _sums_of(_mv, mat, vec)
+    return named(_combined("addmv", input, found, beta, alpha, dtype), "AddmvBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -300,7 +334,8 @@ def baddbmm(input, batch1, batch2, *former, beta=1, alpha=1) -> Tensor:
     if former:
         parts = product_of_former("baddbmm", input, batch1, batch2, *former)
         input, batch1, batch2, beta, alpha = parts
-    found = _combined("baddbmm", input, bmm(batch1, batch2), beta, alpha)
+    sums, dtype = _sums_of(_bmm, batch1, batch2)
+    found = _combined("baddbmm", input, sums, beta, alpha, dtype)
     return named(found, "BaddbmmBackward0")
 
 
@@ -310,8 +345,9 @@ def addbmm(input, batch1, batch2, *former, beta=1, alpha=1) -> Tensor:
     if former:
         parts = product_of_former("addbmm", input, batch1, batch2, *former)
         input, batch1, batch2, beta, alpha = parts
-    found = reduce_sum(bmm(batch1, batch2), (0,), False)
-    return named(_combined("addbmm", input, found, beta, alpha), "AddbmmBackward0")
+    sums, dtype = _sums_of(_bmm, batch1, batch2)
+    found = reduce_sum(sums, (0,), False)
+    return named(_combined("addbmm", input, found, beta, alpha, dtype), "AddbmmBackward0")
 
 
 @spelled(out=True)
@@ -389,14 +425,21 @@ def linear(input, weight, bias=None) -> Tensor:
     shape = input._node.shape
     weight_shape = weight._node.shape
     if len(shape) == 2 and len(weight_shape) == 2:
-        found = apply2(product, input, weight, (False, True))
         if bias is None:
-            return found
+            return apply2(product, input, weight, (False, True))
+        if input._node.dtype in _HALVES:
+            return named(_linear_of_halves(input, weight, bias), "AddmmBackward0")
+        found = apply2(product, input, weight, (False, True))
         return named(apply2(p_add, found, bias), "AddmmBackward0")
     if not shape:
         raise RuntimeError("linear: the input must be at least 1D, but it is 0D")
     if len(weight_shape) == 1:
         found = matmul(input, weight)
+    elif bias is not None and input._node.dtype in _HALVES:
+        rows = apply1(mv.reshape, input, ((numel(shape[:-1]), shape[-1]),))
+        found = _linear_of_halves(rows, weight, bias)
+        found = apply1(mv.reshape, found, ((*shape[:-1], weight_shape[0]),))
+        return named(found, "ViewBackward0")
     else:
         rows = apply1(mv.reshape, input, ((numel(shape[:-1]), shape[-1]),))
         found = apply2(product, rows, weight, (False, True))
@@ -404,6 +447,19 @@ def linear(input, weight, bias=None) -> Tensor:
     if bias is None:
         return named(found, "UnsafeViewBackward0" if len(shape) > 1 else "SqueezeBackward4")
     return named(apply2(p_add, found, bias), "ViewBackward0")
+
+
+def _linear_of_halves(rows: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """rows @ weight.T + bias of 16-bit floats: the sum is rounded once.  Shapes: (r, i), (o, i)."""
+    dtype = rows._node.dtype
+    if bias._node.dtype is not dtype:
+        raise RuntimeError(
+            f"linear: the input and the bias must have the same dtype, but got {dtype} and "
+            f"{bias._node.dtype}; convert one with .to(dtype)"
+        )
+    sums = apply2(unrounded_matmul, rows, weight, (False, True))
+    shifted = apply2(p_add, sums, apply1(cast, bias, (float32,)))
+    return apply1(cast, shifted, (dtype,))
 
 
 def bilinear(input1, input2, weight, bias=None) -> Tensor:

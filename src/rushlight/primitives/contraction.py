@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import int8, int32, uint8
+from rushlight.base.dtypes import bfloat16, float16, float32, int8, int32, uint8
 from rushlight.base.errors import InternalError
 from rushlight.base.orders import channels_last_if_any
 from rushlight.base.shapes import broadcast_shapes
@@ -37,6 +37,26 @@ matmul = Primitive(
     "contraction",
     2,
     _matmul_result,
+    ("transpose_x", "transpose_y"),
+    grad_name="Mm",
+    properties="sizeless",
+)
+
+
+def _unrounded_matmul_result(x, y, transpose_x, transpose_y):
+    if x.dtype not in (bfloat16, float16):
+        raise InternalError(f"unrounded_matmul of {x.dtype}, whose sums have that dtype")
+    shape, _ = _matmul_result(x, y, transpose_x, transpose_y)
+    return shape, float32
+
+
+# The same of 16-bit floats -> float32: the sums before they are rounded, to which a bias is added.
+unrounded_matmul = Primitive(
+    "unrounded_matmul",
+    "contraction",
+    "contraction",
+    2,
+    _unrounded_matmul_result,
     ("transpose_x", "transpose_y"),
     grad_name="Mm",
     properties="sizeless",
@@ -101,6 +121,27 @@ convolution = Primitive(
     2,
     _convolution_result,
     ("stride", "padding", "dilation", "kernel_dilation", "groups"),
+    properties="spatial",
+    order=channels_last_if_any,
+)
+
+
+def _unrounded_convolution_result(x, w, *params):
+    if x.dtype not in (bfloat16, float16):
+        raise InternalError(f"unrounded_convolution of {x.dtype}, whose sums have that dtype")
+    shape, _ = _convolution_result(x, w, *params)
+    return shape, float32
+
+
+# The same of 16-bit floats -> float32: the sums before they are rounded, to which a bias is added.
+unrounded_convolution = Primitive(
+    "unrounded_convolution",
+    "contraction",
+    "contraction",
+    2,
+    _unrounded_convolution_result,
+    ("stride", "padding", "dilation", "kernel_dilation", "groups"),
+    grad_name="Convolution",
     properties="spatial",
     order=channels_last_if_any,
 )

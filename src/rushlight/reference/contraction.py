@@ -16,6 +16,10 @@ def _matmul(x, y, transpose_x, transpose_y):
     return np.matmul(x, y)
 
 
+def _unrounded_matmul(x, y, transpose_x, transpose_y):
+    return _matmul(x.astype(np.float32), y.astype(np.float32), transpose_x, transpose_y)
+
+
 def _byte_matmul(x, y, transpose_x, transpose_y):
     return _matmul(x.astype(np.int32), y.astype(np.int32), transpose_x, transpose_y)
 
@@ -77,6 +81,12 @@ def _convolution(x, w, stride, padding, dilation, kernel_dilation, groups):
     return parts[0] if groups == 1 else np.concatenate(parts, axis=1)
 
 
+def _unrounded_convolution(x, w, *params):
+    return _convolution(x.astype(np.float32), w.astype(np.float32), *params)
+
+
 define(p.matmul, __name__, _matmul)
+define(p.unrounded_matmul, __name__, _unrounded_matmul)
 define(p.byte_matmul, __name__, _byte_matmul)
 define(p.convolution, __name__, _convolution)
+define(p.unrounded_convolution, __name__, _unrounded_convolution)

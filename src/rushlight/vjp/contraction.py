@@ -5,7 +5,14 @@ from __future__ import annotations
 from rushlight.base.dtypes import int64
 from rushlight.base.orders import channels_last_axes, shows_channels_last
 from rushlight.base.shapes import contiguous_strides
-from rushlight.primitives.contraction import byte_matmul, convolution, matmul
+from rushlight.primitives.contraction import (
+    byte_matmul,
+    convolution,
+    matmul,
+    unrounded_convolution,
+    unrounded_matmul,
+)
+from rushlight.primitives.elementwise import cast
 from rushlight.primitives.movement import copy, permute, reshape, strided_read
 from rushlight.vjp.broadcast import conjugate, sum_to
 from rushlight.vjp.table import define, nondifferentiable, wrt
@@ -27,6 +34,15 @@ def _matmul_second_vjp(g, out, x, y, transpose_x, transpose_y):
     else:
         found = matmul(x, g, not transpose_x, False)
     return sum_to(found, y)
+
+
+def _unrounded_first_vjp(g, out, x, y, transpose_x, transpose_y):
+    """As of a product that is rounded: its cotangent has 16 bits."""
+    return _matmul_first_vjp(cast(g, x.dtype), out, x, y, transpose_x, transpose_y)
+
+
+def _unrounded_second_vjp(g, out, x, y, transpose_x, transpose_y):
+    return _matmul_second_vjp(cast(g, y.dtype), out, x, y, transpose_x, transpose_y)
 
 
 def flip_spatial(w):
@@ -106,6 +122,16 @@ def _weight_vjp(g, out, x, w, stride, padding, dilation, kernel_dilation, groups
     return copy(found, channels_last_axes(rank) if shown else tuple(range(rank)))
 
 
+def _unrounded_input_vjp(g, out, x, w, *params):
+    return _input_vjp(cast(g, x.dtype), out, x, w, *params)
+
+
+def _unrounded_weight_vjp(g, out, x, w, *params):
+    return _weight_vjp(cast(g, w.dtype), out, x, w, *params)
+
+
 define(matmul, __name__, wrt(_matmul_first_vjp, 1), wrt(_matmul_second_vjp, 0))
+define(unrounded_matmul, __name__, wrt(_unrounded_first_vjp, 1), wrt(_unrounded_second_vjp, 0))
 define(convolution, __name__, wrt(_input_vjp, 1), wrt(_weight_vjp, 0))
+define(unrounded_convolution, __name__, wrt(_unrounded_input_vjp, 1), wrt(_unrounded_weight_vjp, 0))
 nondifferentiable(byte_matmul, __name__)

@@ -215,6 +215,9 @@ def _of_tensor_cores() -> list[GridKernel]:
         tensor_product_kernel(GridTensorProduct(dtype, along, not along, whole, whole, columns))
         for dtype in ("bfloat16", "float16", "float32")
         for along, whole, columns in ((False, True, MANY_COLUMNS), (True, False, COLUMNS))
+    ] + [
+        tensor_product_kernel(GridTensorProduct(dtype, True, True, True, True, COLUMNS, True))
+        for dtype in ("bfloat16", "float16")
     ]
 
 
@@ -258,7 +261,7 @@ def test_attention_stays_in_registers(capability, tmp_path) -> None:
 def _assemble_for_hopper_alone(assembler: str, folder: Path) -> None:
     """Products by warpgroups: no later card has their instructions."""
     for dtype, from_table in (("bfloat16", True), ("float16", False)):
-        kernel = group_product_kernel(GridGroupProduct(dtype))
+        kernel = group_product_kernel(GridGroupProduct(dtype, from_table))
         target = ptx_target(HOPPER, kernel.architecture)
         text = assembly_of(module_text(kernel, from_table), target)
         assert text.count("wgmma.mma_async") == 4 and ".target sm_90a" in text

@@ -47,6 +47,19 @@ def test_a_product_has_the_bits_of_the_cpu(emulator, shapes, dtype) -> None:
     assert torch.stats()["host_steps"] == before
 
 
+@pytest.mark.parametrize("rows", [1, 9, 70])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16], ids=str)
+def test_a_linear_layer_of_halves_is_rounded_once_on_the_device(emulator, rows, dtype) -> None:
+    # Eighths: sums are exact in float32 in any order.
+    torch.manual_seed(0)
+    x, weight, bias = (
+        (torch.randint(-64, 65, shape) / 8).to(dtype) for shape in ((rows, 72), (66, 72), (66,))
+    )
+    expected = torch.nn.functional.linear(x, weight, bias)
+    found = torch.nn.functional.linear(x.cuda(), weight.cuda(), bias.cuda())
+    assert torch.equal(expected, found.cpu())
+
+
 @pytest.fixture
 def only_emulated(emulator) -> None:
     if not emulator.emulated:
