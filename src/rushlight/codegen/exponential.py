@@ -15,11 +15,11 @@ from rushlight.codegen.emit import Emitter, Value
 MAGIC = {"float": 12582912.0, "double": 6755399441055744.0}
 _MAGIC_BITS = {"float": 0x4B400000, "double": 0x4338000000000000}
 MANTISSA = {"float": 23, "double": 52}
-_BIAS = {"float": 127, "double": 1023}
+BIAS = {"float": 127, "double": 1023}
 INTEGER = {"float": "i32", "double": "i64"}
 # ln 2 in two parts; the upper has trailing zeros enough that a multiple of it is exact.
-_LN2_HIGH = {"float": 0.693145751953125, "double": 6.93147180369123816490e-01}
-_LN2_LOW = {"float": math.log(2) - 0.693145751953125, "double": 1.90821492927058770002e-10}
+LN2_HIGH = {"float": 0.693145751953125, "double": 6.93147180369123816490e-01}
+LN2_LOW = {"float": math.log(2) - 0.693145751953125, "double": 1.90821492927058770002e-10}
 # Beyond these exp is 0 or infinite for certain; within, the two-step scaling reaches.
 _EXP_LOWEST = {"float": -105.0, "double": -747.0}
 _EXP_HIGHEST = {"float": 90.0, "double": 712.0}
@@ -68,7 +68,7 @@ def small_integer_to_float(b: Emitter, k: Value, type_: str) -> Value:
 
 def power_of_two(b: Emitter, k: Value, type_: str) -> Value:
     """2^k for k in the normal range."""
-    biased = b.add(k, b.like(_BIAS[type_], k))
+    biased = b.add(k, b.like(BIAS[type_], k))
     return b.convert("bitcast", b.binary("shl", biased, b.like(MANTISSA[type_], k)), type_)
 
 
@@ -95,8 +95,8 @@ def _exp_parts(b: Emitter, x: Value, low: Value | None = None) -> tuple[Value, V
     """As exp_reduced; third, k as a float."""
     x = lower_bound(b, upper_bound(b, x, _EXP_HIGHEST[x.type]), _EXP_LOWEST[x.type])
     n, k = nearest_integer(b, x, 1 / math.log(2))
-    r = b.fma(n, b.like(-_LN2_HIGH[x.type], x), x)
-    r = b.fma(n, b.like(-_LN2_LOW[x.type], x), r)
+    r = b.fma(n, b.like(-LN2_HIGH[x.type], x), x)
+    r = b.fma(n, b.like(-LN2_LOW[x.type], x), r)
     if low is not None:
         r = b.add(r, low)
     tail = horner(b, r, poly.EXP_TAIL[x.type])
@@ -138,7 +138,7 @@ def expm1(b: Emitter, x: Value) -> Value:
     large = b.fma(half, q, b.sub(half, b.like(0.5, half)))
     large = b.add(large, large)
     # 2^(k-1) leaves the format for the k beyond overflow.
-    too_large = b.compare("sgt", k, b.like(_BIAS[x.type] + 1, k))
+    too_large = b.compare("sgt", k, b.like(BIAS[x.type] + 1, k))
     large = b.select(too_large, b.like(math.inf, x), large)
     result = b.select(b.compare("eq", k, b.like(0, k)), q, large)
     result = b.select(b.compare("uno", x, x), x, result)
@@ -182,8 +182,8 @@ def _log_special(b: Emitter, x: Value, result: Value) -> Value:
 
 
 def _join(b: Emitter, high: Value, low: Value, e: Value) -> Value:
-    low = b.fma(e, b.like(_LN2_LOW[e.type], e), low)
-    return b.fma(e, b.like(_LN2_HIGH[e.type], e), b.add(high, low))
+    low = b.fma(e, b.like(LN2_LOW[e.type], e), low)
+    return b.fma(e, b.like(LN2_HIGH[e.type], e), b.add(high, low))
 
 
 def log(b: Emitter, x: Value) -> Value:
@@ -356,11 +356,11 @@ def _log_double_double(b: Emitter, x: Value) -> tuple[Value, Value]:
     w_low = b.fma(cube_low, third, w_low)
     w_low = b.fma(cube, b.like(_TWO_THIRDS_LOW, f), w_low)
     rest = b.mul(b.mul(cube, z), horner(b, z, poly.LOG_ATANH["double"][1:]))
-    exponent = b.mul(e, b.like(_LN2_HIGH["double"], f))
+    exponent = b.mul(e, b.like(LN2_HIGH["double"], f))
     high, error1 = _two_sum(b, exponent, b.add(s, s))
     high, error2 = _two_sum(b, high, w)
     low = b.add(b.add(error1, error2), b.add(b.add(s_low, s_low), b.add(w_low, rest)))
-    low = b.fma(e, b.like(_LN2_LOW["double"], f), low)
+    low = b.fma(e, b.like(LN2_LOW["double"], f), low)
     total = b.add(high, low)
     return total, b.sub(low, b.sub(total, high))
 

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from rushlight.base.target import Target
 from rushlight.codegen.driver import Rows
 from rushlight.codegen.emit import Value
-from rushlight.codegen.exponential import sigmoid, tanh
+from rushlight.codegen.gates import gate_sigmoid, gate_tanh
 from rushlight.codegen.panel_driver import Asked
 from rushlight.codegen.recurrence_walk import LINE, Lanes, RecurrenceSpec, Walk
 from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH
@@ -143,20 +143,20 @@ class Forward(Walk):
         b = self.b
         if self.form.mode == LSTM:
             sums = [b.add(x, y) for x, y in zip(inputs, products)]
-            i, f, o = (sigmoid(b, sums[gate]) for gate in (0, 1, 3))
-            g = tanh(b, sums[2])
+            i, f, o = (gate_sigmoid(b, sums[gate]) for gate in (0, 1, 3))
+            g = gate_tanh(b, sums[2])
             now = b.add(b.mul(f, lanes.load(old)), b.mul(i, g))
             lanes.store(now, old)
-            after = b.mul(o, tanh(b, now))
+            after = b.mul(o, gate_tanh(b, now))
             return after, [i, f, g, o, now, *[after] * self.form.projected]
         if self.form.mode == GRU:
-            r, z = (sigmoid(b, b.add(inputs[gate], products[gate])) for gate in (0, 1))
-            n = tanh(b, b.add(inputs[2], b.mul(r, products[2])))
+            r, z = (gate_sigmoid(b, b.add(inputs[gate], products[gate])) for gate in (0, 1))
+            n = gate_tanh(b, b.add(inputs[2], b.mul(r, products[2])))
             after = b.add(b.mul(b.sub(lanes.load(old), n), z), n)
             return after, [r, z, n, products[2]]
         total = b.add(inputs[0], products[0])
         if self.form.mode == TANH:
-            return tanh(b, total), []
+            return gate_tanh(b, total), []
         zero = b.like(0.0, total)
         # NaN stays.
         return b.select(b.compare("ole", total, zero), zero, total), []
@@ -301,7 +301,7 @@ class Backward(Walk):
     ) -> list[Value]:
         b = self.b
         i, f, m, o, now = saved
-        shown = tanh(b, now)
+        shown = gate_tanh(b, now)
         of_cell = b.add(lanes.load(cell), self.product_of(g, o, self.slope_of_tanh(shown)))
         lanes.store(b.mul(of_cell, f), cell)
         return [
