@@ -14,12 +14,8 @@ from rushlight.ops.spelling import attach_method
 from rushlight.tape.tape import local
 from rushlight.tensor import autodiff
 from rushlight.tensor.graph import AccumulateGrad, OutputOf, shown, target_of
-from rushlight.tensor.storage import (
-    alias_without_grad,
-    current_edge,
-    known_element,
-    replace_data,
-)
+from rushlight.tensor.reinterpret import replace_data
+from rushlight.tensor.storage import alias_without_grad, current_edge, known_element
 from rushlight.tensor.tensor import Tensor
 
 

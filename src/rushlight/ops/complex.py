@@ -11,7 +11,8 @@ from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.movement import concatenate, reshape
 from rushlight.tensor.graph import named
-from rushlight.tensor.tensor import Tensor
+from rushlight.tensor.reinterpret import view_of_parts
+from rushlight.tensor.tensor import Tensor, strides_of
 
 
 def _check_parts(name: str, x, y) -> None:
@@ -51,18 +52,26 @@ def polar(abs, angle) -> Tensor:  # noqa: A002 - PyTorch's name
 
 @spelled()
 def real(input) -> Tensor:
-    """The real parts (a value, not a view); real tensors as they are.  Source: torch.real."""
+    """The real parts, a view; real tensors as they are.  Source: torch.real."""
     check_tensor("real", input)
-    return e.real(input) if input._node.dtype.is_complex else input
+    return _part(input, e.real, 0) if input._node.dtype.is_complex else input
+
+
+def _part(input: Tensor, read, place: int) -> Tensor:
+    """The view of one part of each number; `place` in each pair."""
+    strides = [2 * step for step in strides_of(input)]
+    dtype = input._node.dtype.to_real()
+    offset = 2 * input.storage_offset() + place  # type: ignore[attr-defined]
+    return view_of_parts(input, dtype, input._node.shape, strides, offset, read)
 
 
 @spelled()
 def imag(input) -> Tensor:
-    """The imaginary parts.  Raises: RuntimeError for real tensors.  Source: torch.imag."""
+    """The imaginary parts, a view.  Raises: RuntimeError for real tensors.  Source: torch.imag."""
     check_tensor("imag", input)
     if not input._node.dtype.is_complex:
         raise NotImplementedError("imag is not implemented for tensors with non-complex dtypes.")
-    return e.imag(input)
+    return _part(input, e.imag, 1)
 
 
 def _set_part(self, value, *, is_real: bool) -> None:
@@ -145,13 +154,21 @@ def sgn(input) -> Tensor:
 
 @spelled()
 def view_as_real(input) -> Tensor:
-    """Real and imaginary parts along a new last axis of size 2 (a copy).
+    """Real and imaginary parts along a new last axis of size 2, a view.
 
     Raises: RuntimeError for real tensors.  Source: torch.view_as_real.
     """
     check_tensor("view_as_real", input)
     if not input._node.dtype.is_complex:
         raise RuntimeError("view_as_real is only supported for complex tensors")
+    shape = input._node.shape
+    strides = (*(2 * step for step in strides_of(input)), 1)
+    dtype = input._node.dtype.to_real()
+    offset = 2 * input.storage_offset()
+    return view_of_parts(input, dtype, (*shape, 2), strides, offset, _pairs)
+
+
+def _pairs(input: Tensor) -> Tensor:
     shape = (*input._node.shape, 1)
     parts = (reshape(e.real(input), shape), reshape(e.imag(input), shape))
     return named(concatenate(parts, len(shape) - 1), "ViewAsRealBackward0")
@@ -159,7 +176,8 @@ def view_as_real(input) -> Tensor:
 
 @spelled()
 def view_as_complex(input) -> Tensor:
-    """The inverse of view_as_real (a copy).  Raises: RuntimeError if the last size is not 2.
+    """The inverse of view_as_real, a view.  Raises: RuntimeError if the last size is not 2, or the
+    pairs do not lie beside each other.
 
     Source: torch.view_as_complex.
     """
@@ -173,6 +191,25 @@ def view_as_complex(input) -> Tensor:
         raise RuntimeError("Input tensor must have one or more dimensions")
     if input._node.shape[-1] != 2:
         raise RuntimeError("Tensor must have a last dimension of size 2")
+    *strides, last = strides_of(input)
+    offset = input.storage_offset()
+    if last != 1:
+        raise RuntimeError("Tensor must have a last dimension with stride 1")
+    if any(step % 2 for step in strides):
+        raise RuntimeError(
+            "Tensor must have a stride divisible by 2 for all but last dimension: strides "
+            f"{(*strides, last)}; clone() it first"
+        )
+    if offset % 2:
+        raise RuntimeError(
+            f"Tensor must have a storage_offset divisible by 2, not {offset}; clone() it first"
+        )
+    halved = tuple(step // 2 for step in strides)
+    dtype = input._node.dtype.to_complex()
+    return view_of_parts(input, dtype, input._node.shape[:-1], halved, offset // 2, _joined)
+
+
+def _joined(input: Tensor) -> Tensor:
     found = e.make_complex(select(input, -1, 0), select(input, -1, 1))
     return named(found, "ViewAsComplexBackward0")
 

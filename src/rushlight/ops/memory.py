@@ -19,7 +19,8 @@ from rushlight.tensor.grad_mode import is_grad_enabled
 from rushlight.tensor.interop import read_array, tensor_on_buffer
 from rushlight.tensor.memory import Storage, storage_of
 from rushlight.tensor.pickling import storage_array, tensor_on_storage
-from rushlight.tensor.storage import alias_without_grad, current_edge, replace_data, write
+from rushlight.tensor.reinterpret import replace_data
+from rushlight.tensor.storage import alias_without_grad, current_edge, write
 from rushlight.tensor.tensor import Tensor, become, strides_of, tensor_from_numpy
 from rushlight.tensor.torch_function import converted  # noqa: F401 - attaches Tensor's own rule
 

@@ -257,12 +257,13 @@ def as_strided(input, size, stride, storage_offset=None) -> Tensor:
         raise RuntimeError(f"as_strided: negative size or offset: {list(sizes)}, {offset}")
     storage = storage_of(input)
     needed = offset + span(sizes, strides) if numel(sizes) else 0
-    if needed > storage.size:
-        itemsize = storage.dtype.itemsize
+    itemsize = input._node.dtype.itemsize
+    held = storage.size * storage.dtype.itemsize
+    if needed * itemsize > held:
         raise RuntimeError(
             f"setStorage: sizes {list(sizes)}, strides {list(strides)}, storage offset {offset}, "
             f"and itemsize {itemsize} requiring a storage size of {needed * itemsize} are out of "
-            f"bounds for storage of size {storage.size * itemsize}"
+            f"bounds for storage of size {held}"
         )
     return window_of_storage(input, sizes, strides, offset)
 

@@ -124,8 +124,8 @@ def shows_all(tensor: Tensor) -> bool:
     layout = tensor._layout
     if layout is None:
         return True
-    shape = tensor._node.shape
-    if layout[1] != 0 or numel(shape) != tensor._storage.size:
+    storage, shape = tensor._storage, tensor._node.shape
+    if layout[1] != 0 or numel(shape) != storage.size or tensor._node.dtype is not storage.dtype:
         return False
     order = order_of(shape, layout[0])
     return order is None or order.dense

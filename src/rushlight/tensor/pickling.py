@@ -19,6 +19,7 @@ from rushlight.base.dtypes import DType, dtype_by_name
 from rushlight.base.shapes import numel
 from rushlight.base.windows import layout_of
 from rushlight.engine.backends import backend_of
+from rushlight.primitives.movement import copy as copy_values
 from rushlight.tape.meta import meta_node
 from rushlight.tape.tape import leaf_node, materialise, unread_node
 from rushlight.tensor.graph import AccumulateGrad
@@ -132,7 +133,9 @@ def _reduce_storage(storage: Storage, protocol: Any) -> tuple:
 
 
 def tensor_window(tensor: Tensor) -> tuple[Storage, int, tuple[int, ...], tuple[int, ...]]:
-    """Storage, offset, size and stride of a tensor."""
+    """Storage, offset, size and stride of a tensor; of parts of complex numbers, of a copy."""
+    if storage_of(tensor).dtype is not tensor._node.dtype:
+        tensor = copy_values(tensor, tuple(range(len(tensor._node.shape))))
     return storage_of(tensor), tensor.storage_offset(), tensor._node.shape, strides_of(tensor)
 
 

@@ -1,7 +1,7 @@
-"""Storages made anew under a tensor: read as another dtype, or grown.
+"""Storages made anew under a tensor: read as another dtype, grown, or another's.
 
-In: a tensor.  Out: a view on the same memory of another dtype (`view(dtype)`), or the tensor on a
-larger storage (`resize_`).  Level 10.
+In: a tensor.  Out: a view on the same memory of another dtype (`view(dtype)`, `real`), or the
+tensor on a larger storage (`resize_`), or on that of another one.  Level 10.
 """
 
 from __future__ import annotations
@@ -10,15 +10,22 @@ import numpy as np
 
 from rushlight.base.windows import layout_of
 from rushlight.primitives.movement import reshape
-from rushlight.tape.tape import leaf_node, materialise, unread_node
-from rushlight.tensor.memory import ALWAYS_STALE, Storage, storage_of
-from rushlight.tensor.storage import content_of, make_view, pin
+from rushlight.tape.node import Node
+from rushlight.tape.tape import leaf_node, local, materialise, unread_node
+from rushlight.tensor.memory import ALWAYS_STALE, Storage, stale_since, storage_of
+from rushlight.tensor.ordering import checked
+from rushlight.tensor.storage import content_of, make_view, pin, root_of
 from rushlight.tensor.tensor import Tensor, strides_of, wrap
 
 
 def grow_storage(tensor: Tensor, count: int) -> None:
     """Give the tensor a storage of its own with `count` zeros after the present content."""
     storage = storage_of(tensor)
+    if storage.dtype is not tensor._node.dtype:
+        raise RuntimeError(
+            f"resize_: the memory of this view holds {storage.dtype}, and does not grow through a "
+            f"view of {tensor._node.dtype}; clone() it first"
+        )
     layout = (strides_of(tensor), tensor.storage_offset())
     content = storage.pinned
     if content is None:
@@ -28,6 +35,43 @@ def grow_storage(tensor: Tensor, count: int) -> None:
     tensor._layout = layout
     tensor._base = None
     tensor._seen = ALWAYS_STALE
+
+
+def replace_data(tensor: Tensor, source: Tensor) -> None:
+    """Make `tensor` show `source`'s memory from now on (`tensor.data = source`)."""
+    storage_of(source)
+    tensor._storage = source._storage
+    tensor._node = source._node
+    tensor._seen = source._seen
+    tensor._layout = source._layout
+    tensor._base = None
+
+
+def view_of_parts(tensor: Tensor, dtype, shape, strides, offset: int, read) -> Tensor:
+    """A view of a tensor's memory that autograd follows, as complex or as real numbers.
+
+    strides, offset: in elements of `dtype`.  read: records what it shows, of the tensor.
+    """
+    if tensor._node.__class__ is not Node:
+        return read(tensor)  # of a transform, which has no memory
+    storage = storage_of(tensor)
+    if storage.pinned is not None and tensor._grad_fn is None:
+        view = wrap(unread_node(shape, dtype))
+        view._seen = ALWAYS_STALE
+    else:
+        view = checked(read(tensor), tuple(strides))
+        node = view._node
+        if node.home is None:
+            node.home = (storage.writes, storage.version)
+        view._seen = storage.stamp if storage.pinned is None else stale_since(storage.stamp)
+    view._storage = storage
+    if dtype is storage.dtype:
+        view._layout = layout_of(storage.size, shape, strides, offset)
+    else:
+        view._layout = (tuple(strides), offset)
+    if local.tape.grad_enabled:
+        view._base = root_of(tensor)
+    return view
 
 
 def reinterpret(tensor: Tensor, dtype) -> Tensor:

@@ -49,6 +49,7 @@ from rushlight.tensor.memory import (
     storage_of,
 )
 from rushlight.tensor.ordering import checked, laid_out, lies_otherwise
+from rushlight.tensor.parts import elements_as, written_back
 from rushlight.tensor.reclaiming import reclaim
 from rushlight.tensor.tensor import Tensor, scalar_tensor, wrap
 
@@ -63,12 +64,15 @@ def make_view(tensor: Tensor, shape, layout, read, *arguments) -> Tensor:
     it gives the view its value and its gradient.
     """
     storage = storage_of(tensor)
+    dtype = tensor._node.dtype
+    if layout is None and dtype is not storage.dtype:
+        layout = (contiguous_strides(shape), 0)
     if storage.pinned is not None and tensor._grad_fn is None:
-        view = wrap(unread_node(shape, storage.dtype))
+        view = wrap(unread_node(shape, dtype))
         view._seen = ALWAYS_STALE  # pinned memory is the CPU's
     elif not shape and tensor._grad_fn is None and is_known(storage):
         # An element of what is computed is mostly asked for as a number, which needs no tape.
-        view = wrap(unread_node(shape, storage.dtype))
+        view = wrap(unread_node(shape, dtype))
         view._seen = stale_since(storage.stamp)
     else:
         view = read(tensor, *arguments)
@@ -103,6 +107,8 @@ def known_element(tensor: Tensor):
     storage, layout = tensor._storage, tensor._layout
     if storage is None or layout is None or not is_known(storage):
         return None
+    if tensor._node.dtype is not storage.dtype:
+        return None
     offset: int = layout[1]
     return storage.value.value.reshape(-1)[offset : offset + 1]
 
@@ -111,7 +117,10 @@ def known_element(tensor: Tensor):
 def unread_view(tensor: Tensor, shape, layout) -> Tensor:
     """A view that will only be written: its present value is not recorded."""
     storage = storage_of(tensor)
-    view = wrap(unread_node(shape, storage.dtype, storage.value.step.device))
+    dtype = tensor._node.dtype
+    if layout is None and dtype is not storage.dtype:
+        layout = (contiguous_strides(shape), 0)
+    view = wrap(unread_node(shape, dtype, storage.value.step.device))
     view._storage = storage
     view._seen = ALWAYS_STALE
     view._layout = layout
@@ -126,7 +135,8 @@ def storage_with_history(tensor: Tensor) -> Tensor:
     base = root_of(tensor)
     if base._seen != storage.stamp:
         refresh(base)
-    return base if covers_storage(base) else _flat_with_history(base)
+    whole = base if covers_storage(base) else _flat_with_history(base)
+    return elements_as(whole, tensor._node.dtype)
 
 
 def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
@@ -142,6 +152,8 @@ def window_of_storage(tensor: Tensor, shape, strides, offset: int) -> Tensor:
     if storage_of(tensor).stamp != tensor._seen:
         refresh(tensor)
     root = root_of(tensor)
+    if root._node.dtype is not tensor._node.dtype:
+        return make_view(tensor, shape, (tuple(strides), offset), read)
     layout = layout_of(storage_of(root).size, shape, strides, offset)
     return make_view(root, shape, layout, read)
 
@@ -215,7 +227,7 @@ def refresh(tensor: Tensor) -> None:
     elif tensor._layout is not None and holds_value(tensor):
         fresh = wrap(storage.value)
     else:
-        fresh = _read_without_grad(storage, tensor._node.shape, *_layout(tensor))
+        fresh = _read_without_grad(storage, tensor)
     tensor._node = fresh._node
     if tensor._node.home is None:
         tensor._node.home = (storage.writes, storage.version)
@@ -229,7 +241,10 @@ def holds_value(tensor: Tensor) -> bool:
     layout = tensor._layout
     if layout is None or storage.layout is None:
         return layout is storage.layout
-    return layout == storage.layout and tensor._node.shape == storage.value.shape
+    node = tensor._node
+    if node.dtype is not storage.dtype:
+        return False
+    return layout == storage.layout and node.shape == storage.value.shape
 
 
 @hot
@@ -267,6 +282,7 @@ def _read_with_history(base: Tensor, view: Tensor) -> Tensor:
         if base._seen != base._storage.stamp:
             refresh(base)
         source = base if covers_storage(base) else _flat_with_history(base)
+        source = elements_as(source, view._node.dtype)
         shape = view._node.shape
         fresh = read_strided(source, shape, *_layout(view))
         # A view of everything is a tensor of its own in the graph, not its base once more.
@@ -282,21 +298,22 @@ def _layout(tensor: Tensor):
     return tensor._layout
 
 
-def _read_without_grad(storage: Storage, shape, strides, offset: int) -> Tensor:
+def _read_without_grad(storage: Storage, tensor: Tensor) -> Tensor:
     tape = local.tape
     enabled = tape.grad_enabled
     tape.grad_enabled = False
     try:
-        return read_strided(wrap(content_of(storage)), shape, strides, offset)
+        content = elements_as(wrap(content_of(storage)), tensor._node.dtype)
+        return read_strided(content, tensor._node.shape, *_layout(tensor))
     finally:
         tape.grad_enabled = enabled
 
 
 def _flat_with_history(base: Tensor) -> Tensor:
-    """All of the storage, carrying `base`'s gradient at the elements `base` shows."""
+    """All of the storage, carrying `base`'s gradient at the elements `base` shows, in its dtype."""
     if base._layout is not None and shows_all(base):
         return permute(base, axes_in_memory(base))
-    content = wrap(content_of(base._storage))
+    content = elements_as(wrap(content_of(base._storage)), base._node.dtype)
     strides, offset = _layout(base)
     return strided_write(content, base, scalar_tensor(offset, int64), base._node.shape, strides)
 
@@ -346,6 +363,10 @@ def _snapshot(tensor: Tensor) -> Node:
 def pinned_window(tensor: Tensor):
     """The ndarray (a view) that shows this tensor's elements in its pinned storage."""
     buffer = tensor._storage.pinned
+    kind = tensor._node.dtype.numpy
+    if buffer.dtype != kind:
+        buffer = buffer[: buffer.nbytes // kind.itemsize * kind.itemsize // buffer.itemsize]
+        buffer = buffer.view(kind)
     strides, offset = _layout(tensor)
     itemsize = buffer.dtype.itemsize
     return np.lib.stride_tricks.as_strided(
@@ -515,13 +536,13 @@ def _replace(storage: Storage, tensor: Tensor, new: Tensor) -> None:
         enabled = tape.grad_enabled
         tape.grad_enabled = False
         try:
+            former = wrap(content_of(storage))
+            content = elements_as(former, new._node.dtype)
             content = strided_write(
-                wrap(content_of(storage)),
-                new,
-                scalar_tensor(offset, int64),
-                new._node.shape,
-                strides,
+                content, new, scalar_tensor(offset, int64), new._node.shape, strides
             )
+            if new._node.dtype is not storage.dtype:
+                content = written_back(content, former)
         finally:
             tape.grad_enabled = enabled
         storage.value = content._node
@@ -540,7 +561,10 @@ def replace_through_base(
         refresh(base)
     strides, offset = _layout(tensor)
     whole = base if covers_storage(base) else _flat_with_history(base)
-    content = strided_write(whole, new, scalar_tensor(offset, int64), new._node.shape, strides)
+    content = elements_as(whole, new._node.dtype)
+    content = strided_write(content, new, scalar_tensor(offset, int64), new._node.shape, strides)
+    if content._node.dtype is not whole._node.dtype:
+        content = written_back(content, whole)
     if counts:
         storage.touch()
     else:
@@ -571,13 +595,3 @@ def _write_pinned(tensor: Tensor, new: Tensor) -> None:
 def _copy_out(storage: Storage) -> None:
     """Bring pinned memory up to date after a write that autograd follows."""
     np.copyto(storage.pinned, materialise(settle(storage), "write to shared memory").reshape(-1))
-
-
-def replace_data(tensor: Tensor, source: Tensor) -> None:
-    """Make `tensor` show `source`'s memory from now on (`tensor.data = source`)."""
-    storage_of(source)
-    tensor._storage = source._storage
-    tensor._node = source._node
-    tensor._seen = source._seen
-    tensor._layout = source._layout
-    tensor._base = None
