@@ -15,6 +15,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 
 def area_under_curve(normal, strange):
@@ -33,7 +34,7 @@ def main():
     )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
     loader = DataLoader(TensorDataset(known), batch_size=64, shuffle=True)
-    for epoch in range(1, 61):
+    for epoch in track(range(1, 61)):
         for (batch,) in loader:
             loss = F.mse_loss(model(batch), batch)
             optimizer.zero_grad()

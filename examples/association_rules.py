@@ -13,6 +13,8 @@ import sys
 
 import torch
 
+from rushlight.progress import track
+
 GOODS = "bread butter milk coffee sugar beer crisps apples nappies cheese wine pasta".split()
 HABITS = {("bread", "butter"): 0.35, ("coffee", "sugar", "milk"): 0.25, ("beer", "crisps"): 0.2}
 SUPPORT, CONFIDENCE = 0.12, 0.55
@@ -55,7 +57,7 @@ def frequent_sets(baskets):
 
 def rules(found):
     """(if, then, confidence, lift), the surest first."""
-    for goods, share in found.items():
+    for goods, share in track(found.items()):
         for k in range(1, len(goods)):
             for left in itertools.combinations(goods, k):
                 right = tuple(good for good in goods if good not in left)

@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 
 class Autoencoder(nn.Module):
@@ -35,7 +36,7 @@ def main():
 
     model = Autoencoder()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for epoch in range(1, 21):
+    for epoch in track(range(1, 21)):
         total = 0.0
         for (images,) in loader:
             loss = F.mse_loss(model(images), images)

@@ -12,6 +12,8 @@ import torch
 import torch.nn as nn
 from torch.utils.data import DataLoader, TensorDataset, random_split
 
+from rushlight.progress import track
+
 ARMS = 3
 POINTS_PER_ARM = 200
 
@@ -49,7 +51,7 @@ def main():
     criterion = nn.CrossEntropyLoss()
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1, momentum=0.9, nesterov=True)
 
-    for epoch in range(1, 41):
+    for epoch in track(range(1, 41)):
         running = 0.0
         for points, labels in loader:
             optimizer.zero_grad()

@@ -1,17 +1,21 @@
 """Semi-supervised learning: two networks that see different halves teach each other.
 
-    rushlight run examples/co_training.py
+    rushlight run examples/co_training.py [PICTURE.png]
 
 Co-training: one network sees the even columns of each digit, the other the odd ones.  Each labels
 the pictures that it is surest of for the other one, whose half may not show what made it sure.  At
 the end they vote.
+The picture: the accuracy of each network and of both over the rounds.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 LABELED, ROUNDS, TAUGHT = 30, 10, 100
 
@@ -36,6 +40,32 @@ def opinion(model, half):
     return torch.softmax(model(half), dim=1)
 
 
+def draw(scores, path):
+    """Three lines over the rounds: each network's accuracy, and that of their vote."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    image = Image.new("RGB", (1120, 440), "white")
+    pen = ImageDraw.Draw(image)
+    low, high = min(map(min, scores)) - 0.02, max(map(max, scores)) + 0.02
+
+    def place(number, score):
+        return 80 + 860 * number / ROUNDS, 380 - 340 * (score - low) / (high - low)
+
+    for level in torch.arange(0.5, 1, 0.02).tolist():
+        if low < level < high:
+            pen.line([place(0, level), place(ROUNDS, level)], "#dddddd", 2)
+            where = (70, place(0, level)[1])
+            pen.text(where, f"{level:.2f}", "#333333", font_size=22, anchor="rm")
+    for line, color, name in zip(
+        zip(*scores), ("#4a7ebb", "#6aa84f", "#d1492e"), ("even columns", "odd columns", "together")
+    ):
+        places = [place(number, score) for number, score in enumerate(line)]
+        pen.line(places, color, 5, joint="curve")
+        pen.text((places[-1][0] + 10, places[-1][1]), name, color, font_size=24, anchor="lm")
+    pen.text((940, 390), f"round {ROUNDS}", "#333333", font_size=22, anchor="ra")
+    image.resize((560, 220), Image.Resampling.LANCZOS).quantize(32).save(path)
+
+
 def main():
     torch.manual_seed(0)
     images, labels = map(torch.from_numpy, load_digits("train"))
@@ -45,9 +75,9 @@ def main():
     order = torch.randperm(len(images))
     known, unknown = order[:LABELED], order[LABELED:]
     # What each of the two is taught: rows, and the labels that it believes.
-    taught = [(known, labels[known]), (known, labels[known])]
+    taught, scores = [(known, labels[known]), (known, labels[known])], []
 
-    for number in range(ROUNDS + 1):
+    for number in track(range(ROUNDS + 1)):
         models = [fit(half[rows], told) for half, (rows, told) in zip(halves, taught)]
         votes = [opinion(model, half) for model, half in zip(models, test_halves)]
         even, odd, both = (
@@ -55,8 +85,7 @@ def main():
             for vote in (*votes, votes[0] * votes[1])
         )
         print(f"round {number}: even {even:.3f}, odd {odd:.3f}, together {both:.3f}")
-        if number == 0:
-            alone = both
+        scores.append((even, odd, both))
         for teacher, pupil in ((0, 1), (1, 0)):
             beliefs = opinion(models[teacher], halves[teacher][unknown])
             sureness, guess = beliefs.max(dim=1)
@@ -74,8 +103,11 @@ def main():
             )
             taught[pupil] = (rows, told)
 
-    print(f"accuracy with {LABELED} labels: {alone:.4f}")
+    print(f"accuracy with {LABELED} labels: {scores[0][2]:.4f}")
     print(f"accuracy after co-training: {both:.4f}")
+
+    if len(sys.argv) > 1:
+        draw(scores, sys.argv[1])
 
 
 if __name__ == "__main__":

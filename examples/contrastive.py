@@ -15,6 +15,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 LABELED = 30
 TEMPERATURE = 0.3
@@ -58,7 +59,7 @@ def main():
     head = nn.Linear(96, 32)
     parameters = [*encoder.parameters(), *head.parameters()]
     optimizer = torch.optim.Adam(parameters, lr=2e-3)
-    for epoch in range(1, 21):
+    for epoch in track(range(1, 21)):
         order = torch.randperm(len(images))
         for start in range(0, len(order) - 127, 128):
             batch = images[order[start : start + 128]]

@@ -1,17 +1,22 @@
 """Custom functions: a network of plus and minus ones, with a gradient that we say ourselves.
 
-    rushlight run examples/custom_function.py
+    rushlight run examples/custom_function.py [PICTURE.png]
 
 The sign of a number has no useful derivative.  `Sign` takes that of the identity where the number
 is small (the straight-through estimate), and so a network whose hidden weights and values are all
 -1 or 1 can be trained.  `gradcheck` compares a second function of ours with finite differences.
+The picture: the signs of the last hidden layer for each image of the test, the images sorted by
+their digit, the units by the digit that they like.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 
 class Sign(torch.autograd.Function):
@@ -53,10 +58,12 @@ class Network(nn.Module):
         self.second, self.norm2 = Binary(256, 256, bias=False), nn.BatchNorm1d(256)
         self.last = nn.Linear(256, 10)
 
-    def forward(self, x):
+    def signs(self, x):
         x = Sign.apply(self.norm1(self.first(x.flatten(1) - 0.3)))
-        x = Sign.apply(self.norm2(self.second(x)))
-        return self.last(x)
+        return Sign.apply(self.norm2(self.second(x)))
+
+    def forward(self, x):
+        return self.last(self.signs(x))
 
 
 def main():
@@ -68,7 +75,7 @@ def main():
     tests, test_labels = map(torch.from_numpy, load_digits("test"))
     model = Network()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3)
-    for epoch in range(1, 16):
+    for epoch in track(range(1, 16)):
         for rows in torch.randperm(len(images)).split(64):
             loss = F.cross_entropy(model(images[rows]), labels[rows])
             optimizer.zero_grad()
@@ -82,9 +89,16 @@ def main():
     model.eval()
     with torch.no_grad():
         guess = model(tests).argmax(dim=1)
-        signs = Sign.apply(model.first(tests.flatten(1)))
+        signs = model.signs(tests)
     print(f"test accuracy: {(guess == test_labels).float().mean().item():.4f}")
     print(f"different values that a hidden unit takes: {signs.unique().numel():.1f}")
+
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        means = torch.stack([signs[test_labels == digit].mean(dim=0) for digit in range(10)])
+        sorted_signs = signs[test_labels.argsort()][:, means.argmax(dim=0).argsort()]
+        save_image(sorted_signs.repeat_interleave(2, dim=1) / 2 + 0.5, sys.argv[1])
 
 
 if __name__ == "__main__":

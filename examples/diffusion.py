@@ -14,6 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 STEPS = 100
 BETA = torch.linspace(1e-3, 0.12, STEPS)
@@ -65,7 +66,7 @@ def main():
     images = images.flatten(1) * 2 - 1
     model = Denoiser()
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    for epoch in range(1, 101):
+    for epoch in track(range(1, 101)):
         for rows in torch.randperm(len(images)).split(128):
             x, noise = images[rows], torch.randn(len(rows), 64)
             t = torch.randint(STEPS, (len(rows),))

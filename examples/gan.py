@@ -12,6 +12,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from rushlight.progress import track
+
 RADIUS, SPREAD = 2.0, 0.1
 
 
@@ -35,7 +37,7 @@ def main():
     judges = torch.optim.Adam(critic.parameters(), lr=1e-3, betas=(0.5, 0.9))
     with torch.no_grad():
         before = generator(torch.randn(1000, 8)).norm(dim=1).sub(RADIUS).abs().mean().item()
-    for step in range(1, 2001):
+    for step in track(range(1, 2001)):
         true, drawn = real(128), generator(torch.randn(128, 8))
         loss = F.softplus(-critic(true)).mean() + F.softplus(critic(drawn.detach())).mean()
         judges.zero_grad()

@@ -14,6 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 HOLE = 4
 
@@ -53,7 +54,7 @@ def main():
     test = torch.from_numpy(load_digits("test")[0])
     model = network()
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for epoch in range(1, 13):
+    for epoch in track(range(1, 13)):
         for rows in torch.randperm(len(train)).split(64):
             images = train[rows]
             rest, hole = cut(images)

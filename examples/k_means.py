@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 CLUSTERS = 20
 
@@ -31,7 +32,7 @@ def spread_out(points, count):
 
 def k_means(points, count, steps=30):
     centers = spread_out(points, count)
-    for step in range(1, steps + 1):
+    for step in track(range(1, steps + 1)):
         nearest, assignment = squared_distances(points, centers).min(dim=1)
         members = F.one_hot(assignment, count).to(points.dtype)  # (N, K)
         sizes = members.sum(dim=0).clamp(min=1)

@@ -1,16 +1,20 @@
 """Self-supervised learning: hide part of each picture and predict it from the rest.
 
-    rushlight run examples/masked_prediction.py
+    rushlight run examples/masked_prediction.py [PICTURE.png]
 
 No label is used. The picture is cut into 16 patches of 2 x 2 pixels, each a word of a sentence; a
 small transformer sees the sentence with a quarter of its words blanked out and fills them in.
+The picture: digits of the test with a quarter hidden, filled in, and as they are.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 PATCHES, PIXELS, WIDTH, HIDDEN = 16, 4, 32, 4
 
@@ -19,6 +23,11 @@ def as_patches(images):
     count = images.shape[0]
     grid = images.reshape(count, 4, 2, 4, 2).permute(0, 1, 3, 2, 4)
     return grid.reshape(count, PATCHES, PIXELS)
+
+
+def as_images(patches):
+    grid = patches.reshape(-1, 4, 4, 2, 2).permute(0, 1, 3, 2, 4)
+    return grid.reshape(-1, 1, 8, 8)
 
 
 class Block(nn.Module):
@@ -66,7 +75,7 @@ def main():
     model = FillIn()
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
 
-    for step in range(1, 401):
+    for step in track(range(1, 401)):
         patches = train[torch.randint(0, len(train), (64,))]
         hidden = choose_hidden(len(patches))
         loss = hidden_error(model(patches, hidden), patches, hidden)
@@ -85,6 +94,20 @@ def main():
         baseline = hidden_error(mean_patch, test, hidden).item()
     print(f"test error: {error:.4f}")
     print(f"error of filling in the mean patch: {baseline:.4f}")
+
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        shown, gone = test[:12], hidden[:12, :, None]
+        with torch.no_grad():
+            filled = torch.where(gone, model(shown, hidden[:12]), shown)
+        rows = torch.cat([shown.masked_fill(gone, 0.5), filled, shown])
+        save_image(
+            F.interpolate(as_images(rows).clamp(0, 1), scale_factor=6),
+            sys.argv[1],
+            nrow=12,
+            pad_value=0.5,
+        )
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 
 def train(images, labels, dtype, epochs=6):
@@ -27,7 +28,7 @@ def train(images, labels, dtype, epochs=6):
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     narrow = dtype is not torch.float32
     scaler = torch.amp.GradScaler("cpu", init_scale=2.0**10, enabled=narrow)
-    for epoch in range(1, epochs + 1):
+    for epoch in track(range(1, epochs + 1)):
         for rows in torch.randperm(len(images)).split(64):
             optimizer.zero_grad()
             with torch.autocast("cpu", dtype=torch.bfloat16, enabled=narrow):

@@ -1,17 +1,21 @@
 """Self-supervised learning: a small GPT reads the Zen of Python and goes on by itself.
 
-    rushlight run examples/next_word.py
+    rushlight run examples/next_word.py [PICTURE.png]
 
 The only task is to say which character comes next.  The text is in every Python: `import this`.
+The picture: the text, and how much each letter surprised the network (red).
 """
 
 import contextlib
 import importlib
 import io
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from rushlight.progress import track
 
 BLOCK, WIDTH, HEADS, LAYERS = 32, 64, 4, 2
 
@@ -61,6 +65,21 @@ def go_on(model, codes, count):
     return codes[0].tolist()
 
 
+def draw(text, surprise, path):
+    """The text, each letter on a ground that is redder the less the network saw it coming."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    image = Image.new("RGB", (1200, 50 + 30 * text.count("\n")), "white")
+    pen, row, column = ImageDraw.Draw(image), 0, 0
+    for letter, bits in zip(text, surprise):
+        shade = int(255 - 180 * min(bits / 3, 1))
+        at = (20 + 17 * column, 10 + 30 * row)
+        pen.rectangle([*at, at[0] + 17, at[1] + 30], (255, shade, shade))
+        pen.text((at[0] + 8, at[1] + 15), letter, "black", font_size=24, anchor="mm")
+        row, column = (row + 1, 0) if letter == "\n" else (row, column + 1)
+    image.resize((600, image.height // 2), Image.Resampling.LANCZOS).save(path)
+
+
 def main():
     torch.manual_seed(0)
     text = zen()
@@ -68,7 +87,7 @@ def main():
     codes = torch.tensor([letters.index(letter) for letter in text])
     model = GPT(len(letters))
     optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-    for step in range(1, 401):
+    for step in track(range(1, 401)):
         starts = torch.randint(len(codes) - BLOCK - 1, (32, 1))
         rows = codes[starts + torch.arange(BLOCK + 1)]
         loss = F.cross_entropy(model(rows[:, :-1]).flatten(0, 1), rows[:, 1:].flatten())
@@ -83,6 +102,12 @@ def main():
     print("".join(letters[code] for code in written).replace("\n", " / "))
     print(f"loss of a guess at random: {torch.tensor(float(len(letters))).log().item():.4f}")
     print(f"loss after training: {loss.item():.4f}")
+
+    if len(sys.argv) > 1:
+        rows = codes[: len(codes) - 1].unfold(0, BLOCK, 1)  # what stood before each letter
+        with torch.no_grad():
+            surprise = F.cross_entropy(model(rows)[:, -1], codes[BLOCK:], reduction="none")
+        draw(text[BLOCK:], surprise.tolist(), sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -14,6 +14,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 COMPONENTS = 2
 
@@ -36,7 +37,7 @@ def main():
         nn.Linear(COMPONENTS, 64), nn.ELU(), nn.Linear(64, 64),
     )  # fmt: skip
     optimizer = torch.optim.Adam(model.parameters(), lr=3e-3)
-    for epoch in range(1, 81):
+    for epoch in track(range(1, 81)):
         for rows in torch.randperm(len(images)).split(64):
             loss = F.mse_loss(model(images[rows]), images[rows])
             optimizer.zero_grad()

@@ -18,6 +18,7 @@ import torch.nn.functional as F
 from torch.func import functional_call, grad, vmap
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 CLIP, NOISE, BATCH, STEPS = 1.0, 3.0, 256, 150
 
@@ -35,7 +36,7 @@ def main():
 
     gradients_of_each = vmap(grad(loss_of_one), in_dims=(None, 0, 0))
 
-    for step in range(1, STEPS + 1):
+    for step in track(range(1, STEPS + 1)):
         rows = torch.randperm(len(images))[:BATCH]  # nobody twice
         gradients = gradients_of_each(parameters, images[rows], labels[rows])
         norms = sum(g.flatten(1).square().sum(dim=1) for g in gradients.values()).sqrt()

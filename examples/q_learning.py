@@ -1,17 +1,22 @@
 """Reinforcement learning: a network learns to balance a pole, by deep Q-learning.
 
-    rushlight run examples/q_learning.py
+    rushlight run examples/q_learning.py [PICTURE.png]
 
 The cart and its pole are simulated here (Barto, Sutton and Anderson's equations, as in Gymnasium's
 CartPole).  An episode ends when the pole falls or after 200 steps.
+The picture: whether it pushes left (blue) or right (red) at each angle (across) and turning speed
+(up) of the pole, brighter where it expects a longer game, and one game as dots.
 """
 
 import math
 import random
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from rushlight.progress import track
 
 MOST_STEPS, DISCOUNT, BATCH = 200, 0.98, 64
 
@@ -27,9 +32,8 @@ class Cart:
         x, v, angle, turn = self.state
         push = 10.0 if action else -10.0
         pull = (push + 0.05 * turn**2 * math.sin(angle)) / 1.1
-        bend = (9.8 * math.sin(angle) - math.cos(angle) * pull) / (
-            0.5 * (4 / 3 - 0.1 * math.cos(angle) ** 2 / 1.1)
-        )
+        weight = 0.5 * (4 / 3 - 0.1 * math.cos(angle) ** 2 / 1.1)
+        bend = (9.8 * math.sin(angle) - math.cos(angle) * pull) / weight
         move = pull - 0.05 * bend * math.cos(angle) / 1.1
         self.state = [x + 0.02 * v, v + 0.02 * move, angle + 0.02 * turn, turn + 0.02 * bend]
         self.steps += 1
@@ -38,19 +42,40 @@ class Cart:
 
 
 def network():
-    return nn.Sequential(
-        nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU(), nn.Linear(64, 2)
-    )  # fmt: skip
+    hidden = [nn.Linear(4, 64), nn.ReLU(), nn.Linear(64, 64), nn.ReLU()]
+    return nn.Sequential(*hidden, nn.Linear(64, 2))
+
+
+@torch.no_grad()
+def choose(model, state):
+    return model(torch.tensor([state])).argmax().item()
 
 
 def play(model, cart):
-    """Steps of one episode without exploring."""
-    state, over = cart.reset(), False
+    """The states of one episode without exploring."""
+    states, over = [cart.reset()], False
     while not over:
-        with torch.no_grad():
-            action = model(torch.tensor([state])).argmax().item()
-        state, _, over = cart.step(action)
-    return cart.steps
+        state, _, over = cart.step(choose(model, states[-1]))
+        states.append(state)
+    return states
+
+
+def draw(model, path):
+    from torchvision.utils import save_image  # noqa: PLC0415
+
+    side, reach = 121, torch.tensor([math.radians(12), -1.5])  # what turns to the right is above
+    scale = torch.linspace(-1, 1, side)
+    states = torch.zeros(side, side, 4)
+    states[..., 2], states[..., 3] = scale * reach[0], scale[:, None] * reach[1]
+    with torch.no_grad():
+        values, pushes = model(states).max(dim=-1)
+    bright = 0.4 + 0.6 * (values - values.min()) / (values.max() - values.min())
+    colors = torch.tensor([[0.45, 0.65, 0.95], [0.95, 0.60, 0.45]])
+    picture = colors[pushes] * bright[..., None]
+    played = torch.tensor(play(model, Cart()))[:, 2:].clamp(-reach.abs(), reach.abs())
+    column, row = ((played / reach + 1) / 2 * (side - 1)).round().long().unbind(dim=1)
+    picture[row, column] = 0
+    save_image(picture.permute(2, 0, 1).repeat_interleave(3, 1).repeat_interleave(3, 2), path)
 
 
 def main():
@@ -60,14 +85,11 @@ def main():
     model, target = network(), network()
     target.load_state_dict(model.state_dict())
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
-    before = sum(play(model, cart) for _ in range(10)) / 10
-    state, step = cart.reset(), 0
-    for step in range(1, 6001):
-        if random.random() < max(0.05, 1 - step / 2500):
-            action = random.randrange(2)
-        else:
-            with torch.no_grad():
-                action = model(torch.tensor([state])).argmax().item()
+    before = sum(len(play(model, cart)) - 1 for _ in range(10)) / 10
+    state = cart.reset()
+    for step in track(range(1, 6001)):
+        explores = random.random() < max(0.05, 1 - step / 2500)
+        action = random.randrange(2) if explores else choose(model, state)
         following, fell, over = cart.step(action)
         memory.append((state, action, following, float(fell)))
         state = cart.reset() if over else following
@@ -86,9 +108,12 @@ def main():
             target.load_state_dict(model.state_dict())
         if step % 1500 == 0:
             print(f"step {step}: value expected {found.mean().item():.2f}")
-    after = sum(play(model, cart) for _ in range(10)) / 10
+    after = sum(len(play(model, cart)) - 1 for _ in range(10)) / 10
     print(f"steps balanced before: {before:.1f}")
     print(f"steps balanced after: {after:.1f}")
+
+    if len(sys.argv) > 1:
+        draw(model, sys.argv[1])
 
 
 if __name__ == "__main__":

@@ -1,13 +1,19 @@
 """Reinforcement learning: an agent finds its way through a gridworld by trial and error.
 
-    rushlight run examples/reinforce.py
+    rushlight run examples/reinforce.py [PICTURE.png]
 
 REINFORCE with a baseline: many walks at once; after each batch of walks, the steps of the walks
 that went better than the average become more likely.
+The picture: for each cell the moves that it makes, longer where they are likelier; it begins in the
+blue cell, the green one is the goal and the dark one the pit.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
+
+from rushlight.progress import track
 
 SIZE = 4
 START, PIT, GOAL = 0, 5, 15  # cells are numbered row by row
@@ -38,12 +44,37 @@ def walk(policy, walkers):
     return reward, log_probability
 
 
+def draw(policy, path):
+    """An arrow for each way out of each cell, as long as it is likely."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    side, colors = 160, {PIT: "#555555", GOAL: "#8fc98f", START: "#cfe0f5"}
+    image = Image.new("RGB", (SIZE * side, SIZE * side), "white")
+    pen = ImageDraw.Draw(image)
+    with torch.no_grad():
+        chances = torch.softmax(policy(torch.arange(SIZE * SIZE)), dim=1)
+    for cell in range(SIZE * SIZE):
+        top, left = cell // SIZE * side, cell % SIZE * side
+        pen.rectangle([left, top, left + side, top + side], colors.get(cell, "white"), "#999999", 2)
+        if cell in (PIT, GOAL):
+            continue
+        y, x = top + side / 2, left + side / 2
+        for (down, right), chance in zip(MOVES.tolist(), chances[cell].tolist()):
+            reach, width = 20 + 52 * chance, 14
+            tip = (x + right * reach, y + down * reach)
+            base = (x + 16 * right, y + 16 * down)
+            sides = [(base[0] + s * down * width, base[1] + s * right * width) for s in (-1, 1)]
+            if chance > 0.15:
+                pen.polygon([tip, *sides], "#d1492e" if chance > 0.5 else "#e8b4a8")
+    image.resize((320, 320), Image.Resampling.LANCZOS).quantize(32).save(path)
+
+
 def main():
     torch.manual_seed(0)
     policy = nn.Sequential(nn.Embedding(SIZE * SIZE, 32), nn.Tanh(), nn.Linear(32, 4))
     optimizer = torch.optim.Adam(policy.parameters(), lr=2e-2)
 
-    for update in range(1, 101):
+    for update in track(range(1, 101)):
         reward, log_probability = walk(policy, 64)
         advantage = (reward - reward.mean()) / (reward.std() + 1e-6)
         loss = -(advantage * log_probability).mean()
@@ -57,6 +88,9 @@ def main():
         reward, _ = walk(policy, 256)
     print(f"mean reward: {reward.mean().item():.4f}")
     print(f"best possible reward: {1 - 0.05 * SHORTEST_WALK:.4f}")
+
+    if len(sys.argv) > 1:
+        draw(policy, sys.argv[1])
 
 
 if __name__ == "__main__":

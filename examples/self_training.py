@@ -1,10 +1,14 @@
 """Semi-supervised learning: 60 labeled digits, and 1,382 without a label.
 
-    rushlight run examples/self_training.py
+    rushlight run examples/self_training.py [PICTURE.png]
 
 Self-training: the network learns from the few labels, then labels the rest itself, keeps the
 labels that it is sure of, and learns again from all of them.
+The picture: a row for each label that it gave, the surest pictures on the left; those that are
+wrong are red.
 """
+
+import sys
 
 import torch
 import torch.nn as nn
@@ -12,6 +16,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 LABELED = 60
 SURE = 0.9
@@ -46,7 +51,7 @@ def main():
 
     model = fit(known_images, known_labels, epochs=60)
     before = accuracy(model, test_images, test_labels)
-    for number in range(1, ROUNDS + 1):
+    for number in track(range(1, ROUNDS + 1)):
         with torch.no_grad():
             sureness, guess = torch.softmax(model(unlabeled), dim=1).max(dim=1)
         keep = sureness > SURE
@@ -58,6 +63,18 @@ def main():
 
     print(f"accuracy with {LABELED} labels: {before:.4f}")
     print(f"accuracy after self-training: {score:.4f}")
+
+    if len(sys.argv) > 1:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        rows = []
+        for digit in range(10):  # those that it called so, the surest first
+            chosen = torch.where(guess == digit, sureness, 0.0).topk(24).indices
+            wrong = (train_labels[unknown][chosen] != digit)[:, None, None, None]
+            red = torch.tensor([1.0, 0.25, 0.25])[:, None, None]
+            rows.append(unlabeled[chosen] * torch.where(wrong, red, torch.ones(3, 1, 1)))
+        shown = F.interpolate(torch.cat(rows), scale_factor=2)
+        save_image(shown, sys.argv[1], nrow=24, padding=1, pad_value=0.3)
 
 
 if __name__ == "__main__":

@@ -1,17 +1,21 @@
 """Supervised learning: is this message spam?
 
-    rushlight run examples/spam.py
+    rushlight run examples/spam.py [PICTURE.png]
 
 Each message is a bag of word pieces, whose embeddings are averaged (`nn.EmbeddingBag`), and a
 linear layer decides.  The messages are made from phrases, so that words appear in both classes.
+The picture: the words that speak most for spam (red) and most against it (blue).
 """
 
 import itertools
 import random
+import sys
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+from rushlight.progress import track
 
 OPENINGS = "hello|hi there|dear friend|good morning|hey|dear customer|good evening".split("|")
 HONEST = (
@@ -54,6 +58,23 @@ def batch(examples):
     return flat, starts, torch.tensor([float(spam) for _, spam in examples])
 
 
+def draw(scores, path):
+    """The words that speak most for spam, and those that speak most against it, as bars."""
+    from PIL import Image, ImageDraw  # noqa: PLC0415
+
+    ranked = sorted(scores, key=scores.get)
+    shown = [*ranked[:-13:-1], *ranked[11::-1]]
+    image = Image.new("RGB", (1000, 36 * len(shown) + 16), "white")
+    pen, most = ImageDraw.Draw(image), max(map(abs, scores.values()))
+    for row, word in enumerate(shown):
+        top, reach = 36 * row + 8, 330 * scores[word] / most
+        color = "#d1492e" if reach > 0 else "#4a7ebb"
+        pen.rectangle([min(500, 500 + reach), top + 5, max(500, 500 + reach), top + 31], color)
+        side, anchor = (490, "rm") if reach > 0 else (510, "lm")
+        pen.text((side, top + 18), word, "#333333", font_size=26, anchor=anchor)
+    image.resize((500, image.height // 2), Image.Resampling.LANCZOS).quantize(32).save(path)
+
+
 def main():
     random.seed(0)
     torch.manual_seed(0)
@@ -62,7 +83,7 @@ def main():
     train, test = examples[:900], examples[900:]
     words, decide = nn.EmbeddingBag(PIECES, 16, mode="mean"), nn.Linear(16, 1)
     optimizer = torch.optim.Adam([*words.parameters(), *decide.parameters()], lr=2e-2)
-    for epoch in range(1, 7):
+    for epoch in track(range(1, 7)):
         random.shuffle(train)
         for start in range(0, len(train), 60):
             flat, starts, spam = batch(train[start : start + 60])
@@ -77,6 +98,13 @@ def main():
         guess = decide(words(flat, starts))[:, 0] > 0
     print(f"test accuracy: {(guess == spam.bool()).float().mean().item():.4f}")
     print(f"spam that is found: {guess[spam.bool()].float().mean().item():.4f}")
+
+    if len(sys.argv) > 1:
+        known = sorted({word for text, _ in train for word in text.split()})
+        with torch.no_grad():
+            numbers = torch.tensor([pieces(word)[0] for word in known])
+            scores = decide(words.weight[numbers])[:, 0].tolist()
+        draw(dict(zip(known, scores)), sys.argv[1])
 
 
 if __name__ == "__main__":

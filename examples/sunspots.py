@@ -14,6 +14,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+from rushlight.progress import track
+
 SUNSPOTS = """
 5 11 16 23 36 58 29 20 10 8 3 0 0 2 11 27 47 63 60 39 28 26 22 11 21 40 78 122 103 73 47 35 11 5
 16 34 70 81 111 101 73 40 20 16 5 11 22 40 60 80.9 83.4 47.7 47.8 30.7 12.2 9.6 10.2 32.4 47.6 54
@@ -75,7 +77,7 @@ def main():
     model = Ahead()
     optimizer = torch.optim.Adam(model.parameters(), lr=5e-3, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=120)
-    for epoch in range(1, 121):
+    for epoch in track(range(1, 121)):
         for rows in torch.randperm(split).split(32):
             loss = F.mse_loss(model(past[rows]), following[rows])
             optimizer.zero_grad()

@@ -21,6 +21,7 @@ from sklearn.svm import SVC, SVR
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from rushlight import nn
+from rushlight.progress import track
 from rushlight.sklearn import Classifier, Regressor
 
 
@@ -35,7 +36,7 @@ class Network(nn.Module):
 
 def compare(models, x, y, scoring, words):
     found = {}
-    for name, model in models.items():
+    for name, model in track(models.items()):
         scores = cross_val_score(make_pipeline(StandardScaler(), model), x, y, scoring=scoring)
         print(f"{words} by {name}: {np.mean(scores):.4f}")
         found[name] = np.mean(scores)

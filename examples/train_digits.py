@@ -1,10 +1,11 @@
 """Train a small convolutional network on real handwritten digits.
 
-    rushlight run examples/train_digits.py
+    rushlight run examples/train_digits.py [PICTURE.png]
     rushlight run examples/train_digits.py --epochs 3 --save digits.pt
 
 An ordinary PyTorch script: where PyTorch is installed, `python examples/train_digits.py` runs it
 there, with the same numbers.
+The picture: the digits of the test that it was least sure of; those it got wrong are red.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import torch.nn.functional as F
 from torch.utils.data import DataLoader, TensorDataset
 
 from rushlight.datasets import load_digits
+from rushlight.progress import track
 
 
 class DigitNet(nn.Module):
@@ -73,6 +75,7 @@ def main():
     parser.add_argument("--lr", type=float, default=3e-3)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--device", default="cpu", help="where to train: cpu or cuda")
+    parser.add_argument("picture", nargs="?", metavar="PICTURE.png", help="draw its mistakes here")
     parser.add_argument("--save", metavar="FILE", help="write the trained weights here")
     options = parser.parse_args()
 
@@ -84,7 +87,7 @@ def main():
     optimizer = torch.optim.Adam(model.parameters(), lr=options.lr)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=options.epochs)
 
-    for epoch in range(1, options.epochs + 1):
+    for epoch in track(range(1, options.epochs + 1)):
         loss = train(model, train_loader, optimizer, device)
         score = accuracy(model, test_loader, device)
         scheduler.step()
@@ -96,6 +99,18 @@ def main():
         restored.load_state_dict(torch.load(options.save))
         assert accuracy(restored, test_loader, device) == score
         print(f"saved to {options.save}")
+
+    if options.picture:
+        from torchvision.utils import save_image  # noqa: PLC0415
+
+        images, labels = next(iter(test_loader))
+        with torch.no_grad():
+            chances = model(images.to(device)).softmax(dim=1).cpu()
+        hardest = chances.gather(1, labels[:, None])[:, 0].argsort()[:36]
+        wrong = (chances.argmax(dim=1) != labels)[hardest, None, None, None]
+        red = torch.tensor([1.0, 0.25, 0.25])[:, None, None]
+        shown = images[hardest] * torch.where(wrong, red, torch.ones(3, 1, 1))
+        save_image(F.interpolate(shown, scale_factor=5), options.picture, nrow=12, pad_value=0.5)
 
 
 if __name__ == "__main__":

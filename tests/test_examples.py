@@ -16,6 +16,7 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 RESULT = re.compile(r"^([a-z][^:\n]*): (-?\d+\.\d+)$", re.MULTILINE)
 NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 HAS_TORCH = importlib.util.find_spec("torch") is not None
+HAS_PILLOW = importlib.util.find_spec("PIL") is not None
 
 Results = dict[str, float]
 
@@ -257,12 +258,15 @@ def test_every_example_is_tested() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", CLAIMS)
 def test_the_example_learns_and_agrees_with_pytorch(
-    name: str, request: pytest.FixtureRequest
+    name: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     if name in NEEDS:
         pytest.importorskip(NEEDS[name])
-    script = str(EXAMPLES / f"{name}.py")
-    printed = output_of("-m", "rushlight", "run", script)
+    script, picture = str(EXAMPLES / f"{name}.py"), tmp_path / "drawn.png"
+    words = [str(picture)] if HAS_PILLOW else []
+    printed = output_of("-m", "rushlight", "run", script, *words)
+    if HAS_PILLOW:
+        assert_something_is_drawn(picture)
     results = {label: float(value) for label, value in RESULT.findall(printed)}
     assert CLAIMS[name](results), printed
     if HAS_TORCH and name not in CHAOTIC | LONG | OURS:
@@ -298,9 +302,12 @@ def test_a_long_example_agrees_with_pytorch(name: str, on_pytorch: Callable[[str
 def test_the_digits_are_learned_as_by_pytorch(
     tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    script = str(EXAMPLES / "train_digits.py")
+    script, picture = str(EXAMPLES / "train_digits.py"), tmp_path / "hardest.png"
     saved = tmp_path / "digits.pt"
-    printed = output_of("-m", "rushlight", "run", script, "--save", str(saved))
+    words = ["--save", str(saved), *([str(picture)] if HAS_PILLOW else [])]
+    printed = output_of("-m", "rushlight", "run", script, *words)
+    if HAS_PILLOW:
+        assert_something_is_drawn(picture)
     lines = printed.splitlines()
     assert lines[-1] == f"saved to {saved}" and saved.stat().st_size > 100_000
     assert len(lines) == 11
@@ -317,3 +324,14 @@ def assert_same_report(ours: str, theirs: str) -> None:
     got = [float(number) for number in NUMBER.findall(ours)]
     expected = [float(number) for number in NUMBER.findall(theirs)]
     assert got == pytest.approx(expected, rel=0.05, abs=0.005), f"{ours}\n{theirs}"
+
+
+def assert_something_is_drawn(path: Path) -> None:
+    """A picture of a sensible size in which no color covers nearly everything."""
+    image = pytest.importorskip("PIL.Image")
+    with image.open(path) as picture:
+        wide, high = picture.size
+        colors = picture.convert("RGB").getcolors(maxcolors=wide * high)
+    assert 100 <= high <= wide <= 700
+    assert len(colors) >= 2
+    assert max(count for count, _ in colors) < 0.97 * wide * high

@@ -26,10 +26,11 @@ WIDTH, HEIGHT, MARGIN = 560, 180, 34
 INTRODUCTION = """# Gallery
 
 A program for each kind of learning, as one writes it for PyTorch, each one file of under 120 lines
-in `examples/`. `rushlight gallery` lists them and `rushlight gallery NAME` runs one; with PyTorch
-they print the same numbers where a test can say so. What they printed and drew here is from the
-last run of `tools/gallery.py`; a curve is the loss of each step, as `rushlight run --watch` saw it
-(the mean of neighbours, and in grey from the least to the most of them).
+in `examples/`. `rushlight gallery` lists them and `rushlight gallery NAME --pictures FOLDER` runs
+one and keeps what it drew; with PyTorch they print the same numbers where a test can say so. What
+they printed and drew here is from the last run of `tools/gallery.py`; a curve is the loss of each
+step, as `rushlight run --watch` saw it (the mean of neighbours, and in grey from the least to the
+most of them).
 """
 
 

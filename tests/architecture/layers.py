@@ -113,6 +113,7 @@ LIBRARY: tuple[str, ...] = (
     "distributed.optim",
     "distributed.checkpoint",
     "datasets",
+    "progress",
     "sklearn",
     "viz",
     "watch",

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from rushlight.cli import main, progress
+from rushlight import progress
+from rushlight.cli import main
 
 ACCURACY = re.compile(r"test accuracy +(\d+\.\d+)%")
 

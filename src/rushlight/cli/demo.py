@@ -17,9 +17,9 @@ from pathlib import Path
 import rushlight
 from rushlight import nn
 from rushlight.cli.drawing import draw_side_by_side
-from rushlight.cli.progress import Report, report_progress
 from rushlight.datasets import Digits
 from rushlight.nn import functional as F
+from rushlight.progress import Report, report_progress
 from rushlight.utils.data import DataLoader
 
 EPOCHS = 10

@@ -1,7 +1,7 @@
 """`rushlight gallery`: small programs for each kind of learning, to be run and read.
 
-In: nothing, or names of programs.  Out: the list with a line on each, or what the programs print;
-they are unmodified PyTorch scripts and run as `rushlight run` runs them.  Level 14.
+In: nothing, or names of programs.  Out: the list with a line on each, or what the programs print
+and draw; they are unmodified PyTorch scripts and run as `rushlight run` runs them.  Level 14.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ PLACES = (_PACKAGE / "gallery", _PACKAGE.parents[1] / "examples")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of `rushlight gallery`."""
     parser.add_argument("names", nargs="*", metavar="NAME", help="programs to run; `all` for all")
+    parser.add_argument(
+        "--pictures", type=Path, metavar="FOLDER", help="what they draw is saved here as NAME.png"
+    )
     parser.add_argument("--show", action="store_true", help="print the programs, do not run them")
 
 
@@ -35,7 +38,8 @@ def run(options: argparse.Namespace) -> int:
         width = max(map(len, programs))
         for name, path in programs.items():
             print(f"{name:<{width}}  {sentence(path)}")
-        print("\nrushlight gallery NAME runs one, --show NAME prints it.")
+        print("\nrushlight gallery NAME runs one, --show NAME prints it;")
+        print("--pictures FOLDER keeps what it draws.")
         return 0
     names = list(programs) if options.names == ["all"] else options.names
     unknown = [name for name in names if name not in programs]
@@ -52,6 +56,9 @@ def run(options: argparse.Namespace) -> int:
             continue
         print(f"== {name}: {sentence(programs[name])}", flush=True)
         command = [sys.executable, "-m", "rushlight", "run", str(programs[name])]
+        if options.pictures is not None:
+            options.pictures.mkdir(parents=True, exist_ok=True)
+            command.append(str(options.pictures / f"{name}.png"))
         worst = max(worst, abs(subprocess.call(command)))
     return worst
 
