@@ -332,6 +332,6 @@ def assert_something_is_drawn(path: Path) -> None:
     with image.open(path) as picture:
         wide, high = picture.size
         colors = picture.convert("RGB").getcolors(maxcolors=wide * high)
-    assert 100 <= high <= wide <= 700
+    assert 80 <= high <= wide <= 700
     assert len(colors) >= 2
     assert max(count for count, _ in colors) < 0.97 * wide * high
