@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.limits import finfo
 from rushlight.distributions import constraints
 from rushlight.distributions.distribution import Distribution
 from rushlight.distributions.odds import CategoryOdds, choose
-from rushlight.distributions.utils import enumerated
+from rushlight.distributions.utils import (
+    entropy_of_categories,
+    enumerated,
+    log_prob_of_category,
+    normalized_logits,
+    normalized_probs,
+)
 from rushlight.ops.creation import full
 from rushlight.ops.random import multinomial
 from rushlight.ops.ranges import arange
-from rushlight.ops.shaping import broadcast_tensors
 from rushlight.tensor.tensor import Size, Tensor
 
 __all__ = ["Categorical"]
@@ -35,9 +39,9 @@ class Categorical(CategoryOdds, Distribution):
         if given.dim() < 1:
             raise ValueError(f"`{name}` parameter must be at least one-dimensional.")
         if probs is not None:
-            self.probs = probs / probs.sum(-1, keepdim=True)
+            self.probs = normalized_probs(probs)
         else:
-            self.logits = logits - logits.logsumexp(-1, keepdim=True)
+            self.logits = normalized_logits(logits)
         self._param = given
         self._num_events = given.size()[-1]
         super().__init__(given.size()[:-1], validate_args=validate_args)
@@ -82,14 +86,10 @@ class Categorical(CategoryOdds, Distribution):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        index = value.long().unsqueeze(-1)
-        index, log_probs = broadcast_tensors(index, self.logits)
-        return log_probs.gather(-1, index[..., :1]).squeeze(-1)
+        return log_prob_of_category(self.logits, value)
 
     def entropy(self) -> Tensor:
-        # Probability 0 contributes nothing, also where its logarithm is infinite.
-        logits = self.logits.clamp(min=finfo(self.logits.dtype).min)
-        return -(logits * self.probs).sum(-1)
+        return entropy_of_categories(self.logits, self.probs)
 
     def enumerate_support(self, expand: bool = True) -> Tensor:
         return enumerated(arange(self._num_events), self._batch_shape, expand)

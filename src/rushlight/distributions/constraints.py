@@ -16,6 +16,7 @@ from rushlight.ops.creation import full
 from rushlight.ops.joining import cat as join
 from rushlight.ops.joining import stack as pile
 from rushlight.ops.linalg import cholesky_ex, eigvalsh
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.tensor import Tensor
 
 __all__ = [
@@ -182,6 +183,29 @@ class MixtureSameFamilyConstraint(Constraint):
         return f"{type(self).__name__}({self.base_constraint!r})"
 
 
+# ---- checks of several operations, recorded once and replayed ------------------------------------
+
+
+@replayed
+def _is_boolean(value: Tensor) -> Tensor:
+    return (value == 0) | (value == 1)
+
+
+@replayed
+def _is_integer_between(value: Tensor, lower: Any, upper: Any) -> Tensor:
+    return (value % 1 == 0) & ((value >= lower) & (value <= upper))
+
+
+@replayed
+def _is_between(value: Tensor, lower: Any, upper: Any) -> Tensor:
+    return (value >= lower) & (value <= upper)
+
+
+@replayed
+def _is_on_simplex(value: Tensor) -> Tensor:
+    return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < _TOLERANCE)
+
+
 # ---- numbers -------------------------------------------------------------------------------------
 
 
@@ -189,7 +213,7 @@ class _Boolean(Constraint):
     is_discrete = True
 
     def check(self, value: Tensor) -> Tensor:
-        return (value == 0) | (value == 1)
+        return _is_boolean(value)
 
 
 class _OneHot(Constraint):
@@ -209,8 +233,7 @@ class _IntegerInterval(_Bounded):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        inside = (value >= self.lower_bound) & (value <= self.upper_bound)
-        return (value % 1 == 0) & inside
+        return _is_integer_between(value, self.lower_bound, self.upper_bound)
 
 
 class _IntegerLessThan(_Bounded):
@@ -274,7 +297,7 @@ class _Interval(_Bounded):
         super().__init__()
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= self.lower_bound) & (value <= self.upper_bound)
+        return _is_between(value, self.lower_bound, self.upper_bound)
 
 
 class _HalfOpenInterval(_Bounded):
@@ -294,7 +317,7 @@ class _Simplex(Constraint):
     event_dim = 1
 
     def check(self, value: Tensor) -> Tensor:
-        return (value >= 0).all(-1) & ((value.sum(-1) - 1).abs() < _TOLERANCE)
+        return _is_on_simplex(value)
 
 
 class _Multinomial(Constraint):

@@ -9,10 +9,17 @@ from rushlight.distributions import constraints
 from rushlight.distributions.exp_family import ExponentialFamily
 from rushlight.distributions.utils import _standard_normal, broadcast_all, is_number
 from rushlight.ops.random import normal as draw_normal
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Size, Tensor
 
 __all__ = ["Normal"]
+
+
+@replayed
+def _log_density(value: Tensor, loc: Tensor, scale: Tensor) -> Tensor:
+    distance = (value - loc) ** 2 / (2 * scale**2)
+    return -distance - scale.log() - 0.5 * math.log(2 * math.pi)
 
 
 class Normal(ExponentialFamily):
@@ -63,8 +70,7 @@ class Normal(ExponentialFamily):
     def log_prob(self, value: Tensor) -> Tensor:
         if self._validate_args:
             self._validate_sample(value)
-        distance = (value - self.loc) ** 2 / (2 * self.scale**2)
-        return -distance - self.scale.log() - 0.5 * math.log(2 * math.pi)
+        return _log_density(value, self.loc, self.scale)
 
     def cdf(self, value: Tensor) -> Tensor:
         if self._validate_args:

@@ -16,6 +16,7 @@ from rushlight.ops.creation import ones, tensor, zeros
 from rushlight.ops.histogram import tril_indices
 from rushlight.ops.random import normal
 from rushlight.ops.shaping import broadcast_tensors
+from rushlight.tensor.block_call import replayed
 from rushlight.tensor.grad_mode import enable_grad
 from rushlight.tensor.tensor import Tensor
 
@@ -60,6 +61,35 @@ def _sum_rightmost(value: Tensor, dim: int) -> Tensor:
     return value.reshape(tuple(value.shape)[:-dim] + (-1,)).sum(-1)
 
 
+@replayed
+def normalized_probs(probs: Tensor) -> Tensor:
+    """Weights along the last axis divided by their sum."""
+    return probs / probs.sum(-1, keepdim=True)
+
+
+@replayed
+def normalized_logits(logits: Tensor) -> Tensor:
+    """Logarithms along the last axis moved so that the sum of their exponentials is 1."""
+    return logits - logits.logsumexp(-1, keepdim=True)
+
+
+@replayed
+def log_prob_of_category(logits: Tensor, value: Tensor) -> Tensor:
+    """The logarithm of the probability of each index.
+
+    Shapes: logits (*batch, categories), value (*sample, *batch) -> (*sample, *batch).
+    """
+    index, logits = broadcast_tensors(value.long().unsqueeze(-1), logits)
+    return logits.gather(-1, index[..., :1]).squeeze(-1)
+
+
+@replayed
+def entropy_of_categories(logits: Tensor, probs: Tensor) -> Tensor:
+    """The entropy in nats.  Shapes: (*batch, categories) twice -> (*batch)."""
+    # Probability 0 contributes nothing, also where its logarithm is infinite.
+    return -(logits.clamp(min=finfo(logits.dtype).min) * probs).sum(-1)
+
+
 def logits_to_probs(logits: Tensor, is_binary: bool = False) -> Tensor:
     """Probabilities from log-odds (binary), or from logarithms that need not be normalized."""
     return logits.sigmoid() if is_binary else logits.softmax(-1)
@@ -71,6 +101,7 @@ def clamp_probs(probs: Tensor) -> Tensor:
     return probs.clamp(min=eps, max=1 - eps)
 
 
+@replayed
 def probs_to_logits(probs: Tensor, is_binary: bool = False) -> Tensor:
     """The inverse of `logits_to_probs`, up to normalization; probabilities are clamped."""
     clamped = clamp_probs(probs)
