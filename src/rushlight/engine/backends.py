@@ -1,8 +1,9 @@
 """What the engine asks of a device, whatever it is: the contract of a back end.
 
 A back end holds values, moves them from and to the host, and makes of a plan all of whose values
-live on its device something that runs it.  The CPU's is below; that of CUDA devices, real or
-emulated, is in `engine/cuda.py`.  Level 9.
+live on its device something that runs it.  Two for the host are below: the CPU's machine code, and
+the reference executor, which judges the others and computes what they refuse; that of CUDA devices,
+real or emulated, is in `engine/cuda.py`.  Level 9.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from rushlight.base.device import CPU, device
+from rushlight.reference.executor import run_plan
+from rushlight.tape.primitive import Primitive
 
 
 class Runnable(Protocol):
@@ -58,8 +61,8 @@ class Backend(Protocol):
         """Wait until everything asked for is done."""
 
 
-class CpuBackend:
-    """The CPU: values are arrays, and nothing is waited for."""
+class _HostBackend:
+    """Values are arrays, and nothing is waited for."""
 
     device = CPU
     facts = None
@@ -80,13 +83,52 @@ class CpuBackend:
         """The value itself."""
         return value
 
+    def synchronize(self) -> None:
+        """Nothing runs behind the program's back."""
+
+
+class CpuBackend(_HostBackend):
+    """The CPU by machine code."""
+
     def plan(self, plan: Any, nodes: list) -> Runnable:
         """A compiled plan; LLVM is loaded for the first one."""
         return importlib.import_module("rushlight.engine.template").compiled_plan(plan, nodes)
 
-    def synchronize(self) -> None:
-        """Nothing runs behind the program's back."""
 
+class ReferenceBackend(_HostBackend):
+    """The CPU by NumPy, operation by operation: it computes every plan, and fails for none."""
+
+    def plan(self, plan: Any, nodes: list) -> Runnable:
+        """The plan as it is."""
+        return ReferencePlan(plan, nodes)
+
+
+class ReferencePlan:
+    """A plan whose operations are computed by their reference rules."""
+
+    __slots__ = ("_plan", "_nodes")
+
+    def __init__(self, plan: Any, nodes: list) -> None:
+        self._plan = plan
+        self._nodes = nodes
+
+    def run(self, nodes: list) -> BaseException | None:
+        """As every back end's; what depends on an operation that failed is FlushFailed."""
+        return run_plan(self._plan, nodes)
+
+    def steps(self) -> list:
+        """It has no kernels."""
+        return []
+
+    @property
+    def fallbacks(self) -> list[str]:
+        """The names of all operations."""
+        recorded = [self._nodes[i.slot].step.primitive for i in self._plan.instructions]
+        return [primitive.name for primitive in recorded if isinstance(primitive, Primitive)]
+
+
+# The judge of all others.  It stands beside the table: what it computes lives on the CPU.
+JUDGE = ReferenceBackend()
 
 _backends: dict[device, Backend] = {CPU: CpuBackend()}
 

@@ -21,6 +21,7 @@ from rushlight.base.observe import PLAN, REFERENCE, clock, tell, watchers
 from rushlight.base.stats import stats
 from rushlight.base.words import Words, put_integer
 from rushlight.engine.arena import ARENA, ArenaPlanner
+from rushlight.engine.backends import JUDGE
 from rushlight.engine.copies import copies_of_leaves, join_copied, with_checks_early
 from rushlight.engine.kernels import is_crowded
 from rushlight.engine.native import NativeRun, Output
@@ -28,7 +29,7 @@ from rushlight.engine.pipeline import Lowered
 from rushlight.engine.steps import NativeStep
 from rushlight.engine.takeover import Lifetimes, Successors, Takeovers
 from rushlight.engine.verify import faults_of_placement
-from rushlight.reference.executor import DATA_ERRORS, compute, owned, run_plan
+from rushlight.reference.executor import DATA_ERRORS, compute, owned
 from rushlight.tape.block import Segment
 from rushlight.tape.memo import memo
 from rushlight.tape.program import OPERATION, OUTPUT, program_of
@@ -304,7 +305,7 @@ class CompiledPlan(Lowered):
         stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
         if isinstance(nodes, Segment):
             nodes.expand()
-        return run_plan(self.plan, nodes)
+        return JUDGE.plan(self.plan, nodes).run(nodes)
 
     def _refer(self, value, nodes, arrays, addresses) -> bool:
         """Compute one value by its reference rule; False if that raised."""

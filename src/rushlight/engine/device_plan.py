@@ -19,6 +19,7 @@ from rushlight.base.stats import stats
 from rushlight.base.words import Words
 from rushlight.codegen.grid import NoKernel
 from rushlight.engine.arena import ArenaPlanner
+from rushlight.engine.backends import JUDGE
 from rushlight.engine.device_chain import FEWEST_STEPS, Chain
 from rushlight.engine.device_items import item_launches
 from rushlight.engine.device_joined import JoinedStep, with_joined_steps
@@ -32,7 +33,7 @@ from rushlight.lowering.attention import Attention
 from rushlight.lowering.group import Nest
 from rushlight.lowering.products import wide_product_source
 from rushlight.primitives.attention import IN_TILES, WIDEST
-from rushlight.reference.executor import DATA_ERRORS, compute, run_plan
+from rushlight.reference.executor import DATA_ERRORS, compute
 from rushlight.tape.device_array import DeviceArray
 from rushlight.tape.node import Node
 from rushlight.tape.program import OPERATION, OUTPUT, program_of
@@ -230,7 +231,7 @@ class DevicePlan(Lowered):
         reason = "a plan of a device: an operation in it failed, or the reference executor is asked"
         stats.fallback_reasons[reason] = stats.fallback_reasons.get(reason, 0) + 1
         shadow = [_on_host(node) for node in nodes]
-        error = run_plan(self.plan, shadow)
+        error = JUDGE.plan(self.plan, shadow).run(shadow)
         for slot in self.plan.live:
             value = shadow[slot].value
             nodes[slot].value = (

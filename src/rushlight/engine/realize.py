@@ -19,11 +19,11 @@ from rushlight.base.observe import FLUSH, clock, tell, watchers
 from rushlight.base.references import owners
 from rushlight.base.stats import stats
 from rushlight.engine import cuda, mps, xpu  # noqa: F401 - they say how devices are found
+from rushlight.engine.backends import JUDGE
 from rushlight.engine.fallback import is_available, is_compiled
 from rushlight.engine.family import MOST_FAMILIES, Family, sizes_of
 from rushlight.engine.narrow import narrow_family
 from rushlight.engine.plan import Plan, make_plan
-from rushlight.reference.executor import run_plan
 from rushlight.rng import machine
 from rushlight.tape import strangers
 from rushlight.tape.block import Segment, expand, pending_counts
@@ -80,9 +80,9 @@ def execute(nodes: list, step: Step | None, reason: str) -> BaseException | None
 @hot
 def _run(plan: Plan, nodes: list) -> BaseException | None:
     if config.executor == "reference" and not plan.placed:
-        return run_plan(plan, nodes)
+        return JUDGE.plan(plan, nodes).run(nodes)
     if plan.compiled is None and not is_compiled(plan, nodes):
-        return run_plan(plan, nodes)
+        return JUDGE.plan(plan, nodes).run(nodes)
     return plan.compiled.run(nodes)
 
 
