@@ -46,10 +46,20 @@ class RemovableHandle:
         self.remove()
 
     def __getstate__(self) -> tuple:
-        return self.id, self.hooks_dict_ref(), tuple(ref() for ref in self.extra_dict_ref)
+        # As PyTorch has it, for files with whole modules.
+        state = self.hooks_dict_ref(), self.id
+        if not self.extra_dict_ref:
+            return state
+        return (*state, tuple(ref() for ref in self.extra_dict_ref))
 
     def __setstate__(self, state: tuple) -> None:
+        global _next_id
+        registry, number, *further = state
+        if isinstance(registry, int):  # files of older versions begin with the id
+            registry, number = number, registry
         # The id is kept: it is the key under which the unpickled registry holds the hook.
-        self.id, registry, extra = state
+        self.id = number
+        _next_id = itertools.count(max(next(_next_id), number + 1))
+        extra = (further[0] if further else None) or ()
         self.hooks_dict_ref = weakref.ref(OrderedDict() if registry is None else registry)
         self.extra_dict_ref = tuple(weakref.ref(d) for d in extra if d is not None)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from rushlight.ops.library_steps import STEPS
+from rushlight.ops.record_steps import RECORDS
 from rushlight.ops.spelling import PUBLIC
 from rushlight.tensor.tensor import Tensor
 
@@ -199,6 +200,9 @@ def _refusal(name: str) -> Callable[..., Any]:
     return refuse
 
 
+REGISTERED["profiler"] = {
+    name: OperatorPacket(f"profiler::{name}", call) for name, call in RECORDS.items()
+}
 _namespaces: dict[str, OperatorNamespace] = {}
 
 

@@ -8,18 +8,22 @@ opcode.  Level: serialization (12).
 
 from __future__ import annotations
 
+import copy
 import io
 import pickle
 import pickletools
+import sys
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from types import FunctionType
 from typing import Any
 
 from rushlight.base.device import META
 from rushlight.base.dtypes import DType
 from rushlight.base.formats import layout, qscheme, sparse_coo
-from rushlight.nn.parameter import Parameter
+from rushlight.nn.parameter import Parameter, UninitializedParameter
 from rushlight.serialization import rebuild
+from rushlight.serialization.class_names import own_place, torch_name
 from rushlight.serialization.names import NATIVE_NAMES, TORCH_NAMES
 from rushlight.tensor.memory import Storage
 from rushlight.tensor.pickling import tensor_on_storage, tensor_window
@@ -28,6 +32,7 @@ from rushlight.tensor.sparse_tensor import SparseTensor
 from rushlight.tensor.storage import current_edge
 from rushlight.tensor.tensor import Size, Tensor
 
+_PACKAGE = __name__.partition(".")[0]
 # The only protocol that PyTorch's weights-only reader knows in full.  From protocol 4 on, names
 # are also strings on the stack, so they could not be replaced in place.
 PROTOCOL = 2
@@ -51,6 +56,17 @@ class StorageIndex:
 
 def _bare(parameter: Tensor) -> Tensor:
     return tensor_on_storage(*tensor_window(parameter), False)
+
+
+def _current(function: FunctionType) -> Any:
+    """How a function is written that has become machine code since it was taken: as what has its
+    name now, which a copy of is itself."""
+    found = sys.modules.get(function.__module__)
+    for name in function.__qualname__.split("."):
+        found = getattr(found, name, None)
+    if found is None or found is function or not function.__module__.startswith(_PACKAGE):
+        return NotImplemented
+    return copy.copy, (found,)
 
 
 class _CheckpointPickler(pickle.Pickler):
@@ -105,6 +121,10 @@ class _CheckpointPickler(pickle.Pickler):
             if obj.__dict__:
                 return rebuild.rebuild_parameter_with_state, (*parts, dict(obj.__dict__))
             return rebuild.rebuild_parameter, parts
+        if type(obj) is UninitializedParameter:
+            return UninitializedParameter, (current_edge(obj) is not None,)
+        if type(obj) is FunctionType:
+            return _current(obj)
         if type(obj) is DType:
             return "bool_" if obj.name == "bool" else obj.name
         if type(obj) is layout:
@@ -134,9 +154,10 @@ def _rename(data: bytes, names: dict[tuple[str, str], tuple[str, str]]) -> bytes
         if opcode.name != "GLOBAL" or position is None:
             continue
         module, _, name = str(argument).partition(" ")
-        if (module, name) not in names:
+        there = names.get((module, name)) or torch_name(module, name)
+        if there is None:
             continue
-        new_module, new_name = names[module, name]
+        new_module, new_name = there
         pieces.append(data[copied:position])
         pieces.append(f"c{new_module}\n{new_name}\n".encode())
         copied = position + len(f"c{module}\n{name}\n".encode())
@@ -165,9 +186,9 @@ class TrustingUnpickler(pickle.Unpickler):
         package, _, rest = module.partition(".")
         if package != "torch":
             return super().find_class(module, name)
-        ours = f"rushlight.{rest}" if rest else "rushlight"
+        place, own_name = own_place(rest, name)
         try:
-            return super().find_class(ours, name)
+            return super().find_class(f"rushlight.{place}" if place else "rushlight", own_name)
         except (ImportError, AttributeError) as error:
             raise pickle.UnpicklingError(
                 f"load: the file needs {module}.{name}, which rushlight does not have; save a "

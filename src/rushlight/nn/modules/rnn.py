@@ -136,6 +136,13 @@ class RNNBase(Module):
     def _flat_weights(self) -> list[Parameter]:
         return [getattr(self, name) for name in self._flat_weights_names]
 
+    def __getstate__(self) -> dict[str, Any]:
+        # PyTorch keeps the parameters in a list, too, and looks for it in what is loaded.
+        return {**super().__getstate__(), "_flat_weights": self._flat_weights}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({k: v for k, v in state.items() if k != "_flat_weights"})
+
     def flatten_parameters(self) -> None:
         """Accepted for PyTorch's sake, where it packs the parameters for a GPU library."""
 

@@ -40,15 +40,23 @@ class _IncompatibleKeys(_KeyDifference):
     __str__ = __repr__
 
 
-class _BoundHook:
-    """A load hook that is given its module first; survives deepcopy and pickle with the module."""
+class _WrappedHook:
+    """A load hook, given its module first where it has one; deepcopy and pickle keep both."""
 
-    def __init__(self, hook: Callable, module: Any) -> None:
+    def __init__(self, hook: Callable, module: Any = None) -> None:
         self.hook = hook
+        self.with_module = module is not None
         self.module = module
 
     def __call__(self, *args: Any) -> Any:
-        return self.hook(self.module, *args)
+        return self.hook(self.module, *args) if self.with_module else self.hook(*args)
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {"hook": self.hook, "with_module": self.with_module}
+        return {**state, "module": self.module} if self.with_module else state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({"module": None, **state})
 
 
 class ModuleState(MemberRegistry):
@@ -315,8 +323,9 @@ class ModuleState(MemberRegistry):
     ) -> RemovableHandle:
         """Like `register_load_state_dict_pre_hook`; the module is passed only on request."""
         handle = RemovableHandle(self._load_state_dict_pre_hooks)
-        stored = _BoundHook(hook, self) if with_module else hook
-        self._load_state_dict_pre_hooks[handle.id] = stored
+        self._load_state_dict_pre_hooks[handle.id] = _WrappedHook(
+            hook, self if with_module else None
+        )
         return handle
 
     def register_load_state_dict_post_hook(self, hook: Callable) -> RemovableHandle:

@@ -38,6 +38,17 @@ def _length(sequence: Tensor, batch_first: bool) -> int:
     return sequence.size(1 if batch_first and sequence.dim() == 3 else 0)
 
 
+def _is_function(one: Any, other: Any) -> bool:
+    """Whether both are the same function: one of them may have become machine code."""
+    return one is other or (
+        getattr(one, "__module__", None) == other.__module__
+        and getattr(one, "__qualname__", None) == other.__qualname__
+    )
+
+
+_KIND = "activation_relu_or_gelu"
+
+
 def _activation_function(activation: Activation) -> Callable[[Tensor], Tensor]:
     if not isinstance(activation, str):
         return activation
@@ -87,12 +98,20 @@ class TransformerEncoderLayer(Module):
         self.dropout2 = Dropout(dropout)
         self.activation = _activation_function(activation)
 
+    def __getstate__(self) -> dict[str, Any]:
+        # An attribute in PyTorch, which looks for it in what is loaded.
+        return {**super().__getstate__(), _KIND: self.activation_relu_or_gelu}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__({k: v for k, v in state.items() if k != _KIND})
+
     @property
     def activation_relu_or_gelu(self) -> int:
         """1 for ReLU, 2 for GELU, 0 for anything else."""
-        if self.activation is F.relu or isinstance(self.activation, ReLU):
+        if _is_function(self.activation, F.relu) or isinstance(self.activation, ReLU):
             return 1
-        return 2 if self.activation is F.gelu or isinstance(self.activation, GELU) else 0
+        found = _is_function(self.activation, F.gelu) or isinstance(self.activation, GELU)
+        return 2 if found else 0
 
     def forward(
         self,

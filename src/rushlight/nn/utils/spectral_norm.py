@@ -17,6 +17,8 @@ from rushlight.nn.utils.parametrize import register_parametrization
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
 
+# Of what a state holds: from this one on, u and v.
+VERSION = 1
 TRANSPOSED = (ConvTranspose1d, ConvTranspose2d, ConvTranspose3d)
 
 
@@ -133,6 +135,12 @@ class SpectralNorm:
                 u, v = u.clone(), v.clone()
         return weight / u.dot(matrix.mv(v))
 
+    def vector_of(self, weight: Tensor, u: Tensor, sigma: Tensor) -> Tensor:
+        """The v for which u · W v is σ: of the least-squares solution of W v = u, scaled."""
+        matrix = _as_matrix(weight, self.dim)
+        v = matrix.pinverse().mv(u)
+        return v * (sigma / u.dot(matrix.mv(v)))
+
     def attach(self, module: Module) -> None:
         """Replace the weight by `<name>_orig` and the vectors of the power iteration."""
         for hook in module._forward_pre_hooks.values():
@@ -151,6 +159,8 @@ class SpectralNorm:
         module.register_buffer(f"{self.name}_u", u)
         module.register_buffer(f"{self.name}_v", v)
         module.register_forward_pre_hook(self)
+        module._register_state_dict_hook(SpectralNormStateDictHook(self))
+        module._register_load_state_dict_pre_hook(SpectralNormLoadStateDictPreHook(self))
 
     def remove(self, module: Module) -> None:
         """Make the normalized weight an ordinary parameter."""
@@ -163,6 +173,46 @@ class SpectralNorm:
 
     def __call__(self, module: Module, inputs: Any) -> None:
         setattr(module, self.name, self.compute_weight(module, module.training))
+
+
+class SpectralNormStateDictHook:
+    """Notes in a state's metadata that it has u and v."""
+
+    def __init__(self, fn: SpectralNorm) -> None:
+        self.fn = fn
+
+    def __call__(self, module: Module, state: dict, prefix: str, metadata: dict) -> None:
+        versions = metadata.setdefault("spectral_norm", {})
+        key = f"{self.fn.name}.version"
+        if key in versions:
+            raise RuntimeError(f"Unexpected key in metadata['spectral_norm']: {key}")
+        versions[key] = VERSION
+
+
+class SpectralNormLoadStateDictPreHook:
+    """Completes a state saved before there was a v: by the normalized weight, which it has."""
+
+    def __init__(self, fn: SpectralNorm) -> None:
+        self.fn = fn
+
+    def __call__(
+        self, state: dict, prefix: str, metadata: dict, strict: bool, missing: list[str], *rest: Any
+    ) -> None:
+        version = metadata.get("spectral_norm", {}).get(f"{self.fn.name}.version")
+        if version is not None and version >= VERSION:
+            return
+        key = prefix + self.fn.name
+        if f"{key}_v" in state and key not in state:
+            return
+        needed = [f"{key}_orig", key, f"{key}_u"]
+        absent = [name for name in needed if name not in state]
+        if absent:
+            missing.extend(absent if strict else ())
+            return
+        with no_grad():
+            weight, u = state[f"{key}_orig"], state[f"{key}_u"]
+            sigma = (weight / state.pop(key)).mean()
+            state[f"{key}_v"] = self.fn.vector_of(weight, u, sigma)
 
 
 def spectral_norm(
@@ -183,5 +233,16 @@ def remove_spectral_norm(module: Module, name: str = "weight") -> Module:
         if isinstance(hook, SpectralNorm) and hook.name == name:
             hook.remove(module)
             del module._forward_pre_hooks[key]
+            for hooks in (module._state_dict_hooks, module._load_state_dict_pre_hooks):
+                _forget(hooks, name)
             return module
     raise ValueError(f"spectral_norm of '{name}' not found in {module}")
+
+
+def _forget(hooks: dict[int, Any], name: str) -> None:
+    for key, hook in list(hooks.items()):
+        # What loads a state may be wrapped.
+        inner = getattr(hook, "hook", hook)
+        if isinstance(inner, (SpectralNormStateDictHook, SpectralNormLoadStateDictPreHook)):
+            if inner.fn.name == name:
+                del hooks[key]
