@@ -412,7 +412,6 @@ def augmented(x: Tensor, n: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
     y *= x
     y -= 0.5
     y /= 2
-    y //= 0.25
     m = n.clone()
     m |= 4
     m &= n

@@ -19,6 +19,7 @@ from typing import Any
 from rushlight.jit.annotations import Attribute, annotate
 from rushlight.jit.compiler.concrete import ATTRIBUTE_TYPES
 from rushlight.jit.compiler.unit import function_text, method_text
+from rushlight.jit.syntax import check_scriptable
 from rushlight.nn.modules.module import Module
 from rushlight.tensor.grad_mode import no_grad
 from rushlight.tensor.tensor import Tensor
@@ -308,18 +309,20 @@ def script(
 ) -> Any:
     """A module or function as TorchScript knows it; classes and enumerations stay themselves.
 
-    Nothing is translated: Python runs each time, with every construct that it has.  `save` and
-    `code` compile it, and refuse then what TorchScript does not have.
-    Raises: RuntimeError for what can be neither called nor made a type.
+    Nothing is translated: Python runs each time.  What TorchScript has no form for is refused, as
+    PyTorch does when it parses; `save` and `code` compile, and refuse wrong types and names.
+    Raises: RuntimeError for what can be neither called nor made a type; NotSupportedError.
     """
     if isinstance(obj, (ScriptModule, ScriptFunction)):
         return obj
     if isinstance(obj, Module):
+        check_scriptable(obj)
         return RecursiveScriptModule(obj)
     if isinstance(obj, (type, dict, list)):
         return obj
     if not callable(obj):
         raise RuntimeError(f"jit.script: cannot script {obj!r}; pass a module or a function")
+    check_scriptable(obj)
     return ScriptFunction(obj)
 
 
