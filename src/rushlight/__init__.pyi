@@ -605,6 +605,13 @@ from rushlight.sparse.construction import sparse_compressed_tensor as sparse_com
 from rushlight.sparse.construction import sparse_coo_tensor as sparse_coo_tensor
 from rushlight.sparse.construction import sparse_csc_tensor as sparse_csc_tensor
 from rushlight.sparse.construction import sparse_csr_tensor as sparse_csr_tensor
+from rushlight.sparse.former import dsmm as dsmm
+from rushlight.sparse.former import hsmm as hsmm
+from rushlight.sparse.former import hspmm as hspmm
+from rushlight.sparse.former import saddmm as saddmm
+from rushlight.sparse.former import smm as smm
+from rushlight.sparse.former import spmm as spmm
+from rushlight.sparse.former import sspaddmm as sspaddmm
 from rushlight.storage import BFloat16Storage as BFloat16Storage
 from rushlight.storage import BoolStorage as BoolStorage
 from rushlight.storage import ByteStorage as ByteStorage

@@ -95,3 +95,15 @@ def sparse_dim(self) -> int:
 def dense_dim(self) -> int:
     """How many axes are not coordinates: all."""
     return len(self._node.shape)
+
+
+@attach_method("smm")
+def smm(self, mat) -> Tensor:
+    """A sparse matrix times a dense one, as a sparse matrix."""
+    return _structure("former").smm(self, mat)
+
+
+@attach_method("sspaddmm")
+def sspaddmm(self, mat1, mat2, *, beta=1, alpha=1) -> Tensor:
+    """beta self + alpha (mat1 @ mat2), as a sparse matrix."""
+    return _structure("former").sspaddmm(self, mat1, mat2, beta=beta, alpha=alpha)

@@ -11,7 +11,7 @@ from typing import Any
 
 from rushlight.base.dtypes import DType
 from rushlight.ops.linalg import solve
-from rushlight.sparse import methods  # noqa: F401 - attaches what sparse tensors do
+from rushlight.sparse import former, methods  # noqa: F401 - attaches what sparse tensors do
 from rushlight.sparse.blocks import apart
 from rushlight.sparse.construction import check_sparse_tensor_invariants
 from rushlight.sparse.diagonals import spdiags
@@ -34,6 +34,9 @@ __all__ = [
     "spsolve",
     "sum",
 ]
+
+
+globals().update(former.TYPES)
 
 
 def mm(mat1: Tensor, mat2: Tensor, reduce: str | None = None) -> Tensor:

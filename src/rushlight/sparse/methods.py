@@ -215,7 +215,8 @@ def type_of(self: SparseTensor, dtype: Any = None, non_blocking: bool = False) -
     """The name of the tensor's type, or the tensor with another dtype."""
     if dtype is None:
         return self.elements.type().replace("torch.", "torch.sparse.")
-    return to(self, dtype)
+    # A former type such as sparse.DoubleTensor says its dtype.
+    return to(self, dtype if isinstance(dtype, dtypes.DType) else getattr(dtype, "dtype", dtype))
 
 
 def item(self: SparseTensor) -> Any:
