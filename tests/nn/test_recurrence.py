@@ -10,7 +10,10 @@ import pytest
 import rushlight as rl
 from rushlight import nn
 from rushlight.base.config import config
+from rushlight.base.observe import watching
+from rushlight.codegen.recurrent_weights import recurrence_tiles
 from rushlight.nn.utils import rnn
+from rushlight.runtime.host import host_target
 from rushlight.runtime.threads import get_num_threads, set_num_threads
 from rushlight.tape.memo import memo
 from rushlight.tape.tape import current_tape
@@ -121,6 +124,69 @@ def test_the_number_of_threads_changes_no_bit(monkeypatch) -> None:
             current_tape().drop()
             packed = rnn.pack_padded_sequence(x, lengths)
             found.append([a.tobytes() for a in trained(again, packed)])
+    finally:
+        set_num_threads(before)
+    assert found[0] == found[1] == found[2]
+
+
+def results_with(threads: int, kind: str, sizes: tuple[int, ...]) -> tuple[list[bytes], set[str]]:
+    """What a layer computes with so many threads, and the kernels that ran."""
+    steps, batch, inputs, units = sizes
+    names: set[str] = set()
+
+    def note(event: Any) -> None:
+        names.add(event.name)
+
+    before = get_num_threads()
+    try:
+        set_num_threads(threads)
+        rl.manual_seed(0)
+        layer = getattr(nn, kind)(inputs, units, num_layers=2, bidirectional=True)
+        x = rl.randn(steps, batch, inputs)
+        current_tape().flush("test")
+        memo.clear()  # plans choose their blocks for the threads there are
+        current_tape().drop()
+        with watching(note):
+            found = [a.tobytes() for a in trained(layer, x)]
+        with rl.no_grad():
+            output, state = layer(x)
+            parts = state if isinstance(state, tuple) else (state,)
+            found += [array(part).tobytes() for part in (output, *parts)]
+    finally:
+        set_num_threads(before)
+    return found, names
+
+
+def widest_panel() -> int:
+    """Units of a panel on this machine."""
+    return recurrence_tiles("float32", host_target()).columns
+
+
+@pytest.mark.parametrize("kind", ["LSTM", "GRU", "RNN"])
+@pytest.mark.parametrize("sizes", [(7, 3, 4, 50), (3, 1, 2, 65), (5, 5, 3, 16)])
+def test_threads_that_share_the_units_of_a_step_change_no_bit(kind, sizes, monkeypatch) -> None:
+    monkeypatch.setattr("rushlight.engine.recurrences._SMALLEST_SHARE", 1)
+    monkeypatch.setattr("rushlight.engine.recurrences._SMALLEST_STEP", 1)
+    alone, names = results_with(1, kind, sizes)
+    assert not any("crew" in name for name in names)
+    for threads in (2, 3, 6):
+        together, names = results_with(threads, kind, sizes)
+        assert together == alone
+        # Units of a single panel are nothing to share.
+        assert any("crew" in name for name in names) == (sizes[3] > widest_panel())
+
+
+def test_one_thread_alone_takes_a_step_that_was_made_for_several(monkeypatch) -> None:
+    monkeypatch.setattr("rushlight.engine.recurrences._SMALLEST_STEP", 1)
+    rl.manual_seed(0)
+    layer, x = nn.LSTM(3, 70), rl.randn(9, 2, 3)
+    before = get_num_threads()
+    found = []
+    try:
+        for threads in (4, 1, 2):  # the plan is that of four
+            set_num_threads(threads)
+            with rl.no_grad():
+                found.append(array(layer(x)[0]).tobytes())
     finally:
         set_num_threads(before)
     assert found[0] == found[1] == found[2]

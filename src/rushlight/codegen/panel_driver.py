@@ -82,7 +82,7 @@ class PanelDriver(Driver):
         nowhere = Value("null", "ptr")
         edge = self.count(0)
         for rows in self.row_counts():
-            whole = b.binary("udiv", b.sub(count, edge), self.count(rows))
+            whole = self.whole_cores(b.sub(count, edge), rows)
             end = b.add(edge, b.mul(whole, self.count(rows)))
             loop = b.begin_loop(edge, end, rows)
             row = loop.counter
@@ -103,6 +103,21 @@ class PanelDriver(Driver):
             b.end_loop(loop)
             edge = end
         b.end_loop(blocks)
+
+    def whole_cores(self, left: Value, rows: int) -> Value:
+        """How many cores of so many rows are used where so many rows are left.
+
+        A core of one or two rows takes as long as one of four, for its sums wait for each other:
+        six and two rows are better computed as four and four.
+        """
+        b = self.b
+        whole = b.binary("udiv", left, self.count(rows))
+        if rows != self.tiles.rows or rows % _FEW_ROWS[0] != 2:
+            return whole
+        over = b.sub(b.sub(left, b.mul(whole, self.count(rows))), self.count(2))
+        few = b.binary("and", b.compare("ult", over, self.count(2)),
+                       b.compare("ne", whole, self.count(0)))  # fmt: skip
+        return b.sub(whole, b.select(few, self.count(1), self.count(0)))
 
     def cores(self) -> tuple[list[str], set[str]]:
         """The cores that products call, and the declarations they need."""

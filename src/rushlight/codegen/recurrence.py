@@ -18,13 +18,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from rushlight.base.target import Target
 from rushlight.codegen.driver import Rows
 from rushlight.codegen.emit import Value
 from rushlight.codegen.gates import gate_sigmoid, gate_tanh
 from rushlight.codegen.panel_driver import Asked
-from rushlight.codegen.recurrence_walk import LINE, Lanes, RecurrenceSpec, Walk
+from rushlight.codegen.recurrence_walk import LINE, Lanes, Walk
 from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH
+
+# Where the new cell is among what is kept.
+_CELL = 4
 
 
 class Forward(Walk):
@@ -40,32 +42,42 @@ class Forward(Walk):
         self.meet()
 
     def step(self, row: Value, count: Value, earlier: Value, known: Value) -> None:
+        b, outputs = self.b, self.params["outputs"]
+        states = self.block_rows("h", outputs)
+        loop, block = self.each_panel(self.params["units"])
+        self.panel_of_units(row, count, states, block)
+        b.end_loop(loop)
+        self.meet()
+        if self.form.projected:
+            self.project(row, count)
+        output, zero = self.block_rows("output", outputs, row), self.count(0)
+        self.copy(output(zero), states(zero), b.mul(count, outputs))
+        self.meet()
+
+    def panel_of_units(self, row: Value, count: Value, states: Rows, block: Value) -> None:
+        """A step of the units of one panel, whose number is `block`, from the states before it."""
         b, p, columns = self.b, self.params, self.tiles.columns
         gates = self.form.gates
         zero, outputs = self.count(0), p["outputs"]
         # The sums of one panel of units, all gates side by side; each block has its own.
-        stride = self.count(gates * columns)
-        sums = self.block_rows("sums", stride)
-        states = self.block_rows("h", outputs)
-        loop, block = self.each_panel(p["units"])
+        sums = self.sums()
         for gate in range(gates):
             number = b.add(b.mul(block, self.count(gates)), self.count(gate))
             panel = self.panel("weight", number, outputs)
             target = self.at(sums(zero), self.count(gate * columns))
             ahead = self.of_gate(row, gate, b.mul(block, self.count(columns)))
-            self.product(states(zero), outputs, panel, target, stride, count, outputs, ahead=ahead)
+            self.product(
+                states(zero), outputs, panel, target, sums.stride, count, outputs, ahead=ahead
+            )
         unit = b.mul(block, self.count(columns))
         left = self.minimum(b.sub(p["units"], unit), self.count(columns))
         rows = b.begin_loop(zero, count, 1)
         self.units(row, rows.counter, sums(rows.counter), unit, left)
         b.end_loop(rows)
-        b.end_loop(loop)
-        self.meet()
-        if self.form.projected:
-            self.project(row, count)
-        output = self.block_rows("output", outputs, row)
-        self.copy(output(zero), states(zero), b.mul(count, outputs))
-        self.meet()
+
+    def sums(self) -> Rows:
+        """Where the sums of one panel of units stand."""
+        return self.block_rows("sums", self.count(self.form.gates * self.tiles.columns))
 
     def of_gate(self, row: Value, gate: int, unit: Value) -> list[Asked]:
         """What a gate of some units reads, and what it writes."""
@@ -111,8 +123,7 @@ class Forward(Walk):
         gates = self.form.gates
         starts = [b.mul(p["units"], self.count(gate)) for gate in range(max(self.form.kept, 4))]
         given = self.block_rows("gates", self.width, row)(sequence, unit)
-        state = self.block_rows("h", p["outputs"])(sequence, unit)
-        cell = self.block_rows("c", p["units"])(sequence, unit)
+        old, new = self.own_states(sequence, unit)
         output = self.block_rows("output", p["outputs"], row)(sequence, unit)
         kept = self.kept_rows(row)(sequence, unit)
 
@@ -127,14 +138,25 @@ class Forward(Walk):
                     y = b.add(y, lanes.load(self.at(self.buffers["bias"], place)))
                 inputs.append(x)
                 products.append(y)
-            old = cell if self.form.mode == LSTM else state
             after, saved = self.gate(lanes, inputs, products, old)
+            if self.form.has_cell:
+                lanes.store(saved[_CELL], new)
             for start, value in zip(starts, saved):
                 lanes.store(value, self.at(kept, start))
             if not self.form.projected:
                 lanes.store(after, output)
+            self.leave_state(lanes, after, sequence, unit)
 
         self.over(left, body)
+
+    def own_states(self, sequence: Value, unit: Value) -> tuple[Value, Value]:
+        """Where a unit's own state stands before a step, and after it: its cell, if it has one."""
+        name, width = ("c", "units") if self.form.has_cell else ("h", "outputs")
+        place = self.block_rows(name, self.params[width])(sequence, unit)
+        return place, place
+
+    def leave_state(self, lanes: Lanes, after: Value, sequence: Value, unit: Value) -> None:
+        """What else is done with a new state than to write it as an output."""
 
     def gate(
         self, lanes: Lanes, inputs: list[Value], products: list[Value], old: Value
@@ -146,7 +168,6 @@ class Forward(Walk):
             i, f, o = (gate_sigmoid(b, sums[gate]) for gate in (0, 1, 3))
             g = gate_tanh(b, sums[2])
             now = b.add(b.mul(f, lanes.load(old)), b.mul(i, g))
-            lanes.store(now, old)
             after = b.mul(o, gate_tanh(b, now))
             return after, [i, f, g, o, now, *[after] * self.form.projected]
         if self.form.mode == GRU:
@@ -335,9 +356,3 @@ class Backward(Walk):
         rows = b.begin_loop(self.count(0), b.sub(self.last, self.first), 1)
         self.copy(states(rows.counter), target(rows.counter), p["outputs"])
         b.end_loop(rows)
-
-
-def recurrence_text(spec: RecurrenceSpec, target: Target) -> str:
-    """The module of one recurrence: its cores, and the walk over all steps."""
-    walk = (Backward if spec.gradient else Forward)(spec, target)
-    return walk.module([walk.run()])

@@ -19,14 +19,15 @@ from rushlight.codegen.recurrent_weights import recurrence_tiles
 from rushlight.primitives.recurrence import Form
 
 FORWARD_BUFFERS = ("gates", "h0", "c0", "weight", "bias_input", "bias", "projection", "sizes",
-                   "output", "h", "c", "kept", "sums")  # fmt: skip
+                   "output", "h", "c", "kept", "sums", "crew")  # fmt: skip
 BACKWARD_BUFFERS = ("g_output", "g_h", "g_c", "h0", "c0", "weight", "projection", "sizes",
                     "output", "kept", "gates", "products", "before", "projected", "h", "c",
                     "states", "hidden", "factors")  # fmt: skip
 # steps, batch, rows, units (H), outputs (O); block: sequences of an iteration, of which there are
 # `blocks`; backwards: whether rows are walked from the last step to the first; keeps: whether
-# `kept` has all rows, or only one for each sequence.
-PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "blocks", "backwards", "keeps")
+# `kept` has all rows, or only one for each sequence; threads: of a crew.
+PARAMS = ("steps", "batch", "rows", "units", "outputs", "block", "blocks", "backwards", "keeps",
+          "threads")  # fmt: skip
 # Bytes of a line of a cache.
 LINE = 64
 # Steps of a search among the sequences of a batch.
@@ -35,12 +36,16 @@ _HALVINGS = 32
 
 @dataclass(frozen=True)
 class RecurrenceSpec:
-    """What the code depends on; sizes are run-time arguments.  form.reverse does not count."""
+    """What the code depends on; sizes are run-time arguments.  form.reverse does not count.
+
+    crew: whether threads take all sequences through the steps together, each some of the units.
+    """
 
     name: str
     dtype: str
     form: Form
     gradient: bool
+    crew: bool = False
 
 
 class Lanes:
@@ -123,6 +128,7 @@ class Walk(PanelDriver):
         room = b.select(forwards, b.sub(p["rows"], at), at)
         count = self.minimum(self.size_of(time), room)
         row = b.select(forwards, at, b.sub(at, count))
+        self.turn = steps.counter
         self.turned = b.compare("ne", b.binary("and", steps.counter, self.count(1)), zero)
         if self.spec.gradient:
             earlier, known = self.one_before(steps.counter, time, row, count, forwards)

@@ -141,7 +141,7 @@ def _recurrence(item: Recurrence, program: Program, backend: Any) -> list[Device
     numbers = {
         "steps": item.steps, "batch": item.batch, "rows": item.rows, "units": item.units,
         "outputs": item.outputs, "block": 1, "blocks": item.batch,
-        "backwards": int(form.reverse is not item.gradient), "keeps": int(item.keeps),
+        "backwards": int(form.reverse is not item.gradient), "keeps": int(item.keeps), "threads": 1,
     }  # fmt: skip
     steps.append(
         launch_of(

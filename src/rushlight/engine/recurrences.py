@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from rushlight.base.dtypes import dtype_by_name
+from rushlight.base.dtypes import dtype_by_name, int64
 from rushlight.base.symbolic import largest, smallest
-from rushlight.codegen.recurrence import recurrence_text
+from rushlight.codegen.crew import CLAIMS, clear_text
+from rushlight.codegen.microkernel import TileSet
+from rushlight.codegen.recurrence_crew import recurrence_text
 from rushlight.codegen.recurrence_walk import (
     BACKWARD_BUFFERS,
     FORWARD_BUFFERS,
@@ -24,6 +26,8 @@ from rushlight.tape.program import Program
 
 # Multiply-adds that one thread takes at least, as of matrix products.
 _SMALLEST_SHARE = 1 << 18
+# Multiply-adds of a step from which on threads meet once a step: meeting takes half a microsecond.
+_SMALLEST_STEP = 1 << 17
 # Sequences of a block at most: enough that reading the weights at each step costs little.
 _MOST_SEQUENCES = 48
 
@@ -42,11 +46,11 @@ class Panels(NamedTuple):
 
 
 def recurrence_memory(
-    item: Recurrence, program: Program, columns: int
+    item: Recurrence, program: Program, columns: int, threads: int = 1
 ) -> tuple[dict[str, int], list[Panels], set[int]]:
     """(slots of all buffers by name, the weights to pack, those that the walk itself writes).
 
-    columns: of a panel.
+    columns: of a panel; threads: of a crew, each of which has its own sums.
     """
     form, units, outputs = item.form, item.units, item.outputs
     dtype = dtype_by_name(item.dtype)
@@ -69,7 +73,7 @@ def recurrence_memory(
         packed = [("weight", item.weight, units, form.gates, outputs)]
         if item.projection is not None:
             packed.append(("projection", item.projection, outputs, 1, units))
-        buffers["sums"] = memory(item.batch, form.gates * columns)
+        buffers["sums"] = memory(threads * item.batch, form.gates * columns)
     own = {slot for name, slot in buffers.items() if name in ("states", "hidden", "sums")}
     weights = []
     for name, source, lines, gates, k in packed:
@@ -85,7 +89,8 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
     form, units, outputs = item.form, item.units, item.outputs
     tiles = recurrence_tiles(item.dtype, target)
     steps: list[NativeStep] = []
-    buffers, weights, own = recurrence_memory(item, program, tiles.columns)
+    threads = _crew(item, tiles)
+    buffers, weights, own = recurrence_memory(item, program, tiles.columns, threads)
     if item.gradient:
         # Rows are up to two lines further apart than they are long.
         dtype = dtype_by_name(item.dtype)
@@ -98,17 +103,23 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
         words = (weight.k, weight.lines, weight.gates, stride)
         places = (weight.source, weight.place)
         steps.append(_pack_step(item, places, words, weight.panels))
-    spec = recurrence_spec(item)
+    if threads > 1:
+        words = CLAIMS + -(-units // tiles.columns)
+        buffers["crew"] = program.new_value((words,), int64).slot
+        own.add(buffers["crew"])
+        steps.append(_clear_step(buffers["crew"], words))
+    spec = recurrence_spec(item, threads > 1)
     library = library_of_text(repr(spec), [spec.name], lambda: recurrence_text(spec, target))
     # Nobody looks at what a form does not have.
     nothing = buffers["weight"]
     names = BACKWARD_BUFFERS if item.gradient else FORWARD_BUFFERS
-    block = _block(item)
-    extent = -(-item.batch // block)
+    block = item.batch if threads > 1 else _block(item)
+    extent = threads if threads > 1 else -(-item.batch // block)
     numbers = {
         "steps": item.steps, "batch": item.batch, "rows": item.rows, "units": units,
         "outputs": outputs, "block": block, "blocks": extent,
         "backwards": int(form.reverse is not item.gradient), "keeps": int(item.keeps),
+        "threads": threads,
     }  # fmt: skip
     work = item.rows * form.gates * units * outputs
     steps.append(
@@ -126,7 +137,7 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
     return steps
 
 
-def recurrence_spec(item: Recurrence) -> RecurrenceSpec:
+def recurrence_spec(item: Recurrence, crew: bool = False) -> RecurrenceSpec:
     """What the code of one recurrence depends on."""
     form = item.form._replace(reverse=False)
     if item.gradient:
@@ -134,7 +145,20 @@ def recurrence_spec(item: Recurrence) -> RecurrenceSpec:
     words = [item.form.mode.lower(), item.dtype]
     words += ["packed"] * form.packed + ["biased"] * form.biased + ["projected"] * form.projected
     words += ["gradient"] * item.gradient
-    return RecurrenceSpec("_".join(words), item.dtype, form, item.gradient)
+    words += ["crew"] * crew
+    return RecurrenceSpec("_".join(words), item.dtype, form, item.gradient, crew)
+
+
+def _crew(item: Recurrence, tiles: TileSet) -> int:
+    """How many threads share the units of each step: several where blocks of sequences would not
+    fill a core's rows, and a step is long enough to meet once."""
+    form = item.form
+    if item.gradient or form.packed or form.projected or get_num_threads() == 1:
+        return 1
+    step = item.batch * form.gates * item.units * item.outputs
+    if step < _SMALLEST_STEP or item.batch >= tiles.rows * get_num_threads():
+        return 1
+    return smallest([get_num_threads(), -(-item.units // tiles.columns), step // _SMALLEST_STEP])
 
 
 def _block(item: Recurrence) -> int:
@@ -144,6 +168,13 @@ def _block(item: Recurrence) -> int:
     blocks = largest([threads, -(-item.batch // _MOST_SEQUENCES)])
     blocks = -(-blocks // threads) * threads
     return -(-item.batch // blocks)
+
+
+def _clear_step(crew: int, words: int) -> NativeStep:
+    """The step that makes a crew's memory ready."""
+    target, name = host_target(), "recurrence_crew_clear"
+    library = library_of_text(name, [name], lambda: clear_text(name, target))
+    return NativeStep(library, name, [crew], {crew}, [(words, None, False)], 1, 1)
 
 
 def _pack_step(

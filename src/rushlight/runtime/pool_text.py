@@ -8,6 +8,8 @@ Level 8.
 
 from __future__ import annotations
 
+from rushlight.codegen.crew import PAUSE
+
 # Byte offsets in the pool's state; words that different cores write have lines of their own.
 JOB_WORD = 0
 FUNCTION, BUFFERS, PARAMS, EXTENT, CHUNK = 64, 72, 80, 88, 96
@@ -24,11 +26,6 @@ _CHUNKS_PER_THREAD = 8  # small enough to even out a core that is taken away, la
 _ACTIVE_MASK = (1 << 19) - 1
 _CLOSED = 1 << 19
 _GENERATION_SHIFT = 20
-
-_PAUSE = {
-    "x86_64": ("declare void @llvm.x86.sse2.pause()", "call void @llvm.x86.sse2.pause()"),
-    "aarch64": ("declare void @llvm.aarch64.hint(i32)", "call void @llvm.aarch64.hint(i32 1)"),
-}
 
 _TEMPLATE = """
 {pause_declaration}
@@ -278,7 +275,7 @@ FUNCTIONS = ("worker", "stop_workers", "parallel_for", "run_steps", NO_STEP)
 
 def pool_text(triple: str) -> str:
     """The module of the pool for a machine."""
-    declaration, pause = _PAUSE.get(triple.split("-", 1)[0], ("", ""))
+    declaration, pause = PAUSE.get(triple.split("-", 1)[0], ("", ""))
     return f'target triple = "{triple}"\n' + _TEMPLATE.format(
         pause_declaration=declaration,
         pause=pause,
