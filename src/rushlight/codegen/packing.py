@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from rushlight.codegen.emit import Emitter, Value, bits_of
 
+# Steps of k ahead of what is copied that are asked for: each lies in another page, and processors
+# foresee no reads across pages.  2 to 24 serve about as well; without, a product of weight
+# gradients takes a sixth to a third longer.
+_STEPS_AHEAD = 16
 _SEGMENT_BYTES = 16  # x86 shuffles are cheap inside 128-bit segments and between whole ones
 
 
@@ -151,8 +155,10 @@ class Packer:
         loop = b.begin_loop(b.const(0, "i64"), steps, 1)
         row = self._at(source, b.mul(loop.counter, step))
         out = self._at(target, b.mul(loop.counter, b.const(rows, "i64")))
+        ahead = b.mul(step, b.const(_STEPS_AHEAD, "i64"))
         inner = b.begin_loop(b.const(0, "i64"), slivers, 1, [row, out])
         row, out = inner.values
+        b.prefetch(self._at(row, ahead), soon=False)
         for v, mask in enumerate(masks):
             offset = b.const(v * lanes, "i64")
             value = b.masked_load(self._at(row, offset), self.type, mask, self.size)
