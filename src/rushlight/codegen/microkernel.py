@@ -134,10 +134,10 @@ def _byte_offset(b: Emitter, pointer: Value, offset: Value) -> Value:
 class _Core:
     def __init__(
         self, tile: Tile, lanes: int, arithmetic: Arithmetic, target: Target, packed: Packed,
-        streams: int = 0,
+        streams: int = 0, asks: int = 0,
     ) -> None:  # fmt: skip
         self.b = Emitter(target)
-        self.streams = streams
+        self.streams, self.asks = streams, asks
         self.tile, self.lanes, self.packed, self.arithmetic = tile, lanes, packed, arithmetic
         self.type, self.size = arithmetic.unit, arithmetic.unit_bytes
         # Of the sums, which C holds unless it is narrower.
@@ -226,15 +226,20 @@ class _Core:
         whole = self.packed.whole and not tile.masked and tile.rows == self.packed.rows
         if whole or self.streams:
             main = b.binary("and", steps, b.const(-UNROLLED, "i64"))
-            carried = self.steps_of_k((start, main), UNROLLED, carried)
+            if self.asks:
+                asked = b.const(self.asks * UNROLLED, "i64")
+                asked = b.select(b.compare("slt", main, asked), main, asked)
+                carried = self.steps_of_k((start, asked), UNROLLED, carried)
+                start = asked
+            carried = self.steps_of_k((start, main), UNROLLED, carried, not self.asks)
             start = main
         return self.steps_of_k((start, steps), 1, carried)[: len(sums)]
 
     def steps_of_k(
-        self, span: tuple[Value, Value], at_once: int, carried: list[Value]
+        self, span: tuple[Value, Value], at_once: int, carried: list[Value], asks: bool = True
     ) -> list[Value]:
         """A loop over steps of k; carried: accumulators, pointers into A, the one into B, those
-        into streams.
+        into streams.  asks: whether streams are asked for.
         """
         b, tile = self.b, self.tile
         count = tile.rows * tile.vectors
@@ -242,7 +247,7 @@ class _Core:
         sums, pointers = loop.values[:count], loop.values[count:]
         read = len(pointers) - self.streams
         pointers, asked = pointers[:read], pointers[read:]
-        if at_once == UNROLLED:
+        if at_once == UNROLLED and asks:
             asked = [self.ask(i, pointer) for i, pointer in enumerate(asked)]
         moves = [*[self.stride("a_step")] * (len(pointers) - 1), self.stride("b_step")]
         for _ in range(at_once):
@@ -469,14 +474,16 @@ def core_function(
     packed: Packed = Packed(),
     arithmetic: Arithmetic | None = None,
     streams: int = 0,
+    asks: int = 0,
 ) -> tuple[str, set[str]]:
     """One core as an internal function, and the declarations it needs.
 
     arithmetic: how it multiplies, if not by fused multiply-adds of ``type_``; streams: parts of
-    memory that are met after the core, for which it asks as it goes on, row by row of the tile.
+    memory that are met after the core, for which it asks as it goes on, row by row of the tile;
+    asks: how often for each, if not until the end.
     """
     arithmetic = arithmetic or plain(type_)
-    core = _CORES[reading](tile, lanes, arithmetic, target, packed, streams)
+    core = _CORES[reading](tile, lanes, arithmetic, target, packed, streams, asks)
     core.fetch_result()
     arguments = ARGUMENTS + "".join(
         f", ptr %soon{i}, i64 %soon{i}_step, ptr %soon{i}_last" for i in range(streams)

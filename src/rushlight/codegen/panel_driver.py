@@ -35,6 +35,8 @@ class PanelDriver(Driver):
     once."""
 
     streams = 0
+    # Whether streams are no more than a piece of each row of a tile.
+    streams_by_row = False
 
     def __init__(self, name: str, dtype: str, tiles: TileSet, target: Target) -> None:
         super().__init__(target, _LLVM_TYPES[dtype])
@@ -126,7 +128,8 @@ class PanelDriver(Driver):
             tile = Tile(rows, self.tiles.vectors)
             text, needed = core_function(
                 tile, self.tiles.lanes, self.type, self.target, name=f"{self.name}_{tile.name}",
-                streams=self.streams, packed=Packed(None, self.tiles.columns),
+                streams=self.streams, asks=rows * self.streams_by_row,
+                packed=Packed(None, self.tiles.columns),
             )  # fmt: skip
             functions.append(text)
             declarations |= needed

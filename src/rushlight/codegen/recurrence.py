@@ -25,12 +25,14 @@ from rushlight.codegen.panel_driver import Asked
 from rushlight.codegen.recurrence_walk import LINE, Lanes, Walk
 from rushlight.primitives.recurrence import GRU, LSTM, RELU, TANH
 
-# Where the new cell is among what is kept.
-_CELL = 4
+# Where an LSTM's output gate, its new cell, and what is projected are among what is kept.
+_GATE, _CELL, _SHOWN = 3, 4, 5
 
 
 class Forward(Walk):
     """Outputs, last states, and what is kept for the gradient."""
+
+    streams_by_row = True
 
     def begin(self) -> None:
         b, p = self.b, self.params
@@ -74,6 +76,11 @@ class Forward(Walk):
         rows = b.begin_loop(zero, count, 1)
         self.units(row, rows.counter, sums(rows.counter), unit, left)
         b.end_loop(rows)
+        if self.form.has_cell:
+            # Apart from the gates, on which it waits: so one row's overlaps the next one's.
+            rows = b.begin_loop(zero, count, 1)
+            self.show_cells(row, rows.counter, unit, left)
+            b.end_loop(rows)
 
     def sums(self) -> Rows:
         """Where the sums of one panel of units stand."""
@@ -139,12 +146,28 @@ class Forward(Walk):
                 inputs.append(x)
                 products.append(y)
             after, saved = self.gate(lanes, inputs, products, old)
-            if self.form.has_cell:
-                lanes.store(saved[_CELL], new)
             for start, value in zip(starts, saved):
                 lanes.store(value, self.at(kept, start))
-            if not self.form.projected:
-                lanes.store(after, output)
+            if after is None:
+                lanes.store(saved[_CELL], new)
+                return
+            lanes.store(after, output)
+            self.leave_state(lanes, after, sequence, unit)
+
+        self.over(left, body)
+
+    def show_cells(self, row: Value, sequence: Value, unit: Value, left: Value) -> None:
+        """What an LSTM's output gates show of some cells of one sequence."""
+        kept = self.kept_rows(row)(sequence, unit)
+        output = self.block_rows("output", self.params["outputs"], row)(sequence, unit)
+        units = self.params["units"]
+        gate, cell, shown = (
+            self.at(kept, self.b.mul(units, self.count(place))) for place in (_GATE, _CELL, _SHOWN)
+        )
+
+        def body(lanes: Lanes) -> None:
+            after = self.b.mul(lanes.load(gate), gate_tanh(self.b, lanes.load(cell)))
+            lanes.store(after, shown if self.form.projected else output)
             self.leave_state(lanes, after, sequence, unit)
 
         self.over(left, body)
@@ -160,16 +183,15 @@ class Forward(Walk):
 
     def gate(
         self, lanes: Lanes, inputs: list[Value], products: list[Value], old: Value
-    ) -> tuple[Value, list[Value]]:
-        """(the new h, what is kept)."""
+    ) -> tuple[Value | None, list[Value]]:
+        """(the new h, what is kept); of an LSTM, the new h is computed later."""
         b = self.b
         if self.form.mode == LSTM:
             sums = [b.add(x, y) for x, y in zip(inputs, products)]
             i, f, o = (gate_sigmoid(b, sums[gate]) for gate in (0, 1, 3))
             g = gate_tanh(b, sums[2])
             now = b.add(b.mul(f, lanes.load(old)), b.mul(i, g))
-            after = b.mul(o, gate_tanh(b, now))
-            return after, [i, f, g, o, now, *[after] * self.form.projected]
+            return None, [i, f, g, o, now]
         if self.form.mode == GRU:
             r, z = (gate_sigmoid(b, b.add(inputs[gate], products[gate])) for gate in (0, 1))
             n = gate_tanh(b, b.add(inputs[2], b.mul(r, products[2])))
