@@ -104,10 +104,10 @@ def recurrence_steps(item: Recurrence, program: Program) -> list[NativeStep]:
         places = (weight.source, weight.place)
         steps.append(_pack_step(item, places, words, weight.panels))
     if threads > 1:
-        words = CLAIMS + -(-units // tiles.columns)
-        buffers["crew"] = program.new_value((words,), int64).slot
+        length = CLAIMS + -(-units // tiles.columns)
+        buffers["crew"] = program.new_value((length,), int64).slot
         own.add(buffers["crew"])
-        steps.append(_clear_step(buffers["crew"], words))
+        steps.append(_clear_step(buffers["crew"], length))
     spec = recurrence_spec(item, threads > 1)
     library = library_of_text(repr(spec), [spec.name], lambda: recurrence_text(spec, target))
     # Nobody looks at what a form does not have.
