@@ -105,6 +105,71 @@ def _every_dtype(shapes: tuple) -> list:
     return [(dtype,) for dtype in ALL_DTYPES]
 
 
+def _draws(generator, shapes, dtype, params):
+    """Numbers of elements, a seed of all 64 bits, calls before, threads, and a span."""
+    highest = (1 << 20, None, 1 << 40, 1 << 10, 1 << 20)
+    found = []
+    for shape, high in zip(shapes, highest):
+        low = -(1 << 63) if high is None else 1
+        found.append(np.asarray(generator.integers(low, high or 1 << 62, shape), np.int64))
+    return found
+
+
+def _word(seed: int, call: int, thread: int, number: int) -> int:
+    """Philox4x32-10 in Python's integers."""
+    words = [call % 2**32, call >> 32, thread % 2**32, thread >> 32]
+    keys = [seed % 2**32, seed >> 32]
+    for _ in range(10):
+        first, second = words[0] * 0xD2511F53, words[2] * 0xCD9E8D57
+        words = [
+            (second >> 32) ^ words[1] ^ keys[0], second % 2**32,
+            (first >> 32) ^ words[3] ^ keys[1], first % 2**32,
+        ]  # fmt: skip
+        keys = [(keys[0] + 0x9E3779B9) % 2**32, (keys[1] + 0xBB67AE85) % 2**32]
+    return words[number]
+
+
+def _word_drawn(index, seed, call, threads, each, run, word) -> int:
+    """Element by element, a thread's words in the order in which it takes them."""
+    turn, thread = divmod(index // run, threads) if run > 1 else divmod(index, threads)
+    if run == 1:
+        call, own = call + turn // each, turn % each * (4 // each)
+    else:
+        call, own = call + turn * max(run // 4, 1) + index % run // 4, index % run % 4
+    if word == "number":
+        return own
+    if not isinstance(word, str):
+        own = word
+    number = {"first": own // 2 * 2, "second": own // 2 * 2 + 1}.get(word, own)
+    return _word(seed % 2**64, call, thread, number)
+
+
+def _words_drawn(index, seed, call, threads, each, run, word):
+    operands = torch.broadcast_tensors(index, seed, call, threads)
+    drawn = [_word_drawn(*x, each, run, word) for x in zip(*[y.ravel().tolist() for y in operands])]
+    return torch.tensor(drawn, dtype=torch.int64).to(torch.uint32).reshape(operands[0].shape)
+
+
+def _integers_drawn(index, seed, call, threads, span, each):
+    operands = torch.broadcast_tensors(index, seed, call, threads, span)
+    drawn = []
+    for *place, limit in zip(*[y.ravel().tolist() for y in operands]):
+        if each == 4:
+            drawn.append(_word_drawn(*place, 4, 1, "own") % limit)
+        else:
+            pair = [_word_drawn(*place, 2, 1, word) for word in ("first", "second")]
+            drawn.append(((pair[0] << 32) + pair[1]) % limit)
+    return torch.tensor(drawn, dtype=torch.int64).reshape(operands[0].shape)
+
+
+_DRAWN_SHAPES = (((7,), (), (), ()), ((2, 3), (), (3,), (2, 1)), ((0, 3), (), (), ()))
+_BELOW_SHAPES = tuple((*shapes, ()) for shapes in _DRAWN_SHAPES)
+_DRAWN_PARAMS = tuple(
+    (each, run, word)
+    for each, run in ((4, 1), (2, 1), (4, 2), (4, 4), (4, 8))
+    for word in ("own", "first", "second", 3, "number")
+)
+
 _NONE = {"differentiable": (), "tolerance": {}, "reason": ""}
 _COMPARED = {"differentiable": ()}
 
@@ -123,6 +188,10 @@ ROWS = (
     _binary("bitwise_xor", torch.bitwise_xor, BOOL + INTEGER, **_COMPARED),
     _binary("shift_left", torch.bitwise_left_shift, INTEGER, operands=_shift, **_COMPARED),
     _binary("shift_right", torch.bitwise_right_shift, INTEGER, operands=_shift, **_COMPARED),
+    Row("philox", _words_drawn, _DRAWN_SHAPES, _DRAWN_PARAMS, ("int64",),
+        operands=_draws, **_NONE),
+    Row("philox_below", _integers_drawn, _BELOW_SHAPES, ((4,), (2,)), ("int64",),
+        operands=_draws, **_NONE),
     _binary("gcd", torch.gcd, INTEGER, **_COMPARED),
     _unary("reciprocal", torch.reciprocal, 0.25, 3.0),
     _unary("sqrt", torch.sqrt, 0.0, 4.0),

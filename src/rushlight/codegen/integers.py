@@ -1,4 +1,4 @@
-"""Integer power, greatest common divisor, and the float next to another, as IR.
+"""Integer power, greatest common divisor, the float next to another, random words, as IR.
 
 The loops run as often as the type has bits, whatever the operands are, so that lanes need no
 conditions.  Level 7.
@@ -7,6 +7,7 @@ conditions.  Level 7.
 from __future__ import annotations
 
 from rushlight.codegen.emit import Emitter, Value, bits_of
+from rushlight.rng.philox import MULTIPLIERS, ROUNDS, WEYL
 
 
 def integer_power(b: Emitter, x: Value, y: Value, kind: str) -> Value:
@@ -75,3 +76,38 @@ def next_after(b: Emitter, x: Value, y: Value) -> Value:
     found = b.select(b.compare("oeq", x, zero), smallest, found)
     found = b.select(b.compare("oeq", x, y), y, found)
     return b.select(b.compare("uno", x, y), b.add(x, y), found)
+
+
+def philox_word(b: Emitter, place: Value, call: Value, seed: Value) -> Value:
+    """Word `place` % 4 of what Philox makes of thread `place` / 4 and a call, in 64 bits.
+
+    Rounds are written out in words of 32 bits, whose long products each machine has: words of one
+    call that a kernel takes several of are computed once.
+    """
+    thread = b.binary("lshr", place, b.like(2, place))
+    words = [half for x in (call, thread) for half in _halves(b, x)]
+    keys = _halves(b, seed)
+    for turn in range(ROUNDS):
+        if turn:
+            keys = [b.add(key, b.like(step, key)) for key, step in zip(keys, WEYL)]
+        products = [
+            b.mul(b.convert("zext", words[2 * side], "i64"), b.like(factor, place))
+            for side, factor in enumerate(MULTIPLIERS)
+        ]
+        (low, high), (other_low, other_high) = [_halves(b, product) for product in products]
+        words = [
+            b.binary("xor", b.binary("xor", other_high, words[1]), keys[0]),
+            other_low,
+            b.binary("xor", b.binary("xor", high, words[3]), keys[1]),
+            low,
+        ]
+    odd = b.compare("ne", b.binary("and", place, b.like(1, place)), b.like(0, place))
+    upper = b.compare("ne", b.binary("and", place, b.like(2, place)), b.like(0, place))
+    pairs = [b.select(odd, words[2 * side + 1], words[2 * side]) for side in (0, 1)]
+    return b.convert("zext", b.select(upper, pairs[1], pairs[0]), "i64")
+
+
+def _halves(b: Emitter, x: Value) -> list[Value]:
+    """The lower and the upper 32 bits."""
+    return [b.convert("trunc", x, "i32"),
+            b.convert("trunc", b.binary("lshr", x, b.like(32, x)), "i32")]  # fmt: skip

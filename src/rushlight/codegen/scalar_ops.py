@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable
 
 from rushlight.codegen.emit import Emitter, Value, bits_of
-from rushlight.codegen.integers import greatest_divisor, integer_power, next_after
+from rushlight.codegen.integers import greatest_divisor, integer_power, next_after, philox_word
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.loopnest.ir import DTYPES, kind_of
 
@@ -275,6 +275,7 @@ _RULES: dict[str, Rule] = {
     "where": lambda b, kind, c, x, y: b.select(c, x, y),
     "nextafter": lambda b, kind, x, y: next_after(b, x, y),
     "intpow": lambda b, kind, x, y: integer_power(b, x, y, kind),
+    "philox": lambda b, kind, place, call, seed: philox_word(b, place, call, seed),
     "gcd": lambda b, kind, x, y: greatest_divisor(b, x, y, kind),
 }
 
@@ -302,7 +303,7 @@ def apply(b: Emitter, name: str, kind: str, args: list[Value]) -> Value:
 
 
 # Operations whose code is long: they limit how far a loop is unrolled.
-HEAVY = frozenset(FUNCTIONS) | {"floordiv", "mod", "fmod", "gcd", "intpow"}
+HEAVY = frozenset(FUNCTIONS) | {"floordiv", "mod", "fmod", "gcd", "intpow", "philox"}
 
 
 # --- reductions -------------------------------------------------------------------------------

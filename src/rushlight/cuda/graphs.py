@@ -3,8 +3,8 @@
 A capture runs the work once, keeps the programs that it flushed, and takes back what it wrote, so
 that nothing has happened yet, as in PyTorch.  A replay runs those programs on what the tensors read
 by them hold now, and puts the results where the capture's are: the program copies new inputs into
-the tensors it captured with, replays, and reads the tensors it got.  Numbers of Python, random ones
-among them, are those of the capture.  Level 12.
+the tensors it captured with, replays, and reads the tensors it got.  Numbers of Python are those of
+the capture; random numbers of a device go on with its stream at each replay.  Level 12.
 """
 
 from __future__ import annotations
@@ -15,9 +15,12 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from rushlight.engine import cuda
 from rushlight.engine.placement import PlacedPlan
 from rushlight.engine.plan import make_plan
+from rushlight.rng.philox import Philox, as_int64
 from rushlight.tape.block import expand
 from rushlight.tape.node import Node
 from rushlight.tape.tape import leaf_node, local, materialise, unread_node
@@ -80,11 +83,42 @@ class _Program:
         return {id(self.rows[slot][0]): made[slot].value for slot in self.live}
 
 
+class _Stream:
+    """What a graph draws from one stream of random numbers.
+
+    first: the stream's offset when the capture reached it; length: how far the graph moves it;
+    draws: the leaves that hold seed and calls of a thread, for each draw.
+    """
+
+    def __init__(self, engine: Philox, first: int) -> None:
+        self.engine = engine
+        self.first = first
+        self.length = 0
+        self.draws: list[tuple[Node, Node]] = []
+
+    def take_back(self) -> None:
+        """The capture is over, and has drawn nothing yet."""
+        self.length = self.engine.offset - self.first
+        self.engine.offset = self.first
+
+    def advance(self) -> dict[int, Any]:
+        """The leaves' values for the next replay, by identity; the stream moves on."""
+        moved = (self.engine.offset - self.first) // 4
+        seed = np.int64(as_int64(self.engine.seed))
+        values: dict[int, Any] = {}
+        for seed_leaf, call in self.draws:
+            values[id(seed_leaf)] = seed
+            values[id(call)] = np.int64(call.value + moved)
+        self.engine.offset += self.length
+        return values
+
+
 class _Capture:
     """What a tape tells while a graph is recorded (`Tape.recorder`)."""
 
     def __init__(self) -> None:
         self.programs: list[_Program] = []
+        self.streams: list[_Stream] = []
 
     def flushing(self, nodes: list, reason: str) -> None:
         self.programs.append(_Program(nodes))
@@ -96,7 +130,15 @@ class _Capture:
         """An optimizer's step was recorded: its operations are on the tape."""
 
     def drawn(self, *_: Any) -> None:
-        """Random numbers were drawn: they are leaves."""
+        """Random numbers of the host were drawn: they are leaves."""
+
+    def reserved(self, engine: Philox, offset: int, seed: Node, call: Node) -> None:
+        """A device's random numbers were recorded.  offset: its stream's, before."""
+        stream = next((s for s in self.streams if s.engine is engine), None)
+        if stream is None:
+            stream = _Stream(engine, offset)
+            self.streams.append(stream)
+        stream.draws.append((seed, call))
 
 
 class _Held(NamedTuple):
@@ -171,6 +213,7 @@ class CUDAGraph:
     def reset(self) -> None:
         """Forget what was recorded."""
         self._programs: list[_Program] | None = None
+        self._streams: list[_Stream] = []
         self._inputs: dict[int, _Held] = {}
         # A weak reference to a storage or a tensor, the node whose value it is given, its layout.
         self._outputs: list[tuple[Any, Node, tuple | None]] = []
@@ -203,6 +246,9 @@ class CUDAGraph:
         finally:
             local.tape.recorder = None
         self._programs = capture.programs
+        self._streams = capture.streams
+        for stream in self._streams:
+            stream.take_back()
         # By identity: the nodes must live as long as the names that they are known by.
         self._kept = [row[0] for program in self._programs for row in program.rows]
         read = {id(node) for node in self._kept}
@@ -228,6 +274,8 @@ class CUDAGraph:
         values: dict[int, Any] = {}
         for identity, held in self._inputs.items():
             values[identity] = _present(held)
+        for stream in self._streams:
+            values.update(stream.advance())
 
         def value_of(node: Node) -> Any:
             return values.get(id(node), node.value)

@@ -118,6 +118,9 @@ class _Witness:
     def drawn(self, node: Any, values: Any) -> None:
         self.problem = True
 
+    def reserved(self, *_: Any) -> None:
+        self.problem = True
+
     def flushed(self, nodes: Any, error: Any) -> None:
         """Nothing: `flushing` came before."""
 

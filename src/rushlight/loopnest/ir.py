@@ -90,6 +90,8 @@ _declare("sinh cosh tanh asinh acosh atanh", 1, _FLOAT)
 _declare("sigmoid softplus_unit erf erfc erfinv lgamma digamma", 1, _FLOAT)
 _declare("nextafter", 2, _FLOAT)
 _declare("gcd intpow", 2, _INT)  # intpow truncates the reciprocals of negative exponents
+# Thread and word's number (4 thread + number), its call, the seed -> a word of 32 bits; uint64.
+_declare("philox", 3, "u")
 OPS["where"] = (3, "any", "same")
 
 REDUCTIONS = ("sum", "prod", "max", "min", "and", "or", "argmax", "argmin")

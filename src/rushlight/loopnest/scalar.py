@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.loopnest.ir import DTYPES, kind_of
+from rushlight.rng.philox import philox
 
 Array = np.ndarray
 
@@ -218,6 +219,13 @@ def _intpow(x: Array, y: Array) -> Array:
     return np.where(negative, inverse, np.power(x, np.where(negative, 0, y))).astype(x.dtype)
 
 
+def _philox(place: Array, call: Array, seed: Array) -> Array:
+    place, call, seed = np.broadcast_arrays(place, call, seed)
+    words = philox(seed, call, place // np.uint64(4))
+    number = (place % np.uint64(4)).astype(np.int64)
+    return np.take_along_axis(words, number[..., None], -1)[..., 0].astype(np.uint64)
+
+
 RULES: dict[str, Callable[..., Array]] = {
     "add": np.add,
     "sub": np.subtract,
@@ -291,6 +299,7 @@ RULES: dict[str, Callable[..., Array]] = {
     "nextafter": np.nextafter,
     "gcd": np.gcd,
     "intpow": _intpow,
+    "philox": _philox,
     "where": np.where,
 }
 

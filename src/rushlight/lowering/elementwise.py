@@ -120,6 +120,56 @@ def _define_division(primitive, integers: str, floats) -> None:
     define(primitive, __name__, row)
 
 
+def _unsigned(x):
+    return Cast(x, "uint64")
+
+
+def _number(value):
+    return Const(value, "uint64")
+
+
+def _philox(index, seed, call_number, threads, each, run, word):
+    """As `rng/philox.py: words_at`."""
+    index, threads = _unsigned(index), _unsigned(threads)
+    share = call("mul", threads, _number(run)) if run > 1 else threads
+    turn = call("floordiv", index, share)
+    held = call("floordiv", index, _number(run)) if run > 1 else index
+    thread = call("mod", held, threads)
+    if run == 1:
+        calls, own = call("floordiv", turn, _number(each)), call("mod", turn, _number(each))
+        own = call("mul", own, _number(4 // each))
+    else:
+        within = call("mod", index, _number(run))
+        calls = call("mul", turn, _number(max(run // 4, 1)))
+        calls = call("add", calls, call("floordiv", within, _number(4)))
+        own = call("mod", within, _number(4))
+    if word == "first":
+        own = call("and", own, _number(2))
+    elif word == "second":
+        own = call("or", own, _number(1))
+    elif not isinstance(word, str):
+        own = _number(word)
+    if word == "number":
+        return Cast(own, "uint32")
+    place = call("add", call("mul", thread, _number(4)), own)
+    calls = call("add", _unsigned(call_number), calls)
+    return Cast(call("philox", place, calls, _unsigned(seed)), "uint32")
+
+
+def _philox_below(index, seed, call_number, threads, span, each):
+    """As `rng/philox.py: integers_at`."""
+    drawn = [
+        _unsigned(_philox(index, seed, call_number, threads, each, 1, word))
+        for word in (("own",) if each == 4 else ("first", "second"))
+    ]
+    joined = drawn[0]
+    if each == 2:
+        joined = call("or", call("shl", drawn[0], _number(32)), drawn[1])
+    span = _unsigned(span)
+    rest = call("where", call("eq", span, _number(0)), joined, call("mod", joined, span))
+    return Cast(rest, "int64")
+
+
 _UNARY = {
     p.neg: _neg, p.absolute: _absolute, p.sign: _sign, p.logical_not: _logical_not, p.relu: _relu,
     p.bitwise_not: _operation("not"), p.floor: _rounding("floor"), p.ceil: _rounding("ceil"),
@@ -150,6 +200,8 @@ define(p.bitwise_xor, __name__, _operation("xor"))
 define(p.conj, __name__, lambda x: x)
 define(p.where, __name__, _where)
 define(p.cast, __name__, _cast)
+define(p.philox, __name__, _philox)
+define(p.philox_below, __name__, _philox_below)
 for _primitive in (p.real, p.imag, p.make_complex):
     define(_primitive, __name__, Opaque("complex numbers have no kernels yet"))
 for _primitive in (p.polygamma, p.igamma, p.igammac):

@@ -1,9 +1,10 @@
 """The dropout family: random zeros by element or by channel, plain or for SELU networks.
 
 In: a tensor, a probability, whether this is training. Out: the masked, rescaled tensor. The mask is
-drawn at the call from the default generator, in the input's order of axes, as PyTorch draws it;
-without training, or with p of 0 or 1, nothing is drawn.  The functions with `training` and
-`inplace` are `nn.functional`'s; those with `train` are PyTorch's top-level ones.  Level 11.
+drawn at the call from the default generator, in the input's order of axes, as PyTorch draws it (on
+a device, recorded: `ops/device_draws.py`); without training, or with p of 0 or 1, nothing is drawn.
+The functions with `training` and `inplace` are `nn.functional`'s; those with `train` are PyTorch's
+top-level ones.  Level 11.
 """
 
 from __future__ import annotations
@@ -16,15 +17,19 @@ from collections.abc import Callable
 import numpy as np
 
 from rushlight.base.device import device
-from rushlight.base.dtypes import DType, bool_, int64
+from rushlight.base.dtypes import DType, bool_, float32, float64, int64, widen
+from rushlight.ops import device_draws
 from rushlight.ops.generator import engine_of
 from rushlight.ops.random_fill import drawn, preserved_strides, scalar_name
 from rushlight.ops.spelling import PUBLIC
+from rushlight.primitives.elementwise import cast, where
 from rushlight.primitives.indexing import take
 from rushlight.rng import discrete
+from rushlight.rng.philox import Philox
 from rushlight.rng.rounding import from_bfloat16_bits, round_to
 from rushlight.tape.tape import local
-from rushlight.tensor.tensor import Tensor, tensor_from_numpy
+from rushlight.tensor.placing import placed
+from rushlight.tensor.tensor import Tensor, strides_of, tensor_from_numpy
 
 #: scale * alpha of SELU: the value that a dropped activation takes.  Source: Klambauer et al. 2017.
 _SELU_SATURATION = 1.7580993408473766
@@ -33,18 +38,62 @@ _SELU_SATURATION = 1.7580993408473766
 # ---- masks -------------------------------------------------------------------------------------
 
 
-def dropout_mask(input: Tensor, p: float) -> Tensor:
-    """0 with probability `p`, else 1 / (1 - p), of `input`'s shape and dtype."""
-    values = _scaled(input.dtype, p)
-    if local.tape.transforms is not None:
-        return _chosen(values, _kept(input._node.shape, p, input.device), input.dtype)
+def _flipped(
+    engine: Philox,
+    input: Tensor,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...] | None,
+    p: float,
+) -> Tensor:
+    """One where an element is kept, else zero; by a device's coins, as `bernoulli_`."""
+    coins = device_draws.coins(engine, input.dtype, 1.0 - p)
+    return placed(drawn(shape, strides, input.dtype, coins), input.device)
+
+
+def _dropped_by_device(engine: Philox, input: Tensor, p: float) -> Tensor:
+    """Dropout with the mask that PyTorch's kernel for CUDA makes.  Source: at::native_dropout.
+
+    Elements are shared out in vectors where memory is dense and whole vectors fit, by the order of
+    memory; otherwise one by one, in the order of indices.
+    """
+    dtype = input.dtype
     shape: tuple[int, ...] = input._node.shape
-    flips = functools.partial(_flips, shape, p, input.device)
-    return _selected(values, flips, shape, preserved_strides(input), input.dtype)
+    run = _elements_of_a_vector(input)
+    strides = preserved_strides(input) if run > 1 else None
+    compute = float64 if dtype is float64 else float32
+    kept = device_draws.kept(engine, 1.0 - p, run, compute is float64)
+    mask = placed(drawn(shape, strides, bool_, kept), input.device)
+    # One rounding, of the product in the type of arithmetic.
+    scale = compute.numpy.type(1.0 / (1.0 - p))
+    wide = input if dtype is compute else cast(input, compute)
+    made = wide.mul(cast(mask, compute).mul(float(scale)))
+    return made if dtype is compute else cast(made, dtype)
+
+
+def _elements_of_a_vector(input: Tensor) -> int:
+    """How many elements a thread of PyTorch's kernel takes at once: 16 bytes, if they fit."""
+    shape: tuple[int, ...] = input._node.shape
+    count = math.prod(shape)
+    places = sum((size - 1) * step for size, step in zip(shape, strides_of(input)))
+    if places != count - 1:
+        return 1
+    return _run_of(count, input.dtype, input.storage_offset())
+
+
+def _run_of(count: int, dtype: DType, offset: int = 0) -> int:
+    run = 16 // dtype.itemsize
+    while run > 1 and (count % run or offset % run):
+        run //= 2
+    return run
 
 
 def kept_elements(shape: tuple[int, ...], p: float, place: device) -> Tensor:
     """Which elements dropout keeps, as bool: `dropout_mask` where it is no 0."""
+    engine = engine_of("dropout", None, place)
+    if isinstance(engine, Philox):
+        run = _run_of(math.prod(shape), float32)
+        kept = device_draws.kept(engine, 1.0 - p, run, False)
+        return placed(drawn(shape, None, bool_, kept), place)
     return drawn(shape, None, bool_, lambda *_: _flips(shape, p, place).view(np.bool_))
 
 
@@ -99,6 +148,16 @@ def _selu_scale_and_shift(dtype: DType, p: float) -> tuple[np.ndarray, np.ndarra
     return round_to(factor, dtype.name), round_to(shift, dtype.name)
 
 
+def _selu_numbers(kept: Tensor, dtype: DType, p: float) -> list[Tensor]:
+    """`_selu_scale_and_shift` by a tensor of zeros and ones."""
+    is_kept = cast(kept, bool_)
+    made = []
+    for values in _selu_scale_and_shift(dtype, p):
+        dropped, own = widen(values, dtype).tolist()
+        made.append(where(is_kept, kept._scalar(own), kept._scalar(dropped)))
+    return made
+
+
 def _stored(values: np.ndarray, dtype: DType) -> np.ndarray:
     """Values as they are after being stored in `dtype`, in the type arithmetic uses."""
     bits = round_to(values, dtype.name)
@@ -138,6 +197,16 @@ def _drop(
     strides: tuple[int, ...] | None = preserved_strides(input)
     if channels:
         shape, strides = _channel_shape(input, batched), None
+    engine = engine_of("dropout", None, input.device)
+    if isinstance(engine, Philox):
+        if not (channels or alpha or inplace):
+            return _dropped_by_device(engine, input, p)
+        coins = _flipped(engine, input, shape, strides, p)
+        if not alpha:
+            noise = coins.mul(float(widen(scaled, dtype)[1]))
+            return input.mul_(noise) if inplace else input.mul(noise)
+        slopes, terms = _selu_numbers(coins, dtype, p)
+        return (input.mul_(slopes) if inplace else input.mul(slopes)).add_(terms)
     if local.tape.transforms is not None:
         kept = _kept(shape, p, input.device)
         if not alpha:

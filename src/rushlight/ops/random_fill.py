@@ -2,8 +2,9 @@
 
 In: a tensor, a distribution's numbers, a generator. Out: the tensor, written at once. The numbers
 are drawn when the operation is recorded, in program order, so that the stream does not depend on
-what is read later; the tape sees a leaf.  Invariant: a destination that is not row-major is filled
-in memory order, as PyTorch does.  Level 11.
+what is read later; the tape sees a leaf.  Of a device's stream a part is reserved then, and the
+tape sees operations that make the numbers (`ops/device_draws.py`).  Invariant: a destination that
+is not row-major is filled in memory order, as PyTorch does.  Level 11.
 """
 
 from __future__ import annotations
@@ -18,19 +19,25 @@ import numpy as np
 from rushlight.base.device import META
 from rushlight.base.dtypes import DType, bfloat16, float16, float32, float64, widen
 from rushlight.base.shapes import contiguous_strides
+from rushlight.ops import device_draws
 from rushlight.ops.creation import value_of
+from rushlight.ops.device_draws import Recorded
 from rushlight.ops.generator import Generator, engine_of
 from rushlight.ops.spelling import attach_method
 from rushlight.rng import continuous, discrete
 from rushlight.rng.layout import arrange, fill_axes, is_contiguous
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import normal
+from rushlight.rng.philox import Philox
 from rushlight.tape.tape import local
+from rushlight.tensor.placing import placed
 from rushlight.tensor.storage import check_writable, write
 from rushlight.tensor.tensor import Tensor, strides_of, tensor_from_numpy
 
-#: A draw: (count, dtype name, whether the destination is row-major) -> flat values.
-Draw = Callable[[int, str, bool], np.ndarray]
+#: A draw on the host: (count, dtype name, whether the destination is row-major) -> flat values.
+HostDraw = Callable[[int, str, bool], np.ndarray]
+#: What fills a tensor: numbers of the host now, or of a device when they are read.
+Draw = HostDraw | Recorded
 
 #: PyTorch's names of element types in messages: the scalar type, and the C++ type.
 SCALAR_NAMES = {
@@ -85,6 +92,9 @@ def drawn(
 def _drawn(
     shape: tuple[int, ...], strides: tuple[int, ...] | None, dtype: DType, draw: Draw
 ) -> Tensor:
+    if isinstance(draw, Recorded):
+        return draw.tensor(shape, strides, dtype)
+    host: HostDraw = draw
     element = dtype.to_real()
     if strides is None:
         strides = contiguous_strides(shape)
@@ -93,7 +103,7 @@ def _drawn(
         strides = (*(2 * stride for stride in strides), 1)
 
     def values() -> np.ndarray:
-        flat = draw(math.prod(shape), element.name, is_contiguous(shape, strides))
+        flat = host(math.prod(shape), element.name, is_contiguous(shape, strides))
         found = np.asarray(arrange(flat, shape, strides), order="C")
         return found.view(dtype.numpy).reshape(shape[:-1]) if dtype.is_complex else found
 
@@ -153,6 +163,8 @@ def uniform_draw(engine: MersenneTwister, dtype: DType, low: float, high: float)
             f"uniform_ expects to-from <= std::numeric_limits<{scalar}>::max(), but found "
             f"to={high:g} and from={low:g} which result in to-from to exceed the limit"
         )
+    if isinstance(engine, Philox):
+        return device_draws.uniform(engine, dtype, low, high)
     return lambda count, name, _: continuous.uniform(engine, count, name, low, high)
 
 
@@ -164,6 +176,8 @@ def normal_draw(engine: MersenneTwister, dtype: DType, mean: float, std: float) 
         raise unsupported("normal_kernel_cpu", dtype)
     if dtype.is_complex:
         std = std / math.sqrt(2.0)  # the variance is shared by the two parts
+    if isinstance(engine, Philox):
+        return device_draws.normal(engine, dtype, mean, std)
     return lambda count, name, row_major: normal(engine, count, name, mean, std, row_major)
 
 
@@ -290,9 +304,19 @@ def bernoulli_(
     """
     engine = engine_of("bernoulli_", generator, self.device)
     if isinstance(p, Tensor) and p.dim() > 0:
+        if isinstance(engine, Philox):
+            return _fill_by_device(engine, self, p)
         return _fill(self, _flips_for_each(engine, self._node.shape, strides_of(self), p))
     chance = float(p)
     return _fill(self, bernoulli_draw(engine, self.dtype, chance))
+
+
+def _fill_by_device(engine: Philox, self: Tensor, chances: Tensor) -> Tensor:
+    check_writable(self)
+    shape, strides = self._node.shape, strides_of(self)
+    _check_chances(chances, shape)
+    chances = placed(chances.detach(), self.device)
+    return write(self, device_draws.coin_for_each(engine, chances, shape, strides, self.dtype))
 
 
 def bernoulli_draw(engine: MersenneTwister, dtype: DType, chance: float) -> Draw:
@@ -301,14 +325,15 @@ def bernoulli_draw(engine: MersenneTwister, dtype: DType, chance: float) -> Draw
         raise RuntimeError(f"bernoulli_ expects p to be in [0, 1], but got p={chance:g}")
     if dtype.is_complex:
         raise unsupported("bernoulli_scalar_cpu_", dtype)
+    if isinstance(engine, Philox):
+        return device_draws.coins(engine, dtype, chance)
     return lambda count, name, _: discrete.bernoulli(engine, count, name, chance)
 
 
 def _flips_for_each(
     engine: MersenneTwister, shape: tuple[int, ...], strides: tuple[int, ...], chances: Tensor
 ) -> Draw:
-    if not chances.dtype.is_floating_point:
-        raise unsupported("bernoulli_tensor_cpu_p_", chances.dtype)
+    _check_chances(chances, shape)
     values = value_of(chances)
     wide = widen(values, chances.dtype)
     if not np.all((wide >= 0) & (wide <= 1)):
@@ -316,20 +341,26 @@ def _flips_for_each(
             "bernoulli: Expected p_in >= 0 && p_in <= 1 to be true, but got a probability "
             f"outside, in a tensor from {wide.min():g} to {wide.max():g}"
         )
-    if len(values.shape) > len(shape):
-        raise RuntimeError(
-            f"bernoulli_: the probabilities have {len(values.shape)} dimensions, more than the "
-            f"tensor's {len(shape)}; their shape must be expandable to {list(shape)}"
-        )
-    try:
-        expanded = np.broadcast_to(values, shape)
-    except ValueError:
-        raise RuntimeError(
-            f"bernoulli_: The expanded size of the tensor must match the existing size. Target "
-            f"sizes: {list(shape)}.  Tensor sizes: {list(values.shape)}"
-        ) from None
+    expanded = np.broadcast_to(values, shape)
     ordered = expanded.transpose(fill_axes(shape, strides)).ravel()
     return lambda _, name, __: discrete.bernoulli_each(engine, name, ordered, chances.dtype.name)
+
+
+def _check_chances(chances: Tensor, shape: tuple[int, ...]) -> None:
+    """Refuse what are no probabilities of a tensor's elements."""
+    if not chances.dtype.is_floating_point:
+        raise unsupported("bernoulli_tensor_cpu_p_", chances.dtype)
+    own: tuple[int, ...] = chances._node.shape
+    if len(own) > len(shape):
+        raise RuntimeError(
+            f"bernoulli_: the probabilities have {len(own)} dimensions, more than the "
+            f"tensor's {len(shape)}; their shape must be expandable to {list(shape)}"
+        )
+    if any(size not in (1, wanted) for size, wanted in zip(own[::-1], shape[::-1])):
+        raise RuntimeError(
+            f"bernoulli_: The expanded size of the tensor must match the existing size. Target "
+            f"sizes: {list(shape)}.  Tensor sizes: {list(own)}"
+        )
 
 
 def flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
@@ -344,6 +375,9 @@ def _flips_for(input: Tensor, engine: MersenneTwister) -> Tensor:
         kernel = "self_" if input.dtype.is_complex else "p_"
         raise unsupported("bernoulli_tensor_cpu_" + kernel, input.dtype)
     strides = preserved_strides(input)
+    if isinstance(engine, Philox):
+        chances = input.detach()
+        return device_draws.coin_for_each(engine, chances, input._node.shape, strides, input.dtype)
     draw = _flips_for_each(engine, input._node.shape, strides, input)
     return _drawn(input._node.shape, strides, input.dtype, draw)
 
@@ -358,6 +392,9 @@ def random_(self: Tensor, *bounds: Any, generator: Generator | None = None, **na
     dtype = self.dtype
     if dtype.is_complex:
         raise unsupported("random_kernel_cpu", dtype)
+    if low is None and isinstance(engine, Philox):
+        span, wide = discrete.full_range(dtype.name)
+        return _fill(self, device_draws.integers(engine, 0, span, wide))
     if low is None:
         return _fill(self, lambda n, name, _: discrete.full_range_integers(engine, n, name))
     if high is None:
@@ -416,6 +453,9 @@ def integer_draw(engine: MersenneTwister, dtype: DType, low: int, high: int) -> 
         smallest, largest = _integer_limits(dtype)
         if not smallest <= bound <= largest:
             raise RuntimeError(f"{name} is out of bounds for {c_type}")
+    if isinstance(engine, Philox):
+        low, high = discrete.whole_bounds(dtype.name, low, high)
+        return device_draws.integers(engine, low, high - low)
     return lambda count, name, _: discrete.integers(engine, count, name, low, high)
 
 

@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rushlight.base.dtypes import DType, bool_
+from rushlight.base.dtypes import DType, bool_, int64, uint32
 from rushlight.base.errors import InternalError
 from rushlight.base.orders import as_first, as_operands
-from rushlight.base.shapes import broadcast_shapes
+from rushlight.base.shapes import broadcast_all, broadcast_shapes
 from rushlight.tape.primitive import Primitive
 
 
@@ -69,6 +69,14 @@ def _where_result(condition, x, y):
 
 def _cast_result(x, dtype):
     return x.shape, dtype
+
+
+def _words_drawn(index, seed, call, threads, each, run, word):
+    return broadcast_all([x.shape for x in (index, seed, call, threads)]), uint32
+
+
+def _integers_drawn(index, seed, call, threads, span, each):
+    return broadcast_all([x.shape for x in (index, seed, call, threads, span)]), int64
 
 
 def _define(
@@ -168,3 +176,10 @@ where = _define("where", 3, _where_result, properties="light")
 cast = _define(
     "cast", 1, _cast_result, ("dtype",), grad_name="ToCopy", properties="light", order=as_first
 )
+# Random numbers of devices, by Philox; all operands int64.  Which of a thread's words belongs to an
+# element follows from its number, `index`, and from how elements are shared out among `threads`
+# (see `rng/philox.py: place_of`); `call` counts calls of one thread before this draw.  Everything
+# that changes from draw to draw is an operand: a program that draws is the same at every step.
+philox = _define("philox", 4, _words_drawn, ("each", "run", "word"))  # words of 32 bits
+# The word (each 4) or the pair of words (each 2) modulo span; a span of 0: all of it.
+philox_below = _define("philox_below", 5, _integers_drawn, ("each",))

@@ -1,7 +1,7 @@
 """Primitives that make values from nothing.  Level 2.
 
-Numbers the program computes with enter as scalar leaves, random numbers and data as buffer leaves
-(`tape.leaf_node`), so that only index ranges remain.
+Numbers the program computes with enter as scalar leaves, random numbers of the host and data as
+buffer leaves (`tape.leaf_node`), so that only index ranges remain.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from rushlight.base.dtypes import DType
 from rushlight.primitives import elementwise as p
 from rushlight.reference import special
 from rushlight.reference.table import define
+from rushlight.rng import philox
 
 
 def _neg(x):
@@ -226,3 +227,5 @@ define(p.gt, __name__, np.greater)
 define(p.ge, __name__, np.greater_equal)
 define(p.where, __name__, np.where)
 define(p.cast, __name__, _cast)
+define(p.philox, __name__, philox.words_at)
+define(p.philox_below, __name__, philox.integers_at)

@@ -195,6 +195,10 @@ class Recorder:
         """A leaf of random numbers was made."""
         self.draws.append(Draw(node, values, tuple(_engines_of(values))))
 
+    def reserved(self, *_: Any) -> None:
+        """A part of a device's stream of random numbers was reserved."""
+        self.refuse(f"random numbers of a device are drawn{self._where()}")
+
     def updated(self, optimizer: Any, group: dict, bucket: Any, numbers: Any, about: Any) -> None:
         """An optimizer's rule entered the tape as a block."""
         if has_tensors(numbers.values):

@@ -14,15 +14,12 @@ import numpy as np
 from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import libm, standard_pairs
-from rushlight.rng.philox import Philox
 
 
 def uniform(
-    generator: MersenneTwister | Philox, count: int, dtype: str, low: float = 0.0, high: float = 1.0
+    generator: MersenneTwister, count: int, dtype: str, low: float = 0.0, high: float = 1.0
 ) -> np.ndarray:
     """`count` numbers of `dtype`, uniform in [low, high).  Source: at::uniform_ on CPU."""
-    if isinstance(generator, Philox):
-        return generator.uniform(count, dtype, low, high)
     # The half types compute with the bounds in float32 and round once at the end.
     bound_dtype = "float64" if dtype == "float64" else "float32"
     low = rounding.round_number(low, bound_dtype)

@@ -14,7 +14,6 @@ import numpy as np
 from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
 from rushlight.rng.normal import libm
-from rushlight.rng.philox import Philox
 
 #: From this range on an integer takes two words, so that the remainder's bias stays below 2**-4
 #: of a percent (PyTorch 2.13; older releases switched at 2**32).
@@ -27,15 +26,9 @@ _FLOAT_DIGITS = {"bfloat16": 8, "float16": 11, "float32": 24, "float64": 53}
 _LONG_PERMUTATION = (2**32 - 1) // 20
 
 
-def integers(
-    generator: MersenneTwister | Philox, count: int, dtype: str, low: int, high: int
-) -> np.ndarray:
+def integers(generator: MersenneTwister, count: int, dtype: str, low: int, high: int) -> np.ndarray:
     """`count` integers in [low, high) as `dtype`.  Source: at::random_(from, to) on CPU."""
-    if dtype in _FLOAT_DIGITS:
-        low = _low_moved_inwards(low, dtype)
-        high = _high_moved_inwards(high, dtype)
-    if isinstance(generator, Philox):
-        return generator.integers(count, dtype, low, high)
+    low, high = whole_bounds(dtype, low, high)
     span = high - low
     if span >= 1 << 64:
         values = generator.long_words(count).view(np.int64)  # every pattern; nothing to add
@@ -46,6 +39,22 @@ def integers(
     if dtype == "uint64":
         return values.view(np.uint64)
     return rounding.round_to(values, dtype)
+
+
+def whole_bounds(dtype: str, low: int, high: int) -> tuple[int, int]:
+    """The bounds of integers in [low, high) that a floating `dtype` holds; others as they are."""
+    if dtype not in _FLOAT_DIGITS:
+        return low, high
+    return _low_moved_inwards(low, dtype), _high_moved_inwards(high, dtype)
+
+
+def full_range(dtype: str) -> tuple[int, bool]:
+    """(how many integers from 0 on `random_()` draws from, whether one takes two words)."""
+    if dtype == "bool":
+        return 2, False
+    if dtype in _FLOAT_DIGITS:
+        return (1 << _FLOAT_DIGITS[dtype]) + 1, dtype == "float64"
+    return int(np.iinfo(np.dtype(dtype)).max) + 1, dtype == "int64"
 
 
 def _remainders(words: np.ndarray, span: int) -> np.ndarray:
@@ -79,11 +88,8 @@ def full_range_integers(generator: MersenneTwister, count: int, dtype: str) -> n
     """
     if dtype == "bool":
         return (generator.words(count) & np.uint32(1)).astype(np.bool_)
-    if dtype in _FLOAT_DIGITS:
-        limit = (1 << _FLOAT_DIGITS[dtype]) + 1
-    else:
-        limit = int(np.iinfo(np.dtype(dtype)).max) + 1
-    if dtype in ("float64", "int64"):
+    limit, wide = full_range(dtype)
+    if wide:
         return rounding.round_to(generator.long_words(count) % np.uint64(limit), dtype)
     return rounding.round_to(generator.words(count).astype(np.int64) % limit, dtype)
 
@@ -179,10 +185,8 @@ def bernoulli(generator: MersenneTwister, count: int, dtype: str, probability: f
     return coins_as(dropout_mask(generator, count, probability), dtype)
 
 
-def dropout_mask(generator: MersenneTwister | Philox, count: int, probability: float) -> np.ndarray:
+def dropout_mask(generator: MersenneTwister, count: int, probability: float) -> np.ndarray:
     """The same flips as `bernoulli`, as a bool array."""
-    if isinstance(generator, Philox):
-        return generator.coins(count, probability)
     if machine.is_worth(count):
         flips = np.empty(count, np.bool_)
         return machine.run("coins", generator.words(2 * count), flips, count, probability)

@@ -14,7 +14,6 @@ import numpy as np
 
 from rushlight.rng import machine, rounding
 from rushlight.rng.mt19937 import MersenneTwister
-from rushlight.rng.philox import Philox
 
 BLOCK = 16
 HALF_BLOCK = 8
@@ -26,7 +25,7 @@ _TWO_PI_F32 = np.float32(2.0 * math.pi)
 
 
 def normal(
-    generator: MersenneTwister | Philox,
+    generator: MersenneTwister,
     count: int,
     dtype: str,
     mean: float = 0.0,
@@ -34,8 +33,6 @@ def normal(
     contiguous: bool = True,
 ) -> np.ndarray:
     """`count` normal numbers of `dtype`.  Source: at::normal_ on CPU."""
-    if isinstance(generator, Philox):
-        return generator.normal(count, dtype, mean, std)
     if count < BLOCK or not contiguous:
         values = standard_pairs(generator, count)
         return rounding.round_to(rounding.fused_multiply_add_f64(values, std, mean), dtype)

@@ -11,15 +11,16 @@ Source: Salmon et al. 2011; ATen/native/cuda/DistributionTemplates.h; curand_phi
 from __future__ import annotations
 
 import secrets
+from typing import Any
 
 import numpy as np
 
 from rushlight.rng import rounding
 
 BLOCK = 256
-_MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
-_WEYL = (0x9E3779B9, 0xBB67AE85)
-_ROUNDS = 10
+MULTIPLIERS = (0xD2511F53, 0xCD9E8D57)
+WEYL = (0x9E3779B9, 0xBB67AE85)
+ROUNDS = 10
 _LOW = np.uint64(0xFFFFFFFF)
 _SHIFT = np.uint64(32)
 _SEED_LIMIT = 1 << 64
@@ -27,23 +28,90 @@ _STATE_BYTES = 16
 # PyTorch's seed before anybody chose one.
 DEFAULT_SEED = 67280421310721
 # Up to this span integers take one word each, beyond it two.
-_WIDE_RANGE = 1 << 28
+WIDE_RANGE = 1 << 28
 
 
-def philox(seed: int, counters: np.ndarray, threads: np.ndarray) -> np.ndarray:
-    """Four words for each (counter, thread), both uint64: an array (n, 4) of uint32."""
+def philox(seed: int | np.ndarray, counters: np.ndarray, threads: np.ndarray) -> np.ndarray:
+    """Four words for each (counter, thread), all uint64: an array (n, 4) of uint32."""
     words = [counters & _LOW, counters >> _SHIFT, threads & _LOW, threads >> _SHIFT]
-    keys = [seed & 0xFFFFFFFF, seed >> 32]
-    for turn in range(_ROUNDS):
-        key = [np.uint64((k + turn * w) & 0xFFFFFFFF) for k, w in zip(keys, _WEYL)]
-        first, second = words[0] * _MULTIPLIERS[0], words[2] * _MULTIPLIERS[1]
+    seeds = np.asarray(seed, np.uint64)
+    keys = [seeds & _LOW, seeds >> _SHIFT]
+    multipliers = [np.uint64(factor) for factor in MULTIPLIERS]
+    for turn in range(ROUNDS):
+        key = [(k + np.uint64(turn * w)) & _LOW for k, w in zip(keys, WEYL)]
+        first, second = words[0] * multipliers[0], words[2] * multipliers[1]
         words = [
             (second >> _SHIFT) ^ words[1] ^ key[0],
             second & _LOW,
             (first >> _SHIFT) ^ words[3] ^ key[1],
             first & _LOW,
         ]
-    return np.stack([w.astype(np.uint32) for w in words], 1)
+    return np.stack([w.astype(np.uint32) for w in np.broadcast_arrays(*words)], -1)
+
+
+def as_int64(number: int) -> int:
+    """A number of 64 bits without a sign as one with a sign."""
+    return number - _SEED_LIMIT if number >= _SEED_LIMIT >> 1 else number
+
+
+#: Which word of a call an element takes: its own, the first or second of the pair that holds it,
+#: one of the four by number, or, instead of a word, the number of its own.
+WORDS = ("own", "first", "second", 0, 1, 2, 3, "number")
+
+
+def place_of(
+    index: Any, call: Any, threads: Any, each: int, run: int, word: str | int
+) -> tuple[Any, Any, Any]:
+    """(thread, its call, number of the word) for elements with these numbers, uint64.
+
+    each: numbers that one call gives a thread, 4, or 2 of two words.  run: neighbors that a thread
+    takes together; 1 as in at::uniform_, where the numbers of a call lie `threads` elements apart;
+    2, 4 or 8 as in the kernel of dropout.
+    """
+    number = np.uint64
+    turn, thread = index // (threads * number(run)), index // number(run) % threads
+    if run == 1:
+        call, own = call + turn // number(each), turn % number(each) * number(4 // each)
+    else:
+        within = index % number(run)
+        call = call + turn * number(max(run // 4, 1)) + within // number(4)
+        own = within % number(4)
+    return thread, call, _chosen(own, word)
+
+
+def _chosen(own: Any, word: str | int) -> Any:
+    if word == "first":
+        return own & np.uint64(2)
+    if word == "second":
+        return own | np.uint64(1)
+    return own if isinstance(word, str) else np.full_like(own, word)
+
+
+def words_at(
+    index: np.ndarray, seed: Any, call: Any, threads: Any, each: int, run: int, word: str | int
+) -> np.ndarray:
+    """The word of each element as uint32; see `place_of`.  All arrays are int64 and broadcast."""
+    index, seed, call, threads = np.broadcast_arrays(
+        *[np.asarray(x, np.int64).view(np.uint64) for x in (index, seed, call, threads)]
+    )
+    thread, call, number = place_of(index, call, np.maximum(threads, 1), each, run, word)
+    if word == "number":
+        return number.astype(np.uint32)
+    words = philox(seed, call, thread)
+    return np.take_along_axis(words, number[..., None].astype(np.int64), -1)[..., 0]
+
+
+def integers_at(
+    index: np.ndarray, seed: Any, call: Any, threads: Any, span: Any, each: int
+) -> np.ndarray:
+    """Integers below `span` (0: all there are) as int64, of one word each or, `each` 2, of two."""
+    found = [
+        words_at(index, seed, call, threads, each, 1, word).astype(np.uint64)
+        for word in (("own",) if each == 4 else ("first", "second"))
+    ]
+    joined = found[0] if each == 4 else found[0] << _SHIFT | found[1]
+    spans = np.asarray(span, np.int64).view(np.uint64)
+    return np.where(spans == 0, joined, joined % np.maximum(spans, 1)).view(np.int64)
 
 
 class Philox:
@@ -99,13 +167,31 @@ class Philox:
     def _threads(self, count: int) -> int:
         return BLOCK * min(self.most_blocks, max(1, -(-count // BLOCK)))
 
+    def reserve(self, count: int, each: int = 4) -> tuple[int, int]:
+        """(calls of a thread so far, threads) for a draw of `count` numbers; the stream goes on.
+
+        each: numbers that one call of a thread gives.
+        """
+        threads = self._threads(count)
+        call = self.offset // 4
+        self.offset += 4 * -(-count // (threads * each))
+        return call, threads
+
+    def reserve_one_call(self, count: int) -> tuple[int, int]:
+        """The same where each thread draws once, four numbers for four neighbors.
+
+        Source: at::bernoulli_(tensor) on CUDA, which takes ten numbers of the stream, rounded up.
+        """
+        call = self.offset // 4
+        self.offset += 12
+        return call, max(1, -(-count // 4))
+
     def _shared_out(self, count: int, each: int = 4) -> np.ndarray:
         """Words of the calls that `count` numbers take, (numbers, 4 // each): the first `count` are
         wanted.  each: numbers of one call of a thread."""
         threads = self._threads(count)
         rounds = -(-count // (threads * each))
-        start = self.offset // 4
-        self.offset += 4 * rounds
+        start, _ = self.reserve(count, each)
         thread = np.arange(threads, dtype=np.uint64)
         found = np.empty((rounds, each, threads, 4 // each), np.uint32)
         for turn in range(rounds):
@@ -149,10 +235,13 @@ class Philox:
         values = values.reshape(-1)[:count] * compute(std) + compute(mean)
         return rounding.round_to(values, dtype)
 
-    def integers(self, count: int, dtype: str, low: int, high: int) -> np.ndarray:
-        """Integers in [low, high) as `dtype`.  Source: at::random_ on CUDA."""
+    def integers(
+        self, count: int, dtype: str, low: int, high: int, wide: bool | None = None
+    ) -> np.ndarray:
+        """Integers in [low, high) as `dtype`, of one word each or, if `wide`, of two; None: as the
+        span needs.  Source: at::random_ on CUDA."""
         span = high - low
-        if span >= _WIDE_RANGE:
+        if span >= WIDE_RANGE if wide is None else wide:
             pairs = self._shared_out(count, 2)[:count].astype(np.uint64)
             words = (pairs[:, 0] << _SHIFT) | pairs[:, 1]
             if span < 1 << 64:
@@ -164,9 +253,22 @@ class Philox:
             return values.view(np.uint64)
         return rounding.round_to(values, dtype)
 
-    def coins(self, count: int, probability: float) -> np.ndarray:
-        """True with a probability.  Source: at::bernoulli_ on CUDA."""
-        return self._uniforms(count, False)[:count] < np.float32(probability)
+    def coins(self, count: int, probability: float, wide: bool = False) -> np.ndarray:
+        """True with a probability; wide: for float64.  Source: at::bernoulli_ on CUDA."""
+        drawn = self._uniforms(count, wide)[:count]
+        return drawn < drawn.dtype.type(probability)
+
+    def kept(self, count: int, probability: float, run: int, wide: bool) -> np.ndarray:
+        """Which elements a dropout keeps.  run: neighbors that a thread takes together, 1, 2, 4
+        or 8; wide: for float64.  Source: at::native_dropout on CUDA."""
+        if run == 1:
+            drawn = self._uniforms(count, False)[:count]
+        else:
+            call, threads = self.reserve(count)
+            index = np.arange(count)
+            words = words_at(index, as_int64(self._seed), call, threads, 4, run, "own")
+            drawn = words.astype(np.float32) * np.float32(2.0**-32) + np.float32(2.0**-33)
+        return drawn < (np.float64 if wide else np.float32)(probability)
 
     # ---- words in order, for every other distribution --------------------------------------------
 

@@ -20,8 +20,10 @@ from rushlight.autograd.differentiation import GradientEdge
 from rushlight.autograd.differentiation import backward as run_backward
 from rushlight.autograd.differentiation import grad as gradients_of
 from rushlight.autograd.function import Function
+from rushlight.base.device import ACCELERATORS, device, resolve_device
+from rushlight.engine.accelerators import present
 from rushlight.nn.modules.container import Sequential
-from rushlight.ops.generator import default_generator
+from rushlight.ops.generator import Generator, default_generator, of_devices
 from rushlight.tensor.autodiff import CustomNode, target_of
 from rushlight.tensor.flush import synchronize
 from rushlight.tensor.grad_mode import enable_grad, is_grad_enabled
@@ -123,30 +125,51 @@ def check_backward_validity(inputs: Any) -> None:
 
 
 def get_device_states(*args: Any) -> tuple[list[int], list[Tensor]]:
-    """Devices of the tensors and their random states; none, as the CPU's is kept apart."""
-    return [], []
+    """Numbers of the devices that tensors of `args` live on, and the states of their streams of
+    random numbers; the CPU's is kept apart."""
+    places = _devices_of(args)
+    return [place.index or 0 for place in places], [of_devices.of(p).get_state() for p in places]
 
 
 def set_device_states(
     devices: list[int], states: list[Tensor], *, device_type: str | None = None
 ) -> None:
-    """Set what `get_device_states` returned."""
-    if devices:
+    """Set what `get_device_states` returned.  device_type: by default, that of the accelerator.
+
+    Raises: RuntimeError where there are no such devices.
+    """
+    accelerator = present()
+    if devices and accelerator is None:
         raise RuntimeError(f"set_device_states: there are no devices {devices}; only the CPU")
+    for index, state in zip(devices, states):
+        kind = device_type or accelerator.kind  # type: ignore[union-attr]
+        of_devices.of(resolve_device(f"{kind}:{index}")).set_state(state)
+
+
+def _devices_of(args: Any) -> list[device]:
+    """The accelerators that tensors in `args` live on."""
+    found = [x.device for x in tree_flatten(args)[0] if isinstance(x, Tensor)]
+    return [place for place in dict.fromkeys(found) if place.type in ACCELERATORS]
+
+
+def _random_states(args: Any) -> list[tuple[Generator, Any]]:
+    """The streams that a function of `args` may draw from, and where they stand."""
+    generators = [default_generator, *[of_devices.of(place) for place in _devices_of(args)]]
+    generators += [g for g in of_devices.generators.values() if g not in generators]
+    return [(generator, generator.engine.state_bytes()) for generator in generators]
 
 
 @contextlib.contextmanager
-def _random_state(state: Any) -> Iterator[None]:
-    """Draw as the first computation did; afterwards the stream goes on where it was."""
-    if state is None:
-        yield
-        return
-    before = default_generator.get_state()
-    default_generator.set_state(state)
+def _random_state(states: list[tuple[Generator, Any]] | None) -> Iterator[None]:
+    """Draw as the first computation did; afterwards the streams go on where they were."""
+    before = [(generator, generator.engine.state_bytes()) for generator, _ in states or ()]
+    for generator, state in states or ():
+        generator.engine.restore(state)
     try:
         yield
     finally:
-        default_generator.set_state(before)
+        for generator, state in before:
+            generator.engine.restore(state)
 
 
 # ---- the reentrant way: backward inside backward ------------------------------------------------
@@ -158,7 +181,7 @@ class CheckpointFunction(Function):
     @staticmethod
     def forward(ctx: Any, run_function: Any, preserve_rng_state: bool, *args: Any) -> Any:
         ctx.run_function = run_function
-        ctx.state = default_generator.get_state() if preserve_rng_state else None
+        ctx.state = _random_states(args) if preserve_rng_state else None
         ctx.places = [i for i, value in enumerate(args) if isinstance(value, Tensor)]
         ctx.others = [None if isinstance(value, Tensor) else value for value in args]
         ctx.save_for_backward(*(args[i] for i in ctx.places))
@@ -201,7 +224,7 @@ def _checkpointed(
     kwargs: dict[str, Any],
 ) -> Any:
     forward_context, recompute_context = contexts
-    state = default_generator.get_state() if preserve_rng_state else None
+    state = _random_states((args, kwargs)) if preserve_rng_state else None
     if not is_grad_enabled():
         with forward_context:
             return function(*args, **kwargs)

@@ -190,7 +190,7 @@ define(
 )
 for _primitive in (
     p.bitwise_not, p.bitwise_and, p.bitwise_or, p.bitwise_xor, p.shift_left, p.shift_right,
-    p.gcd,
+    p.gcd, p.philox, p.philox_below,
     p.eq, p.ne, p.lt, p.le, p.gt, p.ge,
 ):  # fmt: skip
     nondifferentiable(_primitive, __name__)

@@ -180,6 +180,10 @@ def _run_one_of_each_kind() -> None:
     hidden = torch.nn.functional.layer_norm(torch.nn.functional.gelu(x), (70,))
     loss = torch.nn.functional.cross_entropy(hidden @ w, target) + x.std(0).sum() + x.sin().sum()
     loss.backward()
+    drawn = torch.nn.functional.dropout(x.detach() * 2, 0.5) + torch.rand_like(x)
+    wide = torch.rand(9, dtype=torch.float64, device="cuda") + torch.randn(9, device="cuda")
+    for value in (drawn, wide, torch.randint(0, 1 << 40, (7,), device="cuda")):
+        value.sum().item()
     for value in (x.grad, w.grad, x.argmax(1), x.cumsum(1), x.double().exp(), x.bfloat16() * 2):
         value.sum().item()
 
@@ -284,7 +288,10 @@ def test_ptxas_assembles_the_kernels(capability, kernels_of_programs, tmp_path) 
     # differs.
     kernels += [replace(kernel, name=f"{kernel.name}_of_table") for kernel in kernels[:4]]
     # And for many segments at once, with and without barriers.
-    kernels += [joined_kernel(kernel) for kernel in [*kernels[:6], *_written_by_hand()[:4]]]
+    single = [kernel for kernel in kernels if not kernel.joined]
+    joined = [joined_kernel(kernel) for kernel in [*single[:6], *_written_by_hand()[:4]]]
+    known = {kernel.name for kernel in kernels}
+    kernels += [kernel for kernel in joined if kernel.name not in known]
     texts = [
         assembly_of(module_text(kernel, kernel.name.endswith("_of_table")), target)
         for kernel in kernels

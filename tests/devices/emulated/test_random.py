@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 import rushlight as torch
-from rushlight.rng.philox import philox
+from rushlight.rng.philox import Philox, philox, words_at
+from rushlight.rng.rounding import from_bfloat16_bits
+from rushlight.runtime.emulator import Emulator
+from rushlight.utils.checkpoint import checkpoint, get_device_states, set_device_states
 
 # What PyTorch prints for these seeds on a card.
 UNIFORM = {0: (0.3990, 0.5167, 0.0249, 0.9401, 0.9459), 42: (0.6130, 0.0101, 0.3984)}
@@ -56,6 +59,206 @@ def test_the_offset_counts_calls_of_one_thread() -> None:
     assert generator.get_offset() == 8
     with pytest.raises(RuntimeError, match="generator"):
         torch.rand(3, generator=generator, device="cpu")
+
+
+# ---- what devices compute is what `rng/philox.py` says -------------------------------------------
+
+
+def _judge(seed: int = 7) -> Philox:
+    """A stream on the host that stands where the device's default one does."""
+    torch.cuda.manual_seed(seed)
+    engine = torch.Generator("cuda").engine
+    made = engine.copy()
+    made.reseed(seed)
+    return made
+
+
+# Sizes with one number a thread, with several, and with several calls of a thread.
+def _sizes(judge: Philox) -> tuple[int, ...]:
+    threads = judge.most_blocks * 256
+    return (1000, threads + 37, 5 * threads + 3)
+
+
+def _same(drawn: torch.Tensor, values: np.ndarray) -> None:
+    found = drawn.cpu()
+    array = found.view(torch.uint16).numpy() if drawn.dtype is torch.bfloat16 else found.numpy()
+    np.testing.assert_array_equal(array, values)
+
+
+FLOATS = ("float32", "float64", "bfloat16", "float16")
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_uniform_numbers_and_coins_are_computed_on_the_device(name: str) -> None:
+    judge = _judge()
+    for count in _sizes(judge)[: 3 if name == "float32" else 2]:
+        x = torch.empty(count, dtype=getattr(torch, name), device="cuda")
+        for low, high in ((0.0, 1.0), (0.0, 3.7), (-1.3, 2.4)):
+            _same(x.uniform_(low, high), judge.uniform(count, name, low, high))
+        coins = judge.coins(count, 0.3, name == "float64")
+        _same(x.bernoulli_(0.3) != 0, coins)
+        assert torch.cuda.default_generators[0].get_offset() == judge.offset
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_normal_numbers_agree_up_to_rounding(name: str) -> None:
+    judge = _judge()
+    for count in _sizes(judge)[:2]:
+        x = torch.empty(count, dtype=getattr(torch, name), device="cuda").normal_(1, 2)
+        values = judge.normal(count, name, 1, 2)
+        if name == "bfloat16":
+            values = from_bfloat16_bits(values)
+        tolerance = {"float64": 1e-13, "float32": 2e-6}.get(name, 1e-2)
+        np.testing.assert_allclose(x.double().cpu().numpy(), values, tolerance, tolerance)
+
+
+@pytest.mark.parametrize(
+    ("name", "low", "high"),
+    [("int64", -5, 17), ("int32", 0, 1 << 29), ("int64", -(1 << 63), (1 << 63) - 1),
+     ("uint8", 3, 200), ("float32", 0, 100), ("bool", 0, 2)],
+)  # fmt: skip
+def test_integers_are_computed_on_the_device(name: str, low: int, high: int) -> None:
+    judge = _judge()
+    for count in _sizes(judge)[:2]:
+        x = torch.empty(count, dtype=getattr(torch, name), device="cuda").random_(low, high)
+        _same(x, judge.integers(count, name, low, high))
+
+
+@pytest.mark.parametrize(
+    ("name", "limit", "wide"),
+    [("int32", 1 << 31, False), ("int64", 1 << 63, True), ("float32", (1 << 24) + 1, False)],
+)
+def test_integers_of_the_whole_range(name: str, limit: int, wide: bool) -> None:
+    judge = _judge()
+    x = torch.empty(999, dtype=getattr(torch, name), device="cuda").random_()
+    _same(x, judge.integers(999, name, 0, limit, wide))
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "run"),
+    [("float32", (64, 128), 4), ("float32", (1001,), 1), ("float32", (3, 34), 2),
+     ("bfloat16", (64, 128), 8), ("bfloat16", (6, 6), 4), ("float64", (5, 6), 2)],
+)  # fmt: skip
+def test_masks_of_dropout_are_those_of_pytorchs_kernel(name: str, shape: tuple, run: int) -> None:
+    judge = _judge()
+    x = torch.ones(shape, dtype=getattr(torch, name), device="cuda")
+    kept = judge.kept(x.numel(), 0.6, run, name == "float64").reshape(shape)
+    dropped = torch.nn.functional.dropout(x, 0.4)
+    _same(dropped != 0, kept)
+    expected = (x.double() / 0.6).to(x.dtype)[0].ravel()[0]
+    assert (dropped[dropped != 0] == expected).all()
+
+
+def test_a_draw_across_several_calls_of_a_thread_keeps_the_mask_of_dropout() -> None:
+    judge = _judge()
+    count = 8 * judge.most_blocks * 256
+    dropped = torch.nn.functional.dropout(torch.ones(count, device="cuda"), 0.5)
+    _same(dropped != 0, judge.kept(count, 0.5, 4, False))
+
+
+def test_dropout_follows_the_order_of_memory() -> None:
+    judge = _judge()
+    x = torch.ones(2, 4, 3, 5, device="cuda").to(memory_format=torch.channels_last)
+    kept = judge.kept(x.numel(), 0.5, 4, False).reshape(2, 3, 5, 4).transpose(0, 3, 1, 2)
+    _same(torch.nn.functional.dropout(x, 0.5) != 0, kept)
+
+
+def test_probabilities_in_a_tensor_are_neighbors_of_one_thread() -> None:
+    judge = _judge()
+    chances = torch.linspace(0, 1, 1003, device="cuda")
+    coins = torch.bernoulli(chances)
+    call, threads = judge.reserve_one_call(1003)
+    words = words_at(np.arange(1003), 7, call, threads, 4, 4, "own").astype(np.float32)
+    drawn = words * np.float32(2.0**-32) + np.float32(2.0**-33)
+    _same(coins != 0, drawn <= chances.cpu().numpy())
+    assert torch.cuda.default_generators[0].get_offset() == judge.offset == 12
+
+
+def _step(model, optimizer, x, target) -> float:
+    optimizer.zero_grad()
+    noisy = x + 0.1 * torch.randn_like(x)
+    loss = torch.nn.functional.cross_entropy(model(noisy), target)
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+def test_training_with_random_numbers_needs_no_host_and_no_new_plan() -> None:
+    torch.manual_seed(0)
+    layers = [torch.nn.Linear(8, 32), torch.nn.ReLU(), torch.nn.Dropout(0.3)]
+    model = torch.nn.Sequential(*layers, torch.nn.Linear(32, 4)).to("cuda")
+    optimizer = torch.optim.Adam(model.parameters(), 1e-2)
+    x = torch.randn(8, 8, device="cuda")
+    target = torch.randint(0, 4, (8,), device="cuda")
+    losses = [_step(model, optimizer, x, target) for _ in range(4)]
+    before = torch.stats()
+    losses += [_step(model, optimizer, x, target) for _ in range(4)]
+    after = torch.stats()
+    assert len(set(losses)) == 8
+    for counter in ("plans_made", "host_steps", "device_copies", "bytes_to_devices"):
+        assert after[counter] == before[counter], counter
+    assert not before["host_steps"]
+
+
+def test_a_draw_is_fused_with_what_reads_it(monkeypatch) -> None:
+    launched = []
+    launch = Emulator.launch
+
+    def noting(self, *arguments):
+        launched.append(arguments)
+        return launch(self, *arguments)
+
+    x = torch.ones(40, 50, device="cuda")
+    x.sum().item()
+    monkeypatch.setattr(Emulator, "launch", noting)
+    assert set(torch.nn.functional.dropout(x, 0.5).sum(1).tolist()) > {50.0}
+    assert len(launched) == 1
+
+
+@pytest.mark.parametrize("randomness", ["same", "different"])
+def test_members_of_a_batch_draw_alike_or_apart(randomness: str) -> None:
+    torch.manual_seed(0)
+    x = torch.ones(3, 64, device="cuda")
+    drop = torch.func.vmap(lambda v: torch.nn.functional.dropout(v, 0.5), randomness=randomness)
+    rows = {tuple(row) for row in drop(x).tolist()}
+    assert len(rows) == (1 if randomness == "same" else 3)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_a_checkpoint_draws_the_same_again(reentrant: bool) -> None:
+    x = torch.ones(4, 80, device="cuda", requires_grad=True)
+    y = checkpoint(lambda v: torch.nn.functional.dropout(v, 0.5) * v, x, use_reentrant=reentrant)
+    after = torch.cuda.get_rng_state()
+    y.sum().backward()
+    assert torch.equal(x.grad, 2 * y.detach())
+    assert torch.equal(torch.cuda.get_rng_state(), after)
+
+
+def test_states_of_devices_are_those_of_the_tensors_devices() -> None:
+    x = torch.ones(2, device="cuda")
+    devices, states = get_device_states(x, torch.ones(2))
+    first = torch.rand(5, device="cuda").cpu()
+    set_device_states(devices, states)
+    assert devices == [0] and torch.equal(torch.rand(5, device="cuda").cpu(), first)
+
+
+def test_each_replay_of_a_graph_draws_anew() -> None:
+    x = torch.ones(64, device="cuda")
+    torch.cuda.manual_seed(3)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        dropped = torch.nn.functional.dropout(x, 0.5)
+        drawn = torch.rand(3, device="cuda")
+    assert torch.cuda.default_generators[0].get_offset() == 0
+    expected = [
+        (torch.nn.functional.dropout(x, 0.5).cpu(), torch.rand(3, device="cuda").cpu())
+        for _ in range(3)
+    ]
+    torch.cuda.manual_seed(3)
+    for mask, numbers in expected:
+        graph.replay()
+        assert torch.equal(dropped.cpu(), mask) and torch.equal(drawn.cpu(), numbers)
+    assert torch.cuda.default_generators[0].get_offset() == 24
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16], ids=str)
