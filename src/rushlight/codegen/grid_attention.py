@@ -7,6 +7,9 @@ gradient: the logarithm of each row's sum.  Backward, scores are computed again:
 of K and V and walks over Q, the other rows of Q and walks over K, so nothing is added by two blocks
 and the results are the same at each run.  Tiles that a causal mask hides are not visited.
 
+Dropout: a byte for each score says which weights are kept; the others are zero once their sum was
+taken.
+
 Matrices are row-major, (batch, heads, rows, width); heads of K and V may be fewer, each for a group
 of those of Q.  A row that may look nowhere gives zeros.  Level 7.
 """
@@ -45,6 +48,7 @@ class GridAttention:
     act: FORWARD, OF_QUERIES or OF_KEYS, gradients of these.  dtype: of Q, K and V; width,
     value_width: of a row of Q and K, and of V.  mask: its dtype, bool or float32; empty: none.
     tensor_cores: whether they multiply: 16 bits, and widths that are whole pieces of 16 bytes.
+    dropped: whether some weights are not kept.
     """
 
     act: str
@@ -54,18 +58,20 @@ class GridAttention:
     causal: bool
     mask: str
     tensor_cores: bool
+    dropped: bool = False
 
     @property
     def name(self) -> str:
         """The kernel's name."""
         words = [self.act, self.dtype, str(self.width), str(self.value_width)]
         words += ["causal"] * self.causal + [f"masked_{self.mask}"] * bool(self.mask)
+        words += ["dropped"] * self.dropped
         return "attention_" + "_".join([*words, "tensor" if self.tensor_cores else "units"])
 
     @property
     def buffers(self) -> tuple[str, ...]:
         """Names of its pointers, in order."""
-        return (*BUFFERS[self.act], *["mask"] * bool(self.mask))
+        return (*BUFFERS[self.act], *["mask"] * bool(self.mask), *["kept"] * self.dropped)
 
     @property
     def wide(self) -> bool:
@@ -154,6 +160,18 @@ class _Attention(Grid):
             else:
                 score = b.add(score, found)
         return b.select(allowed, score, b.const(-_INFINITY, "float"))
+
+    def kept(self, x: Value, member: Value, query: Value, key: Value) -> Value:
+        """A number that belongs to a weight, zero where dropout takes it."""
+        if not self.spec.dropped:
+            return x
+        b, p = self.b, self.params
+        inside = b.binary("and", b.compare("slt", self.small(query), self.small(p["rows"])),
+                          b.compare("slt", self.small(key), self.small(p["columns"])))  # fmt: skip
+        index = b.add(b.mul(b.add(b.mul(member, p["rows"]), query), p["columns"]), key)
+        index = b.select(inside, index, self.count(0))
+        found = b.load(b.pointer_offset(self.buffers["kept"], index, "i8"), "i8", 1, 1)
+        return b.select(b.compare("ne", found, b.const(0, "i8")), x, b.const(0.0, "float"))
 
     def function(self, name: str, *arguments: Value) -> Value:
         """A function of the loop-nest language."""
@@ -262,6 +280,10 @@ class _Forward(_Attention):
                 total = b.add(total, weights[n])
             new_sums.append(total)
         found = [b.mul(x, shrunk[n % OWN // 2]) for n, x in enumerate(found)]
+        weights = [
+            self.kept(x, self.member, rows[n % OWN // 2], self.column(loop.counter, n))
+            for n, x in enumerate(weights)
+        ]
         found = m.added(found, weights, v_tile)
         ended = b.end_loop(loop, [*tops, *new_sums, *found])
         self.finish(ended[:2], ended[2:4], ended[4:])
@@ -309,11 +331,12 @@ class _Backward(_Attention):
 
     def slopes(
         self, products: list[Value], arrived: list[Value], places: list[tuple[Value, Value]],
-        rows: list[tuple[Value, Value]], mask: Value | None,
+        rows: list[tuple[Value, Value]], mask: Value | None, member: Value,
     ) -> tuple[list[Value], list[Value]]:  # fmt: skip
         """(weights, cotangents of the products) of what threads keep.
 
-        arrived: cotangents of the weights; places: (query, key); rows: of each element's query.
+        arrived: cotangents of the weights; places: (query, key); rows: of each element's query;
+        member: which head of which batch the queries are of.
         """
         b = self.b
         weights, found = [], []
@@ -325,7 +348,8 @@ class _Backward(_Attention):
             # Of a query that is not there the score may be no number, where keys are infinite.
             absent = b.compare("oeq", total, b.const(_INFINITY, "float"))
             weight = b.select(absent, b.const(0.0, "float"), weight)
-            weights.append(weight)
+            weights.append(self.kept(weight, member, query, key))
+            cotangent = self.kept(cotangent, member, query, key)
             slope = b.mul(weight, b.sub(cotangent, delta))
             found.append(b.mul(slope, self.scale))
         return weights, found
@@ -356,7 +380,8 @@ class _OfQueries(_Backward):
         products, arrived = m.products(q, k_tile), m.products(g, v_tile)
         halves = [n % OWN // 2 for n in range(len(products))]
         places = [(own[h], self.column(loop.counter, n)) for n, h in enumerate(halves)]
-        _, slopes = self.slopes(products, arrived, places, [known[h] for h in halves], mask)
+        known_rows = [known[h] for h in halves]
+        _, slopes = self.slopes(products, arrived, places, known_rows, mask, self.member)
         found = b.end_loop(loop, m.added(list(loop.values), slopes, k_tile))
         self.store("of_q", self.member, p["rows"], spec.width, found)
         return self.lines()
@@ -398,7 +423,8 @@ class _OfKeys(_Backward):
         # Elements of one column: n and n + 2.
         at = [n - 2 if n % OWN > 1 else n for n in range(len(products))]
         places = [(columns[c], own[n % OWN // 2]) for n, c in enumerate(at)]
-        weights, slopes = self.slopes(products, arrived, places, [known[c] for c in at], mask)
+        known_rows = [known[c] for c in at]
+        weights, slopes = self.slopes(products, arrived, places, known_rows, mask, queries)
         size = len(of_k)
         of_v = m.added(list(loop.values[size:]), weights, g_tile)
         of_k = m.added(list(loop.values[:size]), slopes, q_tile)

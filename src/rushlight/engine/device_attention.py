@@ -32,8 +32,9 @@ def _launch(act: str, item: Attention, backend: Any) -> DeviceStep:
     whole = item.width % _PIECE == 0 and item.value_width % _PIECE == 0
     tensor_cores = item.dtype in HALF and whole and on_tensor_cores(item.dtype, backend)
     spec = GridAttention(
-        act, item.dtype, item.width, item.value_width, item.causal, item.mask, tensor_cores
-    )
+        act, item.dtype, item.width, item.value_width, item.causal, item.mask, tensor_cores,
+        item.dropped,
+    )  # fmt: skip
     heads, own = item.heads, item.rows
     if act == OF_KEYS:
         heads, own = item.heads // item.group, item.columns

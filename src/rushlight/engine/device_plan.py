@@ -102,7 +102,7 @@ class DevicePlan(Lowered):
     def takes(self, item: Any) -> bool:
         """What the CPU takes, and attention where kernels are more than text."""
         if isinstance(item, Attention):
-            return self.backend.driver.joins and not item.dropped and item.fits(IN_TILES, WIDEST)
+            return self.backend.driver.joins and item.fits(IN_TILES, WIDEST)
         return super().takes(item)
 
     def buffers_of(self, item: Any) -> list[int]:

@@ -151,7 +151,7 @@ def _has_kernels(
         if not 0.0 <= dropout_p < 1.0:
             return False
         return max(q[-1], v[-1]) <= WIDEST_IN_BLOCKS and query._node.dtype.is_floating_point
-    fits = dropout_p == 0.0 and query._node.dtype.name in IN_TILES
+    fits = 0.0 <= dropout_p < 1.0 and query._node.dtype.name in IN_TILES
     fits = fits and max(q[-1], v[-1]) <= WIDEST
     return place == "cuda" and fits
 

@@ -129,3 +129,33 @@ def test_a_layer_without_weights_attends_in_tiles() -> None:
     np.testing.assert_allclose(
         expected.detach().numpy(), found[0].detach().cpu().numpy(), 1e-5, 1e-6
     )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
+def test_dropout_in_tiles_is_that_of_products_and_a_softmax(dtype: str) -> None:
+    arrays = _given("causal")[0]
+    kind = getattr(torch, dtype)
+    given = [torch.tensor(a).cuda().to(kind).requires_grad_() for a in arrays[:3]]
+    torch.cuda.manual_seed(5)
+    before = torch.stats()["host_steps"]
+    found = torch.nn.functional.scaled_dot_product_attention(*given, None, 0.3, True)
+    found.sum().backward()
+    gradients = [x.grad.float().cpu() for x in given]
+    assert torch.stats()["host_steps"] == before
+
+    judge = torch.Generator("cuda").manual_seed(5).engine
+    rows = arrays[0].shape[2]
+    count = 2 * rows * rows
+    kept = torch.tensor(judge.kept(count, 0.7, 4, False).reshape(1, 2, rows, rows))
+    q, k, v = (x.detach().float().cpu().requires_grad_() for x in given)
+    scores = q @ k.transpose(-1, -2) / q.shape[-1] ** 0.5
+    scores = scores.masked_fill(~torch.ones(rows, rows, dtype=torch.bool).tril(), -torch.inf)
+    expected = scores.softmax(-1) * kept / 0.7 @ v
+    expected.sum().backward()
+    tolerance = {"float32": 1e-5, "bfloat16": 4e-2}[dtype]
+    pairs = [
+        (found.detach().float().cpu(), expected.detach()),
+        *zip(gradients, (q.grad, k.grad, v.grad)),
+    ]
+    for x, y in pairs:
+        assert torch.allclose(x, y, tolerance, tolerance)

@@ -231,6 +231,9 @@ def _of_attention(tensor_cores: bool) -> list[GridKernel]:
         attention_kernel(GridAttention(act, dtype, width, width, causal, mask, tensor_cores))
         for act in (ATTEND, OF_QUERIES, OF_KEYS)
         for width, causal, mask in ((64, True, ""), (128, False, "bool"), (40, True, "float32"))
+    ] + [
+        attention_kernel(GridAttention(act, dtype, 64, 64, True, "", tensor_cores, True))
+        for act in (ATTEND, OF_QUERIES, OF_KEYS)
     ]
 
 
