@@ -4,8 +4,7 @@
 
 The actor and the critic learn from what eight poles do at the same time.  A step may not change the
 policy by more than a fifth (the clipped ratio), so that each experience can be used several times.
-The picture: each game as a dot, when it ended and for how many steps the pole stood, and the mean
-of twenty.
+The picture: games as dots, when they ended and how long the pole stood, and the mean of twenty.
 """
 
 import sys

@@ -2,10 +2,9 @@
 
     rushlight run examples/q_learning.py [PICTURE.png]
 
-The cart and its pole are simulated here (Barto, Sutton and Anderson's equations, as in Gymnasium's
-CartPole).  An episode ends when the pole falls or after 200 steps.
-The picture: whether it pushes left (blue) or right (red) at each angle (across) and turning speed
-(up) of the pole, brighter where it expects a longer game, and one game as dots.
+The cart and its pole are simulated here, as in Gymnasium's CartPole, for at most 200 steps a game.
+The picture: one game as dots, and whether the cart is pushed left (blue) or right (red) at each
+angle (across) and turning speed (up), brighter where a longer game is expected.
 """
 
 import math

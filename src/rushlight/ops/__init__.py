@@ -61,6 +61,7 @@ from rushlight.ops import (  # noqa: F401 - importing attaches the methods
     rearranging,
     reduction,
     registry,
+    removed,
     resampling,
     scan,
     scatter,

@@ -413,10 +413,11 @@ def is_complex(input) -> bool:
     return input._node.dtype.is_complex
 
 
-@attach_method("is_signed")
-def is_signed(self) -> bool:
-    """Whether the dtype holds negative numbers."""
-    return self._node.dtype.is_signed
+@spelled(method=True)
+def is_signed(input) -> bool:
+    """Whether the dtype holds negative numbers.  Source: torch.is_signed."""
+    check_tensor("is_signed", input)
+    return input._node.dtype.is_signed
 
 
 @spelled(method=True)

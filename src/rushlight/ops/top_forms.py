@@ -1,4 +1,5 @@
-"""Losses and norms under their names in PyTorch's top namespace, as its C++ library spells them.
+"""Losses, norms and dropout under their names in PyTorch's top namespace, as its C++ library spells
+them.
 
 They differ from `nn.functional` in their signatures: `reduction` is a number (0: none, 1: mean,
 2: sum; none unless given), and norms take PyTorch's choice of library last, which has no meaning
@@ -10,7 +11,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from rushlight.ops import ctc, distance_loss, loss, norm
+from rushlight.base.dtypes import bool_
+from rushlight.ops import alike, ctc, distance_loss, loss, magnitude, matrix_norm, norm
 from rushlight.ops.spelling import PUBLIC
 from rushlight.tensor.tensor import Tensor
 
@@ -164,3 +166,38 @@ def group_norm_form(
 ) -> Tensor:  # fmt: skip
     """`nn.functional.group_norm`.  Source: torch.group_norm."""
     return norm.group_norm(input, num_groups, weight, bias, eps)
+
+
+@_top
+def rms_norm_form(
+    input: Tensor, normalized_shape: Any, weight: Tensor | None = None, eps: float | None = None
+) -> Tensor:
+    """`nn.functional.rms_norm`.  Source: torch.rms_norm."""
+    return norm.rms_norm(input, normalized_shape, weight, eps)
+
+
+@_top
+def frobenius_norm_form(input: Tensor, dim: Any, keepdim: bool = False) -> Tensor:
+    """Root of the sum of squares along `dim`, of all elements where it is empty; deprecated.
+
+    Source: torch.frobenius_norm.
+    """
+    return magnitude.vector_norm(input, 2.0, dim or None, keepdim)
+
+
+@_top
+def nuclear_norm_form(input: Tensor, dim: Any = (-2, -1), keepdim: bool = False) -> Tensor:
+    """The sum of singular values; deprecated.  Source: torch.nuclear_norm."""
+    return matrix_norm.matrix_norm(input, "nuc", tuple(dim), keepdim)
+
+
+# ---- dropout -------------------------------------------------------------------------------------
+
+
+@_top
+def native_dropout_form(input: Tensor, p: float, train: bool | None) -> tuple[Tensor, Tensor]:
+    """Dropout and its mask, true where a value stays.  Source: torch.native_dropout."""
+    if train is False:
+        return input.clone(), alike.ones_like(input, dtype=bool_)
+    mask = alike.empty_like(input, dtype=bool_).bernoulli_(1 - p)
+    return input * mask * (0.0 if p == 1 else 1 / (1 - p)), mask
