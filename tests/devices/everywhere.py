@@ -38,6 +38,8 @@ ABOUT_DEVICES = {
     "test_checkpoints_go_both_ways": "a PyTorch without CUDA refuses files of a device",
     "test_batch_sizes_that_do_not_describe": "sizes of batches are the CPU's",
     "test_threads_that_share_the_units": "they are the CPU's",
+    "test_the_matrix_of_scores_is_not_in_memory": "the blocks are the CPU's",
+    "test_few_queries_are_left_to_products": "the blocks are the CPU's",
     "test_a_named_result_prints": "PyTorch's text has no device",
     "test_containers_print_as_in_torch": "containers name the device of what they hold",
     "test_a_member_is_replaced_only_by_its_own_kind": "the error names the type of a device",

@@ -354,7 +354,11 @@ def turned(lib: Any, array: np.ndarray, order: tuple[int, ...]) -> Any:
     return lib.tensor(array.transpose(axes).copy(order="C")).permute(inverse)
 
 
-@pytest.mark.parametrize("row", ELEMENTWISE_ROWS, ids=lambda row: row.primitive)
+# Random words have no counterpart in PyTorch with an order of its own.
+ORDERED_ROWS = [row for row in ELEMENTWISE_ROWS if not row.primitive.startswith("philox")]
+
+
+@pytest.mark.parametrize("row", ORDERED_ROWS, ids=lambda row: row.primitive)
 def test_every_elementwise_primitive_follows_its_operands_order(row: Row) -> None:
     primitive = primitive_by_name(row.primitive)
     dtype = "float32" if "float32" in row.dtypes else row.dtypes[0]
