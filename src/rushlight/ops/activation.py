@@ -118,8 +118,9 @@ def leaky_relu(input, negative_slope: float = 0.01) -> Tensor:
 
     Source: torch.nn.functional.leaky_relu.
     """
-    found = p.where(p.gt(input, _zero(input)), input, _times(input, negative_slope))
-    return named(found, "LeakyReluBackward0")
+    x = widened(input)
+    found = p.where(p.gt(x, _zero(x)), x, _times(x, negative_slope))
+    return named(to_dtype(found, input._node.dtype), "LeakyReluBackward0")
 
 
 def prelu(input, weight) -> Tensor:
@@ -180,8 +181,9 @@ def elu(input, alpha: float = 1.0) -> Tensor:
     return _exponential_tail(input, alpha, 1.0, 1.0)
 
 
-def _exponential_tail(x: Tensor, alpha: float, scale: float, input_scale: float) -> Tensor:
+def _exponential_tail(input, alpha: float, scale: float, input_scale: float) -> Tensor:
     """scale * x above 0, scale * alpha * (exp(input_scale * x) - 1) below."""
+    x = widened(input)
     zero = _zero(x)
     tail = p.le(x, zero)
     # The positive side must not reach exp: its infinite derivative times 0 would be NaN.
@@ -190,7 +192,7 @@ def _exponential_tail(x: Tensor, alpha: float, scale: float, input_scale: float)
         below = _times(below, input_scale)
     above = x if scale == 1.0 else _times(x, scale)
     found = p.where(tail, _times(p.expm1(below), alpha * scale), above)
-    return named(found, "EluBackward0")
+    return named(to_dtype(found, input._node.dtype), "EluBackward0")
 
 
 _SELU_ALPHA = 1.6732632423543772848170429916717
@@ -265,13 +267,16 @@ def _one_plus(x: Tensor) -> Tensor:
 @activation()
 def silu(input) -> Tensor:
     """x * sigmoid(x).  Source: torch.nn.functional.silu."""
-    return named(p.mul(input, p.sigmoid(input)), "SiluBackward0")
+    x = widened(input)
+    return named(to_dtype(p.mul(x, p.sigmoid(x)), input._node.dtype), "SiluBackward0")
 
 
 @activation()
 def mish(input) -> Tensor:
     """x * tanh(softplus(x)).  Source: torch.nn.functional.mish."""
-    return named(p.mul(input, p.tanh(p.neg(logsigmoid(p.neg(input))))), "MishBackward0")
+    x = widened(input)
+    found = p.mul(x, p.tanh(p.neg(logsigmoid(p.neg(x)))))
+    return named(to_dtype(found, input._node.dtype), "MishBackward0")
 
 
 def softplus(input, beta: float = 1, threshold: float = 20) -> Tensor:
@@ -302,12 +307,13 @@ def logsigmoid(input) -> Tensor:
     """log(sigmoid(input)) without overflow.  Source: torch.nn.functional.logsigmoid."""
     check_tensor("logsigmoid", input)
     _refuse_integers("log_sigmoid", input)
-    zero = _zero(input)
-    negative = p.lt(input, zero)
+    x = widened(input)
+    zero = _zero(x)
+    negative = p.lt(x, zero)
     # min(x, 0) - log1p(exp(-|x|)), its derivative at 0 being 1/2 as that of log(sigmoid).
-    magnitude = p.where(negative, input, p.neg(input))
-    found = p.sub(p.where(negative, input, zero), p.log1p(p.exp(magnitude)))
-    return named(found, "LogSigmoidBackward0")
+    magnitude = p.where(negative, x, p.neg(x))
+    found = p.sub(p.where(negative, x, zero), p.log1p(p.exp(magnitude)))
+    return named(to_dtype(found, input._node.dtype), "LogSigmoidBackward0")
 
 
 def softsign(input) -> Tensor:
@@ -350,15 +356,18 @@ def hardshrink(input, lambd: float = 0.5) -> Tensor:
 @activation()
 def hardswish(input) -> Tensor:
     """x * relu6(x + 3) / 6.  Source: Howard et al. 2019; torch.nn.functional.hardswish."""
-    gate = _clamped(p.add(input, input._scalar(3.0)), 0.0, 6.0)
-    return named(_times(p.mul(input, gate), 1 / 6), "HardswishBackward0")
+    x = widened(input)
+    gate = _clamped(p.add(x, x._scalar(3.0)), 0.0, 6.0)
+    found = _times(p.mul(x, gate), 1 / 6)
+    return named(to_dtype(found, input._node.dtype), "HardswishBackward0")
 
 
 @activation()
 def hardsigmoid(input) -> Tensor:
     """relu6(x + 3) / 6.  Source: torch.nn.functional.hardsigmoid."""
-    found = _times(_clamped(p.add(input, input._scalar(3.0)), 0.0, 6.0), 1 / 6)
-    return named(found, "HardsigmoidBackward0")
+    x = widened(input)
+    found = _times(_clamped(p.add(x, x._scalar(3.0)), 0.0, 6.0), 1 / 6)
+    return named(to_dtype(found, input._node.dtype), "HardsigmoidBackward0")
 
 
 def tanh(input) -> Tensor:
@@ -384,8 +393,8 @@ def glu(input, dim: int = -1) -> Tensor:
     if size % 2:
         raise RuntimeError(f"Halving dimension must be even, but dimension {dim} is size {size}")
     half = size // 2
-    found = p.mul(narrow(input, axis, 0, half), p.sigmoid(narrow(input, axis, half, half)))
-    return named(found, "GluBackward0")
+    x, gate = (widened(narrow(input, axis, start, half)) for start in (0, half))
+    return named(to_dtype(p.mul(x, p.sigmoid(gate)), input._node.dtype), "GluBackward0")
 
 
 # ---- softmax -------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bool_
+from rushlight.base.dtypes import bfloat16, bool_, float16
 from rushlight.base.hot import hot
 from rushlight.ops.former_order import sum_of_former
 from rushlight.ops.promotion import (
@@ -17,6 +17,7 @@ from rushlight.ops.promotion import (
     refuse,
     result_dtype,
     to_dtype,
+    widened,
     without_derivative,
     without_slope,
 )
@@ -26,6 +27,8 @@ from rushlight.primitives.movement import copy
 from rushlight.tensor.apply import apply2, apply_number
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
+
+_HALVES = (bfloat16, float16)
 
 
 @hot
@@ -44,6 +47,11 @@ def _scaled_by_alpha(name: str, other, alpha, dtype):
     return p.mul(other, other._scalar(alpha))
 
 
+def _unrounded_by_alpha(y: Tensor, alpha) -> Tensor:
+    """alpha * y of 16-bit floats in float32; alpha has 16 bits, as in PyTorch."""
+    return p.mul(widened(y), widened(y._scalar(alpha)))
+
+
 @spelled(method=True, inplace=True, out=True)
 @hot
 def add(input, other, former=None, *, alpha=1) -> Tensor:
@@ -55,7 +63,11 @@ def add(input, other, former=None, *, alpha=1) -> Tensor:
     if former is not None:
         other, alpha = sum_of_former("add", other, former)
     x, y = promote("add", input, other)
-    return apply2(p.add, x, _scaled_by_alpha("add", y, alpha, x._node.dtype))
+    dtype = x._node.dtype
+    if dtype in _HALVES and alpha != 1:
+        found = p.add(widened(x), _unrounded_by_alpha(y, alpha))
+        return named(to_dtype(found, dtype), "AddBackward0")
+    return apply2(p.add, x, _scaled_by_alpha("add", y, alpha, dtype))
 
 
 def _is_bool(operand) -> bool:
@@ -96,14 +108,34 @@ def sub(input, other, former=None, *, alpha=1) -> Tensor:
         or (y is not other and other.__class__ is not float and other.__class__ is not int)
     ):
         _refuse_bools(input, other)
-    return apply2(p.sub, x, _scaled_by_alpha("sub", y, alpha, x._node.dtype))
+    dtype = x._node.dtype
+    if dtype in _HALVES and alpha != 1:
+        found = p.sub(widened(x), _unrounded_by_alpha(y, alpha))
+        return named(to_dtype(found, dtype), "SubBackward0")
+    return apply2(p.sub, x, _scaled_by_alpha("sub", y, alpha, dtype))
+
+
+def _by_number(primitive, x: Tensor, number, label: str) -> Tensor:
+    """x op number of 16-bit floats: the number is not rounded to them, the result once.
+
+    As in PyTorch, for products and quotients; what is added to them is rounded first.
+    """
+    wide = widened(x)
+    found = primitive(wide, wide._scalar(number))
+    return named(to_dtype(found, x._node.dtype), label)
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("multiply",))
 @hot
 def mul(input, other) -> Tensor:
     """input * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.mul."""
-    return apply2(p.mul, *promote("mul", input, other))
+    x, y = promote("mul", input, other)
+    if x._node.dtype in _HALVES and not (x is input and y is other):
+        if is_number(other):
+            return _by_number(p.mul, x, other, "MulBackward0")
+        if is_number(input):
+            return _by_number(p.mul, y, input, "MulBackward0")
+    return apply2(p.mul, x, y)
 
 
 @spelled(method=True, inplace=True, out=True, aliases=("divide",))
@@ -114,7 +146,7 @@ def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
     Raises: RuntimeError for another rounding mode.  Source: torch.div.
     """
     if rounding_mode is None:
-        return p.div(*promote("div", input, other, floating=True))
+        return _quotient("div", input, other)
     if rounding_mode == "floor":
         return p.floor_divide(*promote("div", input, other))
     if rounding_mode != "trunc":
@@ -136,7 +168,17 @@ def div(input, other, *, rounding_mode: str | None = None) -> Tensor:
 @spelled(method=True, inplace=True, out=True)
 def true_divide(input, other) -> Tensor:
     """input / other; integers give floating results.  Source: torch.true_divide."""
-    return p.div(*promote("true_divide", input, other, floating=True))
+    return _quotient("true_divide", input, other)
+
+
+def _quotient(name: str, input, other) -> Tensor:
+    x, y = promote(name, input, other, floating=True)
+    if x._node.dtype in _HALVES and not (x is input and y is other):
+        if is_number(other):
+            return _by_number(p.div, x, other, "DivBackward0")
+        if is_number(input):
+            return _by_number(p.mul, p.reciprocal(y), input, "MulBackward0")
+    return p.div(x, y)
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -251,8 +293,11 @@ _REAL_NUMBERS = (float, int)
 # ---- operators -----------------------------------------------------------------------------------
 
 
-def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = False):
-    """`x op y`: the short way for two tensors of one dtype, the function for the rest."""
+def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool, exact: bool):
+    """`x op y`: the short way for two tensors of one dtype, the function for the rest.
+
+    exact: numbers beside 16-bit floats stay as they are, which is the function's business.
+    """
 
     @hot
     def operator(self, other):
@@ -262,6 +307,8 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
                 return apply2(primitive, self, other)
             return function(self, other)
         if type(other) in _REAL_NUMBERS and dtype.is_inexact:
+            if exact and dtype in _HALVES:
+                return function(self, other)
             return apply_number(primitive, self, other)
         return function(self, other) if is_number(other) else NotImplemented
 
@@ -269,9 +316,10 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool = Fal
     return operator
 
 
-def _fast_reflected(primitive, function, symbol: str, label: str):
+def _fast_reflected(primitive, function, symbol: str, label: str, *, exact: bool):
     """`number op x`.
 
+    exact: see `_fast_operator`.
     label: what autograd calls it, as PyTorch turns some of these into other operations.
     """
 
@@ -279,6 +327,8 @@ def _fast_reflected(primitive, function, symbol: str, label: str):
     def operator(self, other):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
+            if exact and dtype in _HALVES:
+                return function(other, self)
             return named(apply_number(primitive, self, other, True), label)
         if is_number(other) or isinstance(other, Tensor):
             return function(other, self)
@@ -317,9 +367,11 @@ def _attach_operators() -> None:
         ("truediv", p.div, true_divide, "/", True, "MulBackward0"),
     )
     for name, primitive, function, symbol, inexact_only, reflected in table:
-        fast = _fast_operator(primitive, function, symbol, inexact_only=inexact_only)
+        exact = primitive in (p.mul, p.div)
+        fast = _fast_operator(primitive, function, symbol, inexact_only=inexact_only, exact=exact)
         setattr(Tensor, f"__{name}__", fast)
-        setattr(Tensor, f"__r{name}__", _fast_reflected(primitive, function, symbol, reflected))
+        back = _fast_reflected(primitive, function, symbol, reflected, exact=exact)
+        setattr(Tensor, f"__r{name}__", back)
         setattr(Tensor, f"__i{name}__", in_place(function, f"__i{name}__"))
     for name, function, symbol in (
         ("floordiv", floor_divide, "//"),

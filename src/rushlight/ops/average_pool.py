@@ -16,7 +16,7 @@ from rushlight.ops.pool import (
     pool_windows,
     unbatched,
 )
-from rushlight.ops.promotion import check_tensor
+from rushlight.ops.promotion import check_tensor, to_dtype, widened
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
 from rushlight.primitives import movement as p
@@ -58,7 +58,7 @@ def _average(
         raise RuntimeError(f'"{name}" not implemented for {x._node.dtype}')
     windows = pool_windows(name, rank, x._node.shape, kernel, stride, padding, 1, ceil_mode)
     ones = (1,) * rank
-    total = window_sum(x, windows.kernel, windows.stride, windows.borders(), ones, ones)
+    total = window_sum(widened(x), windows.kernel, windows.stride, windows.borders(), ones, ones)
     if divisor_override is not None:
         if divisor_override == 0:
             raise RuntimeError("divisor must be not zero")
@@ -73,6 +73,7 @@ def _average(
         found = e.div(total, by)
     else:
         found = div(total, by, rounding_mode="trunc")
+    found = to_dtype(found, x._node.dtype)
     label = "SqueezeBackward1" if rank == 1 else f"AvgPool{rank}DBackward0"
     found = unbatched(found, was_batched)
     return named(as_picture(found, input) if rank == 2 else row_major(found), label)
@@ -126,6 +127,8 @@ def _adaptive_average(name: str, rank: int, input, output_size) -> Tensor:
     x, was_batched = batched(name, input, rank)
     if not x._node.dtype.is_inexact:
         raise RuntimeError(f'"{name}" not implemented for {x._node.dtype}')
+    dtype = x._node.dtype
+    x = widened(x)
     sizes = x._node.shape[2:]
     output = adaptive_sizes(name, output_size, sizes)
     lead = x._node.shape[:2]
@@ -136,11 +139,11 @@ def _adaptive_average(name: str, rank: int, input, output_size) -> Tensor:
         parts = p.reshape(x, (*lead, *split))
         total = reduce_sum(parts, tuple(range(3, 3 + 2 * rank, 2)), False)
         count = numel(sizes) // numel(output)
-        return unbatched(e.div(total, total._scalar(count)), was_batched)
+        return unbatched(to_dtype(e.div(total, total._scalar(count)), dtype), was_batched)
     for axis, (n, o) in enumerate(zip(sizes, output)):
         if n != o:
             x = _averaged_along(x, 2 + axis, o)
-    return unbatched(x, was_batched)
+    return unbatched(to_dtype(x, dtype), was_batched)
 
 
 def _adaptive_label(rank: int, output: tuple[int, ...]) -> str:

@@ -53,18 +53,20 @@ def lerp(input, end, weight) -> Tensor:
             f"expected dtype {input._node.dtype} for `end` but got dtype {end._node.dtype}"
         )
     label = "LerpBackward1"
+    start, end = widened(input), widened(end)
     if isinstance(weight, Tensor):
         if weight._node.dtype is not input._node.dtype:
             raise RuntimeError(
                 f"expected dtype {input._node.dtype} for `weight`"
                 f" but got dtype {weight._node.dtype}"
             )
+        weight = widened(weight)
     else:
         label = "LerpBackward0"
-        weight = input._scalar(weight)
+        weight = start._scalar(weight)
     if not input._node.dtype.is_inexact:
         raise NotImplementedError(f"\"lerp_kernel\" not implemented for '{input._node.dtype.name}'")
-    return named(interpolated(input, end, weight), label)
+    return named(to_dtype(interpolated(start, end, weight), input._node.dtype), label)
 
 
 def interpolated(start: Tensor, end: Tensor, weight: Tensor) -> Tensor:
@@ -105,10 +107,11 @@ def addcmul(input, tensor1, tensor2, *former, value=1) -> Tensor:
     _check_factors("addcmul", tensor1, tensor2)
     dtype = result_dtype(input, tensor1, tensor2)
     _check_value("addcmul", value, dtype)
-    product = e.mul(to_dtype(tensor1, dtype), to_dtype(tensor2, dtype))
+    start, x, y = (widened(to_dtype(z, dtype)) for z in (input, tensor1, tensor2))
+    product = e.mul(x, y)
     if value != 1:
         product = e.mul(product, product._scalar(value))
-    return named(e.add(to_dtype(input, dtype), product), "AddcmulBackward0")
+    return named(to_dtype(e.add(start, product), dtype), "AddcmulBackward0")
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -127,11 +130,10 @@ def addcdiv(input, tensor1, tensor2, *former, value=1) -> Tensor:
             "addcdiv will perform a true division of tensor1 and tensor2."
         )
     dtype = result_dtype(input, tensor1, tensor2)
-    x = to_dtype(tensor1, dtype)
+    start, x, y = (widened(to_dtype(z, dtype)) for z in (input, tensor1, tensor2))
     if value != 1:
         x = e.mul(x, x._scalar(value))
-    found = e.add(to_dtype(input, dtype), e.div(x, to_dtype(tensor2, dtype)))
-    return named(found, "AddcdivBackward0")
+    return named(to_dtype(e.add(start, e.div(x, y)), dtype), "AddcdivBackward0")
 
 
 # ---- floating pairs ------------------------------------------------------------------------------

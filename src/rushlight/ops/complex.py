@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from rushlight.base.dtypes import get_default_dtype
-from rushlight.ops.promotion import as_inexact, check_tensor, constant
+from rushlight.ops.promotion import as_inexact, check_tensor, constant, to_dtype, widened
 from rushlight.ops.shaping import select
 from rushlight.ops.spelling import spelled
 from rushlight.primitives import elementwise as e
@@ -222,7 +222,9 @@ def sinc(input) -> Tensor:
     >>> rl.special.sinc(rl.tensor([0.5, 1.0, 2.0]))
     tensor([ 6.3662e-01, -2.7828e-08,  2.7828e-08])
     """
-    x = as_inexact("sinc", input)
+    given = as_inexact("sinc", input)
+    x = widened(given)
     zero = e.eq(x, x._scalar(0.0))
     scaled = e.mul(e.where(zero, x._scalar(1.0), x), x._scalar(math.pi))
-    return e.where(zero, x._scalar(1.0), e.div(e.sin(scaled), scaled))
+    found = e.where(zero, x._scalar(1.0), e.div(e.sin(scaled), scaled))
+    return to_dtype(found, given._node.dtype)

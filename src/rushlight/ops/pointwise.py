@@ -7,7 +7,14 @@ import math
 from rushlight.base.hot import hot
 from rushlight.base.limits import finfo
 from rushlight.ops.arithmetic import pow
-from rushlight.ops.promotion import as_inexact, check_tensor, refuse, result_dtype, to_dtype
+from rushlight.ops.promotion import (
+    as_inexact,
+    check_tensor,
+    refuse,
+    result_dtype,
+    to_dtype,
+    widened,
+)
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as p
 from rushlight.primitives.movement import copy
@@ -288,7 +295,8 @@ def _converted_angle(name: str, factor: float):
         x = as_inexact(name, input)
         if x._node.dtype.is_complex:
             raise RuntimeError(f"{name} is not supported on complex tensors.")
-        return p.mul(x, x._scalar(factor))
+        wide = widened(x)
+        return to_dtype(p.mul(wide, wide._scalar(factor)), x._node.dtype)
 
     compute.__name__ = compute.__qualname__ = name
     compute.__doc__ = f"Angles multiplied by {factor}.  Source: torch.{name}."

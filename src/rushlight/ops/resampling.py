@@ -14,7 +14,7 @@ import numpy as np
 from rushlight.base.dtypes import int32, int64, narrow, uint8
 from rushlight.ops.average_pool import adaptive_avg_pool1d, adaptive_avg_pool2d, adaptive_avg_pool3d
 from rushlight.ops.formats import as_picture
-from rushlight.ops.promotion import check_tensor
+from rushlight.ops.promotion import check_tensor, to_dtype, widened
 from rushlight.primitives import elementwise as e
 from rushlight.primitives.indexing import take
 from rushlight.tensor.graph import named
@@ -233,7 +233,8 @@ def interpolate(
     if mode == "area":
         return _AREA[rank](input, output)
     dtype = input._node.dtype
-    found = input
+    # Weights and sums of 16-bit floats are float32, and rounded once.
+    found = input if mode.startswith("nearest") else widened(input)
     # Bytes have integer kernels in the modes of images.
     if not dtype.is_floating_point and not (
         dtype is uint8 and (mode.startswith("nearest") or rank == 2)
@@ -252,6 +253,7 @@ def interpolate(
             found = _cubic(found, axis, outputs, scale, bool(align_corners))
         else:
             found = _linear(found, axis, outputs, scale, bool(align_corners))
+    found = to_dtype(found, dtype)
     return named(as_picture(found, input), _label(mode, rank, antialias))
 
 

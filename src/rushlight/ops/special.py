@@ -6,10 +6,11 @@ Each states the formula it uses.  Orthogonal polynomials are in `polynomials.py`
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 from rushlight.ops.binary import product_with_log
 from rushlight.ops.formats import in_rows, resulting
-from rushlight.ops.promotion import as_inexact, promote, refuse
+from rushlight.ops.promotion import as_inexact, promote, refuse, to_dtype, widened
 from rushlight.ops.spelling import attach_method, spelled
 from rushlight.primitives import elementwise as e
 from rushlight.tensor.tensor import Tensor
@@ -27,6 +28,12 @@ def _real(name: str, x) -> Tensor:
     found = as_inexact(name, x)
     refuse(name, found, complex_=True)
     return found
+
+
+def _rounded_once(name: str, x, body: Callable[[Tensor], Tensor]) -> Tensor:
+    """body(x), of 16-bit floats in float32 and rounded once, as PyTorch's kernels do."""
+    x = _real(name, x)
+    return to_dtype(body(widened(x)), x._node.dtype)
 
 
 # ---- gamma ---------------------------------------------------------------------------------------
@@ -168,8 +175,7 @@ def ndtr(input) -> Tensor:
     >>> rl.special.ndtr(rl.tensor([0.5, 1.0, 2.0]))
     tensor([0.6915, 0.8413, 0.9772])
     """
-    x = _real("ndtr", input)
-    return _times(e.erfc(_times(x, -math.sqrt(0.5))), 0.5)
+    return _rounded_once("ndtr", input, lambda x: _times(e.erfc(_times(x, -math.sqrt(0.5))), 0.5))
 
 
 # Chebyshev coefficients, computed with 50 digits by Newton's method at 40 nodes: of
@@ -354,7 +360,10 @@ def i0e(input) -> Tensor:
     >>> rl.special.i0e(rl.tensor([0.5, 1.0, 2.0]))
     tensor([0.6450, 0.4658, 0.3085])
     """
-    x = _real("i0e", input)
+    return _rounded_once("i0e", input, _i0e)
+
+
+def _i0e(x: Tensor) -> Tensor:
     beyond, near, far = _scaled_bessel(e.absolute(x), _I0_NEAR, _I0_FAR)
     return e.where(beyond, far, near)
 
@@ -366,7 +375,10 @@ def i1e(input) -> Tensor:
     >>> rl.special.i1e(rl.tensor([0.5, 1.0, 2.0]))
     tensor([0.1564, 0.2079, 0.2153])
     """
-    x = _real("i1e", input)
+    return _rounded_once("i1e", input, _i1e)
+
+
+def _i1e(x: Tensor) -> Tensor:
     beyond, near, far = _scaled_bessel(e.absolute(x), _I1_NEAR, _I1_FAR)
     return e.where(beyond, e.mul(far, e.sign(x)), e.mul(near, x))
 
@@ -379,9 +391,12 @@ def i0(input) -> Tensor:
     >>> rl.special.modified_bessel_i0(rl.tensor([0.5, 1.0, 2.0]))
     tensor([1.0635, 1.2661, 2.2796])
     """
-    x = _real("i0", input)
+    return _rounded_once("i0", input, _i0)
+
+
+def _i0(x: Tensor) -> Tensor:
     growth = e.exp(e.absolute(x))
-    return _overflowing(growth, lambda z: e.mul(e.exp(e.absolute(z)), i0e(z)), x)
+    return _overflowing(growth, lambda z: e.mul(e.exp(e.absolute(z)), _i0e(z)), x)
 
 
 def i1(input) -> Tensor:
@@ -391,11 +406,14 @@ def i1(input) -> Tensor:
     >>> rl.special.modified_bessel_i1(rl.tensor([0.5, 1.0, 2.0]))
     tensor([0.2579, 0.5652, 1.5906])
     """
-    x = _real("i1", input)
+    return _rounded_once("i1", input, _i1)
+
+
+def _i1(x: Tensor) -> Tensor:
     growth = e.exp(e.absolute(x))
     infinite = e.eq(growth, growth._scalar(math.inf))
     safe = e.where(infinite, x._scalar(0.0), x)
-    body = e.mul(e.exp(e.absolute(safe)), i1e(safe))
+    body = e.mul(e.exp(e.absolute(safe)), _i1e(safe))
     return e.where(infinite, e.mul(growth, e.sign(x)), body)
 
 
