@@ -6,6 +6,7 @@ import pytest
 from rushlight.codegen.math import FUNCTIONS
 from rushlight.loopnest.ir import (
     DTYPES,
+    ONLY_ON,
     OPS,
     Accumulator,
     Buffer,
@@ -58,6 +59,8 @@ def elementwise(value, inputs, out_dtype):
 def operand_dtypes(name):
     wanted = {"f": ["float32", "float64"], "i": ["int8", "int32", "int64"],
               "u": ["uint8", "uint32"], "b": ["bool"]}  # fmt: skip
+    if name in ONLY_ON:
+        return [ONLY_ON[name]]
     return [d for kind in OPS[name][1] for d in wanted[kind]]
 
 

@@ -21,6 +21,7 @@ from rushlight.loopnest.ir import (
     Store,
     Var,
     call,
+    is_defined_on,
     kind_of,
     reduce_lanes,
 )
@@ -90,7 +91,7 @@ class KernelMaker:
             name = str(self.rng.choice(["lt", "ge", "eq", "ne"]))
             source = str(self.rng.choice(["float32", "int32", "float64"]))
             return call(name, *(self.expression(source, depth - 1, column) for _ in range(2)))
-        fitting = [n for n in EXACT if OPS[n][2] == "same" and kind_of(dtype) in OPS[n][1]]
+        fitting = [n for n in EXACT if OPS[n][2] == "same" and is_defined_on(n, dtype)]
         name = str(self.rng.choice(fitting))
         return call(name, *(self.expression(dtype, depth - 1, column) for _ in range(OPS[name][0])))
 

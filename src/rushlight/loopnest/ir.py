@@ -90,9 +90,18 @@ _declare("sinh cosh tanh asinh acosh atanh", 1, _FLOAT)
 _declare("sigmoid softplus_unit erf erfc erfinv lgamma digamma", 1, _FLOAT)
 _declare("nextafter", 2, _FLOAT)
 _declare("gcd intpow", 2, _INT)  # intpow truncates the reciprocals of negative exponents
-# Thread and word's number (4 thread + number), its call, the seed -> a word of 32 bits; uint64.
+# Thread and word's number (4 thread + number), its call, the seed -> a word of 32 bits.
 _declare("philox", 3, "u")
 OPS["where"] = (3, "any", "same")
+
+# Operations that are defined on one dtype of their kind alone.
+ONLY_ON = {"philox": "uint64"}
+
+
+def is_defined_on(name: str, dtype: str) -> bool:
+    """Whether an operation but `where` takes operands of a dtype."""
+    return kind_of(dtype) in OPS[name][1] and ONLY_ON.get(name, dtype) == dtype
+
 
 REDUCTIONS = ("sum", "prod", "max", "min", "and", "or", "argmax", "argmin")
 

@@ -29,6 +29,7 @@ from rushlight.loopnest.ir import (
     Stmt,
     Store,
     accumulator_dtypes,
+    is_defined_on,
     kind_of,
 )
 from rushlight.loopnest.pretty import print_expr, print_kernel
@@ -112,14 +113,15 @@ class _Verifier:
     def check_op(self, expr: Op, env: dict[str, str]) -> None:
         text = print_expr(expr)
         self.require(expr.name in OPS, f"unknown operation {expr.name}")
-        arity, kinds, result = OPS[expr.name]
+        arity, _, result = OPS[expr.name]
         self.require(len(expr.args) == arity, f"{text}: takes {arity} operands")
         dtypes = [self.check_expr(arg, env) for arg in expr.args]
         if expr.name == "where":
             self.require(dtypes[0] == "bool", f"{text}: the condition is {dtypes[0]}")
             dtypes = dtypes[1:]
         else:
-            self.require(kind_of(dtypes[0]) in kinds, f"{text}: not defined on {dtypes[0]}")
+            defined = is_defined_on(expr.name, dtypes[0])
+            self.require(defined, f"{text}: not defined on {dtypes[0]}")
         self.require(len(set(dtypes)) == 1, f"{text}: operands are {', '.join(dtypes)}")
         expected = dtypes[0] if result == "same" else result
         self.require(expr.dtype == expected, f"{text}: gives {expected}, not {expr.dtype}")
