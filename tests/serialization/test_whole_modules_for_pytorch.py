@@ -8,10 +8,11 @@ import io
 
 import numpy as np
 import pytest
-import torch
 
 import rushlight as rl
 from rushlight.serialization.class_names import torch_name
+
+torch = pytest.importorskip("torch")
 
 
 def _stack(m):

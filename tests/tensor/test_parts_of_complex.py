@@ -7,9 +7,10 @@ import io
 
 import numpy as np
 import pytest
-import torch
 
 import rushlight as rl
+
+torch = pytest.importorskip("torch")
 
 Z = np.array([[1 + 2j, 3 - 1j, -2 + 0.5j], [0.5j, 2 + 0j, -1 - 1j]], np.complex64)
 X = np.arange(12, dtype=np.float32).reshape(2, 3, 2)
