@@ -105,3 +105,13 @@ def test_gradients_keep_the_name_and_the_dtype(dtype):
             assert x.grad.dtype is getattr(library, dtype)
         assert made[0][0] == made[1][0], name
         np.testing.assert_allclose(made[1][1], made[0][1], rtol=0.02, atol=1e-3, err_msg=name)
+
+
+@DTYPES
+@pytest.mark.parametrize("alpha", [True, False])
+def test_a_truth_value_is_no_alpha_of_floats(alpha, dtype):
+    for library in (torch, rl):
+        x = operand(library, dtype)
+        for function in (library.add, library.sub):
+            with pytest.raises(RuntimeError, match="Boolean alpha only supported"):
+                function(x, x, alpha=alpha)

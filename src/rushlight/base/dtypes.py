@@ -88,6 +88,8 @@ int32 = DType("int32", np.int32, INTEGRAL, 4, aliases=("int",))
 int64 = DType("int64", np.int64, INTEGRAL, 5, aliases=("long",))
 float16 = DType("float16", np.float16, FLOATING, 6, aliases=("half",), compute=np.float32)
 bfloat16 = DType("bfloat16", np.uint16, FLOATING, 7, compute=np.float32)
+# 16-bit floats, whose arithmetic is float32's.
+HALVES = (float16, bfloat16)
 float32 = DType("float32", np.float32, FLOATING, 8, aliases=("float",))
 float64 = DType("float64", np.float64, FLOATING, 9, aliases=("double",))
 complex32 = DType("complex32", np.uint32, COMPLEX, 10, aliases=("chalf",), compute=np.complex64)

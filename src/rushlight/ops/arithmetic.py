@@ -6,7 +6,7 @@ The operators are the hot path: two tensors of one dtype go straight to `apply2`
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bfloat16, bool_, float16
+from rushlight.base.dtypes import HALVES, bool_
 from rushlight.base.hot import hot
 from rushlight.ops.former_order import sum_of_former
 from rushlight.ops.promotion import (
@@ -28,15 +28,15 @@ from rushlight.tensor.apply import apply2, apply_number
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 
-_HALVES = (bfloat16, float16)
-
 
 @hot
-def _scaled_by_alpha(name: str, other, alpha, dtype):
+def _with_alpha(name: str, primitive, x: Tensor, y: Tensor, alpha, label: str) -> Tensor:
+    """x op alpha * y of one dtype."""
     if alpha.__class__ is int and alpha == 1:
-        return other
+        return apply2(primitive, x, y)
     if alpha == 1 and not isinstance(alpha, bool):
-        return other
+        return apply2(primitive, x, y)
+    dtype = x._node.dtype
     if isinstance(alpha, float) and not dtype.is_inexact:
         raise RuntimeError(
             f"{name}: For integral input tensors, argument alpha must not be a floating point "
@@ -44,12 +44,11 @@ def _scaled_by_alpha(name: str, other, alpha, dtype):
         )
     if isinstance(alpha, bool) and dtype is not bool_:
         raise RuntimeError("Boolean alpha only supported for Boolean results.")
-    return p.mul(other, other._scalar(alpha))
-
-
-def _unrounded_by_alpha(y: Tensor, alpha) -> Tensor:
-    """alpha * y of 16-bit floats in float32; alpha has 16 bits, as in PyTorch."""
-    return p.mul(widened(y), widened(y._scalar(alpha)))
+    # Alpha has the dtype also where 16-bit floats are rounded only at the end, as in PyTorch.
+    scaled = p.mul(widened(y), widened(y._scalar(alpha)))
+    if dtype not in HALVES:
+        return apply2(primitive, x, scaled)
+    return named(to_dtype(primitive(widened(x), scaled), dtype), label)
 
 
 @spelled(method=True, inplace=True, out=True)
@@ -63,11 +62,7 @@ def add(input, other, former=None, *, alpha=1) -> Tensor:
     if former is not None:
         other, alpha = sum_of_former("add", other, former)
     x, y = promote("add", input, other)
-    dtype = x._node.dtype
-    if dtype in _HALVES and alpha != 1:
-        found = p.add(widened(x), _unrounded_by_alpha(y, alpha))
-        return named(to_dtype(found, dtype), "AddBackward0")
-    return apply2(p.add, x, _scaled_by_alpha("add", y, alpha, dtype))
+    return _with_alpha("add", p.add, x, y, alpha, "AddBackward0")
 
 
 def _is_bool(operand) -> bool:
@@ -108,11 +103,7 @@ def sub(input, other, former=None, *, alpha=1) -> Tensor:
         or (y is not other and other.__class__ is not float and other.__class__ is not int)
     ):
         _refuse_bools(input, other)
-    dtype = x._node.dtype
-    if dtype in _HALVES and alpha != 1:
-        found = p.sub(widened(x), _unrounded_by_alpha(y, alpha))
-        return named(to_dtype(found, dtype), "SubBackward0")
-    return apply2(p.sub, x, _scaled_by_alpha("sub", y, alpha, dtype))
+    return _with_alpha("sub", p.sub, x, y, alpha, "SubBackward0")
 
 
 def _by_number(primitive, x: Tensor, number, label: str) -> Tensor:
@@ -130,7 +121,7 @@ def _by_number(primitive, x: Tensor, number, label: str) -> Tensor:
 def mul(input, other) -> Tensor:
     """input * other.  Shapes: broadcast.  Dtypes: promoted.  Source: torch.mul."""
     x, y = promote("mul", input, other)
-    if x._node.dtype in _HALVES and not (x is input and y is other):
+    if x._node.dtype in HALVES and not (x is input and y is other):
         if is_number(other):
             return _by_number(p.mul, x, other, "MulBackward0")
         if is_number(input):
@@ -173,7 +164,7 @@ def true_divide(input, other) -> Tensor:
 
 def _quotient(name: str, input, other) -> Tensor:
     x, y = promote(name, input, other, floating=True)
-    if x._node.dtype in _HALVES and not (x is input and y is other):
+    if x._node.dtype in HALVES and not (x is input and y is other):
         if is_number(other):
             return _by_number(p.div, x, other, "DivBackward0")
         if is_number(input):
@@ -307,7 +298,7 @@ def _fast_operator(primitive, function, symbol: str, *, inexact_only: bool, exac
                 return apply2(primitive, self, other)
             return function(self, other)
         if type(other) in _REAL_NUMBERS and dtype.is_inexact:
-            if exact and dtype in _HALVES:
+            if exact and dtype in HALVES:
                 return function(self, other)
             return apply_number(primitive, self, other)
         return function(self, other) if is_number(other) else NotImplemented
@@ -327,7 +318,7 @@ def _fast_reflected(primitive, function, symbol: str, label: str, *, exact: bool
     def operator(self, other):
         dtype = self._node.dtype
         if dtype.is_inexact and type(other) in _REAL_NUMBERS:
-            if exact and dtype in _HALVES:
+            if exact and dtype in HALVES:
                 return function(other, self)
             return named(apply_number(primitive, self, other, True), label)
         if is_number(other) or isinstance(other, Tensor):

@@ -6,7 +6,7 @@ kernel.  Shapes: input (N, C, *spatial) or unbatched (C, *spatial).
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bfloat16, float16, float32
+from rushlight.base.dtypes import HALVES, float32
 from rushlight.base.formats import channels_last
 from rushlight.ops.formats import as_picture, row_major, suggested_format
 from rushlight.ops.promotion import check_tensor
@@ -19,8 +19,6 @@ from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
 from rushlight.vjp.contraction import flip_spatial, swap_channels
 
-# Convolutions of these are summed in float32; with a bias they are rounded only after it.
-_HALVES = (bfloat16, float16)
 _TYPE = {
     "float32": "float", "float64": "double", "float16": "c10::Half", "bfloat16": "c10::BFloat16",
     "int64": "long int", "int32": "int", "int16": "short int", "int8": "signed char",
@@ -162,7 +160,8 @@ def _convolve(name, rank, input, weight, bias, stride, padding, dilation, groups
     _check_fits(x._node.shape[2:], kernel, pads, dilation)
     params = (stride, pads, (1,) * rank, dilation, groups)
     dtype = x._node.dtype
-    if bias is None or dtype not in _HALVES:
+    # Sums are float32; with a bias 16-bit floats are rounded only after it.
+    if bias is None or dtype not in HALVES:
         return _finish(convolution_primitive(x, weight, *params), bias, batched, rank)
     sums = unrounded_convolution(x, weight, *params)
     return _finish(sums, cast(bias, float32), batched, rank, dtype)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rushlight.base.dtypes import bfloat16, bool_, float16, float32, int8, int16, int32, uint8
+from rushlight.base.dtypes import HALVES, bool_, float32, int8, int16, int32, uint8
 from rushlight.base.hot import hot
 from rushlight.base.shapes import broadcast_shapes, numel
 from rushlight.ops.arithmetic import add, mul
@@ -26,9 +26,6 @@ from rushlight.primitives.reduction import reduce_sum
 from rushlight.tensor.apply import apply1, apply2
 from rushlight.tensor.graph import named
 from rushlight.tensor.tensor import Tensor
-
-# Products of these are summed in float32; where something is added they are rounded only then.
-_HALVES = (bfloat16, float16)
 
 
 def _check_rank(name: str, x, rank: int, what: str) -> None:
@@ -284,7 +281,7 @@ def _sums_of(multiply, x, y) -> tuple[Tensor, Any]:
     """A product whose sums are not rounded yet, and the dtype it will have; else it and None."""
     check_tensor("matmul", x)
     dtype = x._node.dtype
-    if dtype in _HALVES:
+    if dtype in HALVES:  # sums are float32, and rounded only when something was added
         return multiply(x, y, unrounded_matmul), dtype
     return multiply(x, y, product), None
 
@@ -427,7 +424,7 @@ def linear(input, weight, bias=None) -> Tensor:
     if len(shape) == 2 and len(weight_shape) == 2:
         if bias is None:
             return apply2(product, input, weight, (False, True))
-        if input._node.dtype in _HALVES:
+        if input._node.dtype in HALVES:
             return named(_linear_of_halves(input, weight, bias), "AddmmBackward0")
         found = apply2(product, input, weight, (False, True))
         return named(apply2(p_add, found, bias), "AddmmBackward0")
@@ -435,7 +432,7 @@ def linear(input, weight, bias=None) -> Tensor:
         raise RuntimeError("linear: the input must be at least 1D, but it is 0D")
     if len(weight_shape) == 1:
         found = matmul(input, weight)
-    elif bias is not None and input._node.dtype in _HALVES:
+    elif bias is not None and input._node.dtype in HALVES:
         rows = apply1(mv.reshape, input, ((numel(shape[:-1]), shape[-1]),))
         found = _linear_of_halves(rows, weight, bias)
         found = apply1(mv.reshape, found, ((*shape[:-1], weight_shape[0]),))

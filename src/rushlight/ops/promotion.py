@@ -14,6 +14,7 @@ from rushlight.base.dtypes import (
     BOOL,
     COMPLEX,
     FLOATING,
+    HALVES,
     DType,
     dtype_of_number,
     float32,
@@ -239,4 +240,4 @@ def without_slope(name: str, result: Tensor, *operands: Tensor) -> Tensor:
 @hot
 def widened(x: Tensor) -> Tensor:
     """16-bit floats as float32, for operations that accumulate; the rest unchanged."""
-    return cast(x, float32) if x._node.dtype.name in ("float16", "bfloat16") else x
+    return cast(x, float32) if x._node.dtype in HALVES else x

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rushlight.base.dtypes import bfloat16, float16, float32, int8, int32, uint8
+from rushlight.base.dtypes import HALVES, float32, int8, int32, uint8
 from rushlight.base.errors import InternalError
 from rushlight.base.orders import channels_last_if_any
 from rushlight.base.shapes import broadcast_shapes
@@ -44,7 +44,7 @@ matmul = Primitive(
 
 
 def _unrounded_matmul_result(x, y, transpose_x, transpose_y):
-    if x.dtype not in (bfloat16, float16):
+    if x.dtype not in HALVES:
         raise InternalError(f"unrounded_matmul of {x.dtype}, whose sums have that dtype")
     shape, _ = _matmul_result(x, y, transpose_x, transpose_y)
     return shape, float32
@@ -127,7 +127,7 @@ convolution = Primitive(
 
 
 def _unrounded_convolution_result(x, w, *params):
-    if x.dtype not in (bfloat16, float16):
+    if x.dtype not in HALVES:
         raise InternalError(f"unrounded_convolution of {x.dtype}, whose sums have that dtype")
     shape, _ = _convolution_result(x, w, *params)
     return shape, float32

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from rushlight.base.dtypes import (
+    HALVES,
     DType,
     bfloat16,
     complex64,
@@ -236,7 +237,7 @@ def _compare_tensors(actual: Tensor, expected: Tensor, options: _Options, place:
 def _array(x: Tensor) -> Any:
     """The elements as NumPy has them; 16-bit floats in 32."""
     x = x.detach()
-    return (x.float() if x.dtype in (float16, bfloat16) else x.resolve_conj()).cpu().numpy()
+    return (x.float() if x.dtype in HALVES else x.resolve_conj()).cpu().numpy()
 
 
 def _compare_attributes(actual: Tensor, expected: Tensor, options: _Options, place: tuple) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from rushlight.base.dtypes import bfloat16, float16, float32
+from rushlight.base.dtypes import HALVES, float32
 from rushlight.base.hot import hot
 from rushlight.nn import functional as F
 from rushlight.ops.joining import cat, stack
@@ -71,10 +71,6 @@ def gru_step(projected: Tensor, state: State, weights: DirectionWeights) -> Stat
     z = (xz + hz).sigmoid()
     n = (xn + r * hn).tanh()
     return ((h - n) * z + n,)
-
-
-# Halves are computed with as floats, and rounded once for each result of a layer.
-_HALF = (float16, bfloat16)
 
 
 def checked_sizes(batch_sizes: Tensor, rows: int) -> list[int]:
@@ -139,7 +135,8 @@ def run_layers(
     the outputs of both directions are joined along the last axis.
     """
     dtype = input.dtype
-    if dtype in _HALF:
+    if dtype in HALVES:
+        # Computed with as float32, and rounded once for each result of the layer.
         input = input.to(float32)
         state = tuple(part.to(float32) for part in state)
         layers = [[w.widened() for w in ws] for ws in layers]
@@ -157,6 +154,6 @@ def run_layers(
         if dropout > 0 and training and depth < len(layers) - 1:
             input = F.dropout(input, dropout, training)
     final = tuple(stack(parts, 0) for parts in zip(*last, strict=True))
-    if dtype in _HALF:
+    if dtype in HALVES:
         return input.to(dtype), tuple(part.to(dtype) for part in final)
     return input, final
