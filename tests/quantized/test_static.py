@@ -1,6 +1,8 @@
 """Static quantization in eager mode gives PyTorch's scales and, with those, its codes."""
 
 import io
+import subprocess
+import sys
 import warnings
 
 import numpy as np
@@ -140,6 +142,16 @@ def test_functions_of_codes_give_pytorchs(name):
     wanted = getattr(torch.nn.functional, name)(x, *args)
     found = getattr(rl.nn.functional, name)(as_ours(x), *args)
     np.testing.assert_array_equal(found.int_repr().numpy(), wanted.int_repr().numpy())
+
+
+def test_functions_of_codes_need_no_quantized_layer_before():
+    program = """
+import rushlight as torch
+x = torch.quantize_per_tensor(torch.arange(16.0).reshape(1, 1, 4, 4), 0.5, 3, torch.quint8)
+print(torch.nn.functional.avg_pool2d(x, 2).int_repr().tolist())
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.stdout == "[[[[8, 12], [24, 28]]]]\n", done.stderr
 
 
 @pytest.mark.parametrize("symmetric", [False, True])

@@ -16,9 +16,9 @@ from rushlight.nn import functional as F
 from rushlight.ops.pointwise import clamp
 from rushlight.ops.pointwise import round as rounded
 from rushlight.primitives.contraction import byte_matmul
-from rushlight.quantized.affine import RANGES, along, dequantize, per_tensor, quantize_per_tensor
+from rushlight.quantized.affine import RANGES, along, per_tensor
 from rushlight.quantized.products import PackedLinear
-from rushlight.tensor.quantized_tensor import FUNCTIONS, QuantizedTensor
+from rushlight.tensor.quantized_tensor import QuantizedTensor
 from rushlight.tensor.tensor import Tensor
 
 # Sums of so many products of codes are exact in float32 (2**24 / (255 * 128)); longer ones are
@@ -120,63 +120,3 @@ def convolution_static(
     convolve = (F.conv1d, F.conv2d, F.conv3d)[axes - 1]
     sums = convolve(numbers, weights, None, **geometry)
     return requantized(sums, _factor(x, weight), bias, scale, zero_point, relu, 1)
-
-
-# ---- functions of quantized tensors --------------------------------------------------------------
-
-
-def _pooled_codes(name: str) -> Any:
-    """Pooling that chooses codes: their order is that of the numbers."""
-    function = getattr(F, name)
-
-    def call(input: QuantizedTensor, *args: Any, **kwargs: Any) -> QuantizedTensor:
-        # Padding is less than all codes, as a float's is less than all numbers.
-        found = function(input.codes.to(float32), *args, **kwargs)
-        return input.with_codes(found.to(input.codes.dtype))
-
-    return call
-
-
-def _averaged_codes(name: str) -> Any:
-    """Averages of codes, with zero in its place, rounded to nearest even codes."""
-    function = getattr(F, name)
-
-    def call(input: QuantizedTensor, *args: Any, **kwargs: Any) -> QuantizedTensor:
-        kept = input.quantizer
-        found = function(input.codes.to(float32) - kept.zero_point, *args, **kwargs)
-        first, last = RANGES[input.dtype]
-        codes = clamp(rounded(found + kept.zero_point), first, last)
-        return input.with_codes(codes.to(int32).to(input.codes.dtype))
-
-    return call
-
-
-def _by_numbers(name: str, scale: float | None = None, zero_point: int = 0) -> Any:
-    """A function by way of the numbers, back to the same codes, or to those that its range has."""
-    function = getattr(F, name)
-
-    def call(input: QuantizedTensor, *args: Any, **kwargs: Any) -> QuantizedTensor:
-        kept = input.quantizer
-        found = function(dequantize(input), *args, **kwargs)
-        if scale is None:
-            return quantize_per_tensor(found, kept.scale, kept.zero_point, input.dtype)
-        return quantize_per_tensor(found, scale, zero_point, input.dtype)
-
-    return call
-
-
-def _dropout(input: QuantizedTensor, *args: Any, **kwargs: Any) -> QuantizedTensor:
-    return input
-
-
-for _name in ("max_pool1d", "max_pool2d"):
-    FUNCTIONS[_name] = _pooled_codes(_name)
-for _name in (
-    "avg_pool2d", "avg_pool3d", "adaptive_avg_pool2d", "adaptive_avg_pool3d", "interpolate",
-):  # fmt: skip
-    FUNCTIONS[_name] = _averaged_codes(_name)
-for _name in ("hardtanh", "relu6", "leaky_relu"):
-    FUNCTIONS[_name] = _by_numbers(_name)
-FUNCTIONS["sigmoid"] = _by_numbers("sigmoid", 1.0 / 256)
-FUNCTIONS["tanh"] = _by_numbers("tanh", 2.0 / 256, 128)
-FUNCTIONS["dropout"] = _dropout

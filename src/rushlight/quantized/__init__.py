@@ -5,4 +5,4 @@ modules and observers stand in `ao/`.  Loaded when a program first quantizes.
 Level: quantized (12).
 """
 
-from rushlight.quantized import methods  # noqa: F401 - attaches what quantized tensors do
+from rushlight.quantized import functions, methods  # noqa: F401 - attach what quantized tensors do
