@@ -150,13 +150,16 @@ def recurrence_spec(item: Recurrence, crew: bool = False) -> RecurrenceSpec:
 
 
 def _crew(item: Recurrence, tiles: TileSet) -> int:
-    """How many threads share the units of each step: several where blocks of sequences would not
-    fill a core's rows, and a step is long enough to meet once."""
+    """How many threads share the units of each step: several where blocks that fill a core's rows
+    would leave threads without one, and a step is long enough to meet once.
+
+    With as many full blocks as threads each thread would only take the same rows in more parts.
+    """
     form = item.form
     if item.gradient or form.packed or form.projected or get_num_threads() == 1:
         return 1
     step = item.batch * form.gates * item.units * item.outputs
-    if step < _SMALLEST_STEP or item.batch >= tiles.rows * get_num_threads():
+    if step < _SMALLEST_STEP or -(-item.batch // tiles.rows) >= get_num_threads():
         return 1
     return smallest([get_num_threads(), -(-item.units // tiles.columns), step // _SMALLEST_STEP])
 
