@@ -28,6 +28,8 @@ from rushlight.loopnest.ir import (
 )
 
 Emitted = Value | list[Value]
+QUOTIENT, REMAINDER = "floordiv", "mod"
+COUNTED = (QUOTIENT, REMAINDER)
 
 
 @dataclass
@@ -60,6 +62,9 @@ class ExpressionEmitter:
         self.dtypes = {buffer.name: buffer.dtype for buffer in kernel.buffers}
         self.dtypes.update((scratch.name, scratch.dtype) for scratch in kernel.scratch)
         self.params: dict[str, Value] = {}
+        # Quotients and remainders of a loop's counter that are carried from turn to turn.
+        self.counted: dict[Expr, Value] = {}
+        self.gathers = False  # whether any access so far was no vector's
 
     def bind_arguments(self, skip_buffers: int, skip_params: int) -> None:
         """Reads base pointers and parameters, all but the first few, from the argument arrays."""
@@ -113,6 +118,8 @@ class ExpressionEmitter:
         if isinstance(expr, Load):
             return self.load(expr)
         if isinstance(expr, Op):
+            if self.counted and expr.name in COUNTED and expr in self.counted:
+                return self.counted[expr]
             args = [self.value(arg) for arg in expr.args]
             operand = expr.args[-1].dtype
             return self.mapped(
@@ -310,6 +317,7 @@ class ExpressionEmitter:
             if part == 0:
                 return first, True
             return b.pointer_offset(first, b.const(part * vector.width, "i64"), type_), True
+        self.gathers = True
         if stride is None:
             indices = self.parts_of(self.value(index), vector.parts, vector.width)[part]
             return b.pointer_offset(base, indices, type_), False

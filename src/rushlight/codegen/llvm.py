@@ -3,9 +3,9 @@
 Every kernel has the signature ``void(ptr buffers, ptr params, i64 begin, i64 end)``: an array of
 base pointers, an array of 8-byte words (integers as int64, floats as float64), and the part of
 the parallel loop to run (a kernel without one runs whole).  A vector loop becomes an unrolled
-main loop and a masked loop for the tail.  Brief code has the masked loop alone: it is a fourth of
-the text, takes any size and gives the same bits, and suits kernels over few elements, which cost
-more to compile than they will ever compute.  Level 7.
+main loop and a masked loop for the tail, or a scalar one where lanes are gathered.  Brief code has
+the masked loop alone: it is a fourth of the text, takes any size and gives the same bits, and suits
+kernels over few elements, which cost more to compile than they will ever compute.  Level 7.
 """
 
 from __future__ import annotations
@@ -15,7 +15,12 @@ from collections.abc import Iterator
 from rushlight.base.target import Target
 from rushlight.codegen import scalar_ops
 from rushlight.codegen.emit import Emitter, Value, bits_of
-from rushlight.codegen.expressions import ExpressionEmitter, OpenVector
+from rushlight.codegen.expressions import (
+    COUNTED,
+    QUOTIENT,
+    ExpressionEmitter,
+    OpenVector,
+)
 from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
@@ -24,12 +29,20 @@ from rushlight.loopnest.ir import (
     Kernel,
     Let,
     Loop,
+    Op,
+    Param,
     Reduce,
     Stmt,
     Store,
+    Var,
     accumulator_dtypes,
 )
-from rushlight.loopnest.visit import data_itemsize, heavy_operations
+from rushlight.loopnest.visit import (
+    all_expressions,
+    data_itemsize,
+    has_loop,
+    heavy_operations,
+)
 
 KERNEL_ARGUMENTS = "ptr %buffers, ptr %params, i64 %begin, i64 %end"
 # Parts of an unrolled vector loop.  Light bodies need chains of loads; a chain of several
@@ -71,15 +84,46 @@ class KernelGenerator(ExpressionEmitter):
         if loop.kind == VECTOR:
             self.vector_loop(loop)
             return
-        b = self.b
         if loop.kind == PARALLEL:
-            start, stop = Value("%begin", "i64"), Value("%end", "i64")
+            self.counted_loop(loop, Value("%begin", "i64"), Value("%end", "i64"))
         else:
-            start, stop = b.const(0, "i64"), self.uniform(loop.extent)
-        handle = b.begin_loop(start, stop, 1)
+            self.counted_loop(loop, self.b.const(0, "i64"), self.uniform(loop.extent))
+
+    def counted_loop(self, loop: Loop, start: Value, stop: Value) -> None:
+        """A loop in order.  Where its counter is taken apart, quotients and remainders are carried
+        from turn to turn: a division takes longer than a short row."""
+        b = self.b
+        divisions = counter_divisions(loop)
+        self.env[loop.var] = start
+        carried = [
+            self.uniform(Op(name, (x, y), "int64")) for x, y in divisions for name in COUNTED
+        ]
+        handle = b.begin_loop(start, stop, 1, carried)
         self.env[loop.var] = handle.counter
+        before, self.counted = self.counted, dict(self.counted)
+        values = iter(handle.values)
+        for x, y in divisions:
+            for name in COUNTED:
+                self.counted[Op(name, (x, y), "int64")] = next(values)
         self.body(loop.body)
-        b.end_loop(handle)
+        updated = self.next_divisions(loop, divisions) if divisions else []
+        self.counted = before
+        b.end_loop(handle, updated)
+
+    def next_divisions(self, loop: Loop, divisions: list[tuple[Expr, Expr]]) -> list[Value]:
+        """What is carried, in the next turn: a remainder that reaches its divisor begins anew, and
+        the quotient, which others may be of, grows."""
+        b = self.b
+        grown: dict[Expr, Value] = {Var(loop.var): b.const(1, "i64")}
+        updated = []
+        for x, y in divisions:
+            quotient, remainder = (Op(name, (x, y), "int64") for name in COUNTED)
+            more = b.add(self.counted[remainder], grown[x])
+            whole = b.compare("eq", more, self.uniform(y))
+            grown[quotient] = b.convert("zext", whole, "i64")
+            updated.append(b.add(self.counted[quotient], grown[quotient]))
+            updated.append(b.select(whole, b.const(0, "i64"), more))
+        return updated
 
     def vector_width(self, body: tuple[Stmt, ...], *extra: Expr) -> int:
         return self.target.lanes(data_itemsize(body, extra))
@@ -91,10 +135,30 @@ class KernelGenerator(ExpressionEmitter):
         if self.brief:
             self.vector_part_loop(loop, b.const(0, "i64"), stop, width, 1, masked=True)
             return
-        parts = self.unrolled_parts(heavy_operations(loop.body, scalar_ops.HEAVY))
+        heavy = heavy_operations(loop.body, scalar_ops.HEAVY, self.counted)
+        parts = self.unrolled_parts(heavy)
         main_end = b.binary("and", stop, b.const(-(width * parts), "i64"))
+        before, self.gathers = self.gathers, False
         self.vector_part_loop(loop, b.const(0, "i64"), main_end, width, parts, masked=False)
-        self.vector_part_loop(loop, main_end, stop, width, 1, masked=True)
+        gathers, self.gathers = self.gathers, before
+        if gathers and heavy == 0 and not has_loop(loop.body):
+            self.gathering_tail(loop, main_end, stop, width, parts)
+        else:
+            self.vector_part_loop(loop, main_end, stop, width, 1, masked=True)
+
+    def gathering_tail(self, loop: Loop, start: Value, stop: Value, width: int, parts: int) -> None:
+        """The rest of a loop that reads or writes lanes one by one: masked out or not, each lane of
+        a gather takes its time, and elements of less than a vector are done one after the other.
+        """
+        b = self.b
+        if parts > 1:
+            whole = b.binary("and", stop, b.const(-width, "i64"))
+            self.vector_part_loop(loop, start, whole, width, 1, masked=False)
+            start = whole
+        handle = b.begin_loop(start, stop, 1)
+        self.env[loop.var] = handle.counter
+        self.body(loop.body)
+        b.end_loop(handle)
 
     def unrolled_parts(self, heavy: int) -> int:
         """Copies of a body with this many transcendental functions."""
@@ -301,6 +365,25 @@ class KernelGenerator(ExpressionEmitter):
                 lanes = scalar_ops.combine(b, acc.op, acc.value.dtype, lower, upper)
             for name, value in zip(acc.names, lanes):
                 self.env[name] = value
+
+
+def counter_divisions(loop: Loop) -> list[tuple[Expr, Expr]]:
+    """(dividend, number of elements) of the divisions of a loop's counter, and of their quotients,
+    in an order in which they can be made."""
+    dividends: set[Expr] = {Var(loop.var)}
+    found: dict[tuple[Expr, Expr], None] = {}
+    # An expression comes before its parts: a quotient of a quotient is found a turn later.
+    operations = [e for e in all_expressions(loop.body) if isinstance(e, Op) and e.name in COUNTED]
+    while True:
+        before = len(found)
+        for operation in operations:
+            x, y = operation.args
+            counts = isinstance(y, Param) and y.counts
+            if counts and x in dividends:
+                found[x, y] = None
+                dividends.add(Op(QUOTIENT, (x, y), "int64"))
+        if len(found) == before:
+            return list(found)
 
 
 def _halves(b: Emitter, x: Value) -> tuple[Value, Value]:

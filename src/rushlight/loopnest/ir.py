@@ -140,10 +140,14 @@ class Const(_Arithmetic):
 
 @dataclass(frozen=True, slots=True)
 class Param(_Arithmetic):
-    """A number given at launch: an integer or float scalar, a size, a stride, an offset."""
+    """A number given at launch: an integer or float scalar, a size, a stride, an offset.
+
+    counts: whether it is a number of elements, and so at least 1.
+    """
 
     name: str
     dtype: str = "int64"
+    counts: bool = False
 
 
 @dataclass(frozen=True, slots=True)

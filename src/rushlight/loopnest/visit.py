@@ -54,18 +54,24 @@ def _roots(stmt: Stmt) -> list[Expr]:
     return []
 
 
+def all_expressions(body: Sequence[Stmt]) -> Iterator[Expr]:
+    """All expressions of the statements and of those below them."""
+    for stmt in walk_stmts(body):
+        for root in _roots(stmt):
+            yield from walk_expr(root)
+
+
 def has_loop(body: Sequence[Stmt]) -> bool:
     """Whether any statement is itself a loop."""
     return any(isinstance(stmt, (Loop, Reduce)) for stmt in body)
 
 
-def heavy_operations(body: Sequence[Stmt], heavy: Collection[str]) -> int:
-    """How many operations of a given set the body holds."""
-    count = 0
-    for stmt in walk_stmts(body):
-        for root in _roots(stmt):
-            count += sum(isinstance(e, Op) and e.name in heavy for e in walk_expr(root))
-    return count
+def heavy_operations(
+    body: Sequence[Stmt], heavy: Collection[str], known: Collection[Expr] = ()
+) -> int:
+    """How many operations of a given set the body holds, but for those that are known already."""
+    found = (e for e in all_expressions(body) if isinstance(e, Op) and e.name in heavy)
+    return sum(e not in known for e in found)
 
 
 def data_itemsize(body: Sequence[Stmt], extra: Sequence[Expr] = ()) -> int:

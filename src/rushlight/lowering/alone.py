@@ -267,10 +267,12 @@ class Maker(Arguments):
         result: list[Expr] = [ZERO] * len(sizes)
         rest = r
         for place in range(len(sizes) - 1, -1, -1):
-            if place == 0:
-                result[0] = rest
+            if sizes[place].__class__ is int and sizes[place] == 1:
+                continue  # one of a size that varies is not known to be 1
+            if not any([n.__class__ is not int or n != 1 for n in sizes[:place]]):
+                result[place] = rest
             else:
-                size = self.size(sizes[place])
+                size = self.count(sizes[place])
                 result[place] = call("mod", rest, size)
                 rest = call("floordiv", rest, size)
         return result

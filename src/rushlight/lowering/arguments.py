@@ -45,9 +45,16 @@ class Arguments:
             return Const(0, "int64")
         return Const(1, "int64") if number == 1 else self.extent(number)
 
+    def count(self, number: int) -> Expr:
+        """A number of elements, at least 1, that others are divided by."""
+        return Const(1, "int64") if number == 1 else self._word(number, counts=True)
+
     def extent(self, number: int) -> Param:
         """A number of iterations: a parameter even if it is 1, since nothing is simpler then."""
-        param = Param(f"n{len(self.params)}")
+        return self._word(number)
+
+    def _word(self, number: int, counts: bool = False) -> Param:
+        param = Param(f"n{len(self.params)}", counts=counts)
         self.params.append(param)
         self.words.append(Word(number if number.__class__ is Sym else int(number), None))
         return param

@@ -283,7 +283,7 @@ class NestBuilder(ExpressionBuilder):
             if axis == significant[0]:
                 result[axis] = rest
             else:
-                size = self.size(shape[axis])
+                size = self.count(shape[axis])
                 result[axis] = call("mod", rest, size)
                 rest = call("floordiv", rest, size)
         return result
