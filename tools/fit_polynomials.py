@@ -64,6 +64,7 @@ FITS = [
     ("SINH_TAIL", _series(_odd(mp.sinh), mp.mpf(1) / 6), (mp.mpf(0), mp.mpf(1)), 4, 8),
     ("ERF_SMALL", _series(lambda z: mp.erf(mp.sqrt(z)) / mp.sqrt(z), 2 / mp.sqrt(mp.pi)),
      (mp.mpf(0), mp.mpf(1)), 7, 13),
+    ("LOG_ERFC", lambda t: mp.log(mp.erfc(1 + t)), (mp.mpf(0), mp.mpf(3)), 9, 0),
     ("LGAMMA_AT_TWO", _series(lambda t: mp.loggamma(2 + t) / t, 1 - mp.euler),
      (mp.mpf(-0.5), mp.mpf(0.5)), 0, 20),
     ("DIGAMMA_AT_ROOT", _by_root(lambda t: mp.digamma(t + 1.5), DIGAMMA_ROOT - 1.5),

@@ -12,10 +12,12 @@ from rushlight.codegen.exponential import (
     horner,
     log,
     log1p,
+    power_of_two,
     scale,
     upper_bound,
 )
 
+_ERF_IS_ONE = 4.0  # from 3.92 on, in float
 _BEYOND_ERFC = 30.0  # erfc underflows to zero before 11 in float, before 28 in double
 # Giles, "Approximating the erfinv function", single precision: w < 5, and w >= 5 in sqrt(w).
 _GILES_NEAR = (1.50140941, 0.246640727, -0.00417768164, -0.00125372503, 0.00021858087,
@@ -43,11 +45,22 @@ def _erf_small(b: Emitter, x: Value) -> Value:
     return b.mul(x, horner(b, b.mul(x, x), poly.ERF_SMALL[x.type]))
 
 
+def _erf_large(b: Emitter, magnitude: Value) -> Value:
+    """1 - erfc on [1, inf).  erfc is at most 0.16 there, so that in float the logarithm's rounding
+    is lost on it, and a polynomial of that takes the place of two divisions."""
+    one = b.like(1.0, magnitude)
+    if magnitude.type != "float":
+        return b.sub(one, _erfc_positive(b, magnitude))
+    beyond = b.sub(upper_bound(b, magnitude, _ERF_IS_ONE), one)
+    growth, k = exp_reduced(b, horner(b, beyond, poly.LOG_ERFC["float"]))
+    return b.fma(b.neg(b.add(growth, one)), power_of_two(b, k, "float"), one)
+
+
 def erf(b: Emitter, x: Value) -> Value:
-    magnitude, one = b.fabs(x), b.like(1.0, x)
-    large = b.sub(one, _erfc_positive(b, magnitude))
+    magnitude = b.fabs(x)
+    large = _erf_large(b, magnitude)
     small = _erf_small(b, magnitude)
-    near_zero = b.compare("olt", magnitude, b.like(0.9, x))
+    near_zero = b.compare("olt", magnitude, b.like(1.0, x))
     return b.copysign(b.select(near_zero, small, large), x)
 
 
