@@ -5,12 +5,24 @@ import pytest
 
 from rushlight.codegen.llvm import module_text
 from rushlight.loopnest.interpret import interpret_kernel
-from rushlight.loopnest.ir import Buffer, Kernel, Load, Loop, Param, Store, Var, call
-from tests.codegen.run_kernel import TARGETS, Compiled
+from rushlight.loopnest.ir import (
+    Accumulator,
+    Buffer,
+    Kernel,
+    Load,
+    Loop,
+    Param,
+    Reduce,
+    Store,
+    Var,
+    call,
+)
+from tests.codegen.run_kernel import TARGETS, Compiled, assert_same_bits
 
-r, c = Var("r"), Var("c")
+r, c, k = Var("r"), Var("c"), Var("k")
 B, C = Param("b", counts=True), Param("c", counts=True)
 WIDTH, STEP, START = Param("width"), Param("step"), Param("start")
+IMAGE = Param("image")
 
 
 def exchange():
@@ -61,3 +73,25 @@ def test_a_number_that_may_be_negative_divides_in_each_turn():
         actual = {"out": np.zeros(11, np.int64)}
         Compiled(kernel)(actual, params, 0, 11)
         assert (actual["out"] == expected["out"]).all()
+
+
+def channel_sums():
+    """out[r] = the sum over images k of the sum of a row of x[k, r, :]."""
+    place = k * IMAGE + (r * WIDTH + c)
+    row = Reduce("c", WIDTH, 64, (), (Accumulator(("row",), "sum", Load("x", place, "float32")),))
+    total = Accumulator(("total",), "sum", Var("row", "float32"))
+    images = Reduce("k", Param("images"), 1, (row,), (total,))
+    body = (images, Store("out", r, Var("total", "float32")))
+    buffers = (Buffer("x", "float32", "in"), Buffer("out", "float32", "out"))
+    params = (Param("rows"), WIDTH, IMAGE, Param("images"))
+    return Kernel("sums", buffers, params, (Loop("r", Param("rows"), "parallel", body),))
+
+
+@pytest.mark.parametrize("width", [16, 200, 1024])
+def test_rows_of_a_sum_ask_for_the_next_ones_and_read_no_others(width):
+    images, rows = 3, 4
+    x = np.random.default_rng(1).standard_normal(images * rows * width).astype(np.float32)
+    params = {"rows": rows, "width": width, "image": rows * width, "images": images}
+    buffers = {"x": x, "out": np.zeros(rows, np.float32)}
+    assert_same_bits(channel_sums(), buffers, params, rows)
+    assert "@llvm.prefetch" in module_text([channel_sums()], TARGETS[0])

@@ -25,9 +25,11 @@ from rushlight.loopnest.ir import (
     PARALLEL,
     VECTOR,
     Accumulator,
+    Const,
     Expr,
     Kernel,
     Let,
+    Load,
     Loop,
     Op,
     Param,
@@ -36,12 +38,14 @@ from rushlight.loopnest.ir import (
     Store,
     Var,
     accumulator_dtypes,
+    itemsize,
 )
 from rushlight.loopnest.visit import (
     all_expressions,
     data_itemsize,
     has_loop,
     heavy_operations,
+    walk_expr,
 )
 
 KERNEL_ARGUMENTS = "ptr %buffers, ptr %params, i64 %begin, i64 %end"
@@ -51,6 +55,8 @@ KERNEL_ARGUMENTS = "ptr %buffers, ptr %params, i64 %begin, i64 %end"
 # from more than two, and its code is compiled for nothing.
 _PARTS = 4
 _ONE_FUNCTION_PARTS = {16: 1, 32: 2}
+# Elements of a row of a sum that takes longer than memory takes to answer.
+_LONG_ROW = 512
 _LATEST = (1 << 63) - 1
 
 
@@ -58,6 +64,8 @@ class KernelGenerator(ExpressionEmitter):
     def __init__(self, kernel: Kernel, target: Target, brief: bool) -> None:
         super().__init__(kernel, target)
         self.brief = brief
+        # The variable of the serial sum around what is computed, if there is one.
+        self.summed: str | None = None
 
     def run(self) -> str:
         self.bind_arguments(0, 0)
@@ -209,7 +217,9 @@ class KernelGenerator(ExpressionEmitter):
             carried += first * copies
         handle = b.begin_loop(b.const(0, "i64"), stop, 1, carried)
         self.env[stmt.var] = handle.counter
+        around, self.summed = self.summed, stmt.var
         self.body(stmt.body)
+        self.summed = around
         updated: list[Value] = []
         at = 0
         for acc in stmt.accumulators:
@@ -256,12 +266,39 @@ class KernelGenerator(ExpressionEmitter):
             main_end = b.binary("and", stop, b.const(-stmt.lanes, "i64"))
             handle = b.begin_loop(begin, main_end, stmt.lanes, held)
             self.enter_lanes(stmt.var, handle.counter, width, parts, None)
+            if self.summed is not None:
+                self.ask_ahead(values, stop, self.summed)
             updated = self.absorb_lanes(stmt, handle.values, parts)
             self.vector = None
             held = b.end_loop(handle, updated)
             begin = main_end
         held = self.reduce_tail(stmt, held, begin, stop, width, parts)
         self.fold_lanes(stmt, held, parts)
+
+    def ask_ahead(self, values: list[Expr], stop: Value, turn: str) -> None:
+        """Asks for what will be read after this row of a sum over several: they lie far apart, and
+        what a machine foresees of a row ends with its page.  After a long row that is the next one
+        of the sum, after a short one, which is over too soon, what the next sum reads in its place.
+        """
+        b, vector = self.b, self.vector
+        assert vector is not None
+        loads = {e for value in values for e in walk_expr(value) if isinstance(e, Load)}
+        parallel = self.kernel.parallel_loop()
+        for load in sorted(loads, key=repr):
+            step = growth(load.index, turn)
+            if step is None or self.stride(load.index) != Const(1, "int64"):
+                continue
+            distance = self.uniform(step)
+            further = None if parallel is None else growth(load.index, parallel.var)
+            if further is not None:
+                is_long = b.compare("sge", stop, b.const(_LONG_ROW, "i64"))
+                distance = b.select(is_long, distance, self.uniform(further))
+            type_ = scalar_ops.memory_type(load.dtype)
+            first = b.add(self.scalar_index(load.index, 0), distance)
+            pointer = b.pointer_offset(self.buffers[load.buffer], first, type_)
+            size = vector.parts * vector.width * itemsize(load.dtype)
+            for byte in range(0, size, self.target.line_bytes):
+                b.prefetch(b.pointer_offset(pointer, b.const(byte, "i64"), "i8"), soon=False)
 
     def absorb_lanes(self, stmt: Reduce, held: list[Value], parts: int) -> list[Value]:
         vector = self.vector
@@ -365,6 +402,23 @@ class KernelGenerator(ExpressionEmitter):
                 lanes = scalar_ops.combine(b, acc.op, acc.value.dtype, lower, upper)
             for name, value in zip(acc.names, lanes):
                 self.env[name] = value
+
+
+def growth(index: Expr, var: str) -> Expr | None:
+    """How much an index grows with a variable; None if it does not, or not by a fixed step."""
+    if index == Var(var):
+        return Const(1, "int64")
+    if not isinstance(index, Op):
+        return None
+    parts = [growth(arg, var) for arg in index.args]
+    if index.name == "add" and parts.count(None) == 1:
+        return parts[0] or parts[1]
+    if index.name == "mul" and parts.count(None) == 1:
+        at = parts.index(None)
+        factor, part = index.args[at], parts[1 - at]
+        assert part is not None
+        return part * factor if isinstance(factor, (Param, Const)) else None
+    return None
 
 
 def counter_divisions(loop: Loop) -> list[tuple[Expr, Expr]]:
