@@ -46,6 +46,7 @@ from rushlight.loopnest.visit import (
     has_loop,
     heavy_operations,
     walk_expr,
+    walk_stmts,
 )
 
 KERNEL_ARGUMENTS = "ptr %buffers, ptr %params, i64 %begin, i64 %end"
@@ -145,6 +146,11 @@ class KernelGenerator(ExpressionEmitter):
             return
         heavy = heavy_operations(loop.body, scalar_ops.HEAVY, self.counted)
         parts = self.unrolled_parts(heavy)
+        # Sums in a body's loops have a register for each part; what they add needs the others.
+        sums = max([len(s.accumulators) for s in walk_stmts(loop.body) if isinstance(s, Reduce)],
+                   default=0)  # fmt: skip
+        while parts > 1 and sums * parts > self.target.vector_registers // 2:
+            parts //= 2
         main_end = b.binary("and", stop, b.const(-(width * parts), "i64"))
         before, self.gathers = self.gathers, False
         self.vector_part_loop(loop, b.const(0, "i64"), main_end, width, parts, masked=False)

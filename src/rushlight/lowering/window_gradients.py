@@ -2,7 +2,8 @@
 
 Each channel gives a few sums over whole planes.  They are made together in one pass over both
 planes: neighbors along a row stand in the lanes of a vector, each lane adds up its own column in
-order, and a second nest adds the columns.  Level 6.
+order, and a second nest adds the columns.  Rows shorter than a vector are joined to one another: a
+lane adds up one position of all planes, and what is inside of x is known beforehand.  Level 6.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from rushlight.base.shapes import numel
+from rushlight.base.symbolic import is_likely_less
 from rushlight.loopnest.ir import (
     Accumulator,
     Cast,
@@ -25,12 +27,22 @@ from rushlight.loopnest.ir import (
     reduce_lanes,
 )
 from rushlight.lowering.alone import Maker
-from rushlight.lowering.windows import WindowAxis, convolution_axes, rounded_once
+from rushlight.lowering.windows import (
+    HALF_WORD,
+    WindowAxis,
+    convolution_axes,
+    rounded_once,
+    split_flat,
+)
 from rushlight.tape.program import Value
 
 # Sums that one pass makes: with two operands they fill the registers of most machines.
 _TOGETHER = 9
 _RANK = 3
+# Elements of a row from which on it is not joined to the next: the lanes of the widest vectors.
+_WHOLE_ROW = 16
+# Planes from which on the sums of their positions are worth keeping apart.
+_MANY_PLANES = 4
 
 
 def is_single_gradient(value: Value, x: Value, w: Value) -> bool:
@@ -60,10 +72,22 @@ class _Planes:
         self.outputs = tuple(a.output for a in axes)
         # What one pass makes: all sums, or those of one row of the result.
         self.rank = _RANK if numel(self.outputs) <= _TOGETHER else 1
+        self.joined = self._are_rows_joined()
+
+    def _are_rows_joined(self) -> bool:
+        """Whether short rows of both operands lie alike, one after the other."""
+        _, y, x = self.axes
+        if y.kernel == 1 or not is_likely_less(x.kernel, _WHOLE_ROW):
+            return False
+        if y.kernel * x.kernel >= 1 << HALF_WORD or is_likely_less(self.channels, _MANY_PLANES):
+            return False
+        return (y.spacing, x.spacing) == (1, 1) and x.size == x.kernel
 
     def run(self) -> None:
         """Adds both nests."""
         maker, width = self.maker, self.axes[-1].kernel
+        if self.joined:
+            width = self.axes[1].kernel * width
         count = numel((self.x.shape[0], self.groups, *self.outputs))
         columns = maker.program.new_value((count, width), self.target.dtype)
         outer = self.outputs[: _RANK - self.rank]
@@ -106,11 +130,16 @@ class _Planes:
         """(statements that add up one column of both planes, the sum of each place)."""
         maker, dtype = self.maker, self.target.dtype.name
         taps: list[Expr] = [Var("z"), Var("y"), c]
+        if self.joined:
+            taps[1:] = split_flat(maker, c, [a.kernel for a in self.axes[1:]])
         channel = Var("i")
         plane = group * maker.size(self.channels) + channel
         at_w = plane * maker.size(numel(tuple(a.kernel for a in self.axes)))
-        for axis, tap in zip(self.axes, taps):
-            at_w = at_w + tap * maker.size(axis.w_step)
+        if self.joined:
+            at_w = at_w + taps[0] * maker.size(self.axes[0].w_step) + c
+        else:
+            for axis, tap in zip(self.axes, taps):
+                at_w = at_w + tap * maker.size(axis.w_step)
         weight = _as(maker.load(self.w, at_w), dtype)
         planes = maker.size(self.groups * self.channels)
         start = (image * planes + plane) * maker.size(numel(tuple(a.size for a in self.axes)))
@@ -121,11 +150,13 @@ class _Planes:
         strides = [maker.size(axis.stride) for axis in self.axes]
         terms: list[Expr] = []
         for place in places:
-            index, inside = start, None
+            index, inside = start + c if self.joined else start, None
             outputs = [*rows, *[Const(o, "int64") for o in place]]
             for n, axis in enumerate(self.axes):
                 at = starts[n] + (outputs[n] * strides[n] + lows[n])
-                index = index + at * steps[n]
+                # Where rows are joined, the position is both operands' own.
+                moved = outputs[n] * strides[n] + lows[n] if self.joined and n > 0 else at
+                index = index + moved * steps[n]
                 allowed = self._bounds(axis, at, sizes[n])
                 for more in allowed[1:]:
                     allowed[0] = call("and", allowed[0], more)
@@ -137,6 +168,8 @@ class _Planes:
             terms.append(call("mul", _as(loaded, dtype), weight))
         statements: list[Stmt] = []
         walked = [("i", self.channels), ("z", self.axes[0].kernel), ("y", self.axes[1].kernel)]
+        if self.joined:
+            walked.pop()
         for name, size in reversed(walked):
             sums = [Accumulator((f"{name}{n}",), "sum", term) for n, term in enumerate(terms)]
             statements = [Reduce(name, maker.extent(size), 1, tuple(statements), tuple(sums))]

@@ -31,8 +31,8 @@ from rushlight.lowering.scalars import HALF
 from rushlight.tape.program import Value
 
 _RANK = 3
-# Indices below 1 << _HALF_WORD are divided by a product with a rounded reciprocal.
-_HALF_WORD = 16
+# Indices below 1 << HALF_WORD are divided by a product with a rounded reciprocal.
+HALF_WORD = 16
 # Rows of outputs up to here are joined: where neighbors are gathered anyway, and where they are
 # beside each other in memory.
 _GATHERED_ROW, _CONTIGUOUS_ROW = 8, 4
@@ -234,7 +234,7 @@ def _each_output(
             def place_of(row):
                 return (row * maker.size(sizes[0]) + z) * whole + c
 
-            return body(lead, [z, *_split(maker, c, sizes[1:])], place_of)
+            return body(lead, [z, *split_flat(maker, c, sizes[1:])], place_of)
 
         maker.loops((*leading, sizes[0]), (), sizes[1] * sizes[2], joined)
         return
@@ -255,7 +255,7 @@ def _is_narrow(axes: Sequence[WindowAxis], sizes) -> bool:
     """Whether rows fill so few lanes that gathering over several of them costs less."""
     if any(a.period != 1 for a in axes) or sizes[1] == 1:
         return False
-    if sizes[1] * sizes[2] >= 1 << _HALF_WORD:
+    if sizes[1] * sizes[2] >= 1 << HALF_WORD:
         return False
     gathered = axes[2].stride // axes[2].spread != 1
     return not is_likely_less(_GATHERED_ROW if gathered else _CONTIGUOUS_ROW, sizes[2])
@@ -372,14 +372,14 @@ def window_argmax(maker: Maker, value: Value) -> None:
     def body(leading, at, place_of):
         (lead,) = leading
         window = _Window(maker, axes, (0,) * _RANK, sizes, at)
-        taps = _split(maker, Var("t"), window.counts)
+        taps = split_flat(maker, Var("t"), window.counts)
         loaded, inside = window.element(x, lead, taps)
         element = _as(loaded, "float32" if loaded.dtype in HALF else loaded.dtype)
         if inside is not None:
             element = call("where", inside, element, _lowest(element.dtype))
         best = Accumulator(("best", "first"), "argmax", element)
         reduce = Reduce("t", maker.size(numel(tuple(window.counts))), 1, (), (best,))
-        chosen = _split(maker, Var("first"), window.counts)
+        chosen = split_flat(maker, Var("first"), window.counts)
         found: Expr = Const(0, "int64")
         for n, axis in enumerate(axes):
             place = _after_border(maker, window.along(n, chosen[n]), axis)
@@ -389,7 +389,7 @@ def window_argmax(maker: Maker, value: Value) -> None:
     _each_output(maker, axes, (0,) * _RANK, sizes, (x.shape[0] * x.shape[1],), body)
 
 
-def _split(maker: Maker, flat: Expr, counts: Sequence[int]) -> list[Expr]:
+def split_flat(maker: Maker, flat: Expr, counts: Sequence[int]) -> list[Expr]:
     """The index along each axis of a row-major index; divides by multiplying, as lanes cannot."""
     result: list[Expr] = [Const(0, "int64")] * len(counts)
     rest = flat
@@ -399,9 +399,9 @@ def _split(maker: Maker, flat: Expr, counts: Sequence[int]) -> list[Expr]:
             return result
         if counts[n] == 1:
             continue
-        if numel(tuple(counts)) < 1 << _HALF_WORD:
-            factor = maker.size((1 << 2 * _HALF_WORD) // counts[n] + 1)
-            quotient: Expr = call("shr", rest * factor, Const(2 * _HALF_WORD, "int64"))
+        if numel(tuple(counts)) < 1 << HALF_WORD:
+            factor = maker.size((1 << 2 * HALF_WORD) // counts[n] + 1)
+            quotient: Expr = call("shr", rest * factor, Const(2 * HALF_WORD, "int64"))
         else:
             quotient = call("floordiv", rest, maker.size(counts[n]))
         result[n] = rest - quotient * maker.size(counts[n])
