@@ -27,7 +27,7 @@ def library_of(spec, target):
     return load_text(gemm_text(spec, target), function_names(spec), target)
 
 
-def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilogue=None,
+def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None,
             a_mode=None, dtype=None):  # fmt: skip
     """A callable that computes a @ b of three-dimensional arrays into its attribute ``c``.
 
@@ -45,21 +45,19 @@ def prepare(a, b, target=HOST, threads=1, mode=None, rows=None, out=None, epilog
     strides.append(c.strides[1] // c.itemsize)
     mode = mode or choose_b_mode(m, k, strides[2], strides[3], dtype, target)
     rows = rows or choose_core_rows(m, target)
-    value, buffers, arrays, params, words = epilogue or (None, (), (), (), ())
     a_mode = a_mode or choose_a_mode(m, n, k, *strides[:2], dtype, mode, target)
     edge = choose_edge(n, dtype, rows, mode, target)
-    spec = GemmSpec("gemm", dtype, mode, rows, edge, a_mode, value, buffers, params)
+    spec = GemmSpec("gemm", dtype, mode, rows, edge, a_mode)
     library = library_of(spec, target)
     blocks = choose_blocks(m, n, k, batches, spec, target, threads)
     workspace = np.empty(blocks.workspace + 1, a.dtype)
     steps_of = [0 if x.shape[0] == 1 else x.strides[0] // x.itemsize for x in (a, b, c)]
     offsets = np.array([[i * s for s in steps_of] for i in range(batches)], np.int64).ravel()
-    pointed = [a, b, c, offsets, workspace, *arrays]
+    pointed = [a, b, c, offsets, workspace]
     pointers = (ctypes.c_void_p * len(pointed))(*[x.ctypes.data for x in pointed])
     tiles = [blocks.tile_m, blocks.tile_n, blocks.tiles_m, blocks.tiles_n, blocks.group]
     numbers = [m, n, k, *strides, *tiles]
-    tail = np.array(words, np.float64).view(np.int64)
-    arguments = np.concatenate([np.array(numbers, np.int64), tail])
+    arguments = np.array(numbers, np.int64)
     common = [ctypes.addressof(pointers), arguments.ctypes.data]
     steps = []
     if mode in PACKED:

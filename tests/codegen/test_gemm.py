@@ -7,7 +7,6 @@ from rushlight.base.target import Target, neon_target
 from rushlight.codegen.gemm import GemmSpec, gemm_text
 from rushlight.codegen.gemm_choices import choose_a_mode, choose_b_mode, choose_blocks
 from rushlight.codegen.microkernel import K_BLOCK
-from rushlight.loopnest.ir import Buffer, Load, Op, Param, Var, call
 from rushlight.runtime.jit import assembly_of, compile_text
 from rushlight.runtime.threads import get_num_threads, set_num_threads
 from tests.codegen.run_gemm import HOST, prepare
@@ -167,26 +166,6 @@ def test_infinity_and_nan_stay_in_their_rows_and_columns():
         assert np.isnan(c[:, 11]).all()
         assert np.isinf(np.delete(c[3], 11)).all()
         assert np.isfinite(np.delete(np.delete(c, 3, 0), 11, 1)).all()
-
-
-def test_epilogue_adds_bias_and_applies_relu_before_the_store():
-    rng = np.random.default_rng(8)
-    a, b = random_matrix(rng, 30, 600, "float32"), random_matrix(rng, 600, 50, "float32")
-    bias = rng.standard_normal(50).astype(np.float32)
-    residual = rng.standard_normal((30, 50)).astype(np.float32)
-    acc, column, row = Var("acc", "float32"), Var("column"), Var("row")
-    value = call("add", acc, Load("bias", column, "float32"))
-    value = Op("mul", (value, Param("scale", "float32")), "float32")
-    value = call("maximum", value, Op("sub", (value, value), "float32"))
-    value = call("add", value, Load("residual", row * 50 + column, "float32"))
-    buffers = (Buffer("bias", "float32", "in"), Buffer("residual", "float32", "in"))
-    epilogue = (value, buffers, (bias, residual), (Param("scale", "float32"),), (0.5,))
-    product = prepare(a, b)()[0]
-    expected = np.maximum((product + bias) * np.float32(0.5), 0) + residual
-    for target in TARGETS:
-        for threads in (1, 2):
-            actual = prepare(a, b, target, threads=threads, epilogue=epilogue)()[0]
-            assert (actual == expected).all()
 
 
 def test_b_with_no_unit_stride_is_refused():

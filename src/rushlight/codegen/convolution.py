@@ -304,7 +304,7 @@ class _Driver(Driver):
         size = self.count(self.size)
         start = self.count(0)
         yes = b.const(True, "i1")
-        extra = [Value("%buffers", "ptr"), Value("%params", "ptr")]
+        params = Value("%params", "ptr")
         for rows in self.spec.rows:
             whole = b.binary("udiv", b.sub(p["m"], start), self.count(rows))
             stop = b.add(start, b.mul(whole, self.count(rows)))
@@ -315,7 +315,7 @@ class _Driver(Driver):
                 b.mul(p["a_row"], size), b.mul(p["a_step"], size),
                 panel[0], self.count(panel[1] * self.size),
                 self.at(c, self.times(row, "c_row")), b.mul(p["c_row"], size),
-                steps, left, first, yes, *extra, row, self.count(0),
+                steps, left, first, yes, params,
             ]  # fmt: skip
             typed = [f"{t} {v.text}" for t, v in zip(ARGUMENT_TYPES, arguments)]
             name = _tile(rows, edge, self.spec.vectors).name

@@ -14,7 +14,6 @@ from rushlight.base.target import Target
 from rushlight.codegen import scalar_ops
 from rushlight.codegen.emit import Emitter, Value
 from rushlight.loopnest.ir import (
-    Buffer,
     Cast,
     Const,
     Expr,
@@ -50,10 +49,10 @@ class OpenVector:
 class ExpressionEmitter:
     """Names in scope, and the open vector loop if there is one."""
 
-    def __init__(self, kernel: Kernel, target: Target, emitter: Emitter | None = None) -> None:
+    def __init__(self, kernel: Kernel, target: Target) -> None:
         self.kernel = kernel
         self.target = target
-        self.b = emitter or Emitter(target)
+        self.b = Emitter(target)
         self.env: dict[str, Emitted] = {}
         self.lets: dict[str, Expr] = {}  # index arithmetic, to find strides through names
         self.vector: OpenVector | None = None
@@ -66,13 +65,13 @@ class ExpressionEmitter:
         self.counted: dict[Expr, Value] = {}
         self.gathers = False  # whether any access so far was no vector's
 
-    def bind_arguments(self, skip_buffers: int, skip_params: int) -> None:
-        """Reads base pointers and parameters, all but the first few, from the argument arrays."""
+    def bind_arguments(self) -> None:
+        """Reads base pointers and parameters from the argument arrays."""
         b = self.b
-        for position, buffer in enumerate(self.kernel.buffers, skip_buffers):
+        for position, buffer in enumerate(self.kernel.buffers):
             slot = b.pointer_offset(Value("%buffers", "ptr"), b.const(position, "i64"), "ptr")
             self.buffers[buffer.name] = b.load(slot, "ptr", 1, 8)
-        for position, param in enumerate(self.kernel.params, skip_params):
+        for position, param in enumerate(self.kernel.params):
             slot = b.pointer_offset(Value("%params", "ptr"), b.const(position, "i64"), "i64")
             self.params[param.name] = self.load_param(slot, param)
         for scratch in self.kernel.scratch:
@@ -85,15 +84,6 @@ class ExpressionEmitter:
         if kind_of(param.dtype) == "f":
             return scalar_ops.cast(b, b.load(slot, "double", 1, 8), "float64", param.dtype)
         return scalar_ops.cast(b, b.load(slot, "i64", 1, 8), "int64", param.dtype)
-
-    def enter_tile(
-        self, var: str, first: Value, width: int, masks: list[Value] | None, parts: int
-    ) -> None:
-        """One row of a contraction's tile: the columns are the lanes."""
-        b = self.b
-        starts = [b.add(first, b.const(width * u, "i64")) for u in range(parts)]
-        starts[0] = first
-        self.open_vector(OpenVector(var, starts, width, masks, b.depth))
 
     def open_vector(self, vector: OpenVector) -> None:
         b = self.b
@@ -358,27 +348,3 @@ class ExpressionEmitter:
                 b.masked_store(stored, pointers, lanes, align)
             else:
                 b.scatter(stored, pointers, lanes or b.const(True, "i1", vector.width), align)
-
-
-def emit_epilogue(
-    b: Emitter,
-    value: Expr,
-    buffers: tuple[Buffer, ...],
-    params: tuple[Param, ...],
-    skip: tuple[int, int],
-    sums: list[Value],
-    row: Value,
-    column: Value,
-    masks: list[Value] | None,
-) -> list[Value]:
-    """A loop-nest expression of ``acc``, ``row`` and ``column`` on one row of a tile.
-
-    Its buffers and parameters follow the ``skip`` first ones of the surrounding kernel.
-    """
-    generator = ExpressionEmitter(Kernel("epilogue", buffers, params, ()), b.target, b)
-    generator.bind_arguments(*skip)
-    generator.enter_tile("column", column, sums[0].width, masks, len(sums))
-    generator.env["row"] = row
-    generator.env["acc"] = list(sums)
-    result = generator.value(value)
-    return generator.parts_of(result, len(sums), sums[0].width)

@@ -7,9 +7,8 @@ one at a time, to the stack: there they stay in the second-level cache, and are 
 constant strides.  Whether something is packed changes speed only; gemm_choices.py decides.  A
 product of one row or column has a kernel of its own (row_product.py).
 
-Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace, then those of
-the epilogue.  Params: see PARAMS, then those of the epilogue.  The epilogue is a loop-nest
-expression of ``acc``, ``row`` and ``column``; its loads index by them.  Level 7.
+Buffers: A, B, C, offsets (three int64 a batch: of A, B, C, in elements), workspace.  Params: see
+PARAMS.  Level 7.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from dataclasses import dataclass, replace
 from rushlight.base.target import Target
 from rushlight.codegen.arithmetic import arithmetic_of
 from rushlight.codegen.driver import Driver
-from rushlight.codegen.emit import Emitter, Value, bits_of
-from rushlight.codegen.expressions import emit_epilogue
+from rushlight.codegen.emit import Value, bits_of
 from rushlight.codegen.llvm import KERNEL_ARGUMENTS
 from rushlight.codegen.microkernel import (
     ALONG_K,
@@ -30,7 +28,6 @@ from rushlight.codegen.microkernel import (
     GATHERED,
     K_BLOCK,
     ROUNDED_TYPES,
-    Epilogue,
     Packed,
     Tile,
     TileSet,
@@ -39,7 +36,6 @@ from rushlight.codegen.microkernel import (
 )
 from rushlight.codegen.packing import Packer
 from rushlight.codegen.unit_packing import UnitPacker
-from rushlight.loopnest.ir import Buffer, Expr, Param
 
 BUFFERS = ("a", "b", "c", "offsets", "workspace")
 PARAMS = ("m", "n", "k", "a_row", "a_column", "b_row", "b_column", "c_row", "tile_m", "tile_n",
@@ -79,9 +75,6 @@ class GemmSpec:
     core_rows: int
     edge: str = EDGE_ANY
     a_mode: str = A_DIRECT
-    epilogue: Expr | None = None
-    epilogue_buffers: tuple[Buffer, ...] = ()
-    epilogue_params: tuple[Param, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -376,7 +369,7 @@ class _Driver(Driver):
             self.a_pointer(block, row), b.mul(p["a_row"], size), b.mul(p["a_column"], size),
             self.b_pointer(block, column), b.mul(self.b_step(), size),
             *sums, block.steps, b.sub(end, column), begins, ends,
-            Value("%buffers", "ptr"), Value("%params", "ptr"), row, column, *extra,
+            Value("%params", "ptr"), *extra,
         ]  # fmt: skip
         types = ARGUMENT_TYPES + ROUNDED_TYPES
         typed = [f"{t} {v.text}" for t, v in zip(types, arguments)]
@@ -418,22 +411,6 @@ class _Driver(Driver):
 def packed_rows(tiles: TileSet, step_bytes: int) -> int:
     """Rows of A that a tile packs at most, of so many bytes to a step of k."""
     return A_STACK_BYTES // (K_BLOCK * step_bytes) // tiles.rows * tiles.rows
-
-
-def _epilogue_of(spec: GemmSpec) -> Epilogue | None:
-    value = spec.epilogue
-    if value is None:
-        return None
-
-    def epilogue(
-        b: Emitter, sums: list[Value], row: Value, column: Value, masks: list[Value] | None
-    ) -> list[Value]:
-        return emit_epilogue(
-            b, value, spec.epilogue_buffers, spec.epilogue_params,
-            (len(BUFFERS), len(PARAMS)), sums, row, column, masks,
-        )  # fmt: skip
-
-    return epilogue
 
 
 def tiles_of(spec: GemmSpec, target: Target) -> TileSet:
@@ -480,7 +457,7 @@ def gemm_text(spec: GemmSpec, target: Target) -> str:
             tile = replace(shape, rows=rows)
             name = f"{spec.name}_{tile.name}"
             text, needed = core_function(
-                tile, tiles.lanes, arithmetic.unit, target, _epilogue_of(spec), name=name,
+                tile, tiles.lanes, arithmetic.unit, target, name=name,
                 reading=reading, packed=packed, arithmetic=arithmetic,
             )  # fmt: skip
             functions.append(text)

@@ -69,7 +69,7 @@ class KernelGenerator(ExpressionEmitter):
         self.summed: str | None = None
 
     def run(self) -> str:
-        self.bind_arguments(0, 0)
+        self.bind_arguments()
         self.body(self.kernel.body)
         return self.b.function(self.kernel.name, KERNEL_ARGUMENTS)
 

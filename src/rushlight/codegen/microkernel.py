@@ -12,7 +12,7 @@ starting from zero; block results are added in ascending order.  Level 7.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rushlight.base.target import Target
@@ -27,11 +27,10 @@ K_BLOCK = 512
 
 ARGUMENTS = (
     "ptr %a, i64 %a_row, i64 %a_step, ptr %b, i64 %b_step, ptr %c, i64 %c_row, i64 %steps, "
-    "i64 %left, i1 %first, i1 %last, ptr %buffers, ptr %params, i64 %row, i64 %column"
+    "i64 %left, i1 %first, i1 %last, ptr %params"
 )
 ARGUMENT_TYPES = (
-    "ptr", "i64", "i64", "ptr", "i64", "ptr", "i64", "i64", "i64", "i1", "i1", "ptr", "ptr",
-    "i64", "i64",
+    "ptr", "i64", "i64", "ptr", "i64", "ptr", "i64", "i64", "i64", "i1", "i1", "ptr",
 )  # fmt: skip
 # What a core takes besides where C is narrower than the sums: where it writes them when finished.
 ROUNDED_ARGUMENTS = ", ptr %out, i64 %out_row"
@@ -50,9 +49,6 @@ UNROLLED = 4
 _FETCHED_LINE = 64
 # Sums of a core from which on it asks for the next panel of B.
 _ENOUGH_SUMS = 16
-
-# emitter, lanes of the tile's row, row, first column, mask -> what to store
-Epilogue = Callable[[Emitter, list[Value], Value, Value, "list[Value] | None"], list[Value]]
 
 
 @dataclass(frozen=True)
@@ -310,8 +306,8 @@ class _Core:
                 updated.append(self.arithmetic.multiply_add(b, broadcast, columns[v], total))
         return updated
 
-    def finish(self, sums: list[Value], epilogue: Epilogue | None) -> None:
-        """Adds what earlier blocks of k left in C, applies the epilogue, stores."""
+    def finish(self, sums: list[Value]) -> None:
+        """Adds what earlier blocks of k left in C, and stores."""
         b, tile = self.b, self.tile
         first = self.argument("first", "i1")
         rows = []
@@ -323,23 +319,10 @@ class _Core:
             total = [b.select(first, s, b.add(o, s)) for o, s in zip(old, sum_row)]
             rows.append((pointer, total))
             pointer = _byte_offset(b, pointer, self.argument("c_row", "i64"))
-        if epilogue is None:
-            for pointer, total in rows:
-                self.store_row(total, pointer)
-            return
-        last = self.argument("last", "i1")
-        zero, one = b.const(0, "i64"), b.const(1, "i64")
-        for condition, finished in ((b.logic_not(last), False), (last, True)):
-            branch = b.begin_loop(zero, b.select(condition, one, zero), 1)
-            for i, (pointer, total) in enumerate(rows):
-                values = total
-                if finished:
-                    row = b.add(self.argument("row", "i64"), b.const(i, "i64"))
-                    values = epilogue(b, total, row, self.argument("column", "i64"), self.masks)
-                self.store_row(values, pointer)
-            b.end_loop(branch)
+        for pointer, total in rows:
+            self.store_row(total, pointer)
 
-    def finish_rounded(self, sums: list[Value], epilogue: Epilogue | None) -> None:
+    def finish_rounded(self, sums: list[Value]) -> None:
         """The same where C is narrower than the sums: they lie in `c` until they are finished."""
         b, tile = self.b, self.tile
         first, last = self.argument("first", "i1"), self.argument("last", "i1")
@@ -359,11 +342,6 @@ class _Core:
             for i in range(tile.rows):
                 values = totals[i * tile.vectors : (i + 1) * tile.vectors]
                 if name == "out":
-                    if epilogue is not None:
-                        row_ = b.add(self.argument("row", "i64"), b.const(i, "i64"))
-                        values = epilogue(
-                            b, values, row_, self.argument("column", "i64"), self.masks
-                        )
                     values = [self.arithmetic.finished(b, value) for value in values]
                 self.store_row(values, pointer)
                 pointer = _byte_offset(b, pointer, self.argument(name + "_row", "i64"))
@@ -468,7 +446,6 @@ def core_function(
     lanes: int,
     type_: str,
     target: Target,
-    epilogue: Epilogue | None = None,
     name: str | None = None,
     reading: str = ALONG_ROWS,
     packed: Packed = Packed(),
@@ -489,8 +466,8 @@ def core_function(
         f", ptr %soon{i}, i64 %soon{i}_step, ptr %soon{i}_last" for i in range(streams)
     )
     if arithmetic.is_rounded:
-        core.finish_rounded(core.products(), epilogue)
+        core.finish_rounded(core.products())
         arguments += ROUNDED_ARGUMENTS
     else:
-        core.finish(core.products(), epilogue)
+        core.finish(core.products())
     return core.b.function(name or tile.name, arguments, "internal"), core.b.declarations

@@ -80,7 +80,7 @@ class PanelDriver(Driver):
         else:
             first = b.compare("eq", k0, self.count(-1 if added else 0))
         source, lines = self.at(a, b.mul(k0, a_step)), self.at(panel, b.mul(k0, columns))
-        # Of what only an epilogue and other cores ask for.
+        # Of what only other cores ask for.
         nowhere = Value("null", "ptr")
         edge = self.count(0)
         for rows in self.row_counts():
@@ -92,8 +92,7 @@ class PanelDriver(Driver):
                 self.at(source, b.mul(row, a_row)), b.mul(a_row, size), b.mul(a_step, size),
                 lines, b.mul(columns, size),
                 self.at(c, b.mul(row, c_row)), b.mul(c_row, size),
-                steps, columns, first, b.const(True, "i1"),
-                nowhere, nowhere, row, self.count(0),
+                steps, columns, first, b.const(True, "i1"), nowhere,
             ]  # fmt: skip
             for i in range(self.streams):
                 nothing = source, self.count(0), source
