@@ -217,6 +217,19 @@ def test_index_from_a_buffer_gathers():
     assert_same_bits(kernel, buffers, {"n": 90})
 
 
+@pytest.mark.parametrize("first", [-(10**12), -70, -3, 0, 5, 10**12])
+@pytest.mark.parametrize("size", [7, 64, 200])
+def test_lanes_inside_of_bounds_are_found(first, size):
+    place = i + Param("first")
+    inside = call("and", call("ge", place, Param("low")), call("lt", place, Param("high")))
+    body = (Loop("i", n, "vector", (Store("out", i, inside),)),)
+    params = (n, Param("first"), Param("low"), Param("high"))
+    kernel = Kernel("bounds", (Buffer("out", "bool", "out"),), params, body)
+    for low, high in ((0, size), (2, 40), (-5, 3), (9, 4)):
+        given = {"n": size, "first": first, "low": low, "high": high}
+        assert_same_bits(kernel, {"out": np.zeros(size, bool)}, given)
+
+
 def test_masked_load_outside_the_buffer_is_zero():
     inside = call("lt", i, Param("m"))
     value = Load("x", i, "float32", inside)

@@ -29,6 +29,8 @@ from rushlight.loopnest.ir import (
 Emitted = Value | list[Value]
 QUOTIENT, REMAINDER = "floordiv", "mod"
 COUNTED = (QUOTIENT, REMAINDER)
+# Comparisons of an index with a bound, as LLVM calls them.
+_BOUNDS = {"ge": "sge", "lt": "slt"}
 
 
 @dataclass
@@ -110,6 +112,8 @@ class ExpressionEmitter:
         if isinstance(expr, Op):
             if self.counted and expr.name in COUNTED and expr in self.counted:
                 return self.counted[expr]
+            if expr.name in _BOUNDS and self.is_bound(*expr.args):
+                return self.bounds(_BOUNDS[expr.name], *expr.args)
             args = [self.value(arg) for arg in expr.args]
             operand = expr.args[-1].dtype
             return self.mapped(
@@ -122,6 +126,27 @@ class ExpressionEmitter:
                 lambda x: scalar_ops.cast(self.b, x, source, target), [self.value(expr.arg)]
             )
         return self.env[expr.name]
+
+    def is_bound(self, index: Expr, limit: Expr) -> bool:
+        """Whether an index that grows by one from lane to lane meets one number."""
+        if self.vector is None or index.dtype != "int64" or self.varies(limit):
+            return False
+        return self.varies(index) and self.stride(index) == Const(1, "int64")
+
+    def bounds(self, predicate: str, index: Expr, limit: Expr) -> list[Value]:
+        """How lanes compare with a limit: by their numbers, of 32 bits, with the limit's distance
+        from the first lane.  Comparing the indices themselves takes twice the vectors."""
+        b, vector = self.b, self.vector
+        assert vector is not None
+        lanes = b.vector_constant(range(vector.width), "i32")
+        first, last = b.const(0, "i64"), b.const(vector.width, "i64")
+        found = []
+        for part in range(vector.parts):
+            distance = b.sub(self.uniform(limit), self.scalar_index(index, part))
+            distance = b.intrinsic("smin", b.intrinsic("smax", distance, first), last)
+            near = b.splat(b.convert("trunc", distance, "i32"), vector.width)
+            found.append(b.compare(predicate, lanes, near))
+        return found
 
     def mapped(self, rule: scalar_ops.Rule, args: list[Emitted]) -> Emitted:
         if not any(isinstance(arg, list) for arg in args):
