@@ -218,8 +218,9 @@ class Accelerators:
                 self._backends = self._of(chosen)
                 for one in self._backends:
                     add_backend(one)
-        local.tape.drop()
+        # In this order: a tape goes on at the steps that it stands on, and at their plans.
         memo.clear()
+        local.tape.drop()
 
     def host_pool(self) -> Any:
         """The page-locked memory of the host; None where there is no device."""

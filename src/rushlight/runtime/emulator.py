@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import bisect
 import ctypes
+import gc
 import hashlib
 import itertools
 import random
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -83,9 +85,11 @@ class _Queue:
             if not item.time:
                 return False
             self.items.popleft()
-        else:
-            self.items.popleft()
+            return True
+        try:
             item()
+        finally:
+            self.items.popleft()  # not before: a mark asked for meanwhile stands behind it
         return True
 
     def run(self) -> None:
@@ -130,6 +134,8 @@ class Emulator(OrdinaryHostMemory):
         # (device, stream) -> what waits; the stream that a device begins with is 0.
         self._queues = {(index, 0): _Queue() for index in range(devices)}
         self._streams = itertools.count(1)
+        self._turn = threading.RLock()
+        self._working = False
 
     def device_count(self) -> int:
         """How many there are."""
@@ -153,7 +159,7 @@ class Emulator(OrdinaryHostMemory):
 
     def free_stream(self, index: int, stream: int) -> None:
         """The end of a queue, once its work is done."""
-        self._queues[index, stream].run()
+        self._take_turn(self._queues[index, stream].run)
         del self._queues[index, stream]
 
     def _ask(self, index: int, stream: int, work: Callable[[], None], may_wait: bool) -> None:
@@ -161,9 +167,31 @@ class Emulator(OrdinaryHostMemory):
         queue = self._queues[index, stream]
         queue.items.append(work)
         if len(self._queues) > self.devices and self.order == RANDOM:
-            self._stir()
+            self._take_turn(self._stir, must=False)
         elif not may_wait:
-            queue.run()
+            self._take_turn(queue.run, must=False)
+
+    def _take_turn(self, work: Callable[[], None], must: bool = True) -> None:
+        """Do pieces of work, one at a time.  must: later will not do.
+
+        Memory is given back by finalizers, which run wherever garbage is collected: between the
+        address of an argument and the kernel that uses it, or in another thread while a kernel
+        runs.  What they ask for must not overtake that piece.  So this thread collects nothing
+        meanwhile, and work that may wait is left to whoever is at it.
+        """
+        if not self._turn.acquire(blocking=must):
+            return
+        within, collects = self._working, gc.isenabled()
+        try:
+            if must or not within:
+                self._working = True
+                gc.disable()
+                work()
+        finally:
+            self._working = within
+            if collects:
+                gc.enable()
+            self._turn.release()
 
     def _stir(self) -> None:
         """Do some of what waits, of streams drawn at random."""
@@ -190,12 +218,13 @@ class Emulator(OrdinaryHostMemory):
     def reached(self, mark: Mark) -> bool:
         """Whether the work before a mark is done."""
         if not mark.time and self._random.random() < 0.5:
-            mark.queue.run_to(mark)  # time goes by: who asks again and again gets there
+            # Time goes by: who asks again and again gets there.
+            self._take_turn(lambda: mark.queue.run_to(mark), must=False)
         return mark.time > 0
 
     def wait(self, mark: Mark) -> None:
         """Do the work before a mark."""
-        mark.queue.run_to(mark)
+        self._take_turn(lambda: mark.queue.run_to(mark))
 
     def milliseconds(self, start: Mark, end: Mark) -> float:
         """Time between two marks."""
@@ -205,7 +234,7 @@ class Emulator(OrdinaryHostMemory):
         """Do everything that a stream, or a device, was asked for."""
         for (device, number), queue in list(self._queues.items()):
             if device == index and stream in (None, number):
-                queue.run()
+                self._take_turn(queue.run)
 
     # ---- memory --------------------------------------------------------------------------------
 
@@ -275,7 +304,7 @@ class Emulator(OrdinaryHostMemory):
 
     def copy_out(self, index: int, target: np.ndarray, address: int, stream: int = 0) -> None:
         """Copy to the host, after all work of the stream."""
-        self._queues[index, stream].run()
+        self._take_turn(self._queues[index, stream].run)
         ctypes.memmove(
             target.ctypes.data, self._host_address(index, address, target.nbytes), target.nbytes
         )

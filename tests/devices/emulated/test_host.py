@@ -10,6 +10,7 @@ import pytest
 import rushlight as torch
 from rushlight.base.stats import stats
 from rushlight.nn import functional as F
+from tests.devices.emulated.places import LAST
 
 
 def _matrix(place: str) -> torch.Tensor:
@@ -83,8 +84,8 @@ OPERATIONS = {
 @pytest.mark.parametrize("name", OPERATIONS)
 def test_constants_of_an_operation_go_where_its_operand_is(name: str) -> None:
     operation = OPERATIONS[name]
-    here, there = operation(_matrix("cpu")), operation(_matrix("cuda:1"))
-    assert there.device == torch.device("cuda:1")
+    here, there = operation(_matrix("cpu")), operation(_matrix(LAST))
+    assert there.device == torch.device(LAST)
     torch.testing.assert_close(there.cpu(), here, rtol=1e-12, atol=1e-12)
 
 

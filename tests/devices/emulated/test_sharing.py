@@ -9,6 +9,7 @@ import pytest
 
 import rushlight as torch
 from rushlight.utils.dlpack import from_dlpack, to_dlpack
+from tests.devices.emulated.places import LAST
 
 
 class _Library:
@@ -26,8 +27,8 @@ class _Library:
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16", "int64", "bool", "complex64", "uint16"])
 def test_a_capsule_of_a_device_shares_the_memory(dtype: str) -> None:
-    x = torch.arange(6, device="cuda:1").reshape(2, 3).to(getattr(torch, dtype))
-    assert x.__dlpack_device__() == (2, 1)
+    x = torch.arange(6, device=LAST).reshape(2, 3).to(getattr(torch, dtype))
+    assert x.__dlpack_device__() == (2, torch.cuda.device_count() - 1)
     for source in (x, _Library(x), to_dlpack(x), x.__dlpack__(max_version=(1, 0), stream=-1)):
         y = torch.from_dlpack(source)
         assert y.device == x.device and y.dtype is x.dtype and y.shape == x.shape
