@@ -190,6 +190,75 @@ def normal(engine: Philox, dtype: DType, mean: float, std: float) -> Recorded:
     return Recorded(engine, values, _each(dtype))
 
 
+def log_normal(engine: Philox, dtype: DType, mean: float, std: float) -> Recorded:
+    """The exponential function of normal numbers.  Source: at::log_normal_ on CUDA."""
+    drawn = normal(engine, dtype, mean, std)
+
+    def values(words: Words, real: DType) -> Tensor:
+        compute = _compute(real)
+        x = p.exp(drawn.values(words, compute))
+        return x if real is compute else p.cast(x, real)
+
+    return Recorded(engine, values, _each(dtype))
+
+
+def exponential(engine: Philox, dtype: DType, rate: float) -> Recorded:
+    """Exponential numbers, none of them zero.  Source: at::exponential_ on CUDA."""
+
+    def logarithms(x: Tensor) -> Tensor:
+        # Of 1 and what rounds to it the logarithm would be 0, which the distribution lacks.
+        least = float(np.finfo(x._node.dtype.numpy).eps) / 2
+        near = apply_number(p.ge, x, 1.0 - least)
+        scaled = _quotient(x._node.dtype, -1.0, rate)
+        return apply_number(p.mul, p.where(near, x._scalar(-least), p.log(x)), scaled)
+
+    return _transformed(engine, dtype, logarithms)
+
+
+def cauchy(engine: Philox, dtype: DType, median: float, sigma: float) -> Recorded:
+    """Cauchy numbers, by the tangent.  Source: at::cauchy_ on CUDA."""
+
+    def tangents(x: Tensor) -> Tensor:
+        if x._node.dtype is float32:
+            # Near its poles the tangent of a float32 is anything: PyTorch stays off them.
+            least = float(np.finfo(np.float32).eps)
+            x = p.minimum(p.maximum(x, x._scalar(least)), x._scalar(1.0 - least))
+        angle = apply_number(p.mul, apply_number(p.add, x, -0.5), math.pi)
+        return apply_number(p.add, apply_number(p.mul, p.tan(angle), sigma), median)
+
+    return _transformed(engine, dtype, tangents)
+
+
+def geometric(engine: Philox, dtype: DType, chance: float) -> Recorded:
+    """Numbers of trials up to the first success.  Source: at::geometric_ on CUDA."""
+
+    def trials(x: Tensor) -> Tensor:
+        number = x._node.dtype.numpy.type
+        each = x._scalar(float(np.log1p(-number(chance))))
+        return p.ceil(p.div(p.log(x), each))
+
+    return _transformed(engine, dtype, trials)
+
+
+def _transformed(engine: Philox, dtype: DType, function: Callable[[Tensor], Tensor]) -> Recorded:
+    """A function of uniform numbers in (0, 1], computed in float32 or float64, rounded once."""
+
+    def values(words: Words, real: DType) -> Tensor:
+        x = function(_uniform_words(words, real))
+        return x if x._node.dtype is real else p.cast(x, real)
+
+    return Recorded(engine, values, _each(dtype))
+
+
+def _compute(real: DType) -> DType:
+    return float64 if real is float64 else float32
+
+
+def _quotient(dtype: DType, x: float, y: float) -> float:
+    number = dtype.numpy.type
+    return float(number(x) / number(y))
+
+
 def integers(engine: Philox, low: int, span: int, wide: bool | None = None) -> Recorded:
     """Integers in [low, low + span), of one word or, if `wide` (None: as the span needs), of two.
 

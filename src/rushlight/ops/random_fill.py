@@ -217,6 +217,8 @@ def exponential_(self: Tensor, lambd: float = 1.0, *, generator: Generator | Non
     _require_floating("Exponential", self.dtype)
     if not lambd > 0.0:
         raise RuntimeError(f"exponential_ expects lambda > 0.0, but found lambda={lambd:g}")
+    if isinstance(engine, Philox):
+        return _fill(self, device_draws.exponential(engine, self.dtype, float(lambd)))
     return _fill(self, lambda n, name, _: continuous.exponential(engine, n, name, float(lambd)))
 
 
@@ -229,6 +231,8 @@ def cauchy_(
     if not sigma > 0.0:
         raise RuntimeError(f"cauchy_ expects sigma > 0.0, but found sigma={sigma:g}")
     _require_floating("Cauchy", self.dtype)
+    if isinstance(engine, Philox):
+        return _fill(self, device_draws.cauchy(engine, self.dtype, float(median), float(sigma)))
     return _fill(
         self,
         lambda n, name, _: continuous.cauchy(engine, n, name, float(median), float(sigma)),
@@ -245,6 +249,8 @@ def log_normal_(
         raise RuntimeError(f"log_normal_ expects std > 0.0, but found std={std:g}")
     if not self.dtype.is_floating_point:
         raise unsupported("log_normal_cpu", self.dtype)
+    if isinstance(engine, Philox):
+        return _fill(self, device_draws.log_normal(engine, self.dtype, float(mean), float(std)))
     return _fill(
         self,
         lambda n, name, _: continuous.log_normal(engine, n, name, float(mean), float(std)),
@@ -291,6 +297,8 @@ def geometric_(self: Tensor, p: float, *, generator: Generator | None = None) ->
         raise RuntimeError(f"geometric_ expects p to be in (0, 1), but got p={p:g}")
     if self.dtype.is_complex or self.dtype.name == "bool":
         raise unsupported("geometric_cpu", self.dtype)
+    if isinstance(engine, Philox):
+        return _fill(self, device_draws.geometric(engine, self.dtype, float(p)))
     return _fill(self, lambda n, name, _: discrete.geometric(engine, n, name, float(p)))
 
 

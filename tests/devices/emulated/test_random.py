@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import rushlight as torch
+from rushlight.base.stats import stats
 from rushlight.rng.philox import Philox, philox, words_at
 from rushlight.rng.rounding import from_bfloat16_bits
 from rushlight.runtime.emulator import Emulator
@@ -110,6 +111,53 @@ def test_normal_numbers_agree_up_to_rounding(name: str) -> None:
             values = from_bfloat16_bits(values)
         tolerance = {"float64": 1e-13, "float32": 2e-6}.get(name, 1e-2)
         np.testing.assert_allclose(x.double().cpu().numpy(), values, tolerance, tolerance)
+
+
+def _floats(tensor: torch.Tensor) -> np.ndarray:
+    return tensor.double().cpu().numpy()
+
+
+@pytest.mark.parametrize("name", FLOATS)
+def test_functions_of_uniform_numbers_are_computed_on_the_device(name: str) -> None:
+    judge = _judge()
+    compute = np.float64 if name == "float64" else np.float32
+    tolerance = {"float64": 1e-13, "float32": 2e-6}.get(name, 1e-2)
+    sent = stats.bytes_to_devices
+    for count in _sizes(judge)[:2]:
+        x = torch.empty(count, dtype=getattr(torch, name), device="cuda")
+        least = np.finfo(compute).eps / 2
+        u = judge._uniforms(count, name == "float64")[:count]
+        want = np.where(u >= 1 - least, -least, np.log(u)) * (compute(-1) / compute(1.7))
+        np.testing.assert_allclose(_floats(x.exponential_(1.7)), want, tolerance, tolerance)
+        u = judge._uniforms(count, name == "float64")[:count]
+        if name != "float64":
+            u = np.clip(u, 2 * least, 1 - 2 * least).astype(compute)
+        angle = (u - compute(0.5)) * compute(np.pi)
+        want = np.tan(angle.astype(np.float64)) * 0.7 + 0.2
+        found = _floats(x.cauchy_(0.2, 0.7))
+        near = np.abs(want) < 1e3  # beyond, rounding the angle decides
+        allowed = min(100 * tolerance, 1e-2)
+        np.testing.assert_allclose(found[near], want[near], allowed, allowed)
+        u = judge._uniforms(count, name == "float64")[:count]
+        want = np.ceil(np.log(u) / np.log1p(compute(-0.3)))
+        assert np.mean(_floats(x.geometric_(0.3)) != want) < 1e-4
+        logarithms = _normals(judge, count, name)
+        found = _floats(x.log_normal_(0.3, 0.5))
+        np.testing.assert_allclose(found, np.exp(logarithms), 4 * tolerance)
+        assert torch.cuda.default_generators[0].get_offset() == judge.offset
+    assert stats.bytes_to_devices - sent < 1000
+
+
+def _normals(judge: Philox, count: int, name: str) -> np.ndarray:
+    wide = "float64" if name == "float64" else "float32"
+    return judge.normal(count, wide, 0.3, 0.5).astype(np.float64)
+
+
+def test_numbers_of_trials_are_integers_of_any_dtype() -> None:
+    judge = _judge()
+    x = torch.empty(1000, dtype=torch.int64, device="cuda").geometric_(0.05)
+    want = np.ceil(np.log(judge._uniforms(1000, False)[:1000]) / np.log1p(np.float32(-0.05)))
+    assert np.mean(x.cpu().numpy() != want) < 1e-2
 
 
 @pytest.mark.parametrize(
