@@ -32,6 +32,38 @@ def test_a_place_is_used_again_once_its_value_has_ended():
     assert planner.total <= 2048
 
 
+def lowest_fit(living: list[tuple[int, int]], size: int) -> int:
+    """The lowest offset at which a block lies beside those that live, tried one after another."""
+    offset = 0
+    for start, end in sorted(living):
+        if start - offset >= size:
+            break
+        offset = end
+    return offset
+
+
+def test_every_value_lies_at_the_lowest_place_that_is_free():
+    generator = random.Random(1)
+    for _ in range(200):
+        planner, living, total = ArenaPlanner(), [], 0
+        for time in range(60):
+            living = [one for one in living if one[2] >= time]
+            ending = [one for one in living if one[2] == time]
+            last = time + generator.choice([0, 1, 2, 9, 40])
+            if ending and generator.random() < 0.3:
+                start, end, _ = taken = generator.choice(ending)
+                living.remove(taken)
+                assert planner.take_over(start, time, last) == start
+            else:
+                size = generator.choice([64, 64, 128, 1024, 4096])
+                start = lowest_fit([one[:2] for one in living], size)
+                end = start + size
+                assert planner.place(size, time, last) == start
+            living.append((start, end, last))
+            total = max(total, end)
+        assert planner.total == total
+
+
 def test_the_pool_reuses_a_block_only_when_no_array_shows_it():
     pool = BufferPool()
     dtype = np.dtype(np.float32)

@@ -8,6 +8,9 @@ each release (measured: 36 against 3 ms for a step that keeps 16 MB).
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
+from heapq import heappop, heappush
 from typing import Any
 
 import numpy as np
@@ -22,33 +25,74 @@ ALIGNMENT = 64
 
 
 class ArenaPlanner:
-    """First fit over lifetimes, in order of first use."""
+    """First fit over lifetimes, in order of first use.
+
+    The gaps are kept rather than the values between them: a loop's unrolled turns keep thousands of
+    values for its backward, in very few gaps.
+    """
 
     def __init__(self) -> None:
         self.total = 0
-        self._placed: list[tuple[int, int, int]] = []  # (offset, end, last use)
+        # Gaps between the values that live, from the lowest; none touches another, the last is
+        # all that lies above the highest value.
+        self._starts: list[int] = [0]
+        self._ends: list[float] = [math.inf]
+        # Values that live: offset -> (end, last use), and what ends next.  A value that was taken
+        # over is in the queue with the last use of what it was, too, which then is passed by.
+        self._living: dict[int, tuple[int, int]] = {}
+        self._ending: list[tuple[int, int]] = []  # heap of (last use, offset)
 
     def place(self, size: int, first_use: int, last_use: int) -> int:
         """The offset of a block that lives from `first_use` to `last_use`, both included."""
         size = max(-(-size // ALIGNMENT) * ALIGNMENT, ALIGNMENT)
-        self._placed = [p for p in self._placed if p[2] >= first_use]
-        self._placed.sort()
-        offset = 0
-        for start, end, _ in self._placed:
-            if start - offset >= size:
-                break
-            offset = max(offset, end)
-        self._placed.append((offset, offset + size, last_use))
-        self.total = max(self.total, offset + size)
+        self._free_before(first_use)
+        gap = 0
+        while self._ends[gap] - self._starts[gap] < size:
+            gap += 1
+        offset = self._starts[gap]
+        end = offset + size
+        if end == self._ends[gap]:
+            del self._starts[gap], self._ends[gap]
+        else:
+            self._starts[gap] = end
+        self._living[offset] = (end, last_use)
+        heappush(self._ending, (last_use, offset))
+        self.total = max(self.total, end)
         return offset
 
     def take_over(self, offset: int, time: int, last_use: int) -> int:
         """The same for a value that is written over the one at `offset`, which ends at `time`."""
-        for place, (start, end, last) in enumerate(self._placed):
-            if start == offset and last == time:
-                self._placed[place] = (start, end, last_use)
-                return offset
-        raise InternalError(f"no value that lies at {offset} of the arena ends at step {time}")
+        end, last = self._living.get(offset, (0, None))
+        if last != time:
+            raise InternalError(f"no value that lies at {offset} of the arena ends at step {time}")
+        self._living[offset] = (end, last_use)
+        heappush(self._ending, (last_use, offset))
+        return offset
+
+    def _free_before(self, time: int) -> None:
+        """Make gaps of the values whose last use lies before a time."""
+        while self._ending and self._ending[0][0] < time:
+            last, offset = heappop(self._ending)
+            end, last_use = self._living.get(offset, (0, None))
+            if last_use == last:
+                del self._living[offset]
+                self._add_gap(offset, end)
+
+    def _add_gap(self, start: int, end: int) -> None:
+        starts, ends = self._starts, self._ends
+        # There is a gap above every value: the last one.
+        above = bisect_left(starts, end)
+        if above and ends[above - 1] == start:
+            if starts[above] == end:
+                ends[above - 1] = ends[above]
+                del starts[above], ends[above]
+            else:
+                ends[above - 1] = end
+        elif starts[above] == end:
+            starts[above] = start
+        else:
+            starts.insert(above, start)
+            ends.insert(above, end)
 
 
 class Arena:
