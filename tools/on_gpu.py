@@ -243,6 +243,8 @@ class Session:
                         log.write(done.stdout + done.stderr)
                 self.tests.append((name, lines[-1]))
             except subprocess.TimeoutExpired:
+                # A file that the end of the time cuts short says nothing; one that hangs does.
+                self.wrong = self.wrong or self.left > 0
                 self.tests.append((name, "not done in time"))
             self.write()
 

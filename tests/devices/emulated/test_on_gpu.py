@@ -91,6 +91,28 @@ def test_rows_and_checks_run_in_processes(
     assert session.values["small add", "rushlight"] > 0 and session.is_right()
 
 
+def test_the_tests_of_devices_pass_on_a_machine_with_one(
+    on_gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RUSHLIGHT_CUDA", "emulated")
+    session = _session(on_gpu, tmp_path)
+    names = ("surface", "host", "sharing")
+    files = [f"tests/devices/emulated/test_{name}.py" for name in names]
+    monkeypatch.setattr(on_gpu, "TESTS", files)
+    session.run_tests()
+    assert session.is_right(), session.tests
+
+
+def test_a_file_of_tests_that_hangs_is_wrong(
+    on_gpu: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = _session(on_gpu, tmp_path)
+    monkeypatch.setattr(on_gpu, "TESTS", ["tests/devices/emulated/test_surface.py"])
+    monkeypatch.setattr(on_gpu, "_TEST_LIMIT", 0.05)
+    session.run_tests()
+    assert session.tests == [("test_surface", "not done in time")] and not session.is_right()
+
+
 @pytest.mark.endurance
 def test_the_whole_script_runs(on_gpu: Any, tmp_path: Path, monkeypatch: Any) -> None:
     monkeypatch.setenv("RUSHLIGHT_CUDA", "emulated")
