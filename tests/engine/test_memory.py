@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import numpy as np
+import pytest
 
+from rushlight.base.collecting import put_off
 from rushlight.engine.arena import ArenaPlanner, BufferPool
 
 
@@ -87,3 +90,19 @@ def test_the_pool_is_bounded():
     assert sum(len(blocks) for blocks in pool._blocks.values()) <= 4
     pool.trim()
     assert sum(len(blocks) for blocks in pool._blocks.values()) == 0
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collections_that_were_put_off_are_afterwards_as_they_were(enabled):
+    before = gc.isenabled()
+    try:
+        (gc.enable if enabled else gc.disable)()
+        with pytest.raises(KeyError), put_off():
+            assert not gc.isenabled()
+            with put_off():
+                pass
+            assert not gc.isenabled()
+            raise KeyError
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if before else gc.disable)()

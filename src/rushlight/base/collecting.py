@@ -10,8 +10,10 @@ Level 0.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import gc
+from collections.abc import Iterator
 from typing import Any
 
 
@@ -38,3 +40,15 @@ def give_back(container: Any) -> None:
     """Let the collector look at a container again."""
     if _CAN and not gc.is_tracked(container):
         _TRACK(container)
+
+
+@contextlib.contextmanager
+def put_off() -> Iterator[None]:
+    """Let the collector wait while many objects are made that stay: it would walk through each."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.collecting import put_off
 from rushlight.base.config import config
 from rushlight.base.dtypes import narrow, widen
 from rushlight.base.errors import FlushFailed, InternalError
@@ -55,7 +56,8 @@ class CompiledPlan(Lowered):
         started = clock()
         known = stats.kernels_compiled, stats.kernels_from_disk
         self.plan = plan
-        self.lower(program_of(plan, nodes))
+        with put_off():
+            self.lower(program_of(plan, nodes))
         sequence, program = self.sequence, self.program
         safe_from, lifetimes, over = self._joined(sequence, program, nodes)
         written = {s for item in sequence if isinstance(item, NativeStep) for s in item.written}
