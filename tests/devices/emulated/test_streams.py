@@ -34,6 +34,8 @@ def _emulator(seed: int) -> Emulator:
 @pytest.fixture(params=["emulator", "libcuda"])
 def driver(request) -> Iterator[Emulator]:
     """The emulator that runs the kernels, alone or behind the calls of CUDA's library."""
+    # What other tests left need not be looked through again at each end.
+    gc.freeze()
     emulator = _emulator(0)
     chosen = emulator
     if request.param == "libcuda":
@@ -43,6 +45,7 @@ def driver(request) -> Iterator[Emulator]:
     cuda.use_driver(chosen)
     yield emulator
     gc.collect()
+    gc.unfreeze()
     torch.cuda.set_stream(torch.cuda.default_stream())
     cuda.use_driver(None)
 
