@@ -26,8 +26,11 @@ def nothing_known(monkeypatch):
 
 def forget(monkeypatch) -> None:
     memo.clear()
+    (rl.ones(2) + 1.0).numpy()  # what is recorded next begins at the memo's new root
     monkeypatch.setattr(strangers, "lines", {})
-    monkeypatch.setattr(strangers, "_recent", type(strangers._recent)())
+    monkeypatch.setattr(strangers, "whole", {})
+    for name in ("_recent", "_runs"):
+        monkeypatch.setattr(strangers, name, type(getattr(strangers, name))())
 
 
 class Reader:
@@ -39,8 +42,9 @@ class Reader:
         self.parameters = [*self.cell.parameters(), *self.head.parameters()]
         self.optimizer = rl.optim.Adam(self.parameters, lr=0.01)
 
-    def step(self, length: int) -> float:
-        x, y = rl.randn(length, 5, 4), rl.randint(0, 3, (5,))
+    def step(self, length: int, of: int | None = None) -> float:
+        """Train on some words of a sentence, of all by default."""
+        x, y = rl.randn(of or length, 5, 4), rl.randint(0, 3, (5,))
         state = None
         for t in range(length):
             state = self.cell(x[t], state)
@@ -65,6 +69,7 @@ def test_bits_are_those_of_whole_recordings(cell, monkeypatch):
     for most in (2, 10**6):
         forget(monkeypatch)
         monkeypatch.setattr(strangers, "MOST", most)
+        monkeypatch.setattr(strangers, "TURNS", 10**6)
         reader = Reader(cell)
         losses = [reader.step(length) for length in lengths(0)[:5]]
         results.append((losses, [p.detach().numpy().copy() for p in reader.parameters]))
@@ -150,3 +155,72 @@ def test_an_error_in_a_segment_names_the_line_and_spares_the_rest():
             bad = bad + (11 if turn == 30 else 0)
         value.item()
     assert rl.ones(3).sum().item() == 3.0
+
+
+@pytest.mark.parametrize("cell", [rl.nn.LSTMCell, rl.nn.GRUCell, rl.nn.RNNCell])
+def test_a_long_loop_is_cut_when_it_is_first_recorded(cell, monkeypatch):
+    results = []
+    for turns in (16, 10**6):
+        forget(monkeypatch)
+        monkeypatch.setattr(strangers, "TURNS", turns)
+        reader = Reader(cell)
+        before = stats.snapshot()
+        losses = [reader.step(40) for _ in range(3)]
+        reasons = stats.snapshot()["flush_reasons"]
+        cuts = reasons.get(strangers.LOOP_OF_ANY_LENGTH, 0) - before["flush_reasons"].get(
+            strangers.LOOP_OF_ANY_LENGTH, 0
+        )
+        assert (cuts > 15) == (turns == 16)
+        results.append((losses, [p.detach().numpy().copy() for p in reader.parameters]))
+    (losses, parameters), (expected, whole) = results
+    assert losses == expected
+    for one, other in zip(parameters, whole):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.skipif(config.executor != "compiled", reason="counts plans")
+def test_later_turns_of_a_long_loop_need_no_plans(monkeypatch):
+    made = []
+    for turns in (40, 120):
+        forget(monkeypatch)
+        reader = Reader()
+        before = stats.plans_made
+        reader.step(turns)
+        made.append(stats.plans_made - before)
+    assert made[1] <= made[0] + 10
+
+
+def cuts_of(reader: Reader, length: int) -> int:
+    before = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+    reader.step(length, of=60)
+    return stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0) - before
+
+
+def test_a_loop_that_comes_again_and_again_is_recorded_as_a_whole(monkeypatch):
+    monkeypatch.setattr(strangers, "RUNS", 6)
+    reader = Reader()
+    # Another number of turns in between: the count begins again.
+    cuts = [cuts_of(reader, length) > 0 for length in (40, 40, 40, 41, *[40] * 12)]
+    assert cuts[:10] == [True] * 10
+    assert cuts[-2:] == [False] * 2
+
+
+def test_a_loop_whose_plans_would_fill_the_memo_stays_cut(monkeypatch):
+    monkeypatch.setattr(strangers, "RUNS", 2)
+    monkeypatch.setattr(strangers, "_BYTES_OF_PLANS", config.memo_bytes)
+    reader = Reader()
+    assert all([cuts_of(reader, 40) for _ in range(5)])
+
+
+def test_deep_networks_are_not_loops():
+    rl.manual_seed(0)
+    layers = [part for _ in range(40) for part in (rl.nn.Linear(8, 8), rl.nn.Tanh())]
+    model = rl.nn.Sequential(*layers, rl.nn.Linear(8, 1))
+    optimizer = rl.optim.SGD(model.parameters(), lr=0.01)
+    before = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+    for _ in range(2):
+        optimizer.zero_grad()
+        model(rl.ones(4, 8)).sum().backward()
+        optimizer.step()
+    after = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+    assert after == before

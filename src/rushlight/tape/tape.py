@@ -49,6 +49,9 @@ from rushlight.tape.primitive import Primitive
 
 _segments = itertools.count(1)
 
+# Why a tape is cut before an operation with which it began.
+LOOP = "loop"
+
 # One flush at a time; a pending value read by another thread is computed under it too.
 flush_lock = lock_known_to_forks("flush")
 
@@ -90,6 +93,9 @@ class Tape:
     mark: the operation whose coming again with other sizes ends the segment, where no gradient is
         followed: the first one, or if that is no part of a loop, one that came later.
     strange: whether what is recorded anew is cut into short segments (`tape/strangers.py`).
+    look: nodes from which on it is asked next whether what is recorded is a long loop.
+    loop: where the first segment of a loop ended that is being cut; loop_length: operations of its
+        segments.
     in_block: whether what is recorded now may become a block, which must not contain others.
     transforms: while function transforms are active, and the tape an `InterceptingTape`, what is
         asked for each operation (`transform/interception.py`); else None.
@@ -100,7 +106,7 @@ class Tape:
     __slots__ = (
         "nodes", "step", "base", "grad_enabled", "inference", "armed", "undo", "in_block", "growth",
         "transforms", "branch", "mark",
-        "training", "recorder", "strange",
+        "training", "recorder", "strange", "look", "loop", "loop_length",
     )  # fmt: skip
 
     # Set by engine/: function of (tape nodes, memo step) that gives values to the live nodes and
@@ -114,6 +120,8 @@ class Tape:
         self.transforms: Any = None
         self.recorder: Any = None
         self.strange = False
+        self.loop: Step | None = None
+        self.loop_length = 0
         self._begin_segment()
 
     @hot
@@ -127,6 +135,7 @@ class Tape:
         self.mark: Step | None = None
         self.training = False
         self.armed = False
+        self.look = strangers.LONG
         self.undo: list[Any] = []
         self.base = base
         self.nodes = nodes  # last: letting go of the old ones runs finalizers, which may record
@@ -173,7 +182,7 @@ class Tape:
             return known
         reason = None
         if meets_its_beginning(parent, primitive, inputs, params, self.armed):
-            reason = "loop"
+            reason = LOOP
         elif begins:
             reason = "state"
         elif parent.depth >= LONG_ROUND and not self._trains():
@@ -193,10 +202,10 @@ class Tape:
         stats.operations_missed += 1
         if config.debug >= 1:
             _print_miss(parent, step)
-        if strangers.lines:
-            self.strange = self.strange or strangers.is_strange(parent)
-            if self.strange and step.cut is None and strangers.ends_segment(step):
-                step.cut = strangers.LOOP_OF_ANY_LENGTH
+        if not self.strange:
+            self.strange = self._is_strange(parent)
+        if self.strange and step.cut is None and strangers.ends_segment(step):
+            step.cut = strangers.LOOP_OF_ANY_LENGTH
         self._keep(parent, step)
         mark = self.mark
         # The first operation may stand before the loop.
@@ -204,6 +213,14 @@ class Tape:
             if mark is None or (mark is step.first and step.depth >= 2 * LONG_ROUND):
                 self.mark = step
         return step
+
+    def _is_strange(self, parent: Step) -> bool:
+        if strangers.lines and strangers.is_strange(parent):
+            return True
+        if len(self.nodes) < self.look:
+            return False
+        self.look = len(self.nodes) * 5 // 4
+        return strangers.is_long_loop(parent, self.nodes)
 
     def _trains(self) -> bool:
         """Whether what is recorded is, or may become, part of a training step."""
@@ -270,7 +287,17 @@ class Tape:
         if self.recorder is not None:
             self.recorder.flushed(self.nodes, error)
         undo = self.undo
-        self.strange = reason == strangers.LOOP_OF_ANY_LENGTH
+        # A turn of a loop that is cut may be all of a segment.
+        self.strange = reason == strangers.LOOP_OF_ANY_LENGTH or (
+            reason == LOOP and self.loop is not None
+        )
+        if self.strange:
+            if self.loop is None:
+                self.loop = self.step
+            self.loop_length += self.step.depth
+        elif self.loop is not None:
+            strangers.ran(self.loop, self.loop_length + self.step.depth)
+            self.loop, self.loop_length = None, 0
         self._begin_segment()
         if error is not None:
             for storage, old, layout in reversed(undo):
