@@ -87,7 +87,10 @@ def is_long_loop(step: Step, nodes: list) -> bool:
         return False
     readings: Counter[int] = Counter()
     for node in nodes:
-        if node.inputs.__class__ is tuple and getattr(node.step.primitive, "kind", "") == PRODUCTS:
+        # Operations of blocks that were replayed are holes: they have been before.
+        if node.step is None or node.inputs.__class__ is not tuple:
+            continue
+        if getattr(node.step.primitive, "kind", "") == PRODUCTS:
             readings.update({id(operand) for operand in node.inputs})
     return bool(readings) and max(readings.values()) >= TURNS
 
