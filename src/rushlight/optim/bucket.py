@@ -14,8 +14,10 @@ from operator import is_
 from typing import Any, NamedTuple
 
 from rushlight.base.config import config
+from rushlight.base.dtypes import HALVES, float32
 from rushlight.base.errors import FlushFailed
 from rushlight.base.hot import hot
+from rushlight.ops.promotion import to_dtype
 from rushlight.primitives.elementwise import imag, make_complex, real
 from rushlight.primitives.movement import pack, unpack
 from rushlight.tape.block import Block, block_since
@@ -64,17 +66,19 @@ class Bucket:
 
     states: of each parameter.  names: the states of its shape; the others are the optimizer's
     `scalars`, whose values are `scalars` here and whose tensors are `counts`.
+    number_dtype: of the numbers that enter a real update.
     """
 
     __slots__ = (
         "params", "states", "dtype", "values", "names", "shaped", "scalars", "counts", "held",
-        "_numbers",
+        "number_dtype", "_numbers",
     )  # fmt: skip
 
     def __init__(self, params: list[Tensor], states: list[State], scalars: dict[str, float]):
         self.params = params
         self.states = states
         self.dtype = params[0].dtype
+        self.number_dtype = float32 if self.dtype in HALVES else self.dtype
         self.values = [value for state in states for value in state.values()]
         self.names = tuple(name for name in states[0] if name not in scalars)
         self.shaped = [state[name] for name in self.names for state in states]
@@ -208,7 +212,7 @@ class Bucket:
             number = values[name]
             known = kept.get(name)
             if known is None or known[0] != number:
-                known = kept[name] = (number, scalar_node(number, self.dtype))
+                known = kept[name] = (number, scalar_node(number, self.number_dtype))
             nodes.append(known[1])
         return nodes
 
@@ -266,8 +270,14 @@ class Bucket:
             flat = pack(tensors)
             return pack([real(flat), imag(flat)]) if is_complex else flat
 
-        x, g = packed(self.params), packed(grads)
-        states = {name: packed([state[name] for state in self.states]) for name in self.names}
+        # 16 bits keep values: the rule's arithmetic has more, and each result is rounded once.
+        is_narrow = self.dtype in HALVES
+
+        def entering(tensors: list[Tensor]) -> Tensor:
+            return to_dtype(packed(tensors), float32) if is_narrow else packed(tensors)
+
+        x, g = entering(self.params), entering(grads)
+        states = {name: entering([state[name] for state in self.states]) for name in self.names}
         values, entered = {}, {}
         for name, number in numbers.values.items():
             if isinstance(number, Tensor):
@@ -288,6 +298,8 @@ class Bucket:
         if self.dtype.is_complex:
             half = (flat.shape[0] // 2,)
             flat = make_complex(*unpack(flat, (half, half)))
+        elif self.dtype in HALVES:
+            flat = to_dtype(flat, self.dtype)
         assign: Callable[[Tensor, Tensor], Any] = write if follow else Tensor._assign_value
         shapes = tuple(tuple(target.shape) for target in targets)
         for target, value in zip(targets, unpack(flat, shapes)):
