@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import random
 
 import numpy as np
@@ -12,7 +13,7 @@ import rushlight.nn.functional as F
 from rushlight.base.config import config
 from rushlight.base.stats import stats
 from rushlight.tape import strangers
-from rushlight.tape.memo import memo
+from rushlight.tape.memo import Step, memo
 from rushlight.tape.tape import current_tape
 
 
@@ -56,11 +57,28 @@ class Reader:
         return loss.item()
 
 
+def cuts_so_far() -> int:
+    return stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+
+
 def lengths(seed: int) -> list[int]:
     """Each of them once."""
     chosen = list(range(4, 20))
     random.Random(seed).shuffle(chosen)
     return chosen
+
+
+def trained(cell, chosen: list[int]) -> list[np.ndarray]:
+    """The losses, and the parameters after them."""
+    reader = Reader(cell)
+    losses = np.array([reader.step(length) for length in chosen])
+    return [losses, *[p.detach().numpy().copy() for p in reader.parameters]]
+
+
+def assert_equal(found: list[np.ndarray], expected: list[np.ndarray]) -> None:
+    assert len(found) == len(expected)
+    for one, other in zip(found, expected):
+        np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize("cell", [rl.nn.LSTMCell, rl.nn.GRUCell, rl.nn.RNNCell])
@@ -70,14 +88,9 @@ def test_bits_are_those_of_whole_recordings(cell, monkeypatch):
         forget(monkeypatch)
         monkeypatch.setattr(strangers, "MOST", most)
         monkeypatch.setattr(strangers, "TURNS", 10**6)
-        reader = Reader(cell)
-        losses = [reader.step(length) for length in lengths(0)[:5]]
-        results.append((losses, [p.detach().numpy().copy() for p in reader.parameters]))
+        results.append(trained(cell, lengths(0)[:5]))
         assert bool(strangers.lines) == (most == 2)
-    (losses, parameters), (expected, whole) = results
-    assert losses == expected
-    for one, other in zip(parameters, whole):
-        np.testing.assert_array_equal(one, other)
+    assert_equal(*results)
 
 
 @pytest.mark.skipif(config.executor != "compiled", reason="counts plans")
@@ -163,19 +176,10 @@ def test_a_long_loop_is_cut_when_it_is_first_recorded(cell, monkeypatch):
     for turns in (16, 10**6):
         forget(monkeypatch)
         monkeypatch.setattr(strangers, "TURNS", turns)
-        reader = Reader(cell)
-        before = stats.snapshot()
-        losses = [reader.step(40) for _ in range(3)]
-        reasons = stats.snapshot()["flush_reasons"]
-        cuts = reasons.get(strangers.LOOP_OF_ANY_LENGTH, 0) - before["flush_reasons"].get(
-            strangers.LOOP_OF_ANY_LENGTH, 0
-        )
-        assert (cuts > 15) == (turns == 16)
-        results.append((losses, [p.detach().numpy().copy() for p in reader.parameters]))
-    (losses, parameters), (expected, whole) = results
-    assert losses == expected
-    for one, other in zip(parameters, whole):
-        np.testing.assert_array_equal(one, other)
+        before = cuts_so_far()
+        results.append(trained(cell, [40] * 3))
+        assert (cuts_so_far() - before > 15) == (turns == 16)
+    assert_equal(*results)
 
 
 @pytest.mark.skipif(config.executor != "compiled", reason="counts plans")
@@ -191,9 +195,9 @@ def test_later_turns_of_a_long_loop_need_no_plans(monkeypatch):
 
 
 def cuts_of(reader: Reader, length: int) -> int:
-    before = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+    before = cuts_so_far()
     reader.step(length, of=60)
-    return stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0) - before
+    return cuts_so_far() - before
 
 
 def test_a_loop_that_comes_again_and_again_is_recorded_as_a_whole(monkeypatch):
@@ -217,10 +221,23 @@ def test_deep_networks_are_not_loops():
     layers = [part for _ in range(40) for part in (rl.nn.Linear(8, 8), rl.nn.Tanh())]
     model = rl.nn.Sequential(*layers, rl.nn.Linear(8, 1))
     optimizer = rl.optim.SGD(model.parameters(), lr=0.01)
-    before = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
+    before = cuts_so_far()
     for _ in range(2):
         optimizer.zero_grad()
         model(rl.ones(4, 8)).sum().backward()
         optimizer.step()
-    after = stats.snapshot()["flush_reasons"].get(strangers.LOOP_OF_ANY_LENGTH, 0)
-    assert after == before
+    assert cuts_so_far() == before
+
+
+def test_counted_loops_keep_nothing_that_the_memo_forgot(monkeypatch):
+    reader = Reader()
+    reader.step(40)
+    assert strangers._runs
+    found = [*strangers._runs.items()]
+    reached = {id(x): x for x in found}
+    while found:
+        for x in gc.get_referents(found.pop()):
+            if id(x) not in reached and not isinstance(x, type):
+                reached[id(x)] = x
+                found.append(x)
+    assert not any(isinstance(x, Step) for x in reached.values())

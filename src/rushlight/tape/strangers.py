@@ -46,8 +46,8 @@ LOOP_OF_ANY_LENGTH = "loop of varying length"
 _recent: OrderedDict[Line, deque[tuple[Form, int]]] = OrderedDict()
 # Lines from which on recordings are cut.
 lines: dict[Line, None] = {}
-# Last step of a loop's first segment -> (length of all segments, runs in a row as long as that).
-_runs: OrderedDict[Step, tuple[int, int]] = OrderedDict()
+# Line of a loop's first operation -> (length of all segments, runs in a row as long as that).
+_runs: OrderedDict[Line, tuple[int, int]] = OrderedDict()
 # Lines from which on loops are recorded as a whole.
 whole: dict[Line, None] = {}
 
@@ -97,15 +97,16 @@ def is_long_loop(step: Step, nodes: list) -> bool:
 
 def ran(step: Step, length: int) -> None:
     """A loop was run in segments, of which the first ended at a step.  length: of all together."""
-    before, count = _runs.pop(step, (length, 0))
-    count = count + 1 if before == length else 1
-    if count < RUNS or length * _BYTES_OF_PLANS > config.memo_bytes:
-        _runs[step] = (length, count)
-        if len(_runs) > _MOST_PLACES:
-            _runs.popitem(last=False)
-        return
     first = step.first
     if first is None or first.line is None or first.line in lines:
+        return
+    # By line: a step would keep what the memo has forgotten.
+    before, count = _runs.pop(first.line, (length, 0))
+    count = count + 1 if before == length else 1
+    if count < RUNS or length * _BYTES_OF_PLANS > config.memo_bytes:
+        _runs[first.line] = (length, count)
+        if len(_runs) > _MOST_PLACES:
+            _runs.popitem(last=False)
         return
     if len(whole) >= _MOST_PLACES:
         whole.clear()

@@ -330,6 +330,7 @@ class Tape:
 
     def drop(self) -> None:
         """Forget the recorded operations (their values are lost); for tests of the memo only."""
+        self.strange, self.loop, self.loop_length = False, None, 0
         self._begin_segment()
 
 
