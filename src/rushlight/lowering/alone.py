@@ -113,6 +113,11 @@ def broadcast_steps(shape: Sequence[int], operand: Sequence[int]) -> list[int]:
     return [0] * (len(shape) - len(steps)) + steps
 
 
+def _is_one(size: int) -> bool:
+    """Whether a size is 1; one that varies is not known to be."""
+    return size.__class__ is int and size == 1
+
+
 class Maker(Arguments):
     """Makes the nests of one operation."""
 
@@ -267,9 +272,9 @@ class Maker(Arguments):
         result: list[Expr] = [ZERO] * len(sizes)
         rest = r
         for place in range(len(sizes) - 1, -1, -1):
-            if sizes[place].__class__ is int and sizes[place] == 1:
-                continue  # one of a size that varies is not known to be 1
-            if not any([n.__class__ is not int or n != 1 for n in sizes[:place]]):
+            if _is_one(sizes[place]):
+                continue
+            if all([_is_one(size) for size in sizes[:place]]):
                 result[place] = rest
             else:
                 size = self.count(sizes[place])

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import bisect
 import ctypes
-import gc
 import hashlib
 import itertools
 import random
@@ -23,6 +22,7 @@ from typing import Any
 
 import numpy as np
 
+from rushlight.base.collecting import put_off
 from rushlight.codegen.coroutines import module_text
 from rushlight.codegen.fingerprint import codegen_fingerprint
 from rushlight.codegen.grid import GridKernel
@@ -181,16 +181,14 @@ class Emulator(OrdinaryHostMemory):
         """
         if not self._turn.acquire(blocking=must):
             return
-        within, collects = self._working, gc.isenabled()
+        within = self._working
         try:
             if must or not within:
                 self._working = True
-                gc.disable()
-                work()
+                with put_off():
+                    work()
         finally:
             self._working = within
-            if collects:
-                gc.enable()
             self._turn.release()
 
     def _stir(self) -> None:
